@@ -1,0 +1,28 @@
+// The callers' storage and the objects that live in it.
+#pragma once
+
+#include "attached.hpp"
+#include "critical_section.hpp"
+#include "detached.hpp"
+#include "forbidden.hpp"
+#include "mutex.hpp"
+#include "once.hpp"
+#include "pyattach/pyattach.h"
+
+namespace pyattach {
+
+// The scope a pointer of the C face means. Scopes are trivial: beginning one writes it, ending one leaves nothing to
+// destroy.
+template <class Object, class Storage> Object &in(Storage *storage) noexcept {
+    static_assert(sizeof(Object) <= sizeof(Storage) && alignof(Object) <= alignof(Storage), "the storage is too small");
+    return *reinterpret_cast<Object *>(storage);
+}
+
+inline interpreter *from_handle(pyattach_interpreter *handle) noexcept {
+    return reinterpret_cast<interpreter *>(handle);
+}
+inline pyattach_interpreter *to_handle(interpreter *record) noexcept {
+    return reinterpret_cast<pyattach_interpreter *>(record);
+}
+
+} // namespace pyattach

@@ -1,0 +1,61 @@
+/* What every other header of libpyattach needs: visibility, the status, messages. */
+#ifndef PYATTACH_BASE_H
+#define PYATTACH_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "version.h"
+
+#if defined(__GNUC__)
+#define PYATTACH_API __attribute__((visibility("default")))
+#define PYATTACH_NODISCARD __attribute__((warn_unused_result))
+#else
+#define PYATTACH_API
+#define PYATTACH_NODISCARD
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* CPython's name for PyObject. */
+struct _object;
+
+typedef enum pyattach_status {
+    PYATTACH_OK = 0,
+    /* No interpreter runs: it was never started, or it has ended. */
+    PYATTACH_NOT_INITIALIZED = 1,
+    /* The interpreter is ending now, or the handle names one that has ended. Unwind: this thread will not be attached again. */
+    PYATTACH_FINALIZING = 2,
+    /* The thread is inside a forbidden scope. */
+    PYATTACH_FORBIDDEN = 3,
+    /* The call needs an attached thread. */
+    PYATTACH_NOT_ATTACHED = 4,
+    /* Python raised an exception; it is set, as after any C API call that failed. */
+    PYATTACH_PYTHON_ERROR = 5,
+    PYATTACH_NO_MEMORY = 6,
+    /* No CPython is loaded in this process: see pyattach_python_load. */
+    PYATTACH_NO_PYTHON = 7,
+    /* The Python found is not one this library works with; the message handler is told what is missing. */
+    PYATTACH_UNSUPPORTED = 8,
+    PYATTACH_TIMED_OUT = 9,
+    /* An argument is NULL or out of range, or the call is not allowed here. */
+    PYATTACH_INVALID = 10
+} pyattach_status;
+
+/* One English sentence, never NULL, valid for ever; also for numbers that are no status. */
+PYATTACH_API const char *pyattach_status_message(pyattach_status status);
+
+/* PYATTACH_VERSION of the library in use. */
+PYATTACH_API unsigned pyattach_version(void);
+
+/* Tells `handler` what no status can carry: which symbol a Python lacks, why a start failed, which threads were still inside when
+ * an exit gave up waiting. The text is valid during the call only. The handler may be called on any thread, attached or not,
+ * by the call that met the problem; it must not call back into Python. NULL: nobody is told (the default). */
+PYATTACH_API void pyattach_set_message_handler(void (*handler)(const char *message, void *arg), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,13 @@
+/* libpyattach: the version of these headers. Meson reads the three numbers from here; nothing else states them. */
+#ifndef PYATTACH_VERSION_H
+#define PYATTACH_VERSION_H
+
+#define PYATTACH_VERSION_MAJOR 0
+#define PYATTACH_VERSION_MINOR 1
+#define PYATTACH_VERSION_PATCH 0
+
+/* One number that grows with the version; pyattach_version() returns the one the library was built from. */
+#define PYATTACH_VERSION \
+    ((PYATTACH_VERSION_MAJOR << 24) | (PYATTACH_VERSION_MINOR << 16) | (PYATTACH_VERSION_PATCH << 8))
+
+#endif

@@ -1,0 +1,246 @@
+// Attached: this thread may call Python.
+#include "attached.hpp"
+
+#include "entry.hpp"
+#include "fatal.hpp"
+
+namespace pyattach {
+
+bool is_inert(const frame &one) noexcept {
+    // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
+    return one.dead || (one.where && !one.exempt && one.where->gate.is_dead() &&
+                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
+}
+
+namespace attached {
+namespace {
+
+status refuse(attached_scope &scope, status why) noexcept {
+    scope.tag = tag::refused;
+    count(event::refused);
+    return why;
+}
+
+status nest(attached_scope &scope, thread &me) noexcept {
+    scope.nested = {tag::nested, &me, me.top};
+    ++me.top->nested;
+    me.counted.add(event::nested);
+    return PYATTACH_OK;
+}
+
+uint32_t depth_of(const frame &top) noexcept {
+    if (is_inert(top))
+        return 0;
+    return top.depth_below + top.nested + (top.tag == tag::attached);
+}
+
+// From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
+status attach(attached_scope &scope, thread &me, interpreter *where, thread_state *replaced, bool checked) noexcept {
+    entry::result in = {};
+    if (!where)
+        where = main_interpreter();
+    status refused;
+    if (!where && !checked) {
+        cpython::interpreter_state *main = cpython::python().main_interpreter();
+        where = main ? find_or_make(main) : nullptr;
+        if (!where)
+            return refuse(scope, main ? PYATTACH_NO_MEMORY : PYATTACH_NOT_INITIALIZED);
+    }
+    // An interpreter whose hook could not be registered yet is entered as known; meet() below tries again.
+    refused = where ? entry::known(me, *where, replaced, checked, in) : entry::first(me, replaced, in);
+    if (refused)
+        return refuse(scope, refused);
+    frame &mine = scope.outer;
+    mine.temporary = in.is_new;
+    mine.exempt = in.exempt;
+    mine.inside_below = in.inside_below;
+    mine.depth_below = me.top->tag == tag::detached ? 0 : depth_of(*me.top);
+    mine.state = in.state;
+    mine.where = in.where;
+    mine.seat = in.seat;
+    mine.replaced = replaced;
+    // Only after the attach returned (invariant 2).
+    push(me, mine, tag::attached);
+    me.counted.add(event::attaches);
+    if (checked) {
+        meet(me, in.state);
+        drain_if_quiet_allows(*in.where);
+    }
+    return PYATTACH_OK;
+}
+
+enum class wanted { any, main, named };
+
+status begin_slowly(attached_scope &scope, thread_state *now, wanted which, interpreter *named, bool checked) noexcept {
+    if (this_thread.forbidden)
+        return refuse(scope, PYATTACH_FORBIDDEN);
+    if (status missing = cpython::find())
+        return refuse(scope, missing);
+    thread *me = own_record();
+    if (!me)
+        return refuse(scope, PYATTACH_NO_MEMORY);
+    if (now) {
+        interpreter *here = checked ? meet(*me, now) : nullptr;
+        bool is_there = which == wanted::any || (which == wanted::named && here == named);
+        if (which == wanted::main)
+            is_there = cpython::python().interpreter_of(now) == cpython::python().main_interpreter();
+        if (is_there) {
+            if (here)
+                drain_if_quiet_allows(*here);
+            return nest(scope, *me);
+        }
+    }
+    return attach(scope, *me, named, now, checked);
+}
+
+[[noreturn]] void misused(const attached_scope &scope) noexcept {
+    switch (scope.tag) {
+    case tag::ended:
+        misuse("pyattach_attached_end: this scope was ended already.", "A scope is ended once.",
+               "Pair each successful begin with one end.");
+    case tag::refused:
+        misuse("pyattach_attached_end: this scope was refused when it began.", "Only a scope that began is ended.",
+               "Look at the status of pyattach_attached_begin.");
+    default:
+        misuse("pyattach_attached_end: this is not an attached scope.", "A scope is its address and is never moved.",
+               "Pass the very pyattach_attached that was begun.");
+    }
+}
+
+void end_nested(nested_scope &scope) noexcept {
+    thread *me = this_thread.record;
+    if (scope.owner != me)
+        misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
+               "End it where it was begun; give each thread its own scope.");
+    frame *in = scope.in;
+    if (in != me->top && !is_inert(*in))
+        misuse("pyattach_attached_end: a scope inside this one is still open.",
+               "A detached scope, or one that attached, ends before the scopes around it.",
+               "End the innermost scope first.");
+    --in->nested;
+    scope.tag = tag::ended;
+    drop_late_record(*me);
+}
+
+// Goes back to the interpreter this scope switched away from, if that still lets us in.
+void go_back(thread &me, frame &ended) noexcept {
+    frame &below = *me.top;
+    if (below.tag == tag::attached && below.seat && !below.where->gate.come_back(*below.seat) && !below.exempt) {
+        below.dead = true;
+        return;
+    }
+    cpython::restore(ended.replaced);
+}
+
+void end_outer(frame &mine) noexcept {
+    thread *me = this_thread.record;
+    if (!me || me->top != &mine)
+        misuse("pyattach_attached_end: the scope that attached is ended while another scope is open inside it, or on "
+               "another thread.",
+               "The scope that attached a thread ends last, on that thread.",
+               "End the scopes inside it first; keep scopes in automatic storage.");
+    if (is_inert(mine)) {
+        pop(*me);
+        if (mine.replaced && !mine.where->is_exempt())
+            go_back(*me, mine);
+        drop_late_record(*me);
+        return;
+    }
+    if (mine.nested)
+        misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
+               "The scope that attached a thread ends last.", "End the nested scopes first.");
+    if (current_state() != mine.state)
+        misuse("pyattach_attached_end: the thread is not attached.",
+               "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
+               "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
+    if (cpython::python().error_occurred())
+        cpython::report_unraisable();
+    // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
+    entry::leave(mine.state, mine.temporary, mine.replaced);
+    pop(*me);
+    // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
+    mine.where->gate.leave(*mine.seat, mine.inside_below);
+    drop_late_record(*me);
+}
+
+} // namespace
+
+status begin(attached_scope &scope) noexcept {
+    thread_state *now = current_state();
+    thread *me = this_thread.record;
+    if (__builtin_expect(now && me && !this_thread.forbidden, 1) &&
+        is_met(*me, cpython::python().interpreter_of(now))) {
+        drain_if_quiet_allows(*me->met);
+        return nest(scope, *me);
+    }
+    return begin_slowly(scope, now, wanted::any, nullptr, true);
+}
+
+status begin_in(attached_scope &scope, interpreter &where) noexcept {
+    if (where.gone.load(std::memory_order_acquire))
+        return refuse(scope, this_thread.forbidden ? PYATTACH_FORBIDDEN : PYATTACH_FINALIZING);
+    return begin_slowly(scope, current_state(), wanted::named, &where, true);
+}
+
+status begin_unchecked(attached_scope &scope) noexcept {
+    return begin_slowly(scope, current_state(), wanted::any, nullptr, false);
+}
+
+status assume(attached_scope &scope) noexcept {
+    if (this_thread.forbidden)
+        return refuse(scope, PYATTACH_FORBIDDEN);
+#if PYATTACH_CHECKS
+    if (!current_state())
+        misuse("pyattach_attached_assume: no thread state of this thread is current.",
+               "Who assumes an attached thread vouches that it is attached.",
+               "Use pyattach_attached_begin where that is not certain.");
+#endif
+    thread *me = this_thread.record;
+    // The interpreter met last is a guess nobody checks; a drain there would touch its objects, so it takes place only
+    // after a question.
+    if (me && me->met_state && __builtin_expect(me->met->pool.is_empty(), 1))
+        return nest(scope, *me);
+    return begin(scope);
+}
+
+void end(attached_scope &scope) noexcept {
+    if (this_thread.forbidden)
+        misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
+               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
+    if (scope.tag == tag::nested)
+        end_nested(scope.nested);
+    else if (scope.tag == tag::attached)
+        end_outer(scope.outer);
+    else
+        misused(scope);
+}
+
+bool is_attached() noexcept {
+    return !this_thread.forbidden && current_state();
+}
+
+int depth() noexcept {
+    const thread *me = this_thread.record;
+    return me ? static_cast<int>(depth_of(*me->top)) : 0;
+}
+
+interpreter *main() noexcept {
+    interpreter *met = main_interpreter();
+    if (met && met->hook.load(std::memory_order_acquire) == interpreter::registered)
+        return met;
+    attached_scope once;
+    if (begin_slowly(once, current_state(), wanted::main, nullptr, true) != PYATTACH_OK)
+        return nullptr;
+    met = main_interpreter();
+    end(once);
+    return met;
+}
+
+interpreter *current() noexcept {
+    thread_state *now = this_thread.forbidden ? nullptr : current_state();
+    thread *me = now ? own_record() : nullptr;
+    return me ? meet(*me, now) : nullptr;
+}
+
+} // namespace attached
+} // namespace pyattach

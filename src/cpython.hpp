@@ -1,0 +1,144 @@
+// CPython, found at run time. With its cpython_*.cpp neighbours the only place that knows a version or a symbol of
+// CPython; everyone else asks for a capability or calls through the table.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cxxabi.h>
+
+#include "pyattach/base.h"
+
+struct pyattach_python;
+struct pyattach_start_options;
+
+namespace pyattach {
+
+using object = struct ::_object;
+
+namespace cpython {
+
+struct thread_state;      // PyThreadState, never looked into
+struct interpreter_state; // PyInterpreterState, never looked into
+
+// PyStatus, the one CPython struct that is returned by value; its fields never changed since 3.8.
+struct init_outcome {
+    int kind; // 0: no error
+    const char *function;
+    const char *message;
+    int exit_code;
+};
+
+struct table {
+#define REQUIRED(result, name, parameters, symbol, other) result(*name) parameters;
+#define OPTIONAL(result, name, parameters, symbol, other) result(*name) parameters;
+#include "cpython_functions.inc"
+#undef REQUIRED
+#undef OPTIONAL
+    object *none;
+    object **type_error, **runtime_warning, **system_error, **memory_error;
+
+    // Capabilities of the Python found.
+    // `current` and the slot speak of this thread. Up to 3.11 `current` is the state of whoever holds the GIL in the
+    // process.
+    bool current_is_own;
+    // A thread that ends with PyEval_RestoreThread refused goes on being unwound (up to 3.13.7) rather than hanging;
+    // only documentation: every such call is guarded on every version.
+    bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
+    bool delete_needs_current; // from 3.12 a state is deleted as the current one; before, after swapping away from it
+    bool sub_interpreters_keep_states; // from 3.14 an ending sub-interpreter tolerates left-over thread states
+    bool reaps_foreign_states;         // false on debug builds: their assertions forbid deleting another thread's state
+    bool sections_lock;                // free-threaded: critical sections are more than a no-op
+    bool has_mutex;                    // PyMutex is there, with the two bits we know
+    bool free_threaded, debug;
+    unsigned version_hex;
+    const char *path;
+};
+
+// The table in use. Before a Python is found it is one in which `current` says "no thread state" and everything else is
+// NULL, so that the question "am I attached?" needs no test of its own.
+extern std::atomic<const table *> published;
+extern const table absent;
+
+inline const table &python() noexcept {
+    // Acquire pairs with the release in find(): who sees the table sees all that is in it.
+    return *published.load(std::memory_order_acquire);
+}
+
+// OK once a Python is found; looks for one as long as there is none. Serialised; no Python code runs.
+pyattach_status find() noexcept;
+pyattach_status load(const char *path) noexcept;
+pyattach_status describe(pyattach_python *out) noexcept;
+inline bool is_found() noexcept {
+    return published.load(std::memory_order_acquire) != &absent;
+}
+
+[[noreturn]] void park() noexcept;
+
+// Every call that may attach or run Python code goes through here (invariant 10). Up to 3.13.7 CPython ends a thread it
+// refuses with pthread_exit, which unwinds our frames and the caller's; below a noexcept frame that terminates the
+// process, and a destructor that parks is not even run there. Catching it in the innermost frame works everywhere.
+template <class Call> auto guarded(Call &&call) noexcept -> decltype(call()) {
+#ifdef __GLIBCXX__
+    try {
+        return call();
+    } catch (abi::__forced_unwind &) {
+        park();
+    }
+#else
+    return call();
+#endif
+}
+
+inline void restore(thread_state *state) noexcept {
+    guarded([state] { python().restore(state); });
+}
+inline thread_state *save() noexcept {
+    return guarded([] { return python().save(); });
+}
+
+// Destroys the current state, which leaves the thread detached. Runs Python code.
+void destroy_current(thread_state *state) noexcept;
+// The same for a state that was swapped in over `previous`, which is current afterwards.
+void destroy_swapped(thread_state *state, thread_state *previous) noexcept;
+
+// The pending exception, taken out for as long as the object lives. Needs an attached thread.
+class kept_error {
+  public:
+    kept_error() noexcept { python().error_fetch(&type_, &value_, &traceback_); }
+    ~kept_error() noexcept {
+        guarded([this] { python().error_restore(type_, value_, traceback_); });
+    }
+    kept_error(const kept_error &) = delete;
+    kept_error &operator=(const kept_error &) = delete;
+
+  private:
+    object *type_ = nullptr, *value_ = nullptr, *traceback_ = nullptr;
+};
+
+// --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
+
+// The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
+void *attached_record(interpreter_state *interpreter) noexcept;
+// Keeps `record` there; `gone` is called with it when the interpreter is cleared.
+bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept;
+enum class hook { registered, too_late, failed };
+// Has `closing(record)` called by the interpreter's atexit.
+hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record)) noexcept;
+// Whether `site` has been imported, that is, whether initialisation went as far as running user code.
+bool is_usable() noexcept;
+// Reports the pending exception through sys.unraisablehook.
+void report_unraisable() noexcept;
+// Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.
+bool signals_are_quiet() noexcept;
+void warn(const char *message) noexcept;
+
+// --- Start (not attached; at most one thread at a time) ---
+bool start(const pyattach_start_options *options) noexcept;
+
+// PEP 788: keeps the main interpreter from ending while held. `refused` is set if it is ending already.
+void *guard_main(bool *refused) noexcept;
+void release_guard(void *guard) noexcept;
+
+} // namespace cpython
+} // namespace pyattach

@@ -1,0 +1,96 @@
+// Starts CPython, with options, without its headers. Py_InitializeEx ends the process when it fails, so the ways that
+// report are used: from 3.14 PEP 741's named options, before that PyConfig, of which only the head is touched.
+#include "cpython.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+#include "fatal.hpp"
+#include "pyattach/interpreter.h"
+
+namespace pyattach::cpython {
+namespace {
+
+// PyConfig: these five ints open it in every version from 3.9 to 3.13; the whole is below 1 KiB.
+struct config {
+    int kind, isolated, use_environment, dev_mode, install_signal_handlers;
+    unsigned char rest[4076];
+};
+static_assert(sizeof(config) == 4096);
+
+bool failed(const char *message) noexcept {
+    report("Python did not start: %s", message ? message : "no reason given");
+    return false;
+}
+
+bool start_by_name(const table &py, const pyattach_start_options &wanted) noexcept {
+    void *options = py.options_create();
+    if (!options)
+        return failed("out of memory");
+    // They begin isolated; what Py_InitializeEx would do is not.
+    const int isolated = wanted.isolated != 0;
+    bool all_set = py.options_set_int(options, "isolated", isolated) == 0 &&
+                   py.options_set_int(options, "use_environment", !isolated) == 0 &&
+                   py.options_set_int(options, "user_site_directory", !isolated) == 0 &&
+                   py.options_set_int(options, "safe_path", isolated) == 0 &&
+                   py.options_set_int(options, "configure_locale", 1) == 0 &&
+                   py.options_set_int(options, "pathconfig_warnings", 1) == 0 &&
+                   py.options_set_int(options, "install_signal_handlers", wanted.install_signal_handlers != 0) == 0;
+    if (all_set && wanted.program_name)
+        all_set = py.options_set_text(options, "program_name", wanted.program_name) == 0;
+    if (all_set && wanted.home)
+        all_set = py.options_set_text(options, "home", wanted.home) == 0;
+    bool has_started = all_set && py.options_start(options) == 0;
+    if (!has_started) {
+        const char *message = nullptr;
+        py.options_error(options, &message);
+        failed(message);
+    }
+    py.options_free(options);
+    return has_started;
+}
+
+bool start_by_config(const table &py, const pyattach_start_options &wanted) noexcept {
+    // Kept by CPython until it ends, and by the next start if that gives none.
+    for (auto [text, set] :
+         {std::pair(wanted.program_name, py.set_program_name), std::pair(wanted.home, py.set_home)}) {
+        if (!text)
+            continue;
+        wchar_t *decoded = py.decode_locale(text, nullptr);
+        if (!decoded)
+            return failed("the program's name or its home cannot be decoded in this locale");
+        set(decoded);
+    }
+    config all = {};
+    py.config_init(&all);
+    if (wanted.isolated) {
+        all.isolated = 1;
+        all.use_environment = 0;
+    }
+    all.install_signal_handlers = wanted.install_signal_handlers != 0;
+    init_outcome outcome = py.config_start(&all);
+    py.config_clear(&all);
+    return outcome.kind == 0 || failed(outcome.message);
+}
+
+} // namespace
+
+bool start(const pyattach_start_options *options) noexcept {
+    pyattach_start_options wanted = {};
+    if (options)
+        std::memcpy(&wanted, options, options->struct_size < sizeof wanted ? options->struct_size : sizeof wanted);
+    return guarded([&] {
+        const table &py = python();
+        if (py.options_create && py.options_set_int && py.options_set_text && py.options_start && py.options_error &&
+            py.options_free)
+            return start_by_name(py, wanted);
+        if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name &&
+            py.set_home)
+            return start_by_config(py, wanted);
+        py.initialize(wanted.install_signal_handlers != 0);
+        return true;
+    });
+}
+
+} // namespace pyattach::cpython

@@ -1,0 +1,152 @@
+// Fills the table from a library that holds CPython: the only place where versions are compared.
+#include "cpython_table.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <link.h>
+
+namespace pyattach::cpython {
+namespace {
+
+thread_state *no_state() noexcept {
+    return nullptr;
+}
+
+constexpr table make_absent() noexcept {
+    table result = {};
+    result.current = no_state;
+    result.current_is_own = true;
+    return result;
+}
+
+table found;
+char found_path[PATH_MAX];
+
+struct symbol {
+    const char *name, *other;
+    size_t offset;
+    bool required;
+};
+
+#define REQUIRED(result, name, parameters, symbol, other) {symbol, other, offsetof(table, name), true},
+#define OPTIONAL(result, name, parameters, symbol, other) {symbol, other, offsetof(table, name), false},
+constexpr symbol symbols[] = {
+#include "cpython_functions.inc"
+    {"_Py_NoneStruct", nullptr, offsetof(table, none), true},
+    {"PyExc_TypeError", nullptr, offsetof(table, type_error), true},
+    {"PyExc_RuntimeWarning", nullptr, offsetof(table, runtime_warning), true},
+    {"PyExc_SystemError", nullptr, offsetof(table, system_error), true},
+    {"PyExc_MemoryError", nullptr, offsetof(table, memory_error), true},
+};
+#undef REQUIRED
+#undef OPTIONAL
+
+unsigned parse_version(const char *text) noexcept {
+    unsigned major = 0, minor = 0, micro = 0;
+    std::sscanf(text, "%u.%u.%u", &major, &minor, &micro);
+    const char *end = text + std::strspn(text, "0123456789.");
+    unsigned level = *end == 'a' ? 0xa0 : *end == 'b' ? 0xb0 : *end == 'r' ? 0xc0 : 0xf0;
+    return major << 24 | minor << 16 | micro << 8 | level;
+}
+
+// CPython keeps pointers into this library (the atexit callback, a capsule's destructor), so it must never be unmapped;
+// `-z nodelete` does that for the shared library, this for an object that has the static one inside.
+void pin_this_library() noexcept {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void *>(&pin_this_library), &info) && info.dli_fname)
+        dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+// PyMutex must be the byte we think it is: bit 0 locked, nothing else when nobody waits. Taking a free one needs no
+// thread state.
+bool mutex_is_as_known(const table &py) noexcept {
+    if (!py.mutex_lock || !py.mutex_unlock)
+        return false;
+    alignas(8) unsigned char bytes[8] = {};
+    py.mutex_lock(bytes);
+    bool was_locked = bytes[0] == 1;
+    py.mutex_unlock(bytes);
+    for (unsigned char one : bytes)
+        was_locked = was_locked && one == 0;
+    return was_locked;
+}
+
+pyattach_status unsupported(reason &why, const char *what) noexcept {
+    char path[PATH_MAX];
+    const char *version = found.get_version ? found.get_version() : "of unknown version";
+    path_of(reinterpret_cast<const void *>(found.is_initialized), path);
+    std::snprintf(why.text, sizeof why.text, "Python %.*s in %.300s cannot be used: %s",
+                  static_cast<int>(std::strcspn(version, " ")), version, path, what);
+    return PYATTACH_UNSUPPORTED;
+}
+
+} // namespace
+
+pyattach_status adopt(void *handle, reason &why) noexcept {
+    found = {};
+    const char *missing = nullptr;
+    for (const symbol &one : symbols) {
+        void *address = dlsym(handle, one.name);
+        if (!address && one.other)
+            address = dlsym(handle, one.other);
+        if (!address && one.required && !missing)
+            missing = one.name;
+        // POSIX lets a function pointer pass through void *.
+        std::memcpy(reinterpret_cast<char *>(&found) + one.offset, &address, sizeof address);
+    }
+    if (found.get_version) {
+        const char *text = found.get_version();
+        found.version_hex = parse_version(text);
+        if (std::strstr(text, "PyPy"))
+            return unsupported(why, "it is PyPy; libpyattach works with CPython 3.9 and newer");
+        if (found.version_hex < 0x03090000)
+            return unsupported(why, "libpyattach works with CPython 3.9 and newer");
+    }
+    if (missing) {
+        char text[200];
+        std::snprintf(text, sizeof text, "it lacks %s", missing);
+        return unsupported(why, text);
+    }
+    path_of(reinterpret_cast<const void *>(found.is_initialized), found_path);
+    found.path = found_path;
+    const unsigned minor = found.version_hex >> 16;
+    found.free_threaded = dlsym(handle, "_Py_MergeZeroLocalRefcount") || dlsym(handle, "PyUnstable_Module_SetGIL") ||
+                          std::strstr(found.get_version(), "free-threading");
+    found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
+    found.current_is_own = minor >= 0x030c;
+    found.importing_threading_claims_main = minor < 0x030d;
+    found.delete_needs_current = minor >= 0x030c;
+    found.sub_interpreters_keep_states = minor >= 0x030e;
+    found.reaps_foreign_states = !found.debug;
+    found.sections_lock = found.free_threaded && found.section_begin && found.section2_begin && found.section_end &&
+                          found.section2_end && (found.section_begin_mutex || found.section_begin_slow) &&
+                          (found.section2_begin_mutex || found.section2_begin_slow);
+    found.has_mutex = mutex_is_as_known(found);
+    if (found.free_threaded && !(found.sections_lock && found.has_mutex))
+        return unsupported(why, "it is free-threaded, and its critical sections or mutexes are not as known");
+    pin_this_library();
+    // Release pairs with the acquire in python(): the table is complete before anybody sees it.
+    published.store(&found, std::memory_order_release);
+    return PYATTACH_OK;
+}
+
+// The file that holds `address`; "" if that cannot be told.
+void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
+    Dl_info info;
+    link_map *map = nullptr;
+    path[0] = '\0';
+    if (!dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP))
+        return;
+    // The main program has an empty name in its link map, and argv[0] in dli_fname.
+    bool is_program = map && map->l_name[0] == '\0';
+    const char *name = is_program ? "/proc/self/exe" : info.dli_fname;
+    if (!realpath(name, path))
+        std::snprintf(path, sizeof path, "%s", name);
+}
+
+const table absent = make_absent();
+std::atomic<const table *> published{&absent};
+
+} // namespace pyattach::cpython

@@ -1,0 +1,28 @@
+// Critical section: CPython's per-object lock of the free-threaded build.
+#pragma once
+
+#include "mutex.hpp"
+#include "thread.hpp"
+
+namespace pyattach {
+
+struct section_scope {
+    pyattach::tag tag;
+    bool is_locked; // free-threaded
+    bool is_pair;
+    thread *owner;
+    section_scope *outer;
+    // PyCriticalSection or PyCriticalSection2: 16 and 24 bytes in every version so far; linked by address.
+    alignas(8) unsigned char storage[32];
+};
+
+namespace critical_section {
+
+status begin(section_scope &, object *) noexcept;
+status begin(section_scope &, object *, object *) noexcept;
+status begin(section_scope &, mutex_storage *) noexcept;
+status begin(section_scope &, mutex_storage *, mutex_storage *) noexcept;
+void end(section_scope &) noexcept;
+
+} // namespace critical_section
+} // namespace pyattach

@@ -1,0 +1,216 @@
+// How an interpreter ends.
+#include "exit.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "fatal.hpp"
+#include "interpreter.hpp"
+#include "thread.hpp"
+
+namespace pyattach {
+namespace {
+
+constexpr int64_t second_ns = 1000000000;
+// Threads that are detached inside are usually blocked in a system call nobody will end; a second is for those about to
+// return.
+constexpr int64_t detached_limit_ns = second_ns;
+// How long a signal may go unnoticed while the exit waits.
+constexpr int64_t signal_interval_ns = second_ns / 10;
+
+std::atomic<long long> exit_timeout_ns{10 * second_ns};
+
+void run_exit_callbacks(interpreter &ending) noexcept {
+    for (;;) {
+        lock_registry();
+        exit_callback *first = ending.callbacks;
+        if (first && !(ending.callbacks = first->next))
+            ending.last_callback = &ending.callbacks;
+        unlock_registry();
+        if (!first)
+            return;
+        first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg);
+        std::free(first);
+    }
+}
+
+#if defined(__linux__)
+void name_of(pid_t native_id, char (&name)[32]) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", static_cast<int>(native_id));
+    name[0] = '\0';
+    if (std::FILE *file = std::fopen(path, "re")) {
+        if (std::fgets(name, sizeof name, file))
+            for (char *one = name; *one; ++one)
+                if (*one == '\n')
+                    *one = '\0';
+        std::fclose(file);
+    }
+}
+#else
+void name_of(pid_t, char (&name)[32]) noexcept {
+    name[0] = '\0';
+}
+#endif
+
+void tell_who_is_inside(interpreter &ending, const seat *mine, unsigned inside) noexcept {
+    constexpr unsigned most = 8;
+    pid_t ids[most];
+    unsigned listed = ending.gate.who(mine, ids, most);
+    char text[512];
+    int length =
+        std::snprintf(text, sizeof text, "the interpreter ends although %u native thread%s still inside:", inside,
+                      inside == 1 ? " is" : "s are");
+    for (unsigned i = 0; i < listed && length < static_cast<int>(sizeof text); ++i) {
+        char name[32];
+        name_of(ids[i], name);
+        length += std::snprintf(text + length, sizeof text - static_cast<size_t>(length), "%s %d (%s)", i ? "," : "",
+                                static_cast<int>(ids[i]), name);
+    }
+    report("%s", text);
+    cpython::warn(text);
+}
+
+// Detached; comes back attached. True: everybody left who should.
+bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&state) noexcept {
+    const long long limit = exit_timeout_ns.load(std::memory_order_relaxed);
+    const int64_t begin = monotonic_ns();
+    const int64_t end = limit < 0 ? INT64_MAX : begin + limit;
+    const int64_t end_of_detached = std::min(end, begin + detached_limit_ns);
+    bool attached_only = false;
+    for (;;) {
+        int64_t slice = std::min(monotonic_ns() + signal_interval_ns, attached_only ? end : end_of_detached);
+        unsigned inside = ending.gate.wait(mine, attached_only, slice);
+        int64_t now = monotonic_ns();
+        if (inside && !attached_only && now >= end_of_detached) {
+            // From now on who was detached is refused when it comes back (sealed), and only the others are waited for.
+            ending.gate.set(gate::sealed);
+            attached_only = true;
+            inside = ending.gate.wait(mine, attached_only, 0);
+        }
+        bool is_over = inside == 0 || now >= end;
+        // A handler that raises, as Ctrl-C does, ends the wait.
+        cpython::restore(state);
+        if (is_over || !cpython::signals_are_quiet()) {
+            ending.gate.set(gate::sealed);
+            unsigned left = ending.gate.wait(mine, true, 0);
+            if (left)
+                tell_who_is_inside(ending, mine, left);
+            return left == 0;
+        }
+        state = cpython::save();
+    }
+}
+
+seat *own_seat(const interpreter &where) noexcept {
+    if (const thread *me = this_thread.record)
+        for (seat *one = me->seats; one; one = one->next_of_thread)
+            if (one->where == &where)
+                return one;
+    return nullptr;
+}
+
+} // namespace
+
+void set_exit_timeout(long long timeout_ns) noexcept {
+    exit_timeout_ns.store(timeout_ns < 0 ? -1 : timeout_ns, std::memory_order_relaxed);
+}
+
+void close_interpreter(void *record) noexcept {
+    interpreter &ending = *static_cast<interpreter *>(record);
+    if (ending.gate.now() != gate::open)
+        return; // run by hand a second time
+    ending.ending_thread.store(&this_thread, std::memory_order_relaxed);
+    ending.gate.set(gate::closed);
+    // This thread is not waited for: it may be ending the interpreter inside an attached scope of its own.
+    const seat *mine = own_seat(ending);
+
+    thread_state *state = cpython::save();
+    run_exit_callbacks(ending);
+    count(event::exit_waits);
+    if (!wait_for_threads(ending, mine, state)) {
+        count(event::exit_timeouts);
+        ending.timed_out.store(true, std::memory_order_relaxed);
+    }
+    // Destructors may give more back; the second and later rounds release that.
+    for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
+        ending.pool.drain();
+    ending.gate.set(gate::dead);
+    count(event::drops_leaked, ending.pool.close());
+}
+
+status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
+    if (!where || !call)
+        return PYATTACH_INVALID;
+    auto *one = static_cast<exit_callback *>(std::malloc(sizeof(exit_callback)));
+    if (!one)
+        return PYATTACH_NO_MEMORY;
+    *one = {call, arg, nullptr};
+    lock_registry();
+    // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
+    // or we see it closed.
+    bool is_open = where->gate.now() == gate::open;
+    if (is_open) {
+        *where->last_callback = one;
+        where->last_callback = &one->next;
+    }
+    unlock_registry();
+    if (!is_open)
+        std::free(one);
+    return is_open ? PYATTACH_OK : PYATTACH_FINALIZING;
+}
+
+status remove_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
+    if (!where || !call)
+        return PYATTACH_INVALID;
+    lock_registry();
+    exit_callback **link = &where->callbacks;
+    while (*link && ((*link)->call != call || (*link)->arg != arg))
+        link = &(*link)->next;
+    exit_callback *found = *link;
+    if (found) {
+        *link = found->next;
+        if (where->last_callback == &found->next)
+            where->last_callback = link;
+    }
+    unlock_registry();
+    std::free(found);
+    return found ? PYATTACH_OK : PYATTACH_INVALID;
+}
+
+status stop() noexcept {
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    if (status missing = cpython::find())
+        return missing;
+    const cpython::table &py = cpython::python();
+    if (!py.is_initialized())
+        return PYATTACH_NOT_INITIALIZED;
+    thread *me = own_record();
+    if (!me)
+        return PYATTACH_NO_MEMORY;
+    for (const frame *one = me->top; one->tag != tag::base; one = one->below)
+        if (one->tag == tag::detached)
+            return PYATTACH_INVALID;
+    // CPython's rule: free-threaded 3.13 crashes when another thread than the one that initialised finalises. Its state
+    // is the first one.
+    thread_state *now = current_state();
+    thread_state *state = now ? now : py.slot();
+    if (!state || py.interpreter_of(state) != py.main_interpreter() || py.state_id(state) != 1)
+        return PYATTACH_INVALID;
+    if (!now)
+        cpython::restore(state);
+    interpreter *ending = meet(*me, state);
+    int outcome = cpython::guarded([&py] { return py.finalize(); });
+    // What was open on this thread has nothing to go back to.
+    for (frame *one = me->top; one->tag != tag::base; one = one->below)
+        one->dead = true;
+    for (seat *one = me->seats; one; one = one->next_of_thread)
+        one->inside.store(presence::outside, std::memory_order_release);
+    if (ending && ending->timed_out.load(std::memory_order_relaxed))
+        return PYATTACH_TIMED_OUT;
+    return outcome < 0 ? PYATTACH_PYTHON_ERROR : PYATTACH_OK;
+}
+
+} // namespace pyattach

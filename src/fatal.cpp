@@ -1,0 +1,47 @@
+// Say what was misused and abort; tell the message handler what no status can carry.
+#include "fatal.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <pthread.h>
+
+namespace pyattach {
+namespace {
+
+// Function and argument belong together, so two atomics would not do.
+pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
+message_handler handler;
+void *handler_arg;
+
+} // namespace
+
+void misuse(const char *what, const char *rule, const char *instead) noexcept {
+    std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
+    std::fflush(stderr);
+    std::abort();
+}
+
+void set_message_handler(message_handler new_handler, void *arg) noexcept {
+    pthread_mutex_lock(&handler_lock);
+    handler = new_handler;
+    handler_arg = arg;
+    pthread_mutex_unlock(&handler_lock);
+}
+
+void report(const char *format, ...) noexcept {
+    pthread_mutex_lock(&handler_lock);
+    message_handler call = handler;
+    void *arg = handler_arg;
+    pthread_mutex_unlock(&handler_lock);
+    if (!call)
+        return;
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    call(text, arg);
+}
+
+} // namespace pyattach

@@ -1,0 +1,146 @@
+// The gate of one interpreter: the closing side, and the fences.
+#include "gate.hpp"
+
+#include <cstdlib>
+#include <ctime>
+
+#if defined(__linux__)
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "interpreter.hpp"
+
+namespace pyattach {
+
+bool fences_are_asymmetric;
+
+namespace {
+
+#if defined(__linux__)
+long membarrier(int command) noexcept {
+    return syscall(SYS_membarrier, command, 0, 0);
+}
+
+// Where the kernel refuses the command although it accepted the registration: taking write permission from a page that
+// is in use makes the kernel interrupt every core this process runs on, which is a fence there.
+void interrupt_all_cores() noexcept {
+    long size = sysconf(_SC_PAGESIZE);
+    void *page = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return;
+    *static_cast<volatile char *>(page) = 1;
+    mprotect(page, static_cast<size_t>(size), PROT_READ);
+    munmap(page, static_cast<size_t>(size));
+}
+#endif
+
+} // namespace
+
+void prepare_fences() noexcept {
+#if defined(__linux__)
+    fences_are_asymmetric = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+#endif
+}
+
+void heavy_fence() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#if defined(__linux__)
+    if (!fences_are_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return;
+    // A fork child starts unregistered.
+    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return;
+    interrupt_all_cores();
+#endif
+}
+
+int64_t monotonic_ns() noexcept {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
+}
+
+gate::gate() noexcept {
+    pthread_mutex_init(&lock_, nullptr);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&left_, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void gate::add(seat &one) noexcept {
+    pthread_mutex_lock(&lock_);
+    one.previous = nullptr;
+    one.next = seats_;
+    if (seats_)
+        seats_->previous = &one;
+    seats_ = &one;
+    pthread_mutex_unlock(&lock_);
+}
+
+void gate::remove(seat &one) noexcept {
+    pthread_mutex_lock(&lock_);
+    (one.previous ? one.previous->next : seats_) = one.next;
+    if (one.next)
+        one.next->previous = one.previous;
+    pthread_cond_broadcast(&left_);
+    pthread_mutex_unlock(&lock_);
+}
+
+void give_up(seat &one) noexcept {
+    one.where->gate.remove(one);
+    std::free(&one);
+}
+
+void gate::set(state now) noexcept {
+    word_.store(now, std::memory_order_release);
+    heavy_fence();
+}
+
+void gate::wake() noexcept {
+    // The lock orders this after the closer's look at the seats and before its sleep, so the wake-up cannot fall
+    // between the two.
+    pthread_mutex_lock(&lock_);
+    pthread_cond_broadcast(&left_);
+    pthread_mutex_unlock(&lock_);
+}
+
+unsigned gate::count(const seat *except, bool attached_only) const noexcept {
+    unsigned inside = 0;
+    for (const seat *one = seats_; one; one = one->next) {
+        uint8_t says = one->inside.load(std::memory_order_acquire);
+        if (one != except && (attached_only ? says == presence::attached : says != presence::outside))
+            ++inside;
+    }
+    return inside;
+}
+
+unsigned gate::wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept {
+    timespec deadline = {static_cast<time_t>(deadline_ns / 1000000000), static_cast<long>(deadline_ns % 1000000000)};
+    pthread_mutex_lock(&lock_);
+    unsigned inside;
+    while ((inside = count(except, attached_only)) != 0) {
+        if (pthread_cond_timedwait(&left_, &lock_, &deadline) != 0) {
+            inside = count(except, attached_only);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock_);
+    return inside;
+}
+
+unsigned gate::who(const seat *except, pid_t *ids, unsigned most) noexcept {
+    unsigned found = 0;
+    pthread_mutex_lock(&lock_);
+    for (const seat *one = seats_; one && found < most; one = one->next)
+        if (one != except && one->inside.load(std::memory_order_acquire) != presence::outside)
+            ids[found++] = one->native_id;
+    pthread_mutex_unlock(&lock_);
+    return found;
+}
+
+} // namespace pyattach

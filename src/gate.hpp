@@ -1,0 +1,122 @@
+// The gate of one interpreter: who is inside; closes when the interpreter ends.
+//
+// A thread announces itself in a seat of its own and then looks at the gate's word; the closing side writes the word
+// and then looks at every seat. Each writes one and reads the other, so each side needs a full fence between the two,
+// or both could miss the other (Dekker). Threads come and go millions of times, the gate closes once: so the closing
+// side pays for both with membarrier(2), which makes every running thread of the process pass a fence, and entering
+// costs one store, one load and a compiler barrier, all in memory that no other thread writes.
+//
+//   enter:  seat = inside;   [compiler barrier]   word is open? in : seat = outside, refused
+//   close:  word = closed;   [membarrier]         any seat inside? wait
+//   leave:  seat = outside;  [compiler barrier]   word is open? done : wake the closer
+//   wait:   under the lock {any seat inside? sleep on the condition}; who wakes takes the lock first
+//
+// Entering: membarrier orders the closer's store before any later load of the entering thread, or the entering thread's
+// earlier store before the closer's loads. In the first case the thread sees the word closed, in the second the closer
+// sees the seat. Leaving is the same pair, so no wake-up is lost. The seat is stored with release and read with
+// acquire: what the thread did inside has happened before the closer goes on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+#include <sys/types.h>
+
+namespace pyattach {
+
+struct interpreter;
+
+namespace presence {
+enum value : uint8_t { outside, attached, detached };
+}
+
+// One thread's announcement in one interpreter.
+struct seat {
+    std::atomic<uint8_t> inside;
+    pid_t native_id;
+    interpreter *where;
+    seat *next_of_thread;
+    seat *next, *previous; // in the gate, under its lock
+};
+
+// True once membarrier was registered; set before the first seat is made, never changed.
+extern bool fences_are_asymmetric;
+
+inline void light_fence() noexcept {
+    if (__builtin_expect(fences_are_asymmetric, 1))
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    else
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+void heavy_fence() noexcept;
+// Once per process, before the first gate is used.
+void prepare_fences() noexcept;
+
+class gate {
+  public:
+    // Sealed: closed, and threads that were detached inside are not waited for or let in any more.
+    enum state : uint32_t { open, closed, sealed, dead };
+
+    gate() noexcept;
+
+    state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
+    bool is_open() const noexcept { return word_.load(std::memory_order_relaxed) == open; }
+    bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
+
+    // Announces the thread; false: the gate is closed, and the seat says what it said before.
+    bool enter(seat &mine) noexcept {
+        uint8_t before = mine.inside.load(std::memory_order_relaxed);
+        mine.inside.store(presence::attached, std::memory_order_relaxed);
+        light_fence();
+        if (__builtin_expect(is_open(), 1))
+            return true;
+        leave(mine, before);
+        return false;
+    }
+
+    // Comes back from a detached scope: refused only once the gate is sealed. The seat then says outside.
+    bool come_back(seat &mine) noexcept {
+        mine.inside.store(presence::attached, std::memory_order_relaxed);
+        light_fence();
+        if (__builtin_expect(word_.load(std::memory_order_relaxed) < sealed, 1))
+            return true;
+        leave(mine, presence::outside);
+        return false;
+    }
+
+    // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
+    // (invariant 2).
+    void leave(seat &mine, uint8_t now) noexcept {
+        mine.inside.store(now, std::memory_order_release);
+        light_fence();
+        if (__builtin_expect(!is_open(), 0))
+            wake();
+    }
+
+    void add(seat &) noexcept;
+    void remove(seat &) noexcept;
+
+    // The closing side.
+    void set(state) noexcept;
+    // Waits until nobody but `except` is inside (`attached_only`: inside and attached), or until `deadline_ns` of the
+    // monotonic clock. Returns how many still are.
+    unsigned wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept;
+    // Writes the native ids of threads inside, at most `most` of them; returns how many it wrote.
+    unsigned who(const seat *except, pid_t *ids, unsigned most) noexcept;
+
+  private:
+    void wake() noexcept;
+    unsigned count(const seat *except, bool attached_only) const noexcept;
+
+    std::atomic<uint32_t> word_{open};
+    seat *seats_ = nullptr;
+    pthread_mutex_t lock_;
+    pthread_cond_t left_;
+};
+
+int64_t monotonic_ns() noexcept;
+
+// Takes a seat out of its gate and frees it.
+void give_up(seat &) noexcept;
+
+} // namespace pyattach

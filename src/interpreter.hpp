@@ -1,0 +1,69 @@
+// One life of one interpreter of this process: its gate, its pool, its exit callbacks. Never freed, so a handle is
+// valid to pass for ever; each life has a record of its own, so the record is the generation (invariant 6).
+#pragma once
+
+#include <atomic>
+
+#include "cpython.hpp"
+#include "gate.hpp"
+#include "pool.hpp"
+#include "pyattach/interpreter.h"
+#include "thread.hpp"
+
+namespace pyattach {
+
+struct exit_callback {
+    pyattach_exit_callback call;
+    void *arg;
+    exit_callback *next;
+};
+
+struct interpreter {
+    cpython::interpreter_state *state = nullptr;
+    pyattach::gate gate;
+    pyattach::pool pool;
+    // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
+    enum hook_state : uint32_t { none, busy, registered };
+    std::atomic<uint32_t> hook{none};
+    // CPython has cleared the interpreter; from here on its address may name another one.
+    std::atomic<bool> gone{false};
+    // The thread that ends it (the address of its thread-local words), exempt from the gate.
+    std::atomic<thread_local_words *> ending_thread{nullptr};
+    std::atomic<bool> timed_out{false};
+    exit_callback *callbacks = nullptr, **last_callback = &callbacks; // under the registry's lock
+    interpreter *next = nullptr;                                      // all records
+
+    bool is_exempt() const noexcept {
+        return ending_thread.load(std::memory_order_relaxed) == &this_thread && !gone.load(std::memory_order_relaxed);
+    }
+};
+
+// The record of a living interpreter that was met before, else NULL. Asks nothing of CPython but what `state` is.
+interpreter *known(cpython::interpreter_state *state) noexcept;
+// The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
+interpreter *main_interpreter() noexcept;
+
+// First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
+// code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
+// during exit is too late.
+interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept;
+
+inline bool is_met(const thread &me, const cpython::interpreter_state *here) noexcept {
+    return here == me.met_state && __builtin_expect(!me.met->gate.is_dead(), 1);
+}
+inline interpreter *meet(thread &me, thread_state *now) noexcept {
+    cpython::interpreter_state *here = cpython::python().interpreter_of(now);
+    return is_met(me, here) ? me.met : meet_slowly(me, here);
+}
+
+// The record for code that runs while Python starts: nothing is registered.
+interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
+
+// This thread's seat in `where`; made at its first entry, NULL if memory is short.
+seat *seat_of(thread &me, interpreter &where) noexcept;
+
+// Guards the list of records and the exit callbacks.
+void lock_registry() noexcept;
+void unlock_registry() noexcept;
+
+} // namespace pyattach

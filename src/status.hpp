@@ -1,0 +1,10 @@
+// A status in words.
+#pragma once
+
+#include "pyattach/base.h"
+
+namespace pyattach {
+
+const char *message_of(pyattach_status) noexcept;
+
+} // namespace pyattach

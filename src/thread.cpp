@@ -1,0 +1,129 @@
+// What this library knows about the calling thread.
+#include "thread.hpp"
+
+#include <climits>
+#include <cstdlib>
+#include <new>
+#include <pthread.h>
+
+#include "gate.hpp"
+
+namespace pyattach {
+
+#if defined(PYATTACH_INITIAL_EXEC) && defined(__GLIBC__)
+__thread thread_local_words this_thread __attribute__((tls_model("initial-exec")));
+#else
+__thread thread_local_words this_thread;
+#endif
+
+namespace {
+
+// Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
+pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+thread *threads;
+std::atomic<uint64_t> counted_elsewhere[static_cast<unsigned>(event::count_)];
+
+// The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
+// CPython's own key and it runs after that one was emptied; re-arming it moves it behind destructors of other libraries
+// that still attach.
+pthread_key_t exit_key;
+bool exit_key_made;
+
+void unlink(thread &gone) noexcept {
+    pthread_mutex_lock(&threads_lock);
+    (gone.previous ? gone.previous->next : threads) = gone.next;
+    if (gone.next)
+        gone.next->previous = gone.previous;
+    for (unsigned i = 0; i < static_cast<unsigned>(event::count_); ++i)
+        counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
+                                       std::memory_order_relaxed);
+    pthread_mutex_unlock(&threads_lock);
+}
+
+void forget(thread &gone) noexcept {
+    unlink(gone);
+    while (seat *one = gone.seats) {
+        gone.seats = one->next_of_thread;
+        give_up(*one);
+    }
+    this_thread.record = nullptr;
+    std::free(&gone);
+}
+
+void on_thread_exit(void *value) noexcept {
+    thread &me = *static_cast<thread *>(value);
+    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(exit_key, value);
+        return;
+    }
+    this_thread.ended = 1;
+    forget(me);
+}
+
+bool make_exit_key() noexcept {
+    pthread_mutex_lock(&threads_lock);
+    if (!exit_key_made)
+        exit_key_made = pthread_key_create(&exit_key, on_thread_exit) == 0;
+    bool made = exit_key_made;
+    pthread_mutex_unlock(&threads_lock);
+    return made;
+}
+
+} // namespace
+
+thread *own_record() noexcept {
+    if (this_thread.record)
+        return this_thread.record;
+    void *memory = std::calloc(1, sizeof(thread));
+    if (!memory)
+        return nullptr;
+    thread *me = new (memory) thread();
+    me->base.tag = tag::base;
+    me->top = &me->base;
+    // Without the hook the record would outlive its thread; a thread that is past its hook frees the record itself.
+    if (!this_thread.ended && (!make_exit_key() || pthread_setspecific(exit_key, me) != 0)) {
+        std::free(me);
+        return nullptr;
+    }
+    pthread_mutex_lock(&threads_lock);
+    me->next = threads;
+    if (threads)
+        threads->previous = me;
+    threads = me;
+    pthread_mutex_unlock(&threads_lock);
+    this_thread.record = me;
+    return me;
+}
+
+void drop_late_record(thread &me) noexcept {
+    if (this_thread.ended && me.top == &me.base && me.base.nested == 0)
+        forget(me);
+}
+
+bool is_own_state(thread_state *now) noexcept {
+    if (now == cpython::python().slot())
+        return true;
+    // Inside a scope that switched to a sub-interpreter the slot keeps the first state. Only this thread uses the state
+    // its own scope attached, so if that one holds the GIL, this thread does.
+    const thread *me = this_thread.record;
+    return me && me->top->tag == tag::attached && me->top->state == now;
+}
+
+void count(event what, uint64_t amount) noexcept {
+    if (thread *me = this_thread.record)
+        me->counted.add(what, amount);
+    else
+        counted_elsewhere[static_cast<unsigned>(what)].fetch_add(amount, std::memory_order_relaxed);
+}
+
+uint64_t counted(event what) noexcept {
+    unsigned i = static_cast<unsigned>(what);
+    pthread_mutex_lock(&threads_lock);
+    uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
+    for (const thread *one = threads; one; one = one->next)
+        sum += one->counted.values[i].load(std::memory_order_relaxed);
+    pthread_mutex_unlock(&threads_lock);
+    return sum;
+}
+
+} // namespace pyattach

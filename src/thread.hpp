@@ -1,0 +1,120 @@
+// What this library knows about the calling thread. Nothing here says whether it is attached: that is asked of CPython
+// (invariant 1).
+//
+// Scopes that change the thread's state form a stack of frames, each in storage of the caller's. Nested attached scopes
+// change nothing; they are counted in the frame that is on top when they begin, which must be on top again when they
+// end.
+#pragma once
+
+#include <cstdint>
+
+#include "cpython.hpp"
+#include "stats.hpp"
+
+namespace pyattach {
+
+using status = pyattach_status;
+using cpython::thread_state;
+
+struct interpreter;
+struct seat;
+struct thread;
+
+// The first word of every scope. Unlikely in memory that was never a scope, so that ending one by mistake is noticed.
+enum class tag : uint32_t {
+    base = 0x0A77AC00, // the thread's own bottom frame
+    attached,          // a scope that attached the thread: a frame
+    detached,          // a frame
+    nested,            // an attached scope that found the thread attached
+    forbidden,
+    section,
+    ended,
+    refused,
+};
+
+struct frame {
+    pyattach::tag tag;
+    bool dead;            // the interpreter ended: scopes in this frame are inert
+    bool temporary;       // attached: the state is destroyed with the scope
+    bool exempt;          // opened by the ending thread after the gate closed
+    uint8_t inside_below; // attached: what the seat said before
+    uint32_t nested;      // attached scopes open directly in this frame
+    uint32_t depth_below; // attached scopes open below, down to the last detached one
+    frame *below;
+    thread_state *state;    // attached: the state attached; detached: the one to come back to
+    interpreter *where;     // its interpreter; NULL if that never met the library
+    pyattach::seat *seat;   // announces this thread there; NULL: the gate does not bind it
+    thread_state *replaced; // attached: the state of another interpreter to go back to
+};
+
+// Allocated at a thread's first contact, freed by its exit hook.
+struct thread {
+    frame base;
+    frame *top;
+    // The interpreter met last, recognised again by one comparison.
+    cpython::interpreter_state *met_state;
+    interpreter *met;
+    seat *seats;          // one per interpreter this thread was announced in
+    void *innermost_lock; // forbidden scopes and critical sections, each its own list
+    void *innermost_forbidden;
+    counters counted;
+    thread *next, *previous; // all threads
+    int exit_rounds;
+};
+
+// The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
+// alone.
+struct thread_local_words {
+    thread *record;
+    uint16_t forbidden; // forbidden scopes open
+    uint16_t quiet;     // locks and sections open, drains running: no automatic drain
+    uint16_t ended;     // the thread's exit hook has run
+    uint16_t spare;
+};
+static_assert(sizeof(thread_local_words) == 16);
+
+// __thread, not thread_local: constant-initialised in every translation unit, so no guard and no wrapper call.
+#if defined(PYATTACH_INITIAL_EXEC) && defined(__GLIBC__)
+extern __thread thread_local_words this_thread __attribute__((tls_model("initial-exec")));
+#else
+extern __thread thread_local_words this_thread;
+#endif
+
+// This thread's record, made if need be; NULL if memory is short.
+thread *own_record() noexcept;
+// Frees the record of a thread whose exit hook has run already, once nothing is open in it.
+void drop_late_record(thread &me) noexcept;
+
+// Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
+bool is_own_state(thread_state *now) noexcept;
+
+// CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
+inline thread_state *current_state() noexcept {
+    const cpython::table &py = cpython::python();
+    thread_state *now = py.current();
+    if (__builtin_expect(py.current_is_own, 1))
+        return now;
+    return now && is_own_state(now) ? now : nullptr;
+}
+
+// OK, FORBIDDEN or NOT_ATTACHED.
+inline status require_attached() noexcept {
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+}
+
+inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
+    on_top.tag = kind;
+    on_top.dead = false;
+    on_top.nested = 0;
+    on_top.below = me.top;
+    me.top = &on_top;
+}
+
+inline void pop(thread &me) noexcept {
+    me.top->tag = tag::ended;
+    me.top = me.top->below;
+}
+
+} // namespace pyattach

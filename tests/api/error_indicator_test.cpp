@@ -1,0 +1,105 @@
+// The error indicator: no call sets or clears it, unless it returns PYTHON_ERROR.
+#include "support/catch.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+using namespace support;
+
+namespace {
+
+void set_error(const char *text) {
+    auto **kind = static_cast<object **>(cpython_symbol("PyExc_ValueError"));
+    cpython<void(object *, const char *)>("PyErr_SetString")(*kind, text);
+}
+
+std::string pending() {
+    char text[200] = "";
+    pyattach_error_message(text, sizeof text);
+    return text;
+}
+
+} // namespace
+
+TEST_CASE("a nested scope, a detached scope and a forbidden one keep a pending exception") {
+    start_python();
+    attached here;
+    set_error("kept");
+    {
+        attached nested;
+        CHECK(pending() == "ValueError: kept");
+    }
+    CHECK(pending() == "ValueError: kept");
+    {
+        detached gap;
+        attached again;
+        CHECK(pending() == "ValueError: kept");
+    }
+    CHECK(pending() == "ValueError: kept");
+    { forbidden traverse; }
+    CHECK(pending() == "ValueError: kept");
+    pyattach_error_clear();
+}
+
+TEST_CASE("queries, references and locks keep a pending exception") {
+    start_python();
+    attached here;
+    ref object = new_object();
+    set_error("kept");
+    CHECK(pyattach_interpreter_current() == pyattach_interpreter_main());
+    CHECK(pyattach_incref(object) == PYATTACH_OK);
+    pyattach_decref(object);
+    CHECK(pyattach_is_attached());
+    pyattach_critical_section section;
+    REQUIRE(pyattach_critical_section_begin(&section, object) == PYATTACH_OK);
+    pyattach_critical_section_end(&section);
+    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    pyattach_mutex_lock(&mutex);
+    pyattach_mutex_unlock(&mutex);
+    pyattach_once once = PYATTACH_ONCE_INIT;
+    CHECK(pyattach_once_run(&once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_OK);
+    CHECK(pyattach_interpreter_start() == PYATTACH_OK);
+    CHECK(pending() == "ValueError: kept");
+    pyattach_error_clear();
+}
+
+// conformance.md, group 3: pending exception
+TEST_CASE("draining the pool keeps a pending exception, even if destructors raise") {
+    start_python();
+    attached here;
+    run("import sys; said = []; sys.unraisablehook = lambda info: said.append(str(info.exc_value))");
+    ref object = object_whose_death("raise RuntimeError('in a destructor')");
+    {
+        foreign_detach gap;
+        object.drop();
+    }
+    set_error("kept");
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(pending() == "ValueError: kept");
+    pyattach_error_clear();
+    CHECK(eval_text("said") == "['in a destructor']");
+    run("sys.unraisablehook = sys.__unraisablehook__");
+}
+
+TEST_CASE("an exception still set when the scope that attached ends is reported as unraisable and cleared") {
+    start_python();
+    {
+        attached here;
+        run("import sys; said = []; sys.unraisablehook = lambda info: said.append(str(info.exc_value))");
+    }
+    run_on_thread([] {
+        attached here;
+        {
+            attached nested;
+            set_error("left behind");
+        }
+        CHECK(pending() == "ValueError: left behind"); // a nested end leaves it alone
+    });
+    {
+        attached here; // this thread's own thread state lives on, so the next attach would see it
+        set_error("left here");
+    }
+    attached here;
+    CHECK(pending().empty());
+    CHECK(eval_text("said") == "['left behind', 'left here']");
+    run("sys.unraisablehook = sys.__unraisablehook__");
+}
