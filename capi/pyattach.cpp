@@ -4,49 +4,32 @@
 #include "exit.hpp"
 #include "fatal.hpp"
 #include "opaque.hpp"
+#include "raised.hpp"
 #include "start.hpp"
 #include "status.hpp"
+#include "type.hpp"
+#include "warm_state.hpp"
 
 using namespace pyattach;
 
 extern "C" {
 
 // --- base.h
-const char *pyattach_status_message(pyattach_status status) {
-    return message_of(status);
-}
-unsigned pyattach_version(void) {
-    return PYATTACH_VERSION;
-}
+const char *pyattach_status_message(pyattach_status status) { return message_of(status); }
+unsigned pyattach_version(void) { return PYATTACH_VERSION; }
 void pyattach_set_message_handler(void (*handler)(const char *, void *), void *arg) {
     set_message_handler(handler, arg);
 }
 
 // --- interpreter.h
-pyattach_status pyattach_python_load(const char *path) {
-    return cpython::load(path);
-}
-pyattach_status pyattach_python_describe(pyattach_python *out) {
-    return cpython::describe(out);
-}
-pyattach_interpreter *pyattach_interpreter_main(void) {
-    return to_handle(attached::main());
-}
-pyattach_interpreter *pyattach_interpreter_current(void) {
-    return to_handle(attached::current());
-}
-pyattach_status pyattach_interpreter_start(void) {
-    return start(nullptr);
-}
-pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options) {
-    return start(options);
-}
-pyattach_status pyattach_interpreter_stop(void) {
-    return stop();
-}
-void pyattach_set_exit_timeout(long long timeout_ns) {
-    set_exit_timeout(timeout_ns);
-}
+pyattach_status pyattach_python_load(const char *path) { return cpython::load(path); }
+pyattach_status pyattach_python_describe(pyattach_python *out) { return cpython::describe(out); }
+pyattach_interpreter *pyattach_interpreter_main(void) { return to_handle(attached::main()); }
+pyattach_interpreter *pyattach_interpreter_current(void) { return to_handle(attached::current()); }
+pyattach_status pyattach_interpreter_start(void) { return start(nullptr); }
+pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options) { return start(options); }
+pyattach_status pyattach_interpreter_stop(void) { return stop(); }
+void pyattach_set_exit_timeout(long long timeout_ns) { set_exit_timeout(timeout_ns); }
 pyattach_status pyattach_exit_callback_add(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg) {
     return add_exit_callback(from_handle(where), callback, arg);
 }
@@ -71,12 +54,8 @@ void pyattach_attached_end(pyattach_attached *scope) {
     if (scope)
         attached::end(in<attached_scope>(scope));
 }
-int pyattach_is_attached(void) {
-    return attached::is_attached();
-}
-int pyattach_attach_depth(void) {
-    return attached::depth();
-}
+int pyattach_is_attached(void) { return attached::is_attached(); }
+int pyattach_attach_depth(void) { return attached::depth(); }
 
 // --- detached.h
 pyattach_status pyattach_detached_begin(pyattach_detached *scope) {
@@ -95,42 +74,30 @@ void pyattach_forbidden_end(pyattach_forbidden *scope) {
     if (scope)
         forbidden::end(in<forbidden_scope>(scope));
 }
-int pyattach_is_forbidden(void) {
-    return this_thread.forbidden != 0;
-}
+int pyattach_is_forbidden(void) { return this_thread.forbidden != 0; }
 
 // --- pool.h
-pyattach_status pyattach_incref(struct _object *reference) {
-    return take_reference(reference);
-}
-void pyattach_decref(struct _object *reference) {
-    drop(reference, nullptr);
-}
-void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) {
-    drop(reference, from_handle(owner));
-}
-pyattach_status pyattach_pool_drain(void) {
-    return drain_current();
-}
-size_t pyattach_pool_size(void) {
-    return waiting();
-}
+pyattach_status pyattach_incref(struct _object *reference) { return take_reference(reference); }
+void pyattach_decref(struct _object *reference) { drop(reference, nullptr); }
+void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) { drop(reference, from_handle(owner)); }
+pyattach_status pyattach_pool_drain(void) { return drain_current(); }
+size_t pyattach_pool_size(void) { return waiting(); }
+
+// --- warm_state.h
+void pyattach_set_thread_policy(pyattach_thread_policy policy) { warm_state::set_policy(policy); }
+pyattach_status pyattach_thread_release(void) { return warm_state::release(); }
 
 // --- mutex.h
 void pyattach_mutex_lock(pyattach_mutex *one) {
     if (one)
         mutex::lock(in<mutex_storage>(one));
 }
-int pyattach_mutex_try_lock(pyattach_mutex *one) {
-    return one && mutex::try_lock(in<mutex_storage>(one));
-}
+int pyattach_mutex_try_lock(pyattach_mutex *one) { return one && mutex::try_lock(in<mutex_storage>(one)); }
 void pyattach_mutex_unlock(pyattach_mutex *one) {
     if (one)
         mutex::unlock(in<mutex_storage>(one));
 }
-int pyattach_mutex_is_locked(pyattach_mutex *one) {
-    return one && mutex::is_locked(in<mutex_storage>(one));
-}
+int pyattach_mutex_is_locked(pyattach_mutex *one) { return one && mutex::is_locked(in<mutex_storage>(one)); }
 
 // --- critical_section.h
 pyattach_status pyattach_critical_section_begin(pyattach_critical_section *scope, struct _object *one) {
@@ -168,12 +135,8 @@ pyattach_status pyattach_eval(const char *code, struct _object *globals, struct 
 pyattach_status pyattach_run(const char *code, struct _object *globals, struct _object *locals) {
     return call::run(code, globals, locals);
 }
-pyattach_status pyattach_import(const char *name, struct _object **result) {
-    return call::import(name, result);
-}
-pyattach_status pyattach_check_signals(void) {
-    return call::check_signals();
-}
+pyattach_status pyattach_import(const char *name, struct _object **result) { return call::import(name, result); }
+pyattach_status pyattach_check_signals(void) { return call::check_signals(); }
 pyattach_status pyattach_get_attribute(struct _object *of, const char *name, struct _object **result) {
     return call::get_attribute(of, name, result);
 }
@@ -184,47 +147,42 @@ pyattach_status pyattach_call(struct _object *callable, struct _object *const *a
                               struct _object **result) {
     return call::call(callable, args, nargs, result);
 }
-pyattach_status pyattach_to_int64(struct _object *from, int64_t *value) {
-    return call::to_int64(from, value);
-}
-pyattach_status pyattach_to_double(struct _object *from, double *value) {
-    return call::to_double(from, value);
-}
-pyattach_status pyattach_to_bool(struct _object *from, int *value) {
-    return call::to_bool(from, value);
-}
+pyattach_status pyattach_to_int64(struct _object *from, int64_t *value) { return call::to_int64(from, value); }
+pyattach_status pyattach_to_double(struct _object *from, double *value) { return call::to_double(from, value); }
+pyattach_status pyattach_to_bool(struct _object *from, int *value) { return call::to_bool(from, value); }
 pyattach_status pyattach_to_utf8(struct _object *from, const char **text, size_t *size) {
     return call::to_utf8(from, text, size);
 }
 pyattach_status pyattach_to_bytes(struct _object *from, const char **data, size_t *size) {
     return call::to_bytes(from, data, size);
 }
-pyattach_status pyattach_from_int64(int64_t value, struct _object **result) {
-    return call::from_int64(value, result);
-}
-pyattach_status pyattach_from_double(double value, struct _object **result) {
-    return call::from_double(value, result);
-}
-pyattach_status pyattach_from_bool(int value, struct _object **result) {
-    return call::from_bool(value, result);
-}
+pyattach_status pyattach_from_int64(int64_t value, struct _object **result) { return call::from_int64(value, result); }
+pyattach_status pyattach_from_double(double value, struct _object **result) { return call::from_double(value, result); }
+pyattach_status pyattach_from_bool(int value, struct _object **result) { return call::from_bool(value, result); }
 pyattach_status pyattach_from_utf8(const char *text, size_t size, struct _object **result) {
     return call::from_utf8(text, size, result);
 }
 pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _object **result) {
     return call::from_bytes(data, size, result);
 }
-pyattach_status pyattach_str(struct _object *of, struct _object **result) {
-    return call::str(of, result);
+pyattach_status pyattach_str(struct _object *of, struct _object **result) { return call::str(of, result); }
+pyattach_status pyattach_repr(struct _object *of, struct _object **result) { return call::repr(of, result); }
+size_t pyattach_error_message(char *buffer, size_t size) { return call::error_message(buffer, size); }
+void pyattach_error_clear(void) { call::error_clear(); }
+pyattach_status pyattach_type_of(struct _object *of, struct _object **type) { return call::type_of(of, type); }
+pyattach_status pyattach_is_instance(struct _object *one, struct _object *type, int *answer) {
+    return call::is_instance(one, type, answer);
 }
-pyattach_status pyattach_repr(struct _object *of, struct _object **result) {
-    return call::repr(of, result);
+pyattach_status pyattach_is_subclass(struct _object *derived, struct _object *base, int *answer) {
+    return call::is_subclass(derived, base, answer);
 }
-size_t pyattach_error_message(char *buffer, size_t size) {
-    return call::error_message(buffer, size);
+pyattach_status pyattach_error_take(struct _object **exception) { return call::error_take(exception); }
+pyattach_status pyattach_error_restore(struct _object *exception) { return call::error_restore(exception); }
+pyattach_status pyattach_error_matches(struct _object *exception, struct _object *type, int *answer) {
+    return call::error_matches(exception, type, answer);
 }
-void pyattach_error_clear(void) {
-    call::error_clear();
-}
+
+// --- stats.h
+void pyattach_stats_get(pyattach_stats *out) { get_stats(out); }
 
 } // extern "C"

@@ -6,12 +6,6 @@
 
 namespace pyattach {
 
-bool is_inert(const frame &one) noexcept {
-    // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
-    return one.dead || (one.where && !one.exempt && one.where->gate.is_dead() &&
-                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
-}
-
 namespace attached {
 namespace {
 
@@ -34,11 +28,48 @@ uint32_t depth_of(const frame &top) noexcept {
     return top.depth_below + top.nested + (top.tag == tag::attached);
 }
 
+// Only after the attach returned (invariant 2).
+inline void open(frame &mine, thread &me, const entry::result &in, thread_state *replaced) noexcept {
+    mine.temporary = in.temporary;
+    mine.exempt = in.exempt;
+    mine.had_error = false;
+    mine.inside_below = in.inside_below;
+    mine.depth_below = me.top->tag == tag::detached ? 0 : depth_of(*me.top);
+    mine.state = in.state;
+    mine.where = in.where;
+    mine.seat = in.seat;
+    mine.replaced = replaced;
+    push(me, mine, tag::attached);
+    me.counted.add(event::attaches);
+}
+
+// The warm path: this thread has a state of the main interpreter, and the gate is open. Anything else is for the slow
+// path, unchanged.
+inline bool begin_warm(attached_scope &scope, thread &me) noexcept {
+    seat *home = me.home;
+    if (!home || home->where != main_interpreter())
+        return false;
+    interpreter &where = *home->where;
+    // Up to 3.11 nested PyGILState_Ensure deadlocks unless the slot's own state is the one attached; later versions
+    // bind what attaches.
+    const cpython::table &py = cpython::python();
+    if (!py.attaching_binds_slot && py.slot() != home->warm)
+        return false;
+    entry::result in = {home->warm, &where, home, home->inside.load(std::memory_order_relaxed), false, false, false};
+    if (!where.gate.enter(*home))
+        return false;
+    cpython::restore(in.state);
+    me.met = &where;
+    me.met_state = where.state;
+    open(scope.outer, me, in, nullptr);
+    drain_if_quiet_allows(where);
+    return true;
+}
+
 // From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
-status attach(attached_scope &scope, thread &me, interpreter *where, thread_state *replaced, bool checked) noexcept {
+status attach(attached_scope &scope, thread &me, interpreter *named, thread_state *replaced, bool checked) noexcept {
     entry::result in = {};
-    if (!where)
-        where = main_interpreter();
+    interpreter *where = named ? named : main_interpreter();
     status refused;
     if (!where && !checked) {
         cpython::interpreter_state *main = cpython::python().main_interpreter();
@@ -46,22 +77,17 @@ status attach(attached_scope &scope, thread &me, interpreter *where, thread_stat
         if (!where)
             return refuse(scope, main ? PYATTACH_NO_MEMORY : PYATTACH_NOT_INITIALIZED);
     }
-    // An interpreter whose hook could not be registered yet is entered as known; meet() below tries again.
-    refused = where ? entry::known(me, *where, replaced, checked, in) : entry::first(me, replaced, in);
+    // Until its hook is registered an interpreter is met for the first time at every contact. Handles name only
+    // interpreters met.
+    bool is_known =
+        where && (!checked || named || where->hook.load(std::memory_order_acquire) == interpreter::registered);
+    refused = is_known ? entry::known(me, *where, replaced, checked, in) : entry::first(me, replaced, in);
     if (refused)
         return refuse(scope, refused);
-    frame &mine = scope.outer;
-    mine.temporary = in.is_new;
-    mine.exempt = in.exempt;
-    mine.inside_below = in.inside_below;
-    mine.depth_below = me.top->tag == tag::detached ? 0 : depth_of(*me.top);
-    mine.state = in.state;
-    mine.where = in.where;
-    mine.seat = in.seat;
-    mine.replaced = replaced;
-    // Only after the attach returned (invariant 2).
-    push(me, mine, tag::attached);
-    me.counted.add(event::attaches);
+    open(scope.outer, me, in, replaced);
+    // A state of others may have an exception pending, as in a destructor that runs while one unwinds.
+    bool is_adopted = !in.is_new && in.state != in.seat->warm;
+    scope.outer.had_error = is_adopted && cpython::python().error_occurred();
     if (checked) {
         meet(me, in.state);
         drain_if_quiet_allows(*in.where);
@@ -149,14 +175,18 @@ void end_outer(frame &mine) noexcept {
     if (mine.nested)
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
-    if (current_state() != mine.state)
+    // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
+    if (cpython::python().current() != mine.state)
         misuse("pyattach_attached_end: the thread is not attached.",
                "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
                "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
-    if (cpython::python().error_occurred())
+    if (cpython::python().error_occurred() && !mine.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    entry::leave(mine.state, mine.temporary, mine.replaced);
+    if (__builtin_expect(!mine.temporary && !mine.replaced, 1))
+        cpython::save();
+    else
+        entry::leave(mine.state, mine.temporary, mine.replaced);
     pop(*me);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.seat, mine.inside_below);
@@ -168,10 +198,14 @@ void end_outer(frame &mine) noexcept {
 status begin(attached_scope &scope) noexcept {
     thread_state *now = current_state();
     thread *me = this_thread.record;
-    if (__builtin_expect(now && me && !this_thread.forbidden, 1) &&
-        is_met(*me, cpython::python().interpreter_of(now))) {
-        drain_if_quiet_allows(*me->met);
-        return nest(scope, *me);
+    if (__builtin_expect(me && !this_thread.forbidden, 1)) {
+        if (!now) {
+            if (begin_warm(scope, *me))
+                return PYATTACH_OK;
+        } else if (is_met(*me, cpython::python().interpreter_of(now))) {
+            drain_if_quiet_allows(*me->met);
+            return nest(scope, *me);
+        }
     }
     return begin_slowly(scope, now, wanted::any, nullptr, true);
 }
@@ -215,9 +249,7 @@ void end(attached_scope &scope) noexcept {
         misused(scope);
 }
 
-bool is_attached() noexcept {
-    return !this_thread.forbidden && current_state();
-}
+bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }
 
 int depth() noexcept {
     const thread *me = this_thread.record;

@@ -38,11 +38,15 @@ template <class Act> status perform(bool is_valid, Act act) noexcept {
 // `__class__` can pretend them. They are part of the stable ABI.
 enum class kind : unsigned long { str = 1ul << 28, dict = 1ul << 29 };
 
-bool require(kind wanted, const char *name, object *of) {
+bool require(kind wanted, const char *wanted_name, object *of) {
     object *type = python().type_of(of);
     bool is_wanted = python().type_flags(type) & static_cast<unsigned long>(wanted);
-    if (!is_wanted)
-        python().error_format(*python().type_error, "expected %s, %.200s found", name, python().type_name(type));
+    if (!is_wanted) {
+        object *name = python().get_attribute(type, "__name__");
+        if (name)
+            python().error_format(*python().type_error, "expected %s, %S found", wanted_name, name);
+        python().decref(name);
+    }
     python().decref(type);
     return is_wanted;
 }

@@ -44,9 +44,7 @@ object *on_exit(object *self, object *) noexcept {
     return py.none;
 }
 
-void on_capsule_end(object *capsule) noexcept {
-    gone_hook(python().capsule_pointer(capsule, capsule_name));
-}
+void on_capsule_end(object *capsule) noexcept { gone_hook(python().capsule_pointer(capsule, capsule_name)); }
 
 method exit_method = {"pyattach_close", on_exit, takes_no_arguments, "Refuse, wake and await native threads."};
 

@@ -44,8 +44,10 @@ struct table {
     bool current_is_own;
     // A thread that ends with PyEval_RestoreThread refused goes on being unwound (up to 3.13.7) rather than hanging;
     // only documentation: every such call is guarded on every version.
+    bool attaching_binds_slot;            // from 3.12 attaching a state puts it into the slot
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
     bool delete_needs_current; // from 3.12 a state is deleted as the current one; before, after swapping away from it
+    bool delete_spoils_slot;   // from 3.12 deleting any state empties the slot of the thread that deletes
     bool sub_interpreters_keep_states; // from 3.14 an ending sub-interpreter tolerates left-over thread states
     bool reaps_foreign_states;         // false on debug builds: their assertions forbid deleting another thread's state
     bool sections_lock;                // free-threaded: critical sections are more than a no-op
@@ -69,16 +71,14 @@ inline const table &python() noexcept {
 pyattach_status find() noexcept;
 pyattach_status load(const char *path) noexcept;
 pyattach_status describe(pyattach_python *out) noexcept;
-inline bool is_found() noexcept {
-    return published.load(std::memory_order_acquire) != &absent;
-}
+inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 [[noreturn]] void park() noexcept;
 
 // Every call that may attach or run Python code goes through here (invariant 10). Up to 3.13.7 CPython ends a thread it
 // refuses with pthread_exit, which unwinds our frames and the caller's; below a noexcept frame that terminates the
 // process, and a destructor that parks is not even run there. Catching it in the innermost frame works everywhere.
-template <class Call> auto guarded(Call &&call) noexcept -> decltype(call()) {
+template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&call) noexcept -> decltype(call()) {
 #ifdef __GLIBCXX__
     try {
         return call();

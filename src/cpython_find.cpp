@@ -41,9 +41,7 @@ int look_at(dl_phdr_info *info, size_t, void *into) noexcept {
 }
 
 // Something in this process answers to CPython's names.
-bool has_python(void *handle) noexcept {
-    return dlsym(handle, "Py_IsInitialized") != nullptr;
-}
+bool has_python(void *handle) noexcept { return dlsym(handle, "Py_IsInitialized") != nullptr; }
 
 // The handle to look symbols up in. NULL: none, and `outcome` says which kind of none.
 void *look_for_python(reason &why, pyattach_status &outcome) noexcept {
@@ -74,30 +72,47 @@ void *look_for_python(reason &why, pyattach_status &outcome) noexcept {
     return nullptr;
 }
 
-// dlopen with a name, and the reason if it fails.
-void *open_python(const char *path, reason &why) noexcept {
-    void *handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+// Opens `name`, and takes it if it holds a Python we can use. Opened out of the global scope first: one that is refused
+// must not stay in the way of the next.
+pyattach_status try_library(const char *name, reason &why) noexcept {
+    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *error = dlerror();
-        std::snprintf(why.text, sizeof why.text, "%s", error ? error : path);
-    } else if (!has_python(handle)) {
-        std::snprintf(why.text, sizeof why.text, "%.400s is not a CPython library: it lacks Py_IsInitialized", path);
-        handle = nullptr;
+        std::snprintf(why.text, sizeof why.text, "%s", error ? error : name);
+        return PYATTACH_NO_PYTHON;
     }
-    return handle;
+    pyattach_status outcome = PYATTACH_NO_PYTHON;
+    if (has_python(handle))
+        outcome = adopt(handle, why);
+    else
+        std::snprintf(why.text, sizeof why.text, "%.400s is not a CPython library: it lacks Py_IsInitialized", name);
+    if (outcome != PYATTACH_OK)
+        dlclose(handle);
+    else
+        // Extension modules that do not link libpython find it in the global scope.
+        dlopen(name, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+    return outcome;
 }
 
-// The newest libpython the dynamic linker knows by name.
-void *open_default(reason &why) noexcept {
+// The newest usable libpython that the dynamic linker knows by name.
+pyattach_status try_default(reason &why) noexcept {
+    pyattach_status outcome = PYATTACH_NO_PYTHON;
     for (int minor = newest_minor; minor >= 9; --minor)
         for (const char *flavour : {"", "t"}) {
             char name[40];
             std::snprintf(name, sizeof name, "libpython3.%d%s.so.1.0", minor, flavour);
-            if (void *handle = dlopen(name, RTLD_NOW | RTLD_GLOBAL))
-                return handle;
+            reason of_this;
+            pyattach_status tried = try_library(name, of_this);
+            if (tried == PYATTACH_OK)
+                return tried;
+            if (tried == PYATTACH_UNSUPPORTED) {
+                outcome = tried;
+                why = of_this;
+            }
         }
-    std::snprintf(why.text, sizeof why.text, "no libpython3.*.so.1.0 is in the dynamic linker's path; name one");
-    return nullptr;
+    if (outcome == PYATTACH_NO_PYTHON)
+        std::snprintf(why.text, sizeof why.text, "no libpython3.*.so.1.0 is in the dynamic linker's path; name one");
+    return outcome;
 }
 
 // Which of two things a path given to load() means compared with the Python in scope.
@@ -120,8 +135,7 @@ pyattach_status locked_load(const char *path, reason &why) noexcept {
         pyattach_status outcome = locked_find(why);
         if (outcome != PYATTACH_NO_PYTHON)
             return outcome;
-        void *handle = open_default(why);
-        return handle ? adopt(handle, why) : PYATTACH_NO_PYTHON;
+        return try_default(why);
     }
     // What is in scope already is found first, so that a second Python beside it is noticed rather than half used.
     if (!is_found() && has_python(RTLD_DEFAULT))
@@ -138,8 +152,7 @@ pyattach_status locked_load(const char *path, reason &why) noexcept {
                       "%.250s cannot be used: this process uses the Python in %.250s already", path, python().path);
         return PYATTACH_INVALID;
     }
-    void *handle = open_python(path, why);
-    return handle ? adopt(handle, why) : PYATTACH_NO_PYTHON;
+    return try_library(path, why);
 }
 
 template <class Locked> pyattach_status locked(Locked &&call) noexcept {

@@ -10,9 +10,7 @@
 namespace pyattach::cpython {
 namespace {
 
-thread_state *no_state() noexcept {
-    return nullptr;
-}
+thread_state *no_state() noexcept { return nullptr; }
 
 constexpr table make_absent() noexcept {
     table result = {};
@@ -116,8 +114,10 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
                           std::strstr(found.get_version(), "free-threading");
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
+    found.attaching_binds_slot = minor >= 0x030c;
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_needs_current = minor >= 0x030c;
+    found.delete_spoils_slot = minor >= 0x030c;
     found.sub_interpreters_keep_states = minor >= 0x030e;
     found.reaps_foreign_states = !found.debug;
     found.sections_lock = found.free_threaded && found.section_begin && found.section2_begin && found.section_end &&

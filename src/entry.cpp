@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "start.hpp"
+#include "warm_state.hpp"
 
 namespace pyattach::entry {
 namespace {
@@ -12,28 +13,47 @@ namespace {
 // taken as done, so that a program that hides `site` from sys.modules is not locked out.
 constexpr int most_tries = 60000;
 
-// The thread's own state of that interpreter, or a new one. NULL: no memory.
-thread_state *choose(thread &me, cpython::interpreter_state *in, bool &is_new) noexcept {
-    const cpython::table &py = cpython::python();
-    // One thread must not have two states of one interpreter where PyGILState_* looks: use the one that is there, and
-    // never own it.
-    thread_state *state = py.slot();
-    is_new = !state || py.interpreter_of(state) != in;
-    if (!is_new) {
-        me.counted.add(event::states_adopted);
-        return state;
-    }
-    state = py.state_new(in);
-    if (state)
-        me.counted.add(event::states_created);
-    return state;
+// 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
+// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever.
+bool is_of_ended_life(const thread &me, const seat &mine, thread_state *state) noexcept {
+    for (const seat *one = me.seats; one; one = one->next_of_thread)
+        if (one != &mine && one->last == state && one->where->gone.load(std::memory_order_acquire))
+            // The main thread's first state has the same address in every life.
+            return cpython::python().state_id(state) != 1;
+    return false;
 }
 
-void enter(thread_state *state, thread_state *replaced) noexcept {
-    if (replaced)
-        cpython::guarded([state] { cpython::python().state_swap(state); });
-    else
-        cpython::restore(state);
+void keep(thread &me, seat &mine, thread_state *state) noexcept {
+    mine.warm = state;
+    if (mine.where == main_interpreter())
+        me.home = &mine;
+}
+
+// The state to attach with. NULL: no memory.
+thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noexcept {
+    const cpython::table &py = cpython::python();
+    // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
+    // owned.
+    thread_state *state = py.slot();
+    in.is_new = in.temporary = false;
+    if (state && state == mine.warm)
+        return state;
+    if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, mine, state)) {
+        count(event::states_adopted);
+        return mine.last = state;
+    }
+    if (mine.warm)
+        return mine.warm;
+    // Made on the thread that will use it: CPython binds a state to the thread that makes it.
+    state = py.state_new(where.state);
+    if (!state)
+        return nullptr;
+    count(event::states_created);
+    in.is_new = true;
+    in.temporary = !warm_state::is_kept(where);
+    if (!in.temporary)
+        keep(me, mine, state);
+    return mine.last = state;
 }
 
 } // namespace
@@ -62,12 +82,18 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
             return PYATTACH_FINALIZING;
         in.seat->inside.store(presence::attached, std::memory_order_relaxed);
     }
-    in.state = choose(me, where.state, in.is_new);
+    in.state = choose(me, *in.seat, where, in);
     if (!in.state) {
         where.gate.leave(*in.seat, in.inside_below);
         return PYATTACH_NO_MEMORY;
     }
-    enter(in.state, replaced);
+    if (replaced)
+        cpython::guarded([&in] { cpython::python().state_swap(in.state); });
+    else
+        cpython::restore(in.state);
+    // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
+    if (__builtin_expect(in.is_new, 0))
+        warm_state::reap_some(where);
     return PYATTACH_OK;
 }
 
@@ -83,28 +109,23 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         void *guard = cpython::guard_main(&refused);
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : PYATTACH_NOT_INITIALIZED;
-        in.state = choose(me, py.main_interpreter(), in.is_new);
-        if (!in.state) {
-            cpython::release_guard(guard);
-            return PYATTACH_NO_MEMORY;
-        }
-        enter(in.state, replaced);
-        // A state switched over to is running Python code already, so there is nothing to wait for.
-        bool usable = replaced || tries == most_tries || cpython::is_usable();
-        status outcome = PYATTACH_OK;
-        if (usable) {
-            in.where = meet(me, in.state);
-            in.seat = in.where ? seat_of(me, *in.where) : nullptr;
-            if (!in.seat)
-                outcome = PYATTACH_NO_MEMORY;
-            else if (in.inside_below = in.seat->inside.load(std::memory_order_relaxed); !in.where->gate.enter(*in.seat))
+        interpreter *main = find_or_make(py.main_interpreter());
+        status outcome = main ? known(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
+        bool is_usable = true;
+        if (outcome == PYATTACH_OK) {
+            // A thread that was attached elsewhere proves that Python is up.
+            is_usable = replaced || tries == most_tries || cpython::is_usable();
+            if (is_usable)
+                meet(me, in.state);
+            if (main->gate.is_dead())
                 outcome = PYATTACH_FINALIZING;
+            if (!is_usable || outcome != PYATTACH_OK) {
+                leave(in.state, in.temporary, replaced);
+                main->gate.leave(*in.seat, in.inside_below);
+            }
         }
         cpython::release_guard(guard);
-        if (usable && outcome == PYATTACH_OK)
-            return outcome;
-        leave(in.state, in.is_new, replaced);
-        if (usable)
+        if (is_usable)
             return outcome;
         timespec briefly = {0, 1000000};
         nanosleep(&briefly, nullptr);

@@ -12,6 +12,7 @@ struct result {
     pyattach::seat *seat;
     uint8_t inside_below; // what the seat said before
     bool is_new;          // the state was made for this entry
+    bool temporary;       // and is destroyed with it
     bool exempt;          // the ending thread, past the closed gate
 };
 

@@ -82,7 +82,7 @@ void describe(const exception &pending, cut_text &out) {
     bool is_it = shown.type == pending.type || shown.value == pending.value;
     object *type = is_it ? shown.type : pending.type;
     // As tracebacks name it: the type's own name, without the modules that the names of built-in types begin with.
-    const char *name = python().type_name(type);
+    const char *name = python().exception_name(type);
     if (const char *dot = std::strrchr(name, '.'))
         name = dot + 1;
     out.append(name, std::strlen(name));

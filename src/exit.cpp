@@ -8,6 +8,7 @@
 #include "fatal.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
+#include "warm_state.hpp"
 
 namespace pyattach {
 namespace {
@@ -49,9 +50,7 @@ void name_of(pid_t native_id, char (&name)[32]) noexcept {
     }
 }
 #else
-void name_of(pid_t, char (&name)[32]) noexcept {
-    name[0] = '\0';
-}
+void name_of(pid_t, char (&name)[32]) noexcept { name[0] = '\0'; }
 #endif
 
 void tell_who_is_inside(interpreter &ending, const seat *mine, unsigned inside) noexcept {
@@ -136,8 +135,10 @@ void close_interpreter(void *record) noexcept {
     // Destructors may give more back; the second and later rounds release that.
     for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
         ending.pool.drain();
+    warm_state::reap_all(ending);
     ending.gate.set(gate::dead);
     count(event::drops_leaked, ending.pool.close());
+    warm_state::forget_dead(ending);
 }
 
 status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {

@@ -6,9 +6,7 @@
 namespace pyattach::forbidden {
 
 // No record, no allocation: traversing happens at the worst moments, on any thread.
-void begin(forbidden_scope &scope) noexcept {
-    scope = {tag::forbidden, ++this_thread.forbidden, &this_thread};
-}
+void begin(forbidden_scope &scope) noexcept { scope = {tag::forbidden, ++this_thread.forbidden, &this_thread}; }
 
 void end(forbidden_scope &scope) noexcept {
     if (scope.tag != tag::forbidden)

@@ -20,9 +20,7 @@ bool fences_are_asymmetric;
 namespace {
 
 #if defined(__linux__)
-long membarrier(int command) noexcept {
-    return syscall(SYS_membarrier, command, 0, 0);
-}
+long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
 
 // Where the kernel refuses the command although it accepted the registration: taking write permission from a page that
 // is in use makes the kernel interrupt every core this process runs on, which is a fence there.
@@ -89,11 +87,6 @@ void gate::remove(seat &one) noexcept {
         one.next->previous = one.previous;
     pthread_cond_broadcast(&left_);
     pthread_mutex_unlock(&lock_);
-}
-
-void give_up(seat &one) noexcept {
-    one.where->gate.remove(one);
-    std::free(&one);
 }
 
 void gate::set(state now) noexcept {

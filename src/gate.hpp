@@ -22,6 +22,8 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "cpython.hpp"
+
 namespace pyattach {
 
 struct interpreter;
@@ -35,6 +37,9 @@ struct seat {
     std::atomic<uint8_t> inside;
     pid_t native_id;
     interpreter *where;
+    cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
+    cpython::thread_state *last; // the state it was attached with last
+    pthread_t self;
     seat *next_of_thread;
     seat *next, *previous; // in the gate, under its lock
 };
@@ -115,8 +120,5 @@ class gate {
 };
 
 int64_t monotonic_ns() noexcept;
-
-// Takes a seat out of its gate and frees it.
-void give_up(seat &) noexcept;
 
 } // namespace pyattach

@@ -11,14 +11,17 @@
 #endif
 
 #include "exit.hpp"
+#include "warm_state.hpp"
 
 namespace pyattach {
+
+std::atomic<interpreter *> main_record{nullptr};
+
 namespace {
 
 pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 // Newest first. Readers walk it without the lock: records are only ever put in front, and never freed.
 std::atomic<interpreter *> records{nullptr};
-std::atomic<interpreter *> main_record{nullptr};
 
 // CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
 // thrown away.
@@ -26,6 +29,7 @@ void on_gone(void *value) noexcept {
     interpreter &record = *static_cast<interpreter *>(value);
     record.gate.set(gate::dead);
     count(event::drops_leaked, record.pool.close());
+    warm_state::forget_dead(record);
     interpreter *expected = &record;
     main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     // Last, and with release: who sees it gone sees it dead.
@@ -34,12 +38,8 @@ void on_gone(void *value) noexcept {
 
 } // namespace
 
-void lock_registry() noexcept {
-    pthread_mutex_lock(&registry_lock);
-}
-void unlock_registry() noexcept {
-    pthread_mutex_unlock(&registry_lock);
-}
+void lock_registry() noexcept { pthread_mutex_lock(&registry_lock); }
+void unlock_registry() noexcept { pthread_mutex_unlock(&registry_lock); }
 
 interpreter *known(cpython::interpreter_state *state) noexcept {
     for (interpreter *one = records.load(std::memory_order_acquire); one; one = one->next)
@@ -48,9 +48,7 @@ interpreter *known(cpython::interpreter_state *state) noexcept {
     return nullptr;
 }
 
-interpreter *main_interpreter() noexcept {
-    return main_record.load(std::memory_order_acquire);
-}
+interpreter *newest_record() noexcept { return records.load(std::memory_order_acquire); }
 
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
@@ -110,6 +108,7 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
         return nullptr;
     seat *mine = new (memory) seat();
     mine->where = &where;
+    mine->self = pthread_self();
 #if defined(__linux__)
     mine->native_id = static_cast<pid_t>(syscall(SYS_gettid));
 #endif

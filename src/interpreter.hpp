@@ -18,6 +18,13 @@ struct exit_callback {
     exit_callback *next;
 };
 
+// States whose threads have ended, waiting to be deleted by one that is attached.
+struct dead_states {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    seat *first = nullptr; // linked by next
+    std::atomic<uint32_t> count{0};
+};
+
 struct interpreter {
     cpython::interpreter_state *state = nullptr;
     pyattach::gate gate;
@@ -30,6 +37,7 @@ struct interpreter {
     // The thread that ends it (the address of its thread-local words), exempt from the gate.
     std::atomic<thread_local_words *> ending_thread{nullptr};
     std::atomic<bool> timed_out{false};
+    dead_states dead;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks; // under the registry's lock
     interpreter *next = nullptr;                                      // all records
 
@@ -38,10 +46,17 @@ struct interpreter {
     }
 };
 
+// On the way in: only if nothing of this thread stands against running foreign destructors now.
+inline void drain_if_quiet_allows(interpreter &here) noexcept {
+    if (__builtin_expect(!here.pool.is_empty(), 0) && this_thread.quiet == 0)
+        here.pool.drain();
+}
+
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython but what `state` is.
 interpreter *known(cpython::interpreter_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
-interpreter *main_interpreter() noexcept;
+extern std::atomic<interpreter *> main_record;
+inline interpreter *main_interpreter() noexcept { return main_record.load(std::memory_order_acquire); }
 
 // First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
 // code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
@@ -61,6 +76,9 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
 
 // This thread's seat in `where`; made at its first entry, NULL if memory is short.
 seat *seat_of(thread &me, interpreter &where) noexcept;
+
+// For each record, newest first.
+interpreter *newest_record() noexcept;
 
 // Guards the list of records and the exit callbacks.
 void lock_registry() noexcept;

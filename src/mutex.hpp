@@ -25,9 +25,7 @@ namespace mutex {
 void lock(mutex_storage &) noexcept;
 bool try_lock(mutex_storage &) noexcept;
 void unlock(mutex_storage &) noexcept;
-inline bool is_locked(const mutex_storage &one) noexcept {
-    return one.bits.load(std::memory_order_relaxed) & 1;
-}
+inline bool is_locked(const mutex_storage &one) noexcept { return one.bits.load(std::memory_order_relaxed) & 1; }
 
 } // namespace mutex
 } // namespace pyattach

@@ -24,7 +24,10 @@ bool pool::push(object *reference) noexcept {
         // Release: pairs with the acquire in take(), which reads the node.
     } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(one), std::memory_order_release,
                                           std::memory_order_relaxed));
-    size_.fetch_add(1, std::memory_order_relaxed);
+    size_t size = size_.fetch_add(1, std::memory_order_relaxed) + 1;
+    size_t high = high_water_.load(std::memory_order_relaxed);
+    while (size > high && !high_water_.compare_exchange_weak(high, size, std::memory_order_relaxed)) {
+    }
     return true;
 }
 
@@ -94,7 +97,10 @@ interpreter *standing_for(thread_state *now) noexcept {
 
 void defer(interpreter *owner, object *reference) noexcept {
 #if PYATTACH_REFERENCE_POOL
-    if (owner && owner->pool.push(reference)) {
+    // An interpreter whose exit hook is not registered could end unnoticed, and its references would be released in its
+    // next life.
+    if (owner && owner->hook.load(std::memory_order_relaxed) == interpreter::registered &&
+        owner->pool.push(reference)) {
         count(event::drops_queued);
         return;
     }
@@ -136,11 +142,6 @@ status take_reference(object *reference) noexcept {
         return refused;
     cpython::python().incref(reference);
     return PYATTACH_OK;
-}
-
-void drain_if_quiet_allows(interpreter &here) noexcept {
-    if (!here.pool.is_empty() && this_thread.quiet == 0)
-        here.pool.drain();
 }
 
 status drain_current() noexcept {

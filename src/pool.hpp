@@ -19,6 +19,7 @@ class pool {
   public:
     bool is_empty() const noexcept { return head_.load(std::memory_order_relaxed) <= closed; }
     size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+    size_t high_water() const noexcept { return high_water_.load(std::memory_order_relaxed); }
 
     // False: closed, or no memory. The reference is then the caller's to leak.
     bool push(object *) noexcept;
@@ -39,7 +40,7 @@ class pool {
     node *take(uintptr_t leave_behind) noexcept;
 
     std::atomic<uintptr_t> head_{0};
-    std::atomic<size_t> size_{0};
+    std::atomic<size_t> size_{0}, high_water_{0};
 };
 
 // Gives a reference back, wherever this thread is (see pool.h); `owner` NULL: the interpreter this thread stands for.
@@ -49,8 +50,5 @@ pyattach_status take_reference(object *) noexcept;
 // Releases all that waits in the pool of the current interpreter.
 pyattach_status drain_current() noexcept;
 size_t waiting() noexcept;
-
-// On the way in: only if nothing of this thread stands against running foreign destructors now.
-void drain_if_quiet_allows(interpreter &) noexcept;
 
 } // namespace pyattach

@@ -4,27 +4,33 @@
 #include <atomic>
 #include <cstdint>
 
+#include "pyattach/stats.h"
+
 namespace pyattach {
 
 enum class event : unsigned {
+    // Frequent: each thread has counters of its own.
     attaches,
     nested,
-    refused,
     detaches,
+    drops_now,
+    drops_queued,
+    // Rare: one counter for the process.
+    refused,
     states_created,
     states_adopted,
     states_deleted,
-    drops_now,
-    drops_queued,
     drops_released,
     drops_leaked,
     exit_waits,
     exit_timeouts,
     count_
 };
+constexpr unsigned events = static_cast<unsigned>(event::count_);
+constexpr unsigned frequent_events = static_cast<unsigned>(event::refused);
 
 struct counters {
-    std::atomic<uint64_t> values[static_cast<unsigned>(event::count_)];
+    std::atomic<uint64_t> values[frequent_events];
 
     // Only the owner writes, so a load and a store do; atomic, because readers look at any time.
     void add(event what, uint64_t amount = 1) noexcept {
@@ -33,9 +39,10 @@ struct counters {
     }
 };
 
-// Counts on a thread that may have no record.
+// Counts anything, also on a thread that has no record.
 void count(event what, uint64_t amount = 1) noexcept;
 // The sum over all threads, ended ones included.
 uint64_t counted(event what) noexcept;
+void get_stats(pyattach_stats *out) noexcept;
 
 } // namespace pyattach

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "gate.hpp"
+#include "warm_state.hpp"
 
 namespace pyattach {
 
@@ -21,7 +22,7 @@ namespace {
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 thread *threads;
-std::atomic<uint64_t> counted_elsewhere[static_cast<unsigned>(event::count_)];
+std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
 // CPython's own key and it runs after that one was emptied; re-arming it moves it behind destructors of other libraries
@@ -34,7 +35,7 @@ void unlink(thread &gone) noexcept {
     (gone.previous ? gone.previous->next : threads) = gone.next;
     if (gone.next)
         gone.next->previous = gone.previous;
-    for (unsigned i = 0; i < static_cast<unsigned>(event::count_); ++i)
+    for (unsigned i = 0; i < frequent_events; ++i)
         counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
                                        std::memory_order_relaxed);
     pthread_mutex_unlock(&threads_lock);
@@ -44,7 +45,7 @@ void forget(thread &gone) noexcept {
     unlink(gone);
     while (seat *one = gone.seats) {
         gone.seats = one->next_of_thread;
-        give_up(*one);
+        warm_state::hand_over(*one);
     }
     this_thread.record = nullptr;
     std::free(&gone);
@@ -95,8 +96,8 @@ thread *own_record() noexcept {
     return me;
 }
 
-void drop_late_record(thread &me) noexcept {
-    if (this_thread.ended && me.top == &me.base && me.base.nested == 0)
+void drop_late_record_slowly(thread &me) noexcept {
+    if (me.top == &me.base && me.base.nested == 0)
         forget(me);
 }
 
@@ -110,7 +111,8 @@ bool is_own_state(thread_state *now) noexcept {
 }
 
 void count(event what, uint64_t amount) noexcept {
-    if (thread *me = this_thread.record)
+    thread *me = this_thread.record;
+    if (me && static_cast<unsigned>(what) < frequent_events)
         me->counted.add(what, amount);
     else
         counted_elsewhere[static_cast<unsigned>(what)].fetch_add(amount, std::memory_order_relaxed);
@@ -120,7 +122,7 @@ uint64_t counted(event what) noexcept {
     unsigned i = static_cast<unsigned>(what);
     pthread_mutex_lock(&threads_lock);
     uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
-    for (const thread *one = threads; one; one = one->next)
+    for (const thread *one = i < frequent_events ? threads : nullptr; one; one = one->next)
         sum += one->counted.values[i].load(std::memory_order_relaxed);
     pthread_mutex_unlock(&threads_lock);
     return sum;

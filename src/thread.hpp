@@ -36,7 +36,8 @@ struct frame {
     pyattach::tag tag;
     bool dead;            // the interpreter ended: scopes in this frame are inert
     bool temporary;       // attached: the state is destroyed with the scope
-    bool exempt;          // opened by the ending thread after the gate closed
+    bool exempt : 1;      // opened by the ending thread after the gate closed
+    bool had_error : 1;   // attached: the state came with an exception, which is not this scope's to report
     uint8_t inside_below; // attached: what the seat said before
     uint32_t nested;      // attached scopes open directly in this frame
     uint32_t depth_below; // attached scopes open below, down to the last detached one
@@ -54,9 +55,9 @@ struct thread {
     // The interpreter met last, recognised again by one comparison.
     cpython::interpreter_state *met_state;
     interpreter *met;
-    seat *seats;          // one per interpreter this thread was announced in
-    void *innermost_lock; // forbidden scopes and critical sections, each its own list
-    void *innermost_forbidden;
+    seat *seats; // one per interpreter this thread was announced in
+    seat *home;  // the one in the main interpreter, once a warm state is in it
+    void *innermost_section;
     counters counted;
     thread *next, *previous; // all threads
     int exit_rounds;
@@ -83,7 +84,8 @@ extern __thread thread_local_words this_thread;
 // This thread's record, made if need be; NULL if memory is short.
 thread *own_record() noexcept;
 // Frees the record of a thread whose exit hook has run already, once nothing is open in it.
-void drop_late_record(thread &me) noexcept;
+void drop_late_record_slowly(thread &me) noexcept;
+inline void drop_late_record(thread &me) noexcept;
 
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
 bool is_own_state(thread_state *now) noexcept;
@@ -102,6 +104,11 @@ inline status require_attached() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
     return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+}
+
+inline void drop_late_record(thread &me) noexcept {
+    if (__builtin_expect(this_thread.ended, 0))
+        drop_late_record_slowly(me);
 }
 
 inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {

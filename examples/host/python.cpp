@@ -21,7 +21,8 @@ const char question[] = R"(
 import os, sys, sysconfig
 get = sysconfig.get_config_var
 names = [name for name in (get('INSTSONAME'), get('LDLIBRARY')) if name and '.so' in name]
-places = [get('LIBDIR') or '', os.path.join(sys.base_prefix, 'lib'), os.path.join(sys.base_prefix, 'lib64')]
+home = get('LIBDIR') or ''
+places = [home, os.path.join(home, get('MULTIARCH') or ''), os.path.join(sys.base_prefix, 'lib')]
 files = [os.path.join(place, name) for place in places for name in names]
 print(sys.executable)
 print('%d.%d' % sys.version_info[:2])

@@ -7,9 +7,7 @@
 
 namespace {
 
-report &of(void *context) {
-    return *static_cast<report *>(context);
-}
+report &of(void *context) { return *static_cast<report *>(context); }
 
 } // namespace
 
@@ -23,8 +21,8 @@ report::report() : terminal_(isatty(STDERR_FILENO) == 1), host_() {
 void report::begin_run(unsigned threads, std::size_t files) {
     const std::lock_guard<std::mutex> guard(lock_);
     if (run_++ == 0)
-        std::printf("threads    files  rejected  functions   classes      lines  seconds  files/s   speed"
-                    "   dropped detached  released\n");
+        std::printf(
+            "threads    files  rejected  functions  classes     lines  seconds  files/s  speed  dropped  released\n");
     std::fflush(stdout);
     threads_ = threads;
     files_ = files;
@@ -37,8 +35,8 @@ void report::end_run(const plugin_counts &counts, double seconds) {
     const double speed = static_cast<double>(counts.files + counts.rejected) / seconds;
     if (run_ == 1)
         first_speed_ = speed;
-    std::printf("%7u  %7" PRIu64 "  %8" PRIu64 "  %9" PRIu64 "  %8" PRIu64 "  %9" PRIu64
-                "  %7.2f  %7.0f  %5.2f x  %17" PRIu64 "  %8" PRIu64 "\n",
+    std::printf("%7u  %7" PRIu64 "  %8" PRIu64 "  %9" PRIu64 "  %7" PRIu64 "  %8" PRIu64
+                "  %7.2f  %7.0f  %4.2fx  %7" PRIu64 "  %8" PRIu64 "\n",
                 threads_, counts.files, counts.rejected, counts.functions, counts.classes, counts.lines, seconds, speed,
                 speed / first_speed_, counts.dropped, counts.released);
     std::fflush(stdout);

@@ -26,7 +26,8 @@ typedef enum pyattach_status {
     PYATTACH_OK = 0,
     /* No interpreter runs: it was never started, or it has ended. */
     PYATTACH_NOT_INITIALIZED = 1,
-    /* The interpreter is ending now, or the handle names one that has ended. Unwind: this thread will not be attached again. */
+    /* The interpreter is ending now, or the handle names one that has ended. Unwind: this thread will not be attached
+       again. */
     PYATTACH_FINALIZING = 2,
     /* The thread is inside a forbidden scope. */
     PYATTACH_FORBIDDEN = 3,
@@ -50,9 +51,10 @@ PYATTACH_API const char *pyattach_status_message(pyattach_status status);
 /* PYATTACH_VERSION of the library in use. */
 PYATTACH_API unsigned pyattach_version(void);
 
-/* Tells `handler` what no status can carry: which symbol a Python lacks, why a start failed, which threads were still inside when
- * an exit gave up waiting. The text is valid during the call only. The handler may be called on any thread, attached or not,
- * by the call that met the problem; it must not call back into Python. NULL: nobody is told (the default). */
+/* Tells `handler` what no status can carry: which symbol a Python lacks, why a start failed, which threads were still
+ * inside when an exit gave up waiting. The text is valid during the call only. The handler may be called on any thread,
+ * attached or not, by the call that met the problem; it must not call back into Python. NULL: nobody is told (the
+ * default). */
 PYATTACH_API void pyattach_set_message_handler(void (*handler)(const char *message, void *arg), void *arg);
 
 #ifdef __cplusplus

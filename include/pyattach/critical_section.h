@@ -1,9 +1,10 @@
 /* Critical section: CPython's per-object lock of the free-threaded build.
  *
- * On builds with a GIL a section does nothing but ask whether the thread is attached: the GIL excludes other threads as long as nobody
- * detaches. On free-threaded builds it locks. Detaching, in a detached scope or inside any Python code that waits, suspends every
- * section of the thread; attaching again resumes the innermost, so what a section protects may have changed after such a call.
- * While a section is open, attaches of its thread do not release references from the pool. */
+ * On builds with a GIL a section does nothing but ask whether the thread is attached: the GIL excludes other threads as
+ * long as nobody detaches. On free-threaded builds it locks. Detaching, in a detached scope or inside any Python code
+ * that waits, suspends every section of the thread; attaching again resumes the innermost, so what a section protects
+ * may have changed after such a call. While a section is open, attaches of its thread do not release references from
+ * the pool. */
 #ifndef PYATTACH_CRITICAL_SECTION_H
 #define PYATTACH_CRITICAL_SECTION_H
 
@@ -18,13 +19,17 @@ typedef struct pyattach_critical_section {
     void *opaque[8];
 } pyattach_critical_section;
 
-/* Enter a section on one or two objects, or on one or two mutexes. Two locks are taken in an order that cannot deadlock; the same one
- * twice counts once. Sections nest, also on the same object. May block, detached. NOT_ATTACHED, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin(pyattach_critical_section *, struct _object *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *, struct _object *,
-                                                                                 struct _object *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex(pyattach_critical_section *, pyattach_mutex *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex2(pyattach_critical_section *, pyattach_mutex *,
+/* Enter a section on one or two objects, or on one or two mutexes. Two locks are taken in an order that cannot
+ * deadlock; the same one twice counts once. Sections nest, also on the same object. May block, detached. NOT_ATTACHED,
+ * FORBIDDEN, NO_MEMORY; INVALID: NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin(pyattach_critical_section *,
+                                                                                struct _object *);
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *,
+                                                                                 struct _object *, struct _object *);
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex(pyattach_critical_section *,
+                                                                                      pyattach_mutex *);
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex2(pyattach_critical_section *,
+                                                                                       pyattach_mutex *,
                                                                                        pyattach_mutex *);
 
 /* Sections end innermost first, on the thread that began them and attached; anything else aborts. */

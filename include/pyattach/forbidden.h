@@ -1,8 +1,9 @@
 /* Forbidden: a tp_traverse function runs on this thread.
  *
- * CPython's rule (see "Supporting Cyclic Garbage Collection"): traversing has no side effects. The thread looks attached there, so only
- * this mark keeps an attach, a drop or a drain from changing reference counts under the collector. Inside, attaching and detaching are
- * refused with FORBIDDEN, pyattach_is_attached is 0, and references given back are queued. */
+ * CPython's rule (see "Supporting Cyclic Garbage Collection"): traversing has no side effects. The thread looks
+ * attached there, so only this mark keeps an attach, a drop or a drain from changing reference counts under the
+ * collector. Inside, attaching and detaching are refused with FORBIDDEN, pyattach_is_attached is 0, and references
+ * given back are queued. */
 #ifndef PYATTACH_FORBIDDEN_H
 #define PYATTACH_FORBIDDEN_H
 

@@ -12,10 +12,10 @@ extern "C" {
  * The library links no libpython. On first use it looks for CPython in the process: in the global scope, then among the
  * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call. */
 
-/* Names the Python to use: `path` is a libpython to dlopen (RTLD_NOW | RTLD_GLOBAL). NULL: the one in the process, else the newest
- * libpython the dynamic linker finds. Call it before anything else, or not at all.
- * May block and run initialisers of the loaded library. NO_PYTHON: nothing there; UNSUPPORTED: not CPython 3.9 or newer, or a function
- * is missing; INVALID: another Python is in use already. The message handler is told the reason. */
+/* Names the Python to use: `path` is a libpython to dlopen (RTLD_NOW | RTLD_GLOBAL). NULL: the one in the process, else
+ * the newest libpython the dynamic linker finds. Call it before anything else, or not at all. May block and run
+ * initialisers of the loaded library. NO_PYTHON: nothing there; UNSUPPORTED: not CPython 3.9 or newer, or a function is
+ * missing; INVALID: another Python is in use already. The message handler is told the reason. */
 PYATTACH_API pyattach_status pyattach_python_load(const char *path);
 
 typedef struct pyattach_python {
@@ -30,9 +30,9 @@ typedef struct pyattach_python {
 PYATTACH_API pyattach_status pyattach_python_describe(pyattach_python *out);
 
 /* --- Interpreters ----------------------------------------------------------------------------------------------------
- * A handle names one life of one interpreter. It is valid to pass for ever; once that life has ended, calls refuse it with
- * FINALIZING. A thread's first contact with an interpreter registers an `atexit` callback there (see "Exit"), which may run Python
- * code (it imports `threading` and `atexit`); an exception that is pending is kept. */
+ * A handle names one life of one interpreter. It is valid to pass for ever; once that life has ended, calls refuse it
+ * with FINALIZING. A thread's first contact with an interpreter registers an `atexit` callback there (see "Exit"),
+ * which may run Python code (it imports `threading` and `atexit`); an exception that is pending is kept. */
 typedef struct pyattach_interpreter pyattach_interpreter;
 
 /* The main interpreter; NULL if none runs. First contact attaches for a moment, so it may block and run Python code. */
@@ -41,10 +41,10 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_main(void);
 /* The interpreter this thread is attached to; NULL unless attached. First contact may run Python code. */
 PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
 
-/* Initialises Python unless it runs already, waits until it is usable (`site` has been imported), and leaves the caller detached;
- * if it ran already, leaves the caller as it was. Any number of threads may race. Installs no signal handlers.
- * The calling thread becomes Python's main thread. May block, runs Python code. NO_PYTHON, UNSUPPORTED; NOT_INITIALIZED: Python
- * refused to start (the message handler is told why), and it may be tried again; FORBIDDEN. */
+/* Initialises Python unless it runs already, waits until it is usable (`site` has been imported), and leaves the caller
+ * detached; if it ran already, leaves the caller as it was. Any number of threads may race. Installs no signal
+ * handlers. The calling thread becomes Python's main thread. May block, runs Python code. NO_PYTHON, UNSUPPORTED;
+ * NOT_INITIALIZED: Python refused to start (the message handler is told why), and it may be tried again; FORBIDDEN. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
 typedef struct pyattach_start_options {
@@ -58,32 +58,36 @@ typedef struct pyattach_start_options {
 /* The same with options; NULL: none. They have no effect if Python runs already. INVALID: struct_size is zero. */
 PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options);
 
-/* For hosts: ends Python as Py_FinalizeEx does, which waits for native threads inside (see "Exit"). Only on the interpreter's main
- * thread, whoever started it; attached scopes open on that thread become inert: ending them does nothing.
- * Blocks, runs Python code. INVALID: another thread, or inside a detached scope; FORBIDDEN; NOT_INITIALIZED: nothing runs;
- * TIMED_OUT: ended, but threads were still inside; PYTHON_ERROR: ended, but flushing a file failed (no exception is set). */
+/* For hosts: ends Python as Py_FinalizeEx does, which waits for native threads inside (see "Exit"). Only on the
+ * interpreter's main thread, whoever started it; attached scopes open on that thread become inert: ending them does
+ * nothing. Blocks, runs Python code. NO_PYTHON, UNSUPPORTED; INVALID: another thread, or inside a detached scope;
+ * FORBIDDEN; NOT_INITIALIZED: nothing runs; TIMED_OUT: ended, but threads were still inside; PYTHON_ERROR: ended, but
+ * flushing a file failed (no exception is set). */
 PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
 
 /* --- Exit ------------------------------------------------------------------------------------------------------------
  * When an interpreter ends (Py_FinalizeEx, the end of `python3`, Py_EndInterpreter), its `atexit` callback of ours:
  * closes the gate: new attaches are refused with FINALIZING; runs the exit callbacks below; waits, detached, for the
  * native threads inside; releases what the pool holds. A thread is inside from the attached_begin that attached it
- * until that scope ends, detached scopes between included. Threads inside and attached are waited for up to the time-out,
- * threads inside but detached for one second of it: their pyattach_detached_end then returns FINALIZING.
+ * until that scope ends, detached scopes between included. Threads inside and attached are waited for up to the
+ * time-out, threads inside but detached for one second of it: their pyattach_detached_end then returns FINALIZING.
  * Threads that Python or another library attached never hold exit up. */
 
-/* How long an exit waits, in nanoseconds; -1 for ever (Ctrl-C still ends it). Default: 10 s. At the limit the message handler is told
- * who is still inside, Python gets a RuntimeWarning, and the exit goes on. */
+/* How long an exit waits, in nanoseconds; -1 for ever (Ctrl-C still ends it). Default: 10 s. At the limit the message
+ * handler is told who is still inside, Python gets a RuntimeWarning, and the exit goes on. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
 typedef void (*pyattach_exit_callback)(pyattach_interpreter *, void *arg);
 
-/* Has `callback` called once when the interpreter begins to end: after its gate closed, before the wait, on the ending thread,
- * detached, so that it can wake and join native threads. In the order of registration. INVALID: NULL; FINALIZING: too late; NO_MEMORY. */
-PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *, pyattach_exit_callback callback, void *arg);
+/* Has `callback` called once when the interpreter begins to end: after its gate closed, before the wait, on the ending
+ * thread, detached, so that it can wake and join native threads. In the order of registration. INVALID: NULL;
+ * FINALIZING: too late; NO_MEMORY. */
+PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *, pyattach_exit_callback callback,
+                                                        void *arg);
 
 /* Takes back one such registration. INVALID: there is none (it may have been called already). */
-PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *, pyattach_exit_callback callback, void *arg);
+PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *, pyattach_exit_callback callback,
+                                                           void *arg);
 
 #ifdef __cplusplus
 }

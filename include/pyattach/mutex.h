@@ -1,9 +1,9 @@
 /* Mutex: a lock that detaches while it waits, so that it cannot deadlock against the GIL.
  *
- * Lock order: mutex first, interpreter second. Uncontended, it never detaches. It is not recursive; it works on every thread, attached
- * or not, before Python is loaded and after it ended. Its first byte follows CPython's PyMutex, so on free-threaded builds it can also
- * be held by a critical section. While a thread holds one, its attaches do not release references from the pool: no foreign
- * destructor runs under the lock. */
+ * Lock order: mutex first, interpreter second. Uncontended, it never detaches. It is not recursive; it works on every
+ * thread, attached or not, before Python is loaded and after it ended. Its first byte follows CPython's PyMutex, so on
+ * free-threaded builds it can also be held by a critical section. While a thread holds one, its attaches do not release
+ * references from the pool: no foreign destructor runs under the lock. */
 #ifndef PYATTACH_MUTEX_H
 #define PYATTACH_MUTEX_H
 
@@ -18,10 +18,13 @@ typedef struct pyattach_mutex {
     void *opaque[4];
 } pyattach_mutex;
 
-#define PYATTACH_MUTEX_INIT { { 0, 0, 0, 0 } }
+#define PYATTACH_MUTEX_INIT                                                                                            \
+    {                                                                                                                  \
+        { 0, 0, 0, 0 }                                                                                                 \
+    }
 
-/* May block, detached if the thread was attached. If the interpreter ends meanwhile so that the thread cannot be attached again,
- * the mutex is unlocked and the thread parked for ever. */
+/* May block, detached if the thread was attached. If the interpreter ends meanwhile so that the thread cannot be
+ * attached again, the mutex is unlocked and the thread parked for ever. */
 PYATTACH_API void pyattach_mutex_lock(pyattach_mutex *);
 
 /* 1: locked now; 0: it was locked already. */

@@ -1,8 +1,9 @@
 /* References: taken while attached, given back anywhere.
  *
- * A reference given back on an attached thread is released at once. Anywhere else it waits in the pool of its interpreter until a thread
- * attaches there. Whose it is: the interpreter this thread is attached to (also while forbidden), else that of its innermost open detached
- * scope, else the main interpreter. If that one has ended, or never met this library, the reference is leaked, and counted. */
+ * A reference given back on an attached thread is released at once. Anywhere else it waits in the pool of its
+ * interpreter until a thread attaches there. Whose it is: the interpreter this thread is attached to (also while
+ * forbidden), else that of its innermost open detached scope, else the main interpreter. If that one has ended, or
+ * never met this library, the reference is leaked, and counted. */
 #ifndef PYATTACH_POOL_H
 #define PYATTACH_POOL_H
 
@@ -15,19 +16,23 @@ extern "C" {
 /* Takes a reference. Never deferred: the object could die meanwhile. NOT_ATTACHED, FORBIDDEN; INVALID: NULL. */
 PYATTACH_API pyattach_status pyattach_incref(struct _object *);
 
-/* Gives a reference back, on any thread at any time: detached, inside tp_traverse, while the thread ends, after Python has ended.
- * Never fails, never blocks. May run Python code if the thread is attached (the object's destructor).
- * Built with -Dreference_pool=false, giving one back on a thread that is not attached aborts, or leaks it with -Dleak_on_drop=true. */
+/* Gives a reference back, on any thread at any time: detached, inside tp_traverse, while the thread ends, after Python
+ * has ended. Never fails, never blocks. May run Python code if the thread is attached (the object's destructor). Built
+ * with -Dreference_pool=false, giving one back on a thread that is not attached aborts, or leaks it with
+ * -Dleak_on_drop=true. */
 PYATTACH_API void pyattach_decref(struct _object *);
 
-/* The same for a reference of the interpreter named: released at once only if this thread is attached to it. NULL: as pyattach_decref. */
+/* The same for a reference of the interpreter named: released at once only if this thread is attached to it. NULL: as
+ * pyattach_decref. */
 PYATTACH_API void pyattach_decref_in(pyattach_interpreter *, struct _object *);
 
-/* Releases everything that waits in the pool of this thread's interpreter. What was given back before the call is released when it
- * returns, unless a drain of another thread is at work on it. Runs Python code (destructors). NOT_ATTACHED, FORBIDDEN. */
+/* Releases everything that waits in the pool of this thread's interpreter. What was given back before the call is
+ * released when it returns, unless a drain of another thread is at work on it. Runs Python code (destructors).
+ * NOT_ATTACHED, FORBIDDEN. */
 PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
-/* References waiting in the pool of this thread's interpreter, if it is attached, else of the main one; 0 if there is none. */
+/* References waiting in the pool of this thread's interpreter, if it is attached, else of the main one; 0 if there is
+ * none. */
 PYATTACH_API size_t pyattach_pool_size(void);
 
 #ifdef __cplusplus

@@ -7,14 +7,14 @@
  * (it is inside a tp_traverse function, where attaching would corrupt the collector). Each word is one header below.
  *
  * Rules that hold for every function:
- * - No call throws a C++ exception, calls exit(), or prints; misuse aborts after one sentence on standard error that says
- *   what happened, which rule it broke and what to do instead.
+ * - No call throws a C++ exception, calls exit(), or prints; misuse aborts after one sentence on standard error that
+ * says what happened, which rule it broke and what to do instead.
  * - What the environment refuses is a pyattach_status. A refused call changed nothing.
  * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR.
  * - NULL where an object is required gives PYATTACH_INVALID; functions that return void ignore it.
  * - A scope is storage of the caller's. It is its address: never copied or moved, ended on the thread that began it.
- *   Detached and forbidden scopes end innermost first; nested attached scopes in any order among themselves, the one that
- *   attached the thread last.
+ *   Detached and forbidden scopes end innermost first; nested attached scopes in any order among themselves, the one
+ * that attached the thread last.
  * - A function whose comment says neither "may block" nor "may run Python code" does neither.
  */
 #ifndef PYATTACH_PYATTACH_H
@@ -26,9 +26,11 @@
 #include "detached.h"
 #include "forbidden.h"
 #include "pool.h"
+#include "warm_state.h"
 #include "mutex.h"
 #include "critical_section.h"
 #include "once.h"
 #include "call.h"
+#include "stats.h"
 
 #endif

@@ -7,7 +7,7 @@
 #define PYATTACH_VERSION_PATCH 0
 
 /* One number that grows with the version; pyattach_version() returns the one the library was built from. */
-#define PYATTACH_VERSION \
+#define PYATTACH_VERSION                                                                                               \
     ((PYATTACH_VERSION_MAJOR << 24) | (PYATTACH_VERSION_MINOR << 16) | (PYATTACH_VERSION_PATCH << 8))
 
 #endif

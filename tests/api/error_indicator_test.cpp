@@ -29,13 +29,25 @@ TEST_CASE("a nested scope, a detached scope and a forbidden one keep a pending e
         CHECK(pending() == "ValueError: kept");
     }
     CHECK(pending() == "ValueError: kept");
-    {
-        detached gap;
-        attached again;
-        CHECK(pending() == "ValueError: kept");
-    }
+    { detached gap; }
     CHECK(pending() == "ValueError: kept");
     { forbidden traverse; }
+    CHECK(pending() == "ValueError: kept");
+    pyattach_error_clear();
+}
+
+TEST_CASE("an exception that was pending before a scope attached is still pending after it") {
+    start_python();
+    attached here;
+    set_error("kept");
+    SECTION("below a detached scope") {
+        detached gap;
+        attached again;
+    }
+    SECTION("below other code that let go of the interpreter") {
+        foreign_detach gap;
+        attached again;
+    }
     CHECK(pending() == "ValueError: kept");
     pyattach_error_clear();
 }

@@ -1,0 +1,111 @@
+/* Attached: this thread may call Python until the scope ends. */
+#ifndef PYATTACH_ATTACHED_HPP
+#define PYATTACH_ATTACHED_HPP
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "attached.h"
+#include "error.hpp"
+#include "scope.hpp"
+#include "token.hpp"
+
+namespace pyattach {
+inline namespace abi1 {
+
+/* Says "without asking whether the interpreter is usable": see pyattach_attached_begin_unchecked. */
+struct unchecked_t {
+    explicit unchecked_t() = default;
+};
+inline constexpr unchecked_t unchecked{};
+
+/* What pyattach_attached_begin and its siblings do, for the life of a block:
+ *
+ *     attached here;                       attaches, or throws error
+ *     attached here{std::nothrow};         attaches, or `if (here)` is false and here.status() says why
+ *     attached here{where};                in that interpreter; a thread attached to another one is switched over
+ *     attached here{unchecked};            while Python starts or ends
+ *     auto here = attached::assume();      on entry from Python, which vouches
+ *
+ * Ends innermost first, as blocks do; ended by hand while a scope inside it is open, it aborts. */
+class [[nodiscard]] attached : detail::scope_in_automatic_storage {
+  public:
+#if defined(__cpp_exceptions)
+    [[nodiscard]] attached() : attached(std::nothrow) { detail::throw_unless_ok(status_); }
+    [[nodiscard]] explicit attached(pyattach_interpreter *where) : attached(std::nothrow, where) {
+        detail::throw_unless_ok(status_);
+    }
+    [[nodiscard]] explicit attached(unchecked_t) : attached(std::nothrow, unchecked) {
+        detail::throw_unless_ok(status_);
+    }
+    static attached assume() { return attached(assumed()); }
+#endif
+    [[nodiscard]] explicit attached(std::nothrow_t) noexcept : status_(pyattach_attached_begin(&scope_)) {}
+    [[nodiscard]] attached(std::nothrow_t, pyattach_interpreter *where) noexcept
+        : status_(pyattach_attached_begin_in(&scope_, where)) {}
+    [[nodiscard]] attached(std::nothrow_t, unchecked_t) noexcept
+        : status_(pyattach_attached_begin_unchecked(&scope_)) {}
+    static attached assume(std::nothrow_t) noexcept { return attached(std::nothrow, assumed()); }
+
+    ~attached() { end(); }
+
+    explicit operator bool() const noexcept { return status_ == PYATTACH_OK; }
+    pyattach_status status() const noexcept { return status_; }
+
+    /* Requires that the scope attached and has not ended. */
+    pyattach::token token() const noexcept {
+        assert(status_ == PYATTACH_OK && "attached::token: this scope was refused, or has ended");
+        return pyattach::token();
+    }
+
+    /* Ends the scope before its block; the destructor then does nothing. */
+    void end() noexcept {
+        if (status_ != PYATTACH_OK)
+            return;
+        pyattach_attached_end(&scope_);
+        status_ = PYATTACH_NOT_ATTACHED;
+    }
+
+  private:
+    struct assumed {};
+#if defined(__cpp_exceptions)
+    explicit attached(assumed) : attached(std::nothrow, assumed()) { detail::throw_unless_ok(status_); }
+#endif
+    attached(std::nothrow_t, assumed) noexcept : status_(pyattach_attached_assume(&scope_)) {}
+
+    pyattach_attached scope_;
+    pyattach_status status_;
+};
+
+namespace detail {
+
+/* A token or a borrowed would go on to claim that the thread is attached. */
+template <class T> inline constexpr bool needs_attachment =
+    std::is_base_of_v<token, std::decay_t<T>> || std::is_base_of_v<borrowed, std::decay_t<T>>;
+
+} // namespace detail
+
+/* Calls `function(token)` attached and returns what it returns. Throws error if attaching is refused. */
+#if defined(__cpp_exceptions)
+template <class Function> decltype(auto) with_attached(Function &&function) {
+    static_assert(!detail::needs_attachment<std::invoke_result_t<Function, token>>,
+                  "with_attached: a token or a borrowed is of no use once the scope has ended; return an owned");
+    attached here;
+    return std::forward<Function>(function)(here.token());
+}
+#endif
+
+/* For functions that return nothing: returns why attaching was refused, and `function` was not called, or OK. */
+template <class Function> [[nodiscard]] pyattach_status with_attached(std::nothrow_t, Function &&function) {
+    static_assert(std::is_void_v<std::invoke_result_t<Function, token>>,
+                  "with_attached: this form returns the status; let the function return nothing");
+    attached here{std::nothrow};
+    if (here)
+        std::forward<Function>(function)(here.token());
+    return here.status();
+}
+
+} // namespace abi1
+} // namespace pyattach
+#endif

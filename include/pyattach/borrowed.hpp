@@ -1,0 +1,32 @@
+/* Borrowed: a Python object that somebody else keeps, on an attached thread. */
+#ifndef PYATTACH_BORROWED_HPP
+#define PYATTACH_BORROWED_HPP
+
+#include "token.hpp"
+
+namespace pyattach {
+inline namespace abi1 {
+
+/* A pointer that needs a token to come into being, so who holds one is attached. It holds no reference: whoever does
+ * must outlive it. Passed by value; never stored; detach() refuses to carry one. Empty only if made from NULL. */
+class borrowed {
+  public:
+    borrowed(token, struct ::_object *object) noexcept : object_(object) {}
+    inline borrowed(token, const owned &object PYATTACH_LIFETIME_BOUND) noexcept;
+    /* The object would be gone at the end of the line. */
+    borrowed(token, owned &&) = delete;
+
+    struct ::_object *get() const noexcept {
+        return object_;
+    }
+    explicit operator bool() const noexcept { return object_ != nullptr; }
+
+  private:
+    struct ::_object *object_;
+};
+
+inline any_object::any_object(borrowed object) noexcept : object_(object.get()) {}
+
+} // namespace abi1
+} // namespace pyattach
+#endif

@@ -1,0 +1,14 @@
+// What an object is. The contracts stand in include/pyattach/call.h.
+#pragma once
+
+#include "cpython.hpp"
+#include "thread.hpp"
+
+namespace pyattach::call {
+
+status type_of(object *one, object **type) noexcept;
+// `answer` is untouched unless OK is returned.
+status is_instance(object *one, object *type, int *answer) noexcept;
+status is_subclass(object *derived, object *base, int *answer) noexcept;
+
+} // namespace pyattach::call

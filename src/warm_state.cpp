@@ -1,0 +1,177 @@
+// Warm: the thread state a native thread keeps between attaches.
+#include "warm_state.hpp"
+
+#include <csignal>
+#include <cstdlib>
+
+#if defined(__linux__)
+#include <cerrno>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "interpreter.hpp"
+
+namespace pyattach::warm_state {
+namespace {
+
+std::atomic<int> policy{PYATTACH_THREADS_WARM};
+
+// How many dead states make a batch. From 3.12 each batch costs one state made and destroyed besides; on free-threaded
+// builds also a collection, without which about 22 KiB of free lists would leak with each state.
+constexpr uint32_t batch_size = 8;
+constexpr uint32_t batch_size_free_threaded = 64;
+
+bool is_thread_gone(const seat &one) noexcept {
+    // A thread with the same identity can exist only after the other's end.
+    if (pthread_equal(one.self, pthread_self()))
+        return true;
+#if defined(__linux__)
+    return syscall(SYS_tgkill, getpid(), one.native_id, 0) != 0 && errno == ESRCH;
+#else
+    return false;
+#endif
+}
+
+void give_back(dead_states &list, seat *first, seat *last) noexcept {
+    pthread_mutex_lock(&list.lock);
+    last->next = list.first;
+    list.first = first;
+    pthread_mutex_unlock(&list.lock);
+}
+
+// Those whose threads are gone, out of the list.
+seat *take_gone(dead_states &list, uint32_t &taken) noexcept {
+    pthread_mutex_lock(&list.lock);
+    seat *all = list.first;
+    list.first = nullptr;
+    pthread_mutex_unlock(&list.lock);
+    seat *gone = nullptr, *still_there = nullptr, *last = nullptr;
+    taken = 0;
+    while (seat *one = all) {
+        all = one->next;
+        if (is_thread_gone(*one)) {
+            one->next = gone;
+            gone = one;
+            ++taken;
+        } else {
+            one->next = still_there;
+            still_there = one;
+            if (!last)
+                last = one;
+        }
+    }
+    if (still_there)
+        give_back(list, still_there, last);
+    list.count.fetch_sub(taken, std::memory_order_relaxed);
+    return gone;
+}
+
+void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
+    const cpython::table &py = cpython::python();
+    ++this_thread.quiet;
+    cpython::guarded([&] {
+        cpython::kept_error kept;
+        if (py.free_threaded)
+            py.collect();
+        thread_state *mine = py.current();
+        thread_state *scratch = nullptr;
+        if (py.delete_spoils_slot) {
+            // Deleting another thread's state empties this thread's slot. A scratch state on top takes that blow; when
+            // it is gone, ours is bound to the slot again.
+            scratch = py.state_new(where.state);
+            if (!scratch)
+                return; // out of memory: they leak, and are counted as not deleted
+            py.state_swap(scratch);
+        }
+        // All are cleared, which runs destructors, before the first is deleted, which spoils the slot they may look at.
+        for (seat *one = gone; one; one = one->next)
+            py.state_clear(one->warm);
+        for (seat *one = gone; one; one = one->next)
+            py.state_delete(one->warm);
+        if (scratch)
+            cpython::destroy_swapped(scratch, mine);
+        count(event::states_deleted, count_of_gone);
+    });
+    --this_thread.quiet;
+    while (seat *one = gone) {
+        gone = one->next;
+        std::free(one);
+    }
+}
+
+void reap(interpreter &where, uint32_t at_least) noexcept {
+    if (where.dead.count.load(std::memory_order_relaxed) < at_least || !cpython::python().reaps_foreign_states)
+        return;
+    uint32_t taken;
+    if (seat *gone = take_gone(where.dead, taken))
+        destroy(where, gone, taken);
+}
+
+} // namespace
+
+void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, std::memory_order_relaxed); }
+
+bool is_kept(const interpreter &where) noexcept {
+    const cpython::table &py = cpython::python();
+    // Past its exit hook a thread has nobody to hand a state over.
+    return policy.load(std::memory_order_relaxed) == PYATTACH_THREADS_WARM && !this_thread.ended &&
+           py.reaps_foreign_states && (py.sub_interpreters_keep_states || where.state == py.main_interpreter());
+}
+
+void hand_over(seat &mine) noexcept {
+    interpreter &where = *mine.where;
+    mine.inside.store(presence::outside, std::memory_order_release);
+    where.gate.remove(mine);
+    if (!mine.warm || where.gate.is_dead()) {
+        std::free(&mine);
+        return;
+    }
+    where.dead.count.fetch_add(1, std::memory_order_relaxed);
+    give_back(where.dead, &mine, &mine);
+}
+
+void reap_some(interpreter &where) noexcept {
+    reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
+}
+
+void reap_all(interpreter &where) noexcept { reap(where, 1); }
+
+void forget_dead(interpreter &where) noexcept {
+    pthread_mutex_lock(&where.dead.lock);
+    seat *all = where.dead.first;
+    where.dead.first = nullptr;
+    where.dead.count.store(0, std::memory_order_relaxed);
+    pthread_mutex_unlock(&where.dead.lock);
+    while (seat *one = all) {
+        all = one->next;
+        std::free(one);
+    }
+}
+
+status release() noexcept {
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    thread *me = this_thread.record;
+    if (!me)
+        return PYATTACH_OK;
+    // Also where other code attached the thread with the very state that would go.
+    if (me->top != &me->base || me->base.nested || current_state())
+        return PYATTACH_INVALID;
+    for (seat *one = me->seats; one; one = one->next_of_thread) {
+        thread_state *state = one->warm;
+        if (!state)
+            continue;
+        one->warm = nullptr;
+        // Refused: the interpreter ends, and CPython deletes the state with it.
+        if (!one->where->gate.enter(*one))
+            continue;
+        cpython::restore(state);
+        cpython::destroy_current(state);
+        count(event::states_deleted);
+        one->where->gate.leave(*one, presence::outside);
+    }
+    return PYATTACH_OK;
+}
+
+} // namespace pyattach::warm_state

@@ -1,0 +1,31 @@
+// Warm: the thread state a native thread keeps between attaches, and what becomes of it when the thread ends.
+//
+// A thread's exit never blocks on Python (invariant 7): its exit hook hands the seat with the warm state to the
+// interpreter's list of dead states. A later attach of a thread that needs a new state deletes some of them, but only
+// once the kernel says that their thread is gone: a destructor of the ending thread may still attach through
+// PyGILState_*, which finds the state in its slot.
+#pragma once
+
+#include "pyattach/warm_state.h"
+#include "thread.hpp"
+
+namespace pyattach::warm_state {
+
+void set_policy(pyattach_thread_policy) noexcept;
+// Whether a state that this thread makes there now outlives its scope.
+bool is_kept(const interpreter &where) noexcept;
+
+// Takes the seat from an ending thread. No Python.
+void hand_over(seat &) noexcept;
+
+// Deletes states of threads that are gone: a batch if there is one, or all. Attached to `where`; runs Python code
+// (destructors of thread-local data); keeps the pending exception.
+void reap_some(interpreter &where) noexcept;
+void reap_all(interpreter &where) noexcept;
+// The interpreter is dead, and its states with it.
+void forget_dead(interpreter &where) noexcept;
+
+// Destroys this thread's warm states now.
+status release() noexcept;
+
+} // namespace pyattach::warm_state

@@ -1,0 +1,78 @@
+"""The examples, built as other people's programs build them: what the tests of this folder share.
+
+They are told, through the environment:
+  PYATTACH_TEST_BUILD    the build directory; its library is what gets installed
+  PYATTACH_TEST_PYTHON   the Python to run with
+  MESON, CC, CXX         commands, each may have arguments
+"""
+
+import contextlib
+import functools
+import os
+import shlex
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[3]
+BUILD = Path(os.environ["PYATTACH_TEST_BUILD"])
+PYTHON = os.environ["PYATTACH_TEST_PYTHON"]
+DEADLINE_S = 300  # of one command; reached only by a hang
+
+
+def command(name, default):
+    return shlex.split(os.environ.get(name) or default)
+
+
+def run(*words, expect=0, **more):
+    """Runs a command; a status other than `expect` is a failure that shows what it said. None: any status will do."""
+    done = subprocess.run(
+        [str(word) for word in words], text=True, errors="backslashreplace", stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE_S, **more)
+    if expect is not None and done.returncode != expect:
+        raise AssertionError(f"{shlex.join(map(str, words))}\nended with {done.returncode}, not {expect}; it said:\n"
+                             f"{done.stdout}{done.stderr}")
+    return done
+
+
+@functools.lru_cache(maxsize=None)
+def python_headers():
+    """The include directory of the Python under test, and its suffix of extension modules. None: it has no headers."""
+    include, suffix = run(PYTHON, SOURCE / "examples/python_headers.py").stdout.split()
+    return (include, suffix) if Path(include, "Python.h").exists() else None
+
+
+def needed(binary):
+    """The libraries a binary asks the dynamic linker for."""
+    lines = run("readelf", "-d", binary).stdout.splitlines()
+    return [line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line]
+
+
+class Consumer(unittest.TestCase):
+    """A test case with a folder of its own, and a place for what is built in it: `host`, `plugin`, `modules`."""
+
+    host = plugin = None
+    modules = None  # the folder of the extension modules; None: the Python under test has no headers
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cleanup = contextlib.ExitStack()
+        cls.addClassCleanup(cls.cleanup.close)
+        cls.folder = Path(cls.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pyattach-consumer-")))
+        cls.build()
+
+    @classmethod
+    def build(cls):
+        raise unittest.SkipTest("nothing is built here; subclasses do")
+
+    def run_host(self, *words, expect=0, **more):
+        """The host with its plugin, the Python under test unless `words` name another, and no colours of the terminal."""
+        return run(self.host, "--plugin", self.plugin, "--python", PYTHON, *words, expect=expect, **more)
+
+    def python(self, script, *words, expect=0):
+        """Runs a script, with the extension modules within reach, in the Python under test."""
+        if self.modules is None:
+            self.skipTest(f"{PYTHON} HAS NO Python.h: the extension modules were not built")
+        environment = dict(os.environ, PYTHONPATH=str(self.modules))
+        return run(PYTHON, *words, "-c", script, expect=expect, env=environment)

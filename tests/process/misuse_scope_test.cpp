@@ -1,0 +1,265 @@
+// Misused scopes: each aborts with a sentence. Every scenario is a process of its own.
+#include "support/catch.hpp"
+#include "tests_config.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <cstring>
+
+using namespace support;
+
+namespace {
+
+// These do not return.
+void end_in_vain(pyattach_detached *scope) { EXPECT(pyattach_detached_end(scope) == PYATTACH_OK); }
+
+} // namespace
+
+// --- Attached scopes ---
+
+CHILD("end the scope that attached while a nested one is open") {
+    start_python();
+    pyattach_attached outer, inner;
+    EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+    pyattach_attached_end(&outer);
+}
+// PyO3 #1019, second case; v0.12 documentation of acquire_gil
+TEST_CASE("ending the scope that attached while another is open inside it aborts") {
+    check_aborts("end the scope that attached while a nested one is open", {"pyattach_attached_end", "nested", "last"});
+}
+
+CHILD("end an attached scope twice") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    pyattach_attached_end(&scope);
+    pyattach_attached_end(&scope);
+}
+CHILD("end a nested attached scope twice") {
+    start_python();
+    attached outer;
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    pyattach_attached_end(&scope);
+    pyattach_attached_end(&scope);
+}
+CHILD("end an attached scope that was refused") {
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NO_PYTHON);
+    pyattach_attached_end(&scope);
+}
+CHILD("end an attached scope that was never begun") {
+    start_python();
+    attached outer;
+    pyattach_attached scope;
+    std::memset(&scope, 0, sizeof scope);
+    pyattach_attached_end(&scope);
+}
+CHILD("end an attached scope in another place") {
+    start_python();
+    pyattach_attached scope, copy;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    copy = scope;
+    pyattach_attached_end(&copy);
+}
+TEST_CASE("ending an attached scope that is not open aborts") {
+    check_aborts("end an attached scope twice", {"pyattach_attached_end", "ended already", "once"});
+    check_aborts("end a nested attached scope twice", {"pyattach_attached_end", "ended already", "once"});
+    check_aborts("end an attached scope that was refused", {"pyattach_attached_end", "refused", "status"});
+    check_aborts("end an attached scope that was never begun", {"pyattach_attached_end", "not an attached scope"});
+    check_aborts("end an attached scope in another place", {"pyattach_attached_end"});
+}
+
+CHILD("end the scope that attached on another thread") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    run_on_thread([&] { pyattach_attached_end(&scope); });
+}
+CHILD("end a nested attached scope on another thread") {
+    start_python();
+    attached outer;
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    run_on_thread([&] { pyattach_attached_end(&scope); });
+}
+TEST_CASE("ending an attached scope on another thread aborts") {
+    check_aborts("end the scope that attached on another thread", {"pyattach_attached_end", "another thread"});
+    check_aborts("end a nested attached scope on another thread", {"pyattach_attached_end", "another thread"});
+}
+
+CHILD("end an attached scope inside a forbidden one") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    forbidden traverse;
+    pyattach_attached_end(&scope);
+}
+CHILD("end an attached scope after other code detached the thread") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    foreign_detach gap;
+    pyattach_attached_end(&scope);
+}
+CHILD("end an attached scope inside a detached one") {
+    start_python();
+    pyattach_attached scope;
+    pyattach_detached gap;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    pyattach_attached_end(&scope);
+}
+TEST_CASE("ending an attached scope where the thread is not attached by it aborts") {
+    check_aborts("end an attached scope inside a forbidden one", {"pyattach_attached_end", "forbidden"});
+    check_aborts("end an attached scope after other code detached the thread", {"pyattach_attached_end", "not attached"});
+    check_aborts("end an attached scope inside a detached one", {"pyattach_attached_end", "inside it"});
+}
+
+#if TESTS_CHECKS
+CHILD("assume an attached thread that is not") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_assume(&scope) == PYATTACH_OK);
+}
+TEST_CASE("in a build with checks, assuming a thread to be attached that is not aborts") {
+    check_aborts("assume an attached thread that is not", {"pyattach_attached_assume", "vouches"});
+}
+#endif
+
+// --- Detached scopes ---
+
+CHILD("end a detached scope with an attached one open in it") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    pyattach_attached inside;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inside) == PYATTACH_OK);
+    end_in_vain(&gap);
+}
+CHILD("end detached scopes out of order") {
+    start_python();
+    attached outer;
+    pyattach_detached first, second;
+    pyattach_attached inside;
+    EXPECT(pyattach_detached_begin(&first) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inside) == PYATTACH_OK);
+    EXPECT(pyattach_detached_begin(&second) == PYATTACH_OK);
+    end_in_vain(&first);
+}
+// PyO3 #1019, first case; conformance.md, group 2: closed out of order
+TEST_CASE("ending a detached scope with a scope open in it, or out of order, aborts") {
+    check_aborts("end a detached scope with an attached one open in it", {"pyattach_detached_end", "innermost first"});
+    check_aborts("end detached scopes out of order", {"pyattach_detached_end", "innermost first"});
+}
+
+CHILD("end a detached scope twice") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+    end_in_vain(&gap);
+}
+CHILD("end a detached scope that was refused") {
+    start_python();
+    pyattach_detached gap;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_NOT_ATTACHED);
+    end_in_vain(&gap);
+}
+CHILD("end a detached scope that was never begun") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    std::memset(&gap, 0, sizeof gap);
+    end_in_vain(&gap);
+}
+CHILD("end a detached scope in another place") {
+    start_python();
+    attached outer;
+    pyattach_detached gap, copy;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    copy = gap;
+    end_in_vain(&copy);
+}
+TEST_CASE("ending a detached scope that is not open aborts") {
+    check_aborts("end a detached scope twice", {"pyattach_detached_end", "ended already", "once"});
+    check_aborts("end a detached scope that was refused", {"pyattach_detached_end", "refused", "status"});
+    check_aborts("end a detached scope that was never begun", {"pyattach_detached_end", "not a detached scope"});
+    check_aborts("end a detached scope in another place", {"pyattach_detached_end"});
+}
+
+CHILD("end a detached scope on another thread") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    run_on_thread([&] { end_in_vain(&gap); });
+}
+CHILD("end a detached scope on another attached thread") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    run_on_thread([&] {
+        attached here;
+        end_in_vain(&gap);
+    });
+}
+CHILD("end a detached scope inside a forbidden one") {
+    start_python();
+    attached outer;
+    pyattach_detached gap;
+    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+    forbidden traverse;
+    end_in_vain(&gap);
+}
+TEST_CASE("ending a detached scope on another thread, or inside a forbidden scope, aborts") {
+    check_aborts("end a detached scope on another thread", {"pyattach_detached_end", "another thread"});
+    check_aborts("end a detached scope on another attached thread", {"pyattach_detached_end", "another thread"});
+    check_aborts("end a detached scope inside a forbidden one", {"pyattach_detached_end", "forbidden"});
+}
+
+// --- Forbidden scopes ---
+
+CHILD("end forbidden scopes out of order") {
+    pyattach_forbidden outer, inner;
+    pyattach_forbidden_begin(&outer);
+    pyattach_forbidden_begin(&inner);
+    pyattach_forbidden_end(&outer);
+}
+CHILD("end a forbidden scope twice") {
+    pyattach_forbidden scope;
+    pyattach_forbidden_begin(&scope);
+    pyattach_forbidden_end(&scope);
+    pyattach_forbidden_end(&scope);
+}
+CHILD("end a forbidden scope that was never begun") {
+    pyattach_forbidden scope;
+    std::memset(&scope, 0, sizeof scope);
+    pyattach_forbidden_end(&scope);
+}
+CHILD("end a forbidden scope on another thread") {
+    pyattach_forbidden scope;
+    pyattach_forbidden_begin(&scope);
+    run_on_thread([&] { pyattach_forbidden_end(&scope); });
+}
+CHILD("end a forbidden scope on another thread that is in one of its own") {
+    pyattach_forbidden scope;
+    pyattach_forbidden_begin(&scope);
+    run_on_thread([&] {
+        forbidden own;
+        pyattach_forbidden_end(&scope);
+    });
+}
+TEST_CASE("ending a forbidden scope out of order, twice, unbegun or on another thread aborts") {
+    check_aborts("end forbidden scopes out of order", {"pyattach_forbidden_end", "innermost first"});
+    check_aborts("end a forbidden scope twice", {"pyattach_forbidden_end", "not an open forbidden scope", "once"});
+    check_aborts("end a forbidden scope that was never begun", {"pyattach_forbidden_end"});
+    check_aborts("end a forbidden scope on another thread", {"pyattach_forbidden_end", "thread"});
+    check_aborts("end a forbidden scope on another thread that is in one of its own",
+                 {"pyattach_forbidden_end", "thread"});
+}

@@ -1,0 +1,254 @@
+// Starting Python: options, races, failures, threads that come too early.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <unistd.h>
+
+using namespace support;
+
+namespace {
+
+pyattach_start_options options_with_program() {
+    pyattach_start_options options{};
+    options.struct_size = sizeof options;
+    options.program_name = python_executable().c_str();
+    return options;
+}
+
+// Python's prefix, by asking the executable; a host that has no program name needs it.
+std::string home() {
+    child_result result = run_program({python_executable(), "-c", "import sys; print(sys.base_prefix, end='')"});
+    REQUIRE(result.exit_code == 0);
+    return result.output;
+}
+
+// A directory with one Python file in it, removed at the end.
+class site_directory {
+  public:
+    site_directory(const char *file, const std::string &text) {
+        std::string pattern = "/tmp/pyattach-test-XXXXXX";
+        REQUIRE(mkdtemp(pattern.data()));
+        path = pattern;
+        file_ = path + "/" + file;
+        std::ofstream(file_) << text;
+    }
+    site_directory(const site_directory &) = delete;
+    site_directory &operator=(const site_directory &) = delete;
+    ~site_directory() {
+        std::remove(file_.c_str());
+        rmdir(path.c_str());
+    }
+    std::string path;
+
+  private:
+    std::string file_;
+};
+
+} // namespace
+
+CHILD("started by eight threads at once") {
+    load_python();
+    barrier together("all threads to be ready", 8);
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 8; ++i)
+        tasks.push_back(std::make_unique<task>("a starting thread to end", [&] {
+            pyattach_start_options options = options_with_program();
+            together.arrive_and_wait();
+            EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+            EXPECT(!cpython_says_attached());
+            // Usable at once: `site` has been imported.
+            attached here;
+            EXPECT(eval_true("'site' in __import__('sys').modules"));
+            EXPECT(eval_true("__import__('threading').main_thread() is not None"));
+        }));
+    for (auto &one : tasks)
+        one->join();
+    attached here;
+    EXPECT(eval_int("1") == 1);
+}
+TEST_CASE("eight threads start Python at once, and each may attach when its call returns") {
+    check_succeeds("started by eight threads at once");
+}
+
+CHILD("started by a thread that ends") {
+    run_on_thread([] { start_python(); });
+    run_on_thread([] {
+        attached here;
+        EXPECT(eval_int("1") == 1);
+    });
+    attached here;
+    EXPECT(eval_int("2") == 2);
+    end_child(); // nobody is left who may stop it
+}
+TEST_CASE("Python may be started on a thread that ends, and used on others") {
+    check_succeeds("started by a thread that ends");
+}
+
+CHILD("started plainly") {
+    load_python();
+    setenv("PYTHONHOME", child_arguments()[0].c_str(), 1);
+    struct sigaction before, after;
+    sigaction(SIGINT, nullptr, &before);
+    EXPECT(pyattach_interpreter_start() == PYATTACH_OK);
+    EXPECT(!cpython_says_attached());
+    sigaction(SIGINT, nullptr, &after);
+    EXPECT(before.sa_handler == after.sa_handler);
+    attached here;
+    EXPECT(eval_true("__import__('signal').getsignal(2) is not __import__('signal').default_int_handler"));
+    EXPECT(eval_int("__import__('sys').flags.isolated") == 0);
+}
+TEST_CASE("a plain start reads the environment, installs no signal handlers and leaves the caller detached") {
+    check_succeeds("started plainly", {{home()}});
+}
+
+CHILD("started with signal handlers") {
+    load_python();
+    pyattach_start_options options = options_with_program();
+    options.install_signal_handlers = 1;
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    attached here;
+    EXPECT(eval_true("__import__('signal').getsignal(2) is __import__('signal').default_int_handler"));
+    raise(SIGINT);
+    EXPECT(pyattach_check_signals() == PYATTACH_PYTHON_ERROR);
+    char text[64] = "";
+    pyattach_error_message(text, sizeof text);
+    EXPECT(std::string(text).find("KeyboardInterrupt") == 0);
+    pyattach_error_clear();
+}
+TEST_CASE("signal handlers are installed if asked for") { check_succeeds("started with signal handlers"); }
+
+CHILD("started with options") {
+    load_python();
+    pyattach_start_options options = options_with_program();
+    options.home = child_arguments()[0].c_str();
+    options.isolated = 1;
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    attached here;
+    EXPECT(eval_text("__import__('sys').executable") == python_executable());
+    EXPECT(eval_text("__import__('sys').prefix") == child_arguments()[0]);
+    EXPECT(eval_int("__import__('sys').flags.isolated") == 1);
+    EXPECT(eval_int("__import__('sys').flags.ignore_environment") == 1);
+    EXPECT(eval_int("__import__('sys').flags.no_user_site") == 1);
+}
+TEST_CASE("the program's name, the home and isolation reach Python") {
+    // A home in the environment would be wrong, and is ignored.
+    check_succeeds("started with options", {{home()}, {{"PYTHONHOME", "/nowhere"}}});
+}
+
+CHILD("started with the options of an older caller") {
+    load_python();
+    pyattach_start_options options = options_with_program();
+    options.isolated = 1; // beyond what its size says: not looked at
+    options.struct_size = offsetof(pyattach_start_options, isolated);
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    attached here;
+    EXPECT(eval_int("__import__('sys').flags.isolated") == 0);
+}
+TEST_CASE("options end where their size says") { check_succeeds("started with the options of an older caller"); }
+
+CHILD("started with a wrong home, then with the right one") {
+    load_python();
+    messages said;
+    pyattach_start_options options = options_with_program();
+    options.home = "/nowhere";
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
+    EXPECT(said.text().find("did not start") != std::string::npos);
+    EXPECT(!pyattach_is_attached());
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED);
+    options.home = child_arguments()[0].c_str();
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    attached here;
+    EXPECT(eval_text("__import__('sys').prefix") == child_arguments()[0]);
+}
+TEST_CASE("a start that Python refuses is a status, and may be tried again") {
+    check_succeeds("started with a wrong home, then with the right one", {{home()}});
+}
+
+// --- Threads that come while Python starts ---
+
+namespace {
+latch *site_runs, *early_thread_came;
+task *early_thread;
+} // namespace
+
+// Called by the child's sitecustomize through ctypes, which detaches for the call.
+extern "C" __attribute__((visibility("default"))) void support_pause_in_site() {
+    site_runs->count_down();
+    early_thread_came->wait();
+    early_thread->wait_until_asleep();
+}
+
+namespace {
+
+void attach_while_python_starts(const std::function<void()> &start) {
+    latch runs("sitecustomize to run"), came("the early thread to come");
+    site_runs = &runs;
+    early_thread_came = &came;
+    bool was_complete = false;
+    task early("the early thread to end", [&] {
+        runs.wait();
+        came.count_down();
+        attached here;
+        was_complete = eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
+    });
+    early_thread = &early;
+    start();
+    early.join();
+    EXPECT(was_complete);
+}
+
+const char pausing_site[] = "import ctypes, sys\n"
+                            "ctypes.CDLL(None).support_pause_in_site()\n"
+                            "sys.site_is_complete = True\n";
+
+} // namespace
+
+CHILD("attaching while the library starts Python") {
+    load_python();
+    attach_while_python_starts([] {
+        pyattach_start_options options = options_with_program();
+        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    });
+}
+// PyO3 test_concurrent_init_site_race
+TEST_CASE("a thread that attaches while Python starts waits until site is complete") {
+    site_directory site("sitecustomize.py", pausing_site);
+    check_succeeds("attaching while the library starts Python", {{}, {{"PYTHONPATH", site.path}}});
+}
+
+CHILD("attaching in sitecustomize") {
+    start_python();
+    attached here;
+    EXPECT(eval_int("__import__('sys').attached_in_site") == 42);
+}
+extern "C" __attribute__((visibility("default"))) int support_attach_in_site() {
+    pyattach_attached scope;
+    if (pyattach_attached_begin_unchecked(&scope) != PYATTACH_OK)
+        return 0;
+    pyattach_attached_end(&scope);
+    return 42;
+}
+TEST_CASE("code that runs while Python starts may attach unchecked") {
+    site_directory site("sitecustomize.py", "import ctypes, sys\n"
+                                            "sys.attached_in_site = ctypes.CDLL(None).support_attach_in_site()\n");
+    check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
+}
+extern "C" __attribute__((visibility("default"))) int support_nest_in_site() {
+    pyattach_attached scope;
+    if (pyattach_attached_begin(&scope) != PYATTACH_OK)
+        return 0;
+    pyattach_attached_end(&scope);
+    return 42;
+}
+TEST_CASE("native code called, attached, while Python starts may nest") {
+    site_directory site("sitecustomize.py", "import ctypes, sys\n"
+                                            "sys.attached_in_site = ctypes.PyDLL(None).support_nest_in_site()\n");
+    check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
+}

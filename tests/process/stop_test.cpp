@@ -1,0 +1,238 @@
+// Stopping Python, and what is left after it; starting it again.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+using namespace support;
+
+namespace {
+
+void expect_stopped(pyattach_interpreter *ended) {
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED);
+    EXPECT(pyattach_attached_begin_in(&scope, ended) == PYATTACH_FINALIZING);
+    EXPECT(pyattach_is_attached() == 0);
+    EXPECT(pyattach_attach_depth() == 0);
+    EXPECT(pyattach_interpreter_main() == nullptr);
+    EXPECT(pyattach_interpreter_current() == nullptr);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_NOT_INITIALIZED);
+    EXPECT(pyattach_pool_size() == 0);
+    auto nothing = [](pyattach_interpreter *, void *) {};
+    EXPECT(pyattach_exit_callback_add(ended, nothing, nullptr) == PYATTACH_FINALIZING);
+    EXPECT(pyattach_exit_callback_remove(ended, nothing, nullptr) == PYATTACH_INVALID);
+}
+
+} // namespace
+
+CHILD("stopped after use") {
+    start_python();
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    run_on_thread([] {
+        attached here;
+        run("import atexit; atexit.register(lambda: print('the atexit callback ran', flush=True))");
+    });
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    expect_stopped(main);
+    run_on_thread([&] { expect_stopped(main); });
+}
+TEST_CASE("after a stop everything is refused, on every thread") {
+    child_result result = run_child("stopped after use");
+    check_succeeds(result);
+    CHECK(result.output == "the atexit callback ran\n");
+}
+
+CHILD("stopped inside attached scopes") {
+    start_python();
+    pyattach_attached outer, inner;
+    EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(pyattach_attach_depth() == 0);
+    EXPECT(pyattach_is_attached() == 0);
+    pyattach_attached_end(&inner);
+    pyattach_attached_end(&outer);
+    EXPECT(pyattach_attach_depth() == 0);
+}
+TEST_CASE("a stop inside attached scopes makes them inert: ending them does nothing") {
+    check_succeeds("stopped inside attached scopes");
+}
+
+CHILD("finalised by the host inside attached scopes") {
+    start_python();
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    pyattach_attached outer, inner;
+    EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    expect_stopped(main);
+    pyattach_attached_end(&inner);
+    pyattach_attached_end(&outer);
+    expect_stopped(main);
+}
+TEST_CASE("Py_FinalizeEx called by the host inside attached scopes does not wait for itself") {
+    check_succeeds("finalised by the host inside attached scopes");
+}
+
+CHILD("stopped with a flush that fails") {
+    start_python();
+    {
+        attached here;
+        run("import sys\nclass Broken:\n    def write(self, text): return 0\n"
+            "    def flush(self): raise OSError('no space')\n    closed = False\nsys.stdout = Broken()");
+    }
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_PYTHON_ERROR);
+    EXPECT(pyattach_interpreter_main() == nullptr);
+}
+TEST_CASE("a stop at which flushing fails says so") { check_succeeds("stopped with a flush that fails"); }
+
+CHILD("stopped with a pending exception") {
+    start_python();
+    attached here;
+    auto **kind = static_cast<object **>(cpython_symbol("PyExc_ValueError"));
+    cpython<void(object *, const char *)>("PyErr_SetString")(*kind, "left");
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+}
+TEST_CASE("a stop with an exception pending ends Python all the same") {
+    check_succeeds("stopped with a pending exception");
+}
+
+// PyO3 test_pybuffer_drop_without_interpreter
+CHILD("references dropped after the end") {
+    start_python();
+    ref object, other;
+    {
+        attached here;
+        object = new_object();
+        other = eval("[1, 2, 3]");
+    }
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    object.drop();
+    EXPECT(pyattach_pool_size() == 0);
+    run_on_thread([&] { pyattach_decref_in(main, other.release()); });
+    EXPECT(pyattach_pool_size() == 0);
+    EXPECT(pyattach_interpreter_main() == nullptr); // and nothing started Python again
+}
+TEST_CASE("references dropped after the end are leaked, without a crash") {
+    check_succeeds("references dropped after the end");
+}
+
+CHILD("references dropped before the end") {
+    start_python();
+    ref object;
+    {
+        attached here;
+        object = object_whose_death("print('released', flush=True)");
+    }
+    object.drop();
+    EXPECT(pyattach_pool_size() == 1);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+}
+TEST_CASE("what waits in the pool is released when the interpreter ends") {
+    child_result result = run_child("references dropped before the end");
+    check_succeeds(result);
+    CHECK(result.output == "released\n");
+}
+
+// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891; conformance.md, groups 3 and 9: second runtime cycle
+CHILD("started and stopped again and again") {
+    pyattach_interpreter *handles[3];
+    ref leftover;
+    for (int cycle = 0; cycle < 3; ++cycle) {
+        load_python();
+        pyattach_start_options options{};
+        options.struct_size = sizeof options;
+        options.program_name = python_executable().c_str();
+        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+        pyattach_interpreter *mine = handles[cycle] = pyattach_interpreter_main();
+        EXPECT(mine);
+        for (int earlier = 0; earlier < cycle; ++earlier) {
+            EXPECT(handles[earlier] != mine); // each life has its own
+            pyattach_attached scope;
+            EXPECT(pyattach_attached_begin_in(&scope, handles[earlier]) == PYATTACH_FINALIZING);
+        }
+        // What an earlier life left is not applied in this one, and not to be seen in it.
+        if (cycle > 0)
+            pyattach_decref_in(handles[cycle - 1], leftover.release());
+        EXPECT(pyattach_pool_size() == 0);
+        run_on_thread([&] {
+            attached here(mine);
+            EXPECT(eval_int("1 + 1") == 2);
+            EXPECT(eval_true("not hasattr(__import__('sys'), 'earlier_life')"));
+            run("import sys; sys.earlier_life = True");
+            leftover = new_object();
+        });
+        {
+            attached here;
+            EXPECT(pyattach_interpreter_current() == mine);
+        }
+        EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    }
+}
+TEST_CASE("Python starts and stops again and again, each life with a handle of its own") {
+    check_succeeds("started and stopped again and again");
+}
+
+CHILD("a native thread that outlives a life of the interpreter") {
+    barrier turn("both threads to take their turn", 2);
+    task thread("the native thread to end", [&] {
+        for (int cycle = 0; cycle < 2; ++cycle) {
+            turn.arrive_and_wait(); // Python runs
+            {
+                attached here;
+                EXPECT(eval_int("3") == 3);
+            }
+            turn.arrive_and_wait();
+            turn.arrive_and_wait(); // Python ended
+            pyattach_attached scope;
+            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED);
+            turn.arrive_and_wait();
+        }
+    });
+    for (int cycle = 0; cycle < 2; ++cycle) {
+        start_python();
+        turn.arrive_and_wait();
+        turn.arrive_and_wait();
+        EXPECT(!stop_python());
+        turn.arrive_and_wait();
+        turn.arrive_and_wait();
+    }
+    thread.join();
+}
+TEST_CASE("a native thread that outlives a life of the interpreter attaches to the next one") {
+    check_succeeds("a native thread that outlives a life of the interpreter");
+}
+
+// CPython test_init_in_background_thread
+CHILD("started and stopped on a thread that is not the first") {
+    run_on_thread([] {
+        start_python();
+        {
+            attached here;
+            EXPECT(eval_int("1") == 1);
+        }
+        EXPECT(!stop_python());
+    });
+}
+TEST_CASE("Python is stopped on the thread that started it, whichever that is") {
+    check_succeeds("started and stopped on a thread that is not the first");
+}
+
+CHILD("stopped by the thread on which another library started it") {
+    load_python();
+    cpython<void(const wchar_t *)>("Py_SetProgramName")(
+        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
+    cpython<void(int)>("Py_InitializeEx")(0);
+    cpython<void *()>("PyEval_SaveThread")();
+    run_on_thread([] {
+        attached here;
+        EXPECT(eval_int("1") == 1);
+        EXPECT(pyattach_interpreter_stop() == PYATTACH_INVALID);
+    });
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+}
+TEST_CASE("a Python that the host started itself is stopped on its main thread") {
+    check_succeeds("stopped by the thread on which another library started it");
+}

@@ -1,0 +1,134 @@
+# shellcheck shell=bash
+# What the commands in this folder share; they source it. Messages are said in the name of the command.
+#
+#   need_packages NEED...       installs what is missing, or says what to install and ends the command with status 2.
+#                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2.
+#   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
+#   build_targets TARGET...     builds these targets; all if none is named
+#   $python                     a Python of 3.9 or newer with a shared libpython, once `need_packages python` has returned:
+#                               $PYTHON if that is set, else the first of python3 and /usr/bin/python3 that will do
+#   $build                      the build directory
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck disable=SC2034 # used by those who source this
+build=$checkout/build
+python=
+: "${CXX:=c++}" "${CC:=cc}" "${PKG_CONFIG:=pkg-config}"
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() {
+    say "$@"
+    exit 2
+}
+
+is_command() { command -v "$1" >/dev/null; }
+
+# --- Needs: each has a test and the Debian packages that meet it. Names are asked for where they hold a version. ---------------
+
+# CXX and CC may hold arguments too, or a launcher.
+has_compiler() { is_command "${CXX%% *}" && is_command "${CC%% *}"; }
+packages_compiler() { echo g++; }
+
+# Ends with status 0 if version $1 is $2 or newer.
+is_at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]; }
+has_meson() { is_command meson && is_at_least "$(meson --version)" 1.0.0; }
+packages_meson() { echo meson; }
+
+has_ninja() { is_command ninja || is_command ninja-build; }
+packages_ninja() { echo ninja-build; }
+
+has_pkg-config() { is_command "$PKG_CONFIG"; }
+packages_pkg-config() { echo pkg-config; }
+
+has_libpython() {
+    [[ $("$1" "$checkout/tests/support/describe_python.py" 2>/dev/null | tail -n 1) == /* ]] &&
+        "$1" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null
+}
+has_python() {
+    local candidate candidates=(python3 /usr/bin/python3)
+    [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        if is_command "$candidate" && has_libpython "$candidate"; then
+            python=$candidate
+            return
+        fi
+    done
+    return 1
+}
+packages_python() {
+    local library
+    # The package python3 depends on python3.N, whose shared library is libpython3.N.
+    library=$(apt-cache depends python3 2>/dev/null | sed -n 's/^ *Depends: \(python3\.[0-9]*\)$/lib\1/p')
+    echo python3 "${library:-libpython3-dev}"
+}
+
+has_headers() {
+    "${python:-python3}" -c '
+import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null
+}
+packages_headers() { echo python3-dev; }
+
+has_catch2() { "$PKG_CONFIG" --exists 'catch2 >= 2.13' 2>/dev/null; }
+packages_catch2() { echo catch2; }
+
+# --- The commands' own words ------------------------------------------------------------------------------------------------
+
+missing_of() {
+    local need
+    for need in "$@"; do
+        "has_$need" || echo "$need"
+    done
+}
+
+# In one line.
+packages_of() {
+    local need
+    for need in "$@"; do "packages_$need"; done | tr '\n' ' '
+}
+
+need_packages() {
+    local need missing packages
+    mapfile -t missing < <(missing_of "$@")
+    if [[ ${#missing[@]} -gt 0 ]]; then
+        [[ -z ${PYTHON:-} ]] || has_python || die "PYTHON=$PYTHON is no Python of 3.9 or newer with a shared libpython"
+        if [[ $EUID -eq 0 ]] && is_command apt-get; then
+            apt-get update -qq
+            read -r -a packages <<<"$(packages_of "${missing[@]}")"
+            say "installing ${packages[*]}"
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+            hash -r
+        else
+            say "missing: ${missing[*]}"
+            say "on Debian or Ubuntu:  sudo apt-get install $(packages_of "${missing[@]}")"
+            die "elsewhere packages have like names; Meson must be 1.0, Python 3.9 with a shared library, or newer"
+        fi
+        mapfile -t missing < <(missing_of "$@")
+        [[ ${#missing[@]} -eq 0 ]] || die "installed ${packages[*]}, and still missing: ${missing[*]}"
+    fi
+    # missing_of ran in a shell of its own; what it found is found again here.
+    for need in "$@"; do "has_$need"; done
+}
+
+# The build directory has this option with another value.
+differs() {
+    meson introspect --buildoptions "$build" | "${python:-python3}" -c '
+import json, sys
+name, value = sys.argv[1].removeprefix("-D").split("=", 1)
+now = {option["name"]: option["value"] for option in json.load(sys.stdin)}[name]
+sys.exit((str(now).lower() if isinstance(now, bool) else str(now)) == value)' "$1"
+}
+
+configure_build() {
+    local option changed=()
+    if [[ ! -f $build/build.ninja ]]; then
+        meson setup "$build" "$checkout" -Dpython="${python:-python3}" "$@"
+        return
+    fi
+    for option in "$@"; do
+        if differs "$option"; then changed+=("$option"); fi
+    done
+    [[ ${#changed[@]} -eq 0 ]] || meson configure "$build" "${changed[@]}"
+}
+
+build_targets() { meson compile -C "$build" "$@"; }
