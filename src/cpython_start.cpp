@@ -2,8 +2,11 @@
 // report are used: from 3.14 PEP 741's named options, before that PyConfig, of which only the head is touched.
 #include "cpython.hpp"
 
+#include <climits>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
+#include <sys/stat.h>
 #include <utility>
 
 #include "fatal.hpp"
@@ -74,6 +77,26 @@ bool start_by_config(const table &py, const pyattach_start_options &wanted) noex
     return outcome.kind == 0 || failed(outcome.message);
 }
 
+// CPython cannot be started again after it failed half way, so what is sure to fail is refused before it begins.
+bool is_home_there(const char *home) noexcept {
+    char first[PATH_MAX]; // "prefix" or "prefix:exec_prefix"
+    std::snprintf(first, sizeof first, "%.*s", static_cast<int>(std::strcspn(home, ":")), home);
+    struct stat about;
+    return stat(first, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool start(const table &py, const pyattach_start_options &wanted) noexcept {
+    if (wanted.home && !is_home_there(wanted.home))
+        return failed("its home is not a directory");
+    if (py.options_create && py.options_set_int && py.options_set_text && py.options_start && py.options_error &&
+        py.options_free)
+        return start_by_name(py, wanted);
+    if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name && py.set_home)
+        return start_by_config(py, wanted);
+    py.initialize(wanted.install_signal_handlers != 0);
+    return true;
+}
+
 } // namespace
 
 bool start(const pyattach_start_options *options) noexcept {
@@ -82,14 +105,11 @@ bool start(const pyattach_start_options *options) noexcept {
         std::memcpy(&wanted, options, options->struct_size < sizeof wanted ? options->struct_size : sizeof wanted);
     return guarded([&] {
         const table &py = python();
-        if (py.options_create && py.options_set_int && py.options_set_text && py.options_start && py.options_error &&
-            py.options_free)
-            return start_by_name(py, wanted);
-        if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name &&
-            py.set_home)
-            return start_by_config(py, wanted);
-        py.initialize(wanted.install_signal_handlers != 0);
-        return true;
+        bool has_started = start(py, wanted);
+        // Half way CPython leaves a thread state behind, which would make this thread look attached.
+        if (!has_started && py.current())
+            py.save();
+        return has_started;
     });
 }
 

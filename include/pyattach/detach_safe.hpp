@@ -33,6 +33,9 @@ struct _typeobject; /* CPython's name for PyTypeObject */
 
 namespace pyattach {
 inline namespace abi1 {
+
+class arena_token;
+
 namespace detail {
 
 /* What a pointer points to in the end. */
@@ -44,16 +47,15 @@ template <class T> struct pointee<T *const volatile> : pointee<T> {};
 template <class T> struct pointee<T[]> : pointee<T> {};
 template <class T, std::size_t count> struct pointee<T[count]> : pointee<T> {};
 
-template <class T> inline constexpr bool is_python_object =
-    std::is_same_v<T, struct ::_object> || std::is_same_v<T, struct ::_typeobject>;
-template <class T> inline constexpr bool is_proof =
-    std::is_convertible_v<T *, const volatile token *> || std::is_convertible_v<T *, const volatile borrowed *>;
-template <> inline constexpr bool is_proof<void> = false;
-
-template <class T, class = void> struct is_safe_pointee : std::true_type {};
-template <class T> struct is_safe_pointee<T, std::enable_if_t<is_python_object<T>>> : std::false_type {};
+/* Everything may be pointed to but Python objects, and what proves that the thread is attached. */
+template <class T> struct is_safe_pointee : std::true_type {};
+template <> struct is_safe_pointee<struct ::_object> : std::false_type {};
+template <> struct is_safe_pointee<struct ::_typeobject> : std::false_type {};
 template <> struct is_safe_pointee<token> : std::false_type {};
+template <> struct is_safe_pointee<arena_token> : std::false_type {};
 template <> struct is_safe_pointee<borrowed> : std::false_type {};
+
+template <class T, bool is_array> struct is_safe_scalar;
 
 } // namespace detail
 
@@ -62,20 +64,22 @@ template <> struct is_safe_pointee<borrowed> : std::false_type {};
  * listed here, because what they hold cannot be seen. To vouch for one of yours:
  *
  *     template <> struct pyattach::detach_safe<job> : std::true_type {}; */
-template <class T> struct detach_safe
-    : std::bool_constant<std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
-                         std::is_member_pointer_v<T> || std::is_function_v<T>> {};
+template <class T> struct detach_safe : detail::is_safe_scalar<T, std::is_array_v<T>> {};
 template <class T> struct detach_safe<const T> : detach_safe<T> {};
 template <class T> struct detach_safe<volatile T> : detach_safe<T> {};
 template <class T> struct detach_safe<const volatile T> : detach_safe<T> {};
 template <class T> struct detach_safe<T *> : detail::is_safe_pointee<typename detail::pointee<T>::type> {};
-template <class T> struct detach_safe<T[]> : detach_safe<T> {};
-template <class T, std::size_t count> struct detach_safe<T[count]> : detach_safe<T> {};
 /* Who shares something across the border says so, with std::ref. */
 template <class T> struct detach_safe<T &> : std::false_type {};
 template <class T> struct detach_safe<T &&> : std::false_type {};
 
 namespace detail {
+
+template <class T>
+struct is_safe_scalar<T, false>
+    : std::bool_constant<std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
+                         std::is_member_pointer_v<T> || std::is_function_v<T>> {};
+template <class T> struct is_safe_scalar<T, true> : detach_safe<std::remove_all_extents_t<T>> {};
 
 template <class... T> using all_safe = std::conjunction<detach_safe<T>...>;
 /* Allocators, comparators, deleters: without state they hold nothing. */

@@ -44,7 +44,8 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
 /* Initialises Python unless it runs already, waits until it is usable (`site` has been imported), and leaves the caller
  * detached; if it ran already, leaves the caller as it was. Any number of threads may race. Installs no signal
  * handlers. The calling thread becomes Python's main thread. May block, runs Python code. NO_PYTHON, UNSUPPORTED;
- * NOT_INITIALIZED: Python refused to start (the message handler is told why), and it may be tried again; FORBIDDEN. */
+ * NOT_INITIALIZED: Python refused to start (the message handler is told why); it
+ * may be tried again, but CPython itself cannot once it failed half way; FORBIDDEN. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
 typedef struct pyattach_start_options {

@@ -1,2 +1,25 @@
-#pragma once
+/* libpyattach: any native thread may use Python, safely. The C++ face; C++17 or later. */
+#ifndef PYATTACH_PYATTACH_HPP
+#define PYATTACH_PYATTACH_HPP
+
 #include "pyattach.h"
+
+#include "error.hpp"
+#include "token.hpp"
+#include "attached.hpp"
+#include "detached.hpp"
+#include "forbidden.hpp"
+#include "borrowed.hpp"
+#include "owned.hpp"
+#include "python_error.hpp"
+#include "calls.hpp"
+#include "type.hpp"
+#include "pointer.hpp"
+#include "mutex.hpp"
+#include "synchronized.hpp"
+#include "critical_section.hpp"
+#include "entered.hpp"
+#include "once.hpp"
+#include "detach.hpp"
+
+#endif

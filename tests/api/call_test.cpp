@@ -1,6 +1,9 @@
 // Calls: import, attributes, call, signals.
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "pending_error.hpp"
 #include "support/catch.hpp"
@@ -90,20 +93,40 @@ TEST_CASE("a call hands over positional arguments and steals none") {
     CHECK(take_error_type() == "ZeroDivisionError");
 }
 
-TEST_CASE("a call with a NULL among its arguments, or more than can exist, is invalid") {
+TEST_CASE("a call with a NULL among its arguments is invalid") {
     start_python();
     attached here;
     ref callable = eval("lambda *all: all"), one = new_object();
     object *const arguments[] = {one, nullptr};
-    for (size_t count : {size_t(2), SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / 8}) {
+    object *result = one;
+    CHECK(pyattach_call(callable, arguments, 2, &result) == PYATTACH_INVALID);
+    CHECK(result == nullptr);
+    CHECK(pyattach_call(callable, nullptr, 1, &result) == PYATTACH_INVALID);
+    REQUIRE(pyattach_call(callable, arguments, 1, &result) == PYATTACH_OK);
+    CHECK(is_so(ref(result), "len(it) == 1"));
+}
+
+TEST_CASE("a call with more arguments than can exist is invalid, and none is read") {
+    start_python();
+    attached here;
+    ref callable = eval("lambda *all: all"), one = new_object();
+    // Arguments up to the end of a page, and nothing that can be read behind it.
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void *pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(pages != MAP_FAILED);
+    REQUIRE(mprotect(static_cast<char *>(pages) + page, page, PROT_NONE) == 0);
+    object **arguments = static_cast<object **>(pages);
+    std::fill_n(arguments, page / sizeof(object *), one.get());
+
+    for (size_t count : {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / sizeof(object *)}) {
         object *result = one;
         CHECK(pyattach_call(callable, arguments, count, &result) == PYATTACH_INVALID);
         CHECK(result == nullptr);
     }
     object *result = nullptr;
-    CHECK(pyattach_call(callable, nullptr, 1, &result) == PYATTACH_INVALID);
-    REQUIRE(pyattach_call(callable, arguments, 1, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "len(it) == 1"));
+    REQUIRE(pyattach_call(callable, arguments, page / sizeof(object *), &result) == PYATTACH_OK);
+    pyattach_decref(result);
+    munmap(pages, 2 * page);
 }
 
 TEST_CASE("the handler of a signal that arrived runs, and its exception is reported") {

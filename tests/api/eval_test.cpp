@@ -192,3 +192,14 @@ TEST_CASE("the code compiled does not outlive its evaluation") {
     }
     CHECK((is_free_threaded() || !is_kept_by_cpython));
 }
+
+TEST_CASE("statements leave nothing behind but what they did") {
+    start_python();
+    attached here;
+    ref none = evaluated("None");
+    auto before = reference_count(none);
+    for (int i = 0; i < 1000; ++i)
+        REQUIRE(pyattach_run("pass", nullptr, nullptr) == PYATTACH_OK);
+    // Others may keep a None too, but not a thousand.
+    CHECK(reference_count(none) < before + 100);
+}

@@ -123,9 +123,7 @@ bool left_no_pointer(const row &one) {
     return (!gives_object || !result) && (!gives_text || !text);
 }
 
-bool left_no_number() {
-    return integer == 77 && number == 77 && truth == 77;
-}
+bool left_no_number() { return integer == 77 && number == 77 && truth == 77; }
 
 void check_all_answer(pyattach_status expected) {
     for (const row &one : every_call()) {

@@ -1,0 +1,176 @@
+// Exit callbacks, and the order of things at exit.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+using namespace support;
+
+namespace {
+
+std::string order;
+void append(pyattach_interpreter *, void *text) { order += static_cast<const char *>(text); }
+void *text(const char *constant) { return const_cast<char *>(constant); }
+
+} // namespace
+
+CHILD("exit callbacks in order") {
+    start_python();
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    EXPECT(pyattach_exit_callback_add(main, append, text("a")) == PYATTACH_OK);
+    EXPECT(pyattach_exit_callback_add(main, append, text("b")) == PYATTACH_OK);
+    EXPECT(pyattach_exit_callback_add(main, append, text("c")) == PYATTACH_OK);
+    EXPECT(pyattach_exit_callback_add(main, append, text("a")) == PYATTACH_OK); // the address of its text may be another
+    EXPECT(pyattach_exit_callback_remove(main, append, text("b")) == PYATTACH_OK);
+    EXPECT(pyattach_exit_callback_add(main, append, text("d")) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(order == "acad");
+    EXPECT(pyattach_exit_callback_remove(main, append, text("c")) == PYATTACH_INVALID); // called already
+    start_python();
+    EXPECT(order == "acad");
+}
+TEST_CASE("exit callbacks run once, in the order of registration, without those taken back") {
+    check_succeeds("exit callbacks in order");
+}
+
+CHILD("an exit callback looks around") {
+    start_python();
+    static pthread_t ending = pthread_self();
+    static int called = 0;
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    auto look = [](pyattach_interpreter *where, void *arg) {
+        ++called;
+        bool fine = where == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
+                    !cpython_says_attached() && pyattach_attach_depth() == 0;
+        // Too late for more, and the ending thread itself may still attach.
+        auto nothing = [](pyattach_interpreter *, void *) {};
+        fine = fine && pyattach_exit_callback_add(where, nothing, nullptr) == PYATTACH_FINALIZING;
+        pyattach_attached scope;
+        fine = fine && pyattach_attached_begin(&scope) == PYATTACH_OK;
+        if (fine) {
+            object *result = nullptr;
+            fine = pyattach_eval("6 * 7", nullptr, nullptr, &result) == PYATTACH_OK;
+            pyattach_decref(result);
+            pyattach_detached gap;
+            fine = fine && pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK;
+            pyattach_attached_end(&scope);
+        }
+        // Others may not: the gate is closed already.
+        pyattach_status other = run_on_thread([] {
+            pyattach_attached late;
+            return pyattach_attached_begin(&late);
+        });
+        if (!fine || other != PYATTACH_FINALIZING)
+            called = 100;
+    };
+    EXPECT(pyattach_exit_callback_add(main, look, main) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(called == 1);
+}
+TEST_CASE("an exit callback runs on the ending thread, detached, after the gate closed; it may attach") {
+    check_succeeds("an exit callback looks around");
+}
+
+CHILD("an exit callback that ends the threads inside") {
+    start_python();
+    pyattach_set_exit_timeout(-1);
+    static latch inside("the thread to be inside"), told_to_end("the exit callback");
+    static task *thread;
+    task worker("the worker to end", [] {
+        attached here;
+        detached gap;
+        inside.count_down();
+        told_to_end.wait();
+    });
+    thread = &worker;
+    inside.wait();
+    auto end = [](pyattach_interpreter *, void *) {
+        told_to_end.count_down();
+        thread->join(); // it comes back from its detached scope meanwhile
+    };
+    EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), end, nullptr) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+}
+TEST_CASE("an exit callback may wake and join threads that are inside") {
+    check_succeeds("an exit callback that ends the threads inside");
+}
+
+// --- The order of Python's own atexit callbacks ---
+
+namespace {
+
+std::string seen;
+
+// For Python's atexit: what another thread is told, and what this one is.
+ref look_from_atexit(const char *when) {
+    return native_function([when] {
+        seen += when;
+        pyattach_attached scope;
+        seen += pyattach_attached_begin(&scope) == PYATTACH_OK ? " this:OK" : " this:refused";
+        pyattach_attached_end(&scope);
+        detached gap;
+        pyattach_status other = run_on_thread([] {
+            pyattach_attached late;
+            pyattach_status status = pyattach_attached_begin(&late);
+            if (status == PYATTACH_OK)
+                pyattach_attached_end(&late);
+            return status;
+        });
+        EXPECT(gap.end() == PYATTACH_OK);
+        seen += " other:" + std::to_string(other) + ";";
+    });
+}
+
+} // namespace
+
+CHILD("atexit callbacks before and after ours") {
+    load_python();
+    // As a host does that starts Python itself, so that the first contact comes when we want it.
+    cpython<void(const wchar_t *)>("Py_SetProgramName")(
+        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
+    cpython<void(int)>("Py_InitializeEx")(0);
+    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
+    EXPECT(run_string("import atexit, sys\n"
+                      "class Early:\n    def __call__(self): self.look()\n"
+                      "early = Early(); atexit.register(early)\n", nullptr) == 0);
+    {
+        attached contact;
+        publish("native_early", look_from_atexit("early"));
+        publish("native_late", look_from_atexit("late"));
+        run("early.look = native_early; atexit.register(native_late)");
+    }
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    // Last registered, first called: ours is in the middle.
+    EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
+}
+// conformance.md, group 9: atexit order
+TEST_CASE("atexit callbacks later than ours find the gate closed to other threads, and their own open") {
+    check_succeeds("atexit callbacks before and after ours");
+}
+
+CHILD("first contact in an atexit callback") {
+    load_python();
+    cpython<void(const wchar_t *)>("Py_SetProgramName")(
+        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
+    cpython<void(int)>("Py_InitializeEx")(0);
+    static std::string told;
+    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
+    ref function = native_function([] {
+        foreign_detach gap;
+        pyattach_status other = run_on_thread([] {
+            pyattach_attached scope;
+            return pyattach_attached_begin(&scope);
+        });
+        told += std::to_string(other);
+    });
+    // Not through publish(), which would be a contact.
+    object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
+    EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", function) == 0);
+    function.release();
+    EXPECT(run_string("import atexit, threading; atexit.register(contact)", nullptr) == 0);
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    EXPECT_SENTENCE(told == "2", told);
+}
+TEST_CASE("an interpreter that first meets the library while it ends is closed from the start") {
+    check_succeeds("first contact in an atexit callback");
+}
