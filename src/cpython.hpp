@@ -71,6 +71,11 @@ inline const table &python() noexcept {
 pyattach_status find() noexcept;
 pyattach_status load(const char *path) noexcept;
 pyattach_status describe(pyattach_python *out) noexcept;
+// Around fork().
+void hold_finder() noexcept;
+void let_finder_go() noexcept;
+void hold_guards() noexcept;
+void let_guards_go() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 [[noreturn]] void park() noexcept;
@@ -116,6 +121,11 @@ class kept_error {
     object *type_ = nullptr, *value_ = nullptr, *traceback_ = nullptr;
 };
 
+// A borrowed module that has been imported already, else NULL. Attached.
+object *loaded_module(const char *name) noexcept;
+// Whether an attribute is there and true. Attached; runs Python code; leaves no exception.
+bool has_true(object *of, const char *name) noexcept;
+
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
 
 // The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
@@ -124,7 +134,8 @@ void *attached_record(interpreter_state *interpreter) noexcept;
 bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept;
 enum class hook { registered, too_late, failed };
 // Has `closing(record)` called by the interpreter's atexit.
-hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record)) noexcept;
+// And `forked()` by a fork child once Python itself is in order there.
+hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record), void (*forked)()) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
 // Reports the pending exception through sys.unraisablehook.
@@ -139,6 +150,8 @@ bool start(const pyattach_start_options *options) noexcept;
 // PEP 788: keeps the main interpreter from ending while held. `refused` is set if it is ending already.
 void *guard_main(bool *refused) noexcept;
 void release_guard(void *guard) noexcept;
+// In a fork child: other threads' guards would make it wait for ever at its end. Attached.
+void release_lost_guards() noexcept;
 
 } // namespace cpython
 } // namespace pyattach

@@ -168,6 +168,9 @@ template <class Locked> pyattach_status locked(Locked &&call) noexcept {
 
 } // namespace
 
+void hold_finder() noexcept { pthread_mutex_lock(&find_lock); }
+void let_finder_go() noexcept { pthread_mutex_unlock(&find_lock); }
+
 pyattach_status find() noexcept {
     return is_found() ? PYATTACH_OK : locked([](reason &why) { return locked_find(why); });
 }

@@ -2,6 +2,7 @@
 #include "detached.hpp"
 
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::detached {
@@ -64,6 +65,11 @@ status end(detached_scope &scope) noexcept {
         misuse("pyattach_detached_end: another scope is still open inside this one, or it was begun on another thread.",
                "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
     interpreter *where = gap.where;
+    if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0) && gap.seat) {
+        pop(*me);
+        me->top->dead = true;
+        return PYATTACH_UNSUPPORTED;
+    }
     if (gap.seat && !where->gate.come_back(*gap.seat) && !where->is_exempt()) {
         pop(*me);
         // What attached to the ended interpreter is inert from here on; scopes further out belong to gaps of their own.

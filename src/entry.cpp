@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "fork.hpp"
 #include "start.hpp"
 #include "warm_state.hpp"
 
@@ -36,14 +37,18 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     // owned.
     thread_state *state = py.slot();
     in.is_new = in.temporary = false;
-    if (state && state == mine.warm)
+    if (state && state == mine.warm) {
+        keep(me, mine, state);
         return state;
+    }
     if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, mine, state)) {
         count(event::states_adopted);
         return mine.last = state;
     }
-    if (mine.warm)
+    if (mine.warm) {
+        keep(me, mine, mine.warm);
         return mine.warm;
+    }
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     state = py.state_new(where.state);
     if (!state)
@@ -70,6 +75,9 @@ void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept {
 }
 
 status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept {
+    // The GIL may be held by a thread that this child does not have.
+    if (is_raw_fork.load(std::memory_order_relaxed))
+        return PYATTACH_UNSUPPORTED;
     in.where = &where;
     in.seat = seat_of(me, where);
     if (!in.seat)
@@ -101,6 +109,8 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
+        if (is_raw_fork.load(std::memory_order_relaxed))
+            return PYATTACH_UNSUPPORTED;
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
         if (!py.is_initialized())
             return PYATTACH_NOT_INITIALIZED;

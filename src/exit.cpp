@@ -203,6 +203,9 @@ status stop() noexcept {
     if (!now)
         cpython::restore(state);
     interpreter *ending = meet(*me, state);
+    // Ending runs Python code, which must not find an exception set.
+    if (py.error_occurred())
+        cpython::report_unraisable();
     int outcome = cpython::guarded([&py] { return py.finalize(); });
     // What was open on this thread has nothing to go back to.
     for (frame *one = me->top; one->tag != tag::base; one = one->below)

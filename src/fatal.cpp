@@ -29,6 +29,9 @@ void set_message_handler(message_handler new_handler, void *arg) noexcept {
     pthread_mutex_unlock(&handler_lock);
 }
 
+void hold_message_handler() noexcept { pthread_mutex_lock(&handler_lock); }
+void let_message_handler_go() noexcept { pthread_mutex_unlock(&handler_lock); }
+
 void report(const char *format, ...) noexcept {
     pthread_mutex_lock(&handler_lock);
     message_handler call = handler;

@@ -12,4 +12,8 @@ void set_message_handler(message_handler handler, void *arg) noexcept;
 // Formats as printf and hands the text to the handler, if there is one. Called with no lock held.
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...) noexcept;
 
+// Around fork().
+void hold_message_handler() noexcept;
+void let_message_handler_go() noexcept;
+
 } // namespace pyattach

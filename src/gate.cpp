@@ -70,14 +70,18 @@ gate::gate() noexcept {
     pthread_condattr_destroy(&monotonic);
 }
 
-void gate::add(seat &one) noexcept {
-    pthread_mutex_lock(&lock_);
+void gate::put_back(seat &one) noexcept {
     one.previous = nullptr;
     one.next = seats_;
     if (seats_)
         seats_->previous = &one;
     seats_ = &one;
-    pthread_mutex_unlock(&lock_);
+}
+
+void gate::add(seat &one) noexcept {
+    hold();
+    put_back(one);
+    let_go();
 }
 
 void gate::remove(seat &one) noexcept {

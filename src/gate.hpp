@@ -98,6 +98,12 @@ class gate {
             wake();
     }
 
+    // Around fork(): nobody adds, removes or wakes. In the child, held, only the forking thread's seat is put back.
+    void hold() noexcept { pthread_mutex_lock(&lock_); }
+    void let_go() noexcept { pthread_mutex_unlock(&lock_); }
+    void empty() noexcept { seats_ = nullptr; }
+    void put_back(seat &) noexcept;
+
     void add(seat &) noexcept;
     void remove(seat &) noexcept;
 

@@ -11,6 +11,7 @@
 #endif
 
 #include "exit.hpp"
+#include "fork.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -56,8 +57,10 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     interpreter *record = known(state);
     if (!record) {
         interpreter *newest = records.load(std::memory_order_relaxed);
-        if (!newest)
+        if (!newest) {
             prepare_fences();
+            prepare_fork();
+        }
         if (void *memory = std::malloc(sizeof(interpreter))) {
             record = new (memory) interpreter();
             record->state = state;
@@ -86,7 +89,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
         auto done = cpython::hook::failed;
         if (cpython::attach_record(here, record, on_gone))
-            done = cpython::register_exit_hook(here, close_interpreter);
+            done = cpython::register_exit_hook(here, close_interpreter, after_fork);
         if (done == cpython::hook::too_late)
             record->gate.set(gate::dead);
         record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
@@ -99,6 +102,14 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     return record;
 }
 
+pid_t own_native_id() noexcept {
+#if defined(__linux__)
+    return static_cast<pid_t>(syscall(SYS_gettid));
+#else
+    return 0;
+#endif
+}
+
 seat *seat_of(thread &me, interpreter &where) noexcept {
     for (seat *one = me.seats; one; one = one->next_of_thread)
         if (one->where == &where)
@@ -109,9 +120,7 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
     seat *mine = new (memory) seat();
     mine->where = &where;
     mine->self = pthread_self();
-#if defined(__linux__)
-    mine->native_id = static_cast<pid_t>(syscall(SYS_gettid));
-#endif
+    mine->native_id = own_native_id();
     where.gate.add(*mine);
     mine->next_of_thread = me.seats;
     me.seats = mine;

@@ -74,6 +74,9 @@ inline interpreter *meet(thread &me, thread_state *now) noexcept {
 // The record for code that runs while Python starts: nothing is registered.
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
 
+// As the kernel and debuggers name this thread; 0 where that is not known.
+pid_t own_native_id() noexcept;
+
 // This thread's seat in `where`; made at its first entry, NULL if memory is short.
 seat *seat_of(thread &me, interpreter &where) noexcept;
 

@@ -49,10 +49,16 @@ pool::node *pool::take(uintptr_t leave_behind) noexcept {
 }
 
 void pool::drain() noexcept {
+    // Who drains is attached through us, or has asked for it by hand: either way there is a record.
+    thread *me = this_thread.record;
     node *one = take(0);
     if (!one)
         return;
-    size_t released = 0;
+    // A destructor may drain again by hand; its batch comes on top.
+    size_t batch = 0;
+    for (const node *each = one; each; each = each->next)
+        ++batch;
+    me->batch_left += batch;
     ++this_thread.quiet;
     {
         cpython::kept_error kept;
@@ -62,13 +68,13 @@ void pool::drain() noexcept {
             std::free(one);
             // Before the destructor runs: what it sees as waiting must not count what is being released.
             size_.fetch_sub(1, std::memory_order_relaxed);
+            --me->batch_left;
             cpython::guarded([reference] { cpython::python().decref(reference); });
-            ++released;
             one = next;
         }
     }
     --this_thread.quiet;
-    count(event::drops_released, released);
+    count(event::drops_released, batch);
 }
 
 size_t pool::close() noexcept {
@@ -80,6 +86,18 @@ size_t pool::close() noexcept {
     }
     size_.store(0, std::memory_order_relaxed);
     return leaked;
+}
+
+size_t pool::recount() noexcept {
+    uintptr_t head = head_.load(std::memory_order_relaxed);
+    size_t there = 0;
+    for (const node *one = head > closed ? reinterpret_cast<const node *>(head) : nullptr; one; one = one->next)
+        ++there;
+    // Destructors may fork: what this thread is releasing itself is not lost.
+    if (this_thread.record)
+        there += this_thread.record->batch_left;
+    size_t counted = size_.exchange(there, std::memory_order_relaxed);
+    return counted > there ? counted - there : 0;
 }
 
 namespace {
@@ -147,6 +165,8 @@ status take_reference(object *reference) noexcept {
 status drain_current() noexcept {
     if (status refused = require_attached())
         return refused;
+    if (!own_record())
+        return PYATTACH_NO_MEMORY;
     if (interpreter *here = known(cpython::python().interpreter_of(current_state())))
         here->pool.drain();
     return PYATTACH_OK;

@@ -28,6 +28,8 @@ class pool {
     void drain() noexcept;
     // Refuses from now on; returns how many references were waiting. They are leaked.
     size_t close() noexcept;
+    // In a fork child: batches that other threads had taken out are lost. Returns how many references that were.
+    size_t recount() noexcept;
 
   private:
     struct node {

@@ -44,6 +44,11 @@ void wait_for_start() noexcept {
     }
 }
 
+void forget_start() noexcept {
+    if (starter.load(std::memory_order_relaxed) != &this_thread)
+        starting.store(0, std::memory_order_relaxed);
+}
+
 status start(const pyattach_start_options *options) noexcept {
     if (options && options->struct_size == 0)
         return PYATTACH_INVALID;

@@ -9,4 +9,7 @@ pyattach_status start(const pyattach_start_options *options) noexcept;
 // Returns at once unless another thread is inside start(); not attached.
 void wait_for_start() noexcept;
 
+// In a fork child: whoever started Python is not there.
+void forget_start() noexcept;
+
 } // namespace pyattach

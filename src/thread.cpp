@@ -6,7 +6,7 @@
 #include <new>
 #include <pthread.h>
 
-#include "gate.hpp"
+#include "interpreter.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -99,6 +99,33 @@ thread *own_record() noexcept {
 void drop_late_record_slowly(thread &me) noexcept {
     if (me.top == &me.base && me.base.nested == 0)
         forget(me);
+}
+
+void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
+void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
+
+void forget_other_threads() noexcept {
+    thread *me = this_thread.record;
+    while (thread *one = threads) {
+        threads = one->next;
+        if (one == me)
+            continue;
+        while (seat *lost = one->seats) {
+            one->seats = lost->next_of_thread;
+            std::free(lost);
+        }
+        std::free(one);
+    }
+    threads = me;
+    if (!me)
+        return;
+    me->next = me->previous = nullptr;
+    // Not for the short way in: the next attach looks whether Python is in order again.
+    me->home = nullptr;
+    for (seat *one = me->seats; one; one = one->next_of_thread) {
+        one->native_id = own_native_id();
+        one->where->gate.put_back(*one);
+    }
 }
 
 bool is_own_state(thread_state *now) noexcept {

@@ -59,6 +59,7 @@ struct thread {
     seat *home;  // the one in the main interpreter, once a warm state is in it
     void *innermost_section;
     counters counted;
+    size_t batch_left;       // references taken out of a pool, which this thread is releasing
     thread *next, *previous; // all threads
     int exit_rounds;
 };
@@ -83,6 +84,11 @@ extern __thread thread_local_words this_thread;
 
 // This thread's record, made if need be; NULL if memory is short.
 thread *own_record() noexcept;
+// Around fork(); forgetting is for the child, while held, and puts this thread's seats back into their gates.
+void hold_threads() noexcept;
+void let_threads_go() noexcept;
+void forget_other_threads() noexcept;
+
 // Frees the record of a thread whose exit hook has run already, once nothing is open in it.
 void drop_late_record_slowly(thread &me) noexcept;
 inline void drop_late_record(thread &me) noexcept;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #endif
 
+#include "fork.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::warm_state {
@@ -158,11 +159,14 @@ status release() noexcept {
     // Also where other code attached the thread with the very state that would go.
     if (me->top != &me->base || me->base.nested || current_state())
         return PYATTACH_INVALID;
+    if (is_raw_fork.load(std::memory_order_relaxed))
+        return PYATTACH_UNSUPPORTED;
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         thread_state *state = one->warm;
         if (!state)
             continue;
         one->warm = nullptr;
+        me->home = me->home == one ? nullptr : me->home;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;

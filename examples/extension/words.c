@@ -141,7 +141,7 @@ static PyObject *words_wait(PyObject *module, PyObject *nothing) {
 
 static int words_exec(PyObject *module) {
     words_state *state = PyModule_GetState(module);
-    pyattach_status status = PYATTACH_NOT_INITIALIZED;
+    pyattach_status status = PYATTACH_NOT_ATTACHED;
     state->interpreter = pyattach_interpreter_current();
     if (state->interpreter != NULL)
         state->threads = workers_new(state->interpreter, &status);

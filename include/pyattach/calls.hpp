@@ -73,7 +73,7 @@ inline outcome builtin(token py, terminated_text name) noexcept {
 class argument {
   public:
     template <class T> argument(token py, const T &value) noexcept {
-        using type = std::decay_t<T>;
+        using type = std::decay_t<const T &>;
         if constexpr (std::is_convertible_v<const T &, any_object>)
             object_ = any_object(value).get();
         else

@@ -25,69 +25,58 @@ template <class T> struct handed_over<std::reference_wrapper<T>> {
 };
 template <class T> using handed_over_t = typename handed_over<std::decay_t<T>>::type;
 
-template <class T> using looked_at = std::remove_cv_t<std::remove_reference_t<handed_over_t<T>>>;
-
 /* A function pointer, or a class without members: a lambda that captures nothing. */
 template <class Function>
 inline constexpr bool is_stateless =
     std::is_function_v<std::remove_pointer_t<Function>> || std::is_member_function_pointer_v<Function> ||
     (std::is_empty_v<Function> && !std::is_base_of_v<token, Function>);
 
-template <class Argument> constexpr bool may_go_detached() {
-    using type = looked_at<Argument>;
+/* Each of these says on the spot what is wrong, once, and keeps the body of the call from adding to it. */
+template <class Argument> constexpr bool may_go_along() {
+    using type = std::remove_cv_t<std::remove_reference_t<handed_over_t<Argument>>>;
     constexpr bool is_token = std::is_base_of_v<token, type>, is_borrowed = std::is_base_of_v<borrowed, type>;
-    constexpr bool is_pointer = std::is_pointer_v<type> && !is_safe_pointee<typename pointee<type>::type>::value;
+    constexpr bool is_object = std::is_pointer_v<type> && !is_safe_pointee<typename pointee<type>::type>::value;
+    constexpr bool is_safe = is_token || is_borrowed || is_object || detach_safe<type>::value;
+    constexpr bool can_be_made = std::is_constructible_v<std::decay_t<Argument>, Argument>;
     static_assert(!is_token, "py.detach: a token cannot go along: it proves that this thread is attached, which the "
-                             "function is not. Open an `attached` scope in there, if Python is needed");
+                             "function is not. Open an `attached` scope in there if it needs Python");
     static_assert(!is_borrowed, "py.detach: a borrowed cannot go along: it may be used only while attached. Hand over "
                                 "an owned, or C++ values taken out of the object before");
-    static_assert(!is_pointer, "py.detach: a pointer to a Python object cannot go along: it may be used only while "
-                               "attached. Hand over an owned, or C++ values taken out of the object before");
-    constexpr bool is_named = is_token || is_borrowed || is_pointer;
-    constexpr bool is_safe = is_named || detach_safe<type>::value;
-    static_assert(is_safe, "py.detach: this type holds, or may hold, Python objects or a token. Hand over plain values or an "
-                           "owned; if your class is harmless, say so: "
+    static_assert(!is_object, "py.detach: a pointer to a Python object cannot go along: it may be used only while "
+                              "attached. Hand over an owned, or C++ values taken out of the object before");
+    static_assert(is_safe, "py.detach: this type holds, or may hold, Python objects or a token. Hand over plain values "
+                           "or an owned; if your class is harmless, say so: "
                            "template <> struct pyattach::detach_safe<your_class> : std::true_type {}");
-    constexpr bool can_be_made = std::is_constructible_v<std::decay_t<Argument>, Argument>;
     static_assert(can_be_made, "py.detach: this argument cannot be copied. Move it in with std::move, or share it with "
                                "std::ref");
-    return !is_named && is_safe && can_be_made;
+    return !is_token && !is_borrowed && !is_object && is_safe && can_be_made;
 }
 
 template <class Result> constexpr bool may_come_back() {
     using type = std::remove_cv_t<std::remove_reference_t<Result>>;
     constexpr bool is_of_use = !std::is_base_of_v<token, type> && !std::is_base_of_v<borrowed, type>;
-    static_assert(is_of_use, "py.detach: a token or a borrowed cannot come out of a detached scope; return an owned");
+    static_assert(is_of_use, "py.detach: a token or a borrowed cannot come out of a detached scope. Return an owned");
     return is_of_use;
 }
 
-template <class Result> constexpr bool may_come_back() {
-    using type = std::remove_cv_t<std::remove_reference_t<Result>>;
-    constexpr bool is_of_use = !std::is_base_of_v<token, type> && !std::is_base_of_v<borrowed, type>;
-    static_assert(is_of_use, "py.detach: a token or a borrowed cannot come out of a detached scope; return an owned");
-    return is_of_use;
-}
-
-/* Whether the call compiles; if not, the compiler has said why. */
-template <class Function, class... Arguments> constexpr bool check_detach() {
+template <class Function, class... Arguments> constexpr bool may_detach() {
     static_assert(is_stateless<Function>,
-                  "py.detach: the function must capture nothing, for what it captures cannot be checked. Pass it as "
-                  "arguments, which are checked, or vouch for the closure with py.detach_unchecked");
-    if constexpr (is_stateless<Function> && (may_go_detached<Arguments>() && ...)) {
+                  "py.detach: the function must capture nothing, because what it captures cannot be checked. Pass it "
+                  "as arguments, which are checked, or vouch for the closure with py.detach_unchecked");
+    if constexpr (is_stateless<Function> && (may_go_along<Arguments>() && ...)) {
         constexpr bool is_callable = std::is_invocable_v<Function &, handed_over_t<Arguments>...>;
-        static_assert(is_callable, "py.detach: the function cannot be called with these arguments. It gets copies: let it "
-                                   "take them by value or const reference, or share one with std::ref");
-        if constexpr (is_callable) {
+        static_assert(is_callable, "py.detach: the function cannot be called with these arguments. It gets copies: let "
+                                   "it take them by value or const reference, or share one with std::ref");
+        if constexpr (is_callable)
             return may_come_back<std::invoke_result_t<Function &, handed_over_t<Arguments>...>>();
-        }
     }
     return false;
 }
 
-template <class Function, class... Arguments>
-auto bind_arguments(Function &function, Arguments &&...arguments) {
-    return [&function, passed = std::make_tuple(std::forward<Arguments>(arguments)...)]() mutable -> decltype(auto) {
-        return std::apply(function, std::move(passed));
+/* The copies are made here, attached, and destroyed after coming back. */
+template <class Function, class... Arguments> auto bind_copies(Function &function, Arguments &&...arguments) {
+    return [&function, copies = std::make_tuple(std::forward<Arguments>(arguments)...)]() mutable -> decltype(auto) {
+        return std::apply(function, std::move(copies));
     };
 }
 
@@ -95,25 +84,26 @@ auto bind_arguments(Function &function, Arguments &&...arguments) {
 template <class Function> decltype(auto) call_detached(token py, Function &&function) {
     using result = std::invoke_result_t<Function>;
     detached gap{py};
-    /* Coming back is left to the destructor only if the function throws. */
+    /* Only if the function throws is coming back left to the destructor. */
     if constexpr (std::is_void_v<result>) {
         std::forward<Function>(function)();
         throw_unless_ok(gap.resume());
     } else if constexpr (std::is_reference_v<result>) {
-        result made = std::forward<Function>(function)();
+        result referred = std::forward<Function>(function)();
         throw_unless_ok(gap.resume());
-        return static_cast<result>(made);
+        return static_cast<result>(referred);
     } else {
-        result made = std::forward<Function>(function)();
+        result value = std::forward<Function>(function)();
         throw_unless_ok(gap.resume());
-        return made;
+        return value;
     }
 }
 #endif
 
 template <class Function> pyattach_status call_detached(std::nothrow_t, token py, Function &&function) {
     static_assert(std::is_void_v<std::invoke_result_t<Function>>,
-                  "py.detach(std::nothrow, ...) returns the status: hand results out through an argument, with std::ref");
+                  "py.detach(std::nothrow, ...) returns the status: let the function return nothing, and hand results "
+                  "out through an argument, with std::ref");
     detached gap{std::nothrow, py};
     if (gap)
         std::forward<Function>(function)();
@@ -125,8 +115,8 @@ template <class Function> pyattach_status call_detached(std::nothrow_t, token py
 #if defined(__cpp_exceptions)
 template <class Function, class... Arguments>
 decltype(auto) token::detach(Function function, Arguments &&...arguments) const {
-    if constexpr (detail::check_detach<Function, Arguments...>())
-        return detail::call_detached(*this, detail::bind_arguments(function, std::forward<Arguments>(arguments)...));
+    if constexpr (detail::may_detach<Function, Arguments...>())
+        return detail::call_detached(*this, detail::bind_copies(function, std::forward<Arguments>(arguments)...));
 }
 
 template <class Function> decltype(auto) token::detach_unchecked(Function &&function) const {
@@ -136,10 +126,11 @@ template <class Function> decltype(auto) token::detach_unchecked(Function &&func
 
 template <class Function, class... Arguments>
 pyattach_status token::detach(std::nothrow_t, Function function, Arguments &&...arguments) const {
-    if constexpr (detail::check_detach<Function, Arguments...>())
+    if constexpr (detail::may_detach<Function, Arguments...>())
         return detail::call_detached(std::nothrow, *this,
-                                     detail::bind_arguments(function, std::forward<Arguments>(arguments)...));
-    return PYATTACH_INVALID;
+                                     detail::bind_copies(function, std::forward<Arguments>(arguments)...));
+    else
+        return PYATTACH_INVALID;
 }
 
 template <class Function> pyattach_status token::detach_unchecked(std::nothrow_t, Function &&function) const {

@@ -2,7 +2,7 @@
 
 They are told, through the environment:
   PYATTACH_TEST_BUILD    the build directory; its library is what gets installed
-  PYATTACH_TEST_PYTHON   the Python to run with
+  PYATTACH_TEST_PYTHON   the Python to run with; if it is not set, PYATTACH_TEST_DEFAULT_PYTHON
   MESON, CC, CXX         commands, each may have arguments
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ["PYATTACH_TEST_BUILD"])
-PYTHON = os.environ["PYATTACH_TEST_PYTHON"]
+PYTHON = os.environ.get("PYATTACH_TEST_PYTHON") or os.environ["PYATTACH_TEST_DEFAULT_PYTHON"]
 DEADLINE_S = 300  # of one command; reached only by a hang
 
 

@@ -160,3 +160,33 @@ import words
 print(sysconfig.get_config_var("Py_GIL_DISABLED") == 1 and sys._is_gil_enabled())
 """)
         self.assertEqual("False\n", done.stdout)
+
+    def test_words_works_in_sub_interpreters_with_a_gil_of_their_own(self):
+        done = self.python("""
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+if sys.version_info < (3, 12):
+    sys.exit("none")  # there is one GIL for all, and a thread moved into one of them is not recognised (attached.h)
+for _ in range(2):
+    one = interpreters.create()
+    failed = interpreters.run_string(one, '''
+import os, words
+found = []
+for _ in range(20):
+    words.count(os.devnull, lambda path, number: found.append(number))
+words.wait()
+assert found == [0] * 20, found
+for _ in range(200):  # it ends with these under way
+    words.count(os.devnull, lambda path, number: found.append(number))
+''')
+    assert not failed, failed
+    interpreters.destroy(one)
+import words
+print("through")
+""", expect=None)
+        if done.stderr == "none\n":
+            self.skipTest("UP TO 3.11 A THREAD THAT PYTHON MOVED INTO A SUB-INTERPRETER IS NOT RECOGNISED")
+        self.assertEqual(("through\n", "", 0), (done.stdout, done.stderr, done.returncode))

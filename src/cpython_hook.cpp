@@ -1,0 +1,208 @@
+// What CPython calls back: our record's end, the interpreter's exit, the child after a fork. And the guards that bridge
+// first contact.
+#include "cpython.hpp"
+
+#include <cstdio>
+#include <initializer_list>
+#include <pthread.h>
+
+namespace pyattach::cpython {
+namespace {
+
+// PyMethodDef; every version has these four fields.
+struct method {
+    const char *name;
+    object *(*function)(object *self, object *unused);
+    int flags;
+    const char *doc;
+};
+constexpr int takes_no_arguments = 4;
+
+const char capsule_name[] = "pyattach.interpreter";
+void (*closing_hook)(void *record);
+void (*gone_hook)(void *record);
+void (*forked_hook)();
+
+object *on_exit(object *self, object *) noexcept {
+    const table &py = python();
+    closing_hook(py.capsule_pointer(self, capsule_name));
+    py.incref(py.none);
+    return py.none;
+}
+
+void on_capsule_end(object *capsule) noexcept { gone_hook(python().capsule_pointer(capsule, capsule_name)); }
+
+object *on_fork(object *, object *) noexcept {
+    const table &py = python();
+    forked_hook();
+    py.incref(py.none);
+    return py.none;
+}
+
+method exit_method = {"pyattach_close", on_exit, takes_no_arguments, "Refuse, wake and await native threads."};
+method fork_method = {"pyattach_after_fork", on_fork, takes_no_arguments, "Let threads attach in the child."};
+
+// Several copies of this library may live in one process, each with records of its own: the key names the copy.
+struct key {
+    char text[48];
+    key() noexcept { std::snprintf(text, sizeof text, "%s.%p", capsule_name, static_cast<const void *>(capsule_name)); }
+};
+
+object *capsule_of(interpreter_state *interpreter) noexcept {
+    object *dict = python().interpreter_dict(interpreter);
+    return dict ? python().dict_get(dict, key().text) : nullptr;
+}
+
+// module.function(callback), or with the callback as a keyword.
+bool enlist(const char *module_name, const char *function_name, const char *keyword, method &callback,
+            object *self) noexcept {
+    const table &py = python();
+    object *module = py.import_module(module_name);
+    object *function = module ? py.get_attribute(module, function_name) : nullptr;
+    object *callable = function ? py.function_new(&callback, self, nullptr) : nullptr;
+    object *positional = callable ? py.tuple_new(keyword ? 0 : 1) : nullptr;
+    object *keywords = positional && keyword ? py.dict_new() : nullptr;
+    object *result = nullptr;
+    if (keywords && py.dict_set(keywords, keyword, callable) == 0) {
+        result = py.call_object(function, positional, keywords);
+    } else if (positional && !keyword) {
+        py.incref(callable); // the tuple takes it over
+        if (py.tuple_set(positional, 0, callable) == 0)
+            result = py.call_object(function, positional, nullptr);
+    }
+    for (object *one : {result, keywords, positional, callable, function, module})
+        py.decref(one);
+    return result != nullptr;
+}
+
+// Imports `threading` on a thread that ends with it.
+void *import_threading_here(void *interpreter) noexcept {
+    const table &py = python();
+    thread_state *state = py.state_new(static_cast<interpreter_state *>(interpreter));
+    if (!state)
+        return nullptr;
+    restore(state);
+    object *module = guarded([&py] { return py.import_module("threading"); });
+    py.decref(module);
+    py.error_clear();
+    destroy_current(state);
+    return module; // only whether there was one
+}
+
+// `threading` takes its first importer for the main thread up to 3.12, and waits at exit for that thread's state. The
+// main thread imports it plainly. Any other one would be waited for as long as its state is kept, so a thread made for
+// the purpose does it.
+bool import_threading(interpreter_state *interpreter) noexcept {
+    const table &py = python();
+    if (loaded_module("threading"))
+        return true;
+    if (!py.importing_threading_claims_main || py.state_id(py.current()) == 1) {
+        object *module = py.import_module("threading");
+        py.decref(module);
+        return module != nullptr;
+    }
+    thread_state *mine = py.save();
+    pthread_t helper;
+    void *imported = nullptr;
+    if (pthread_create(&helper, nullptr, import_threading_here, interpreter) == 0)
+        pthread_join(helper, &imported);
+    py.restore(mine);
+    return imported != nullptr;
+}
+
+// Guards held right now, so that a fork child can close those of threads it does not have.
+struct held_guard {
+    void *guard;
+    pthread_t owner;
+};
+constexpr int most_guards = 64;
+held_guard held[most_guards];
+pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void note(void *guard, void *instead_of) noexcept {
+    pthread_mutex_lock(&held_lock);
+    for (held_guard &one : held)
+        if (one.guard == instead_of) {
+            one = {guard, pthread_self()};
+            break;
+        }
+    pthread_mutex_unlock(&held_lock);
+}
+
+} // namespace
+
+void *attached_record(interpreter_state *interpreter) noexcept {
+    object *capsule = capsule_of(interpreter);
+    return capsule ? python().capsule_pointer(capsule, capsule_name) : nullptr;
+}
+
+bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept {
+    // A second capsule would end the first one, which says that the interpreter is gone.
+    if (attached_record(interpreter))
+        return true;
+    return guarded([=] {
+        const table &py = python();
+        kept_error kept;
+        gone_hook = gone;
+        object *dict = py.interpreter_dict(interpreter);
+        object *capsule = dict ? py.capsule_new(record, capsule_name, on_capsule_end) : nullptr;
+        bool kept_there = capsule && py.dict_set(dict, key().text, capsule) == 0;
+        if (!kept_there)
+            py.error_clear();
+        py.decref(capsule);
+        return kept_there;
+    });
+}
+
+hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record), void (*forked)()) noexcept {
+    return guarded([=] {
+        kept_error kept;
+        closing_hook = closing;
+        forked_hook = forked;
+        // A second try after half a success registers a callback twice, and its second call finds nothing to do.
+        bool is_registered = import_threading(interpreter) &&
+                             enlist("atexit", "register", nullptr, exit_method, capsule_of(interpreter)) &&
+                             enlist("posix", "register_at_fork", "after_in_child", fork_method, nullptr);
+        python().error_clear();
+        if (!is_registered)
+            return hook::failed;
+        // During the exit phase registering succeeds, and the callback never runs.
+        object *threading = loaded_module("threading");
+        return threading && has_true(threading, "_SHUTTING_DOWN") ? hook::too_late : hook::registered;
+    });
+}
+
+void *guard_main(bool *refused) noexcept {
+    const table &py = python();
+    *refused = false;
+    if (!py.view_main || !py.guard_from_view || !py.guard_close || !py.view_close)
+        return nullptr;
+    void *view = py.view_main();
+    void *guard = view ? py.guard_from_view(view) : nullptr;
+    *refused = view && !guard;
+    if (guard)
+        note(guard, nullptr);
+    if (view)
+        py.view_close(view);
+    return guard;
+}
+
+void release_guard(void *guard) noexcept {
+    if (!guard)
+        return;
+    note(nullptr, guard);
+    python().guard_close(guard);
+}
+
+void hold_guards() noexcept { pthread_mutex_lock(&held_lock); }
+void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
+
+void release_lost_guards() noexcept {
+    for (held_guard &one : held)
+        if (one.guard && !pthread_equal(one.owner, pthread_self())) {
+            python().guard_close(one.guard);
+            one.guard = nullptr;
+        }
+}
+
+} // namespace pyattach::cpython

@@ -1,0 +1,72 @@
+// fork: what the child keeps, and what it forgets.
+//
+// Before the fork every internal lock is taken, so the child finds none held and nothing half written. In the child
+// only the forking thread lives: the records and seats of all others go, their thread states are left to CPython, which
+// frees them itself; queued references stay. No CPython function is called here: this runs inside fork(), before
+// Python's own after-fork.
+#include "fork.hpp"
+
+#include <pthread.h>
+
+#include "cpython.hpp"
+#include "fatal.hpp"
+#include "interpreter.hpp"
+#include "start.hpp"
+#include "thread.hpp"
+#include "warm_state.hpp"
+
+namespace pyattach {
+
+std::atomic<bool> is_raw_fork{false};
+
+namespace {
+
+// In this order; nothing in the library holds one of these while it takes another.
+void hold_all() noexcept {
+    cpython::hold_finder();
+    lock_registry();
+    for (interpreter *one = newest_record(); one; one = one->next) {
+        one->gate.hold();
+        pthread_mutex_lock(&one->dead.lock);
+    }
+    hold_threads();
+    hold_message_handler();
+    cpython::hold_guards();
+}
+
+void let_all_go() noexcept {
+    cpython::let_guards_go();
+    let_message_handler_go();
+    let_threads_go();
+    for (interpreter *one = newest_record(); one; one = one->next) {
+        pthread_mutex_unlock(&one->dead.lock);
+        one->gate.let_go();
+    }
+    unlock_registry();
+    cpython::let_finder_go();
+}
+
+void in_child() noexcept {
+    is_raw_fork.store(true, std::memory_order_relaxed);
+    forget_start();
+    for (interpreter *one = newest_record(); one; one = one->next)
+        one->gate.empty();
+    forget_other_threads();
+    for (interpreter *one = newest_record(); one; one = one->next)
+        count(event::drops_leaked, one->pool.recount());
+    let_all_go();
+    // Their states went with their threads; CPython frees them.
+    for (interpreter *one = newest_record(); one; one = one->next)
+        warm_state::forget_dead(*one);
+}
+
+} // namespace
+
+void prepare_fork() noexcept { pthread_atfork(hold_all, let_all_go, in_child); }
+
+void after_fork() noexcept {
+    is_raw_fork.store(false, std::memory_order_relaxed);
+    cpython::release_lost_guards();
+}
+
+} // namespace pyattach

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between words, on a Python symbol or version
+outside src/cpython*, and on a file of more than 300 lines.
+
+usage: include_rules.py SOURCE-ROOT
+"""
+
+import re
+import sys
+from pathlib import Path
+
+MOST_LINES = 300
+
+# The words of src/, lowest layer first. A word may include words of lower layers only, so no arrow runs back.
+LAYERS = [
+    {"fatal", "futex", "status"},
+    {"cpython"},
+    {"thread", "stats"},
+    {"gate", "pool", "warm_state"},
+    {"interpreter"},
+    {"entry", "exit", "fork", "start"},
+    {"attached", "detached", "forbidden"},
+    {"mutex", "once"},
+    {"critical_section", "call", "error_message", "raised", "type"},
+]
+LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
+
+# Words apart from all others, which a word of the same layer or above may not get round: see ARCHITECTURE.md, section 3.
+ONLY = {"forbidden": {"thread", "fatal", "cpython"}}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*")|(\'(?:\\.|[^\'\\\n])+\')', re.S)
+SYMBOL = re.compile(r"\b_?Py[A-Z]?[A-Za-z]*_\w+|\bPy[A-Z][A-Za-z]+\b")
+VERSION = re.compile(r"\b3\.(?:9|1\d)\b|\b0x030[9a-f]\w*", re.I)
+
+problems = []
+
+
+def problem(path, line, text):
+    problems.append(f"{path}:{line}: {text}")
+
+
+def line_of(text, position):
+    return text.count("\n", 0, position) + 1
+
+
+def without_comments(text):
+    """Keeps strings and line numbers."""
+    return COMMENT.sub(lambda m: m.group(0) if m.group(1) or m.group(2) else re.sub(r"[^\n]", " ", m.group(0)), text)
+
+
+def word_of(path):
+    """src/cpython_find.cpp belongs to cpython; src/pool.hpp to pool."""
+    stem = path.stem
+    return "cpython" if stem.startswith("cpython") else stem
+
+
+def includes(text):
+    for match in INCLUDE.finditer(text):
+        yield line_of(text, match.start()), match.group(1) == "<", match.group(2)
+
+
+def check_public(root, path, text):
+    for line, is_system, name in includes(text):
+        if is_system and ("/" in name or name == "Python.h"):
+            problem(path, line, f"a public header may include the standard library and its neighbours, not <{name}>")
+        if not is_system and not (path.parent / name).exists():
+            problem(path, line, f'a public header includes its neighbours only, not "{name}"')
+        if path.suffix == ".h" and name.endswith(".hpp"):
+            problem(path, line, f'a C header does not include "{name}"')
+
+
+def check_source(root, path, text, arrows):
+    word = word_of(path)
+    if word not in LAYER_OF:
+        problem(path, 1, f"the word {word} has no layer: give it one in {Path(__file__).name}")
+        return
+    for line, is_system, name in includes(text):
+        if is_system:
+            if name == "Python.h" or name.startswith("pyattach/"):
+                problem(path, line, f"<{name}> has no business in src/")
+            continue
+        if name.startswith("pyattach/"):
+            if not name.endswith(".h") or name == "pyattach/pyattach.h":
+                problem(path, line, f'src/ takes types from one C header at a time, not "{name}"')
+            continue
+        if not (path.parent / name).exists():
+            problem(path, line, f'src/ includes its neighbours only, not "{name}"')
+            continue
+        other = word_of(Path(name))
+        if other == word:
+            continue
+        arrows.setdefault(word, set()).add(other)
+        if LAYER_OF.get(other, 99) >= LAYER_OF[word]:
+            problem(path, line, f"{word} may not include {other}: the arrows run from the words above to those below")
+        if word in ONLY and other not in ONLY[word]:
+            problem(path, line, f"{word} stands apart: it includes only {', '.join(sorted(ONLY[word]))}, not {other}")
+
+
+def check_border(root, path, text):
+    for line, is_system, name in includes(text):
+        if is_system:
+            if name == "Python.h":
+                problem(path, line, "capi/ does not know Python.h")
+        elif not any((root / place / name).exists() for place in ("include", "src", "capi")):
+            problem(path, line, f'capi/ includes include/ and src/ only, not "{name}"')
+
+
+def check_nobody_includes_capi(root, path, text):
+    for line, is_system, name in includes(text):
+        if name.startswith("capi/") or "/capi/" in name or Path(name).name == "opaque.hpp":
+            problem(path, line, "nobody includes capi/")
+
+
+def check_knowledge(root, path, text):
+    """A word in a sentence for the user is fine; a name in code, or one that stands alone in a string, is knowledge."""
+    code = without_comments(text)
+    spans = [(m.start(), m.end()) for m in re.finditer(r'"(?:\\.|[^"\\\n])*"', code)]
+    for match in SYMBOL.finditer(code):
+        inside = next((code[a:b] for a, b in spans if a <= match.start() < b), None)
+        if inside is None or " " not in inside.strip('"'):
+            problem(path, line_of(code, match.start()), f"the Python symbol {match.group(0)} belongs into src/cpython*")
+    for match in VERSION.finditer(code):
+        problem(path, line_of(code, match.start()), f"the Python version {match.group(0)} belongs into src/cpython*")
+
+
+def check_cycles(arrows):
+    done, path = set(), []
+
+    def visit(word):
+        if word in path:
+            problem("src", 0, "a cycle: " + " -> ".join(path[path.index(word):] + [word]))
+            return
+        if word in done:
+            return
+        path.append(word)
+        for other in sorted(arrows.get(word, ())):
+            visit(other)
+        path.pop()
+        done.add(word)
+
+    for word in sorted(arrows):
+        visit(word)
+
+
+def main(root):
+    root = Path(root)
+    sources = {".c", ".cpp", ".h", ".hpp", ".inc"}
+    arrows = {}
+    seen = 0
+    for folder in ("include", "src", "capi", "tests", "examples"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix not in sources:
+                continue
+            seen += 1
+            text = path.read_text(encoding="utf-8")
+            lines = text.count("\n")
+            if lines > MOST_LINES:
+                problem(path, lines, f"more than {MOST_LINES} lines: look for the second word hiding in it")
+            if folder == "include":
+                check_public(root, path, text)
+            elif folder == "src":
+                check_source(root, path, text, arrows)
+            elif folder == "capi":
+                check_border(root, path, text)
+            if folder != "capi":
+                check_nobody_includes_capi(root, path, text)
+            if folder in ("include", "src", "capi") and word_of(path) != "cpython":
+                check_knowledge(root, path, text)
+    check_cycles(arrows)
+    for text in problems:
+        print(text)
+    print(f"{seen} files read, {len(problems)} problems")
+    return 1 if problems or seen < 50 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

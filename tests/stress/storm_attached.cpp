@@ -1,0 +1,209 @@
+// The storm, with this library.
+#include "stress/storm.hpp"
+
+#include <sched.h>
+#include <thread>
+#include <vector>
+
+#include "pyattach/pyattach.h"
+
+namespace storm {
+namespace {
+
+stress::object *called; // a Python function, kept for the life of the process
+
+// Counted before the call: a thread that never comes back from it has given its reference away all the same.
+void give_back(stress::object *one) {
+    ++counts.given_back;
+    pyattach_decref(one);
+}
+
+bool is_refusal(pyattach_status status) {
+    return status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED;
+}
+
+void complain_of(const char *call, pyattach_status status) {
+    complain(std::string(call) + ": " + pyattach_status_message(status));
+}
+
+void call_python() {
+    stress::object *result = nullptr;
+    pyattach_status status = pyattach_call(called, nullptr, 0, &result);
+    if (status != PYATTACH_OK) {
+        char text[200] = "";
+        pyattach_error_message(text, sizeof text);
+        pyattach_error_clear();
+        complain(std::string("pyattach_call: ") + text);
+        return;
+    }
+    stress::python().decref(result);
+}
+
+// False: the interpreter ended meanwhile.
+bool step_aside(std::vector<stress::object *> &kept, void (*wait)(dice &), dice &mine) {
+    pyattach_detached gap;
+    pyattach_status status = pyattach_detached_begin(&gap);
+    if (status != PYATTACH_OK) {
+        complain_of("pyattach_detached_begin", status);
+        return false;
+    }
+    wait(mine);
+    if (!kept.empty()) {
+        give_back(kept.back());
+        kept.pop_back();
+    }
+    status = pyattach_detached_end(&gap);
+    if (status != PYATTACH_OK && status != PYATTACH_FINALIZING)
+        complain_of("pyattach_detached_end", status);
+    return status == PYATTACH_OK;
+}
+
+bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
+    kept.push_back(new_object());
+    call_python();
+    switch (mine.below(4)) {
+    case 0:
+        return step_aside(kept, [](dice &) { sched_yield(); }, mine);
+    case 1: {
+        pyattach_attached nested;
+        pyattach_status status = pyattach_attached_begin(&nested);
+        if (status != PYATTACH_OK) {
+            complain_of("a nested pyattach_attached_begin", status);
+            return false;
+        }
+        give_back(kept.back());
+        kept.pop_back();
+        pyattach_attached_end(&nested);
+        return true;
+    }
+    case 2: { // what other libraries do on this thread
+        int before = stress::python().ensure();
+        call_python();
+        stress::python().release(before);
+        return true;
+    }
+    default:
+        return true;
+    }
+}
+
+void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice &)) {
+    std::vector<stress::object *> kept;
+    for (bool is_alive = true; is_alive;) {
+        pyattach_attached scope;
+        pyattach_status status = pyattach_attached_begin(&scope);
+        if (status != PYATTACH_OK) {
+            if (!is_refusal(status))
+                complain_of("pyattach_attached_begin", status);
+            break;
+        }
+        is_alive = inside(kept, mine);
+        pyattach_attached_end(&scope);
+        if (pyattach_is_attached())
+            complain("attached after the end of the scope that attached");
+        // Some now, where nobody is attached; some with later ones.
+        while (kept.size() > mine.below(8)) {
+            give_back(kept.back());
+            kept.pop_back();
+        }
+        if (mine.below(64) == 0)
+            if (pyattach_status refused = pyattach_thread_release())
+                complain_of("pyattach_thread_release", refused);
+    }
+    for (stress::object *one : kept)
+        give_back(one);
+}
+
+} // namespace
+
+void begin(dice &mine) {
+    bool ours = mine.below(2) == 0;
+    if (pyattach_python_load(stress::libpython()) != PYATTACH_OK)
+        std::exit(70);
+    if (ours) {
+        pyattach_start_options options{};
+        options.struct_size = sizeof options;
+        options.program_name = stress::python_executable();
+        if (pyattach_interpreter_start_with(&options) != PYATTACH_OK)
+            std::exit(70);
+    } else {
+        stress::start_plainly();
+        stress::python().save();
+    }
+    pyattach_attached scope;
+    if (pyattach_attached_begin(&scope) != PYATTACH_OK)
+        std::exit(70);
+    // Data of the thread's own, so that states have something to destroy.
+    const char *code = "import threading, time\n"
+                       "own = threading.local()\n"
+                       "def called():\n"
+                       "    own.calls = getattr(own, 'calls', 0) + 1\n"
+                       "    if own.calls % 7 == 0:\n"
+                       "        time.sleep(0)\n";
+    if (pyattach_run(code, nullptr, nullptr) != PYATTACH_OK ||
+        pyattach_eval("called", nullptr, nullptr, &called) != PYATTACH_OK)
+        std::exit(70);
+    pyattach_attached_end(&scope);
+}
+
+void work(dice &mine) { use_python(mine, stay_inside); }
+
+void sit(dice &mine) {
+    // One run in eight a sitter stays away until Python has ended, which costs that exit its second of patience.
+    static std::atomic<bool> may_miss_the_end{true};
+    bool misses_the_end = mine.below(8) == 0 && may_miss_the_end.exchange(false);
+    auto inside = misses_the_end ? [](std::vector<stress::object *> &kept, dice &one) {
+        return step_aside(kept, [](dice &) { wait_for_the_end(); }, one);
+    } : [](std::vector<stress::object *> &kept, dice &one) {
+        auto nap = [](dice &two) { std::this_thread::sleep_for(std::chrono::microseconds(two.below(30000))); };
+        return step_aside(kept, nap, one);
+    };
+    use_python(mine, inside);
+}
+
+void called_by_daemon() {
+    stress::object *one = new_object();
+    pyattach_detached gap;
+    pyattach_status status = pyattach_detached_begin(&gap);
+    if (status != PYATTACH_OK)
+        return complain_of("pyattach_detached_begin of the daemon", status), give_back(one);
+    give_back(one);
+    sched_yield();
+    // Python's own thread: it comes back, or it is parked here.
+    status = pyattach_detached_end(&gap);
+    if (status != PYATTACH_OK)
+        complain_of("pyattach_detached_end of the daemon", status);
+}
+
+int end(dice &mine) {
+    switch (mine.below(3)) {
+    case 0: {
+        pyattach_attached scope;
+        if (pyattach_status status = pyattach_attached_begin(&scope))
+            return complain_of("pyattach_attached_begin of main", status), 1;
+        int outcome = stress::python().finalize();
+        pyattach_attached_end(&scope);
+        return outcome;
+    }
+    case 1:
+        stress::python().ensure();
+        return stress::python().finalize();
+    default:
+        return pyattach_interpreter_stop();
+    }
+}
+
+int patience_ms() { return 60000; }
+
+std::string summary() {
+    pyattach_stats all{};
+    all.struct_size = sizeof all;
+    pyattach_stats_get(&all);
+    auto item = [](const char *name, std::uint64_t value) { return name + ("=" + std::to_string(value)) + " "; };
+    return item("attaches", all.attaches) + item("now", all.drops_now) + item("queued", all.drops_queued) +
+           item("released", all.drops_released) + item("leaked", all.drops_leaked) +
+           item("exit_timeouts", all.exit_timeouts) + item("created", all.states_created) +
+           item("deleted", all.states_deleted);
+}
+
+} // namespace storm
