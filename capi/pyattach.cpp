@@ -82,6 +82,7 @@ void pyattach_decref(struct _object *reference) { drop(reference, nullptr); }
 void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) { drop(reference, from_handle(owner)); }
 pyattach_status pyattach_pool_drain(void) { return drain_current(); }
 size_t pyattach_pool_size(void) { return waiting(); }
+void pyattach_set_drain_budget(size_t objects) { set_drain_budget(objects); }
 
 // --- warm_state.h
 void pyattach_set_thread_policy(pyattach_thread_policy policy) { warm_state::set_policy(policy); }

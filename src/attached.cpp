@@ -32,7 +32,10 @@ uint32_t depth_of(const frame &top) noexcept {
 inline void open(frame &mine, thread &me, const entry::result &in, thread_state *replaced) noexcept {
     mine.temporary = in.temporary;
     mine.exempt = in.exempt;
-    mine.had_error = false;
+    // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
+    // runs while an exception unwinds. It is not this scope's to report.
+    bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.seat->warm;
+    mine.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
     mine.inside_below = in.inside_below;
     mine.depth_below = me.top->tag == tag::detached ? 0 : depth_of(*me.top);
     mine.state = in.state;
@@ -47,7 +50,7 @@ inline void open(frame &mine, thread &me, const entry::result &in, thread_state 
 // path, unchanged.
 inline bool begin_warm(attached_scope &scope, thread &me) noexcept {
     seat *home = me.home;
-    if (!home || home->where != main_interpreter())
+    if (!home || !home->warm || home->where != main_interpreter())
         return false;
     interpreter &where = *home->where;
     // Up to 3.11 nested PyGILState_Ensure deadlocks unless the slot's own state is the one attached; later versions
@@ -85,9 +88,6 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     if (refused)
         return refuse(scope, refused);
     open(scope.outer, me, in, replaced);
-    // A state of others may have an exception pending, as in a destructor that runs while one unwinds.
-    bool is_adopted = !in.is_new && in.state != in.seat->warm;
-    scope.outer.had_error = is_adopted && cpython::python().error_occurred();
     if (checked) {
         meet(me, in.state);
         drain_if_quiet_allows(*in.where);
@@ -176,10 +176,16 @@ void end_outer(frame &mine) noexcept {
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
     // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
-    if (cpython::python().current() != mine.state)
-        misuse("pyattach_attached_end: the thread is not attached.",
-               "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
-               "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
+    if (__builtin_expect(cpython::python().current() != mine.state, 0)) {
+        if (mine.where->gate.now() < gate::sealed)
+            misuse("pyattach_attached_end: the thread is not attached.",
+                   "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
+                   "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
+        // Left behind by an exit, this thread was refused in somebody's re-attach; its stack is being unwound.
+        mine.dead = true;
+        pop(*me);
+        return;
+    }
     if (cpython::python().error_occurred() && !mine.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.

@@ -57,8 +57,9 @@ struct table {
     const char *path;
 };
 
-// The table in use. Before a Python is found it is one in which `current` says "no thread state" and everything else is
-// NULL, so that the question "am I attached?" needs no test of its own.
+// The table in use. Before a Python is found it is one in which `current` looks for it first and everything else is
+// NULL, so that the question "am I attached?" needs no test of its own. Ask that question before taking the table for
+// anything else.
 extern std::atomic<const table *> published;
 extern const table absent;
 

@@ -131,6 +131,28 @@ void note(void *guard, void *instead_of) noexcept {
 
 } // namespace
 
+namespace {
+
+// While the exit callbacks run, registering one succeeds, and it never runs. That phase has no mark of its own; it
+// begins when `threading` is shutting down and all non-daemon threads but the main one have ended.
+bool is_exit_under_way() noexcept {
+    const table &py = python();
+    object *threading = loaded_module("threading");
+    if (!threading || !has_true(threading, "_SHUTTING_DOWN"))
+        return false;
+    object *globals = py.module_dict(threading);
+    object *code = py.compile("not any(t.is_alive() and not t.daemon and t is not main_thread() for t in enumerate())",
+                              "<pyattach>", 258 /* Py_eval_input */);
+    object *answer = code ? py.eval_code(code, globals, globals) : nullptr;
+    bool is_under_way = !answer || py.is_true(answer) == 1;
+    py.decref(answer);
+    py.decref(code);
+    py.error_clear();
+    return is_under_way;
+}
+
+} // namespace
+
 void *attached_record(interpreter_state *interpreter) noexcept {
     object *capsule = capsule_of(interpreter);
     return capsule ? python().capsule_pointer(capsule, capsule_name) : nullptr;
@@ -166,9 +188,7 @@ hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *re
         python().error_clear();
         if (!is_registered)
             return hook::failed;
-        // During the exit phase registering succeeds, and the callback never runs.
-        object *threading = loaded_module("threading");
-        return threading && has_true(threading, "_SHUTTING_DOWN") ? hook::too_late : hook::registered;
+        return is_exit_under_way() ? hook::too_late : hook::registered;
     });
 }
 

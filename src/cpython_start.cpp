@@ -1,5 +1,5 @@
-// Starts CPython, with options, without its headers. Py_InitializeEx ends the process when it fails, so the ways that
-// report are used: from 3.14 PEP 741's named options, before that PyConfig, of which only the head is touched.
+// Starts CPython, with options, without its headers. Py_InitializeEx ends the process when it fails, so PyConfig is
+// used, which reports; of which only the head is touched, and that is checked.
 #include "cpython.hpp"
 
 #include <climits>
@@ -15,7 +15,7 @@
 namespace pyattach::cpython {
 namespace {
 
-// PyConfig: these five ints open it in every version from 3.9 to 3.13; the whole is below 1 KiB.
+// PyConfig: these five ints open it in every version from 3.9 to 3.15; the whole is below 1 KiB.
 struct config {
     int kind, isolated, use_environment, dev_mode, install_signal_handlers;
     unsigned char rest[4076];
@@ -25,33 +25,6 @@ static_assert(sizeof(config) == 4096);
 bool failed(const char *message) noexcept {
     report("Python did not start: %s", message ? message : "no reason given");
     return false;
-}
-
-bool start_by_name(const table &py, const pyattach_start_options &wanted) noexcept {
-    void *options = py.options_create();
-    if (!options)
-        return failed("out of memory");
-    // They begin isolated; what Py_InitializeEx would do is not.
-    const int isolated = wanted.isolated != 0;
-    bool all_set = py.options_set_int(options, "isolated", isolated) == 0 &&
-                   py.options_set_int(options, "use_environment", !isolated) == 0 &&
-                   py.options_set_int(options, "user_site_directory", !isolated) == 0 &&
-                   py.options_set_int(options, "safe_path", isolated) == 0 &&
-                   py.options_set_int(options, "configure_locale", 1) == 0 &&
-                   py.options_set_int(options, "pathconfig_warnings", 1) == 0 &&
-                   py.options_set_int(options, "install_signal_handlers", wanted.install_signal_handlers != 0) == 0;
-    if (all_set && wanted.program_name)
-        all_set = py.options_set_text(options, "program_name", wanted.program_name) == 0;
-    if (all_set && wanted.home)
-        all_set = py.options_set_text(options, "home", wanted.home) == 0;
-    bool has_started = all_set && py.options_start(options) == 0;
-    if (!has_started) {
-        const char *message = nullptr;
-        py.options_error(options, &message);
-        failed(message);
-    }
-    py.options_free(options);
-    return has_started;
 }
 
 bool start_by_config(const table &py, const pyattach_start_options &wanted) noexcept {
@@ -67,6 +40,8 @@ bool start_by_config(const table &py, const pyattach_start_options &wanted) noex
     }
     config all = {};
     py.config_init(&all);
+    if (all.use_environment != 1 || all.install_signal_handlers != 1)
+        return failed("its PyConfig does not begin as known");
     if (wanted.isolated) {
         all.isolated = 1;
         all.use_environment = 0;
@@ -88,9 +63,6 @@ bool is_home_there(const char *home) noexcept {
 bool start(const table &py, const pyattach_start_options &wanted) noexcept {
     if (wanted.home && !is_home_there(wanted.home))
         return failed("its home is not a directory");
-    if (py.options_create && py.options_set_int && py.options_set_text && py.options_start && py.options_error &&
-        py.options_free)
-        return start_by_name(py, wanted);
     if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name && py.set_home)
         return start_by_config(py, wanted);
     py.initialize(wanted.install_signal_handlers != 0);

@@ -10,11 +10,19 @@
 namespace pyattach::cpython {
 namespace {
 
-thread_state *no_state() noexcept { return nullptr; }
+// `current` of the table in use before a Python is found: finds it, so that even the first question gets the true
+// answer.
+thread_state *find_and_ask() noexcept {
+    if (find() != PYATTACH_OK)
+        return nullptr;
+    const table &py = python();
+    thread_state *now = py.current();
+    return py.current_is_own || now == py.slot() ? now : nullptr;
+}
 
 constexpr table make_absent() noexcept {
     table result = {};
-    result.current = no_state;
+    result.current = find_and_ask;
     result.current_is_own = true;
     return result;
 }

@@ -45,6 +45,8 @@ status begin(detached_scope &scope) noexcept {
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame &below = *me->top;
     gap.seat = below.tag == tag::attached && below.where == gap.where && !below.dead ? below.seat : nullptr;
+    // Whoever is attached after CPython raised its flag is the thread that ends it.
+    gap.exempt = !gap.where && cpython::python().is_finalizing();
     cpython::save();
     push(*me, gap, tag::detached);
     me->counted.add(event::detaches);
@@ -76,10 +78,10 @@ status end(detached_scope &scope) noexcept {
         me->top->dead = true;
         return PYATTACH_FINALIZING;
     }
-    if (!gap.seat) {
-        bool is_gone = where ? where->gate.is_dead() && !where->is_exempt() : cpython::python().is_finalizing() != 0;
-        // CPython itself ends this thread here up to 3.13.7, by unwinding through everybody's frames; later ones hang
-        // it, as we do.
+    if (!gap.seat && !gap.exempt) {
+        // The state is gone with its interpreter. Before that CPython decides: it lets the thread in, or ends it (up
+        // to 3.13.7, by unwinding through everybody's frames, which restore() below turns into parking) or hangs it.
+        bool is_gone = where ? where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
         if (is_gone)
             cpython::park();
     }

@@ -75,8 +75,12 @@ void tell_who_is_inside(interpreter &ending, const seat *mine, unsigned inside) 
 bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&state) noexcept {
     const long long limit = exit_timeout_ns.load(std::memory_order_relaxed);
     const int64_t begin = monotonic_ns();
-    const int64_t end = limit < 0 ? INT64_MAX : begin + limit;
-    const int64_t end_of_detached = std::min(end, begin + detached_limit_ns);
+    const int64_t end = limit < 0 || limit > INT64_MAX - begin ? INT64_MAX : begin + limit;
+    // Up to 3.13 a sub-interpreter aborts when a state is left at its end, so there everybody is waited for to the
+    // last.
+    const cpython::table &py = cpython::python();
+    const bool may_leave_states = py.sub_interpreters_keep_states || ending.state == py.main_interpreter();
+    const int64_t end_of_detached = may_leave_states ? std::min(end, begin + detached_limit_ns) : end;
     bool attached_only = false;
     for (;;) {
         int64_t slice = std::min(monotonic_ns() + signal_interval_ns, attached_only ? end : end_of_detached);
@@ -134,7 +138,7 @@ void close_interpreter(void *record) noexcept {
     }
     // Destructors may give more back; the second and later rounds release that.
     for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
-        ending.pool.drain();
+        drain(ending, ending.pool.size());
     warm_state::reap_all(ending);
     ending.gate.set(gate::dead);
     count(event::drops_leaked, ending.pool.close());

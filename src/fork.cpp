@@ -27,6 +27,7 @@ void hold_all() noexcept {
     lock_registry();
     for (interpreter *one = newest_record(); one; one = one->next) {
         one->gate.hold();
+        one->pool.hold();
         pthread_mutex_lock(&one->dead.lock);
     }
     hold_threads();
@@ -40,6 +41,7 @@ void let_all_go() noexcept {
     let_threads_go();
     for (interpreter *one = newest_record(); one; one = one->next) {
         pthread_mutex_unlock(&one->dead.lock);
+        one->pool.let_go();
         one->gate.let_go();
     }
     unlock_registry();
@@ -51,9 +53,9 @@ void in_child() noexcept {
     forget_start();
     for (interpreter *one = newest_record(); one; one = one->next)
         one->gate.empty();
-    forget_other_threads();
+    count(event::drops_leaked, forget_other_threads());
     for (interpreter *one = newest_record(); one; one = one->next)
-        count(event::drops_leaked, one->pool.recount());
+        one->pool.relist();
     let_all_go();
     // Their states went with their threads; CPython frees them.
     for (interpreter *one = newest_record(); one; one = one->next)

@@ -27,6 +27,7 @@
 namespace pyattach {
 
 struct interpreter;
+struct producer;
 
 namespace presence {
 enum value : uint8_t { outside, attached, detached };
@@ -40,6 +41,7 @@ struct seat {
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
     cpython::thread_state *last; // the state it was attached with last
     pthread_t self;
+    producer *drops; // what the thread gives back there while it is not attached
     seat *next_of_thread;
     seat *next, *previous; // in the gate, under its lock
 };
@@ -54,6 +56,13 @@ inline void light_fence() noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 void heavy_fence() noexcept;
+
+#ifdef PYATTACH_TEST_PAUSE // a test's own
+void pause_between() noexcept;
+#else
+inline void pause_between() noexcept {}
+#endif
+
 // Once per process, before the first gate is used.
 void prepare_fences() noexcept;
 
@@ -65,15 +74,12 @@ class gate {
     gate() noexcept;
 
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
-    bool is_open() const noexcept { return word_.load(std::memory_order_relaxed) == open; }
     bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
 
     // Announces the thread; false: the gate is closed, and the seat says what it said before.
     bool enter(seat &mine) noexcept {
         uint8_t before = mine.inside.load(std::memory_order_relaxed);
-        mine.inside.store(presence::attached, std::memory_order_relaxed);
-        light_fence();
-        if (__builtin_expect(is_open(), 1))
+        if (__builtin_expect(announce(mine, presence::attached) == open, 1))
             return true;
         leave(mine, before);
         return false;
@@ -81,9 +87,7 @@ class gate {
 
     // Comes back from a detached scope: refused only once the gate is sealed. The seat then says outside.
     bool come_back(seat &mine) noexcept {
-        mine.inside.store(presence::attached, std::memory_order_relaxed);
-        light_fence();
-        if (__builtin_expect(word_.load(std::memory_order_relaxed) < sealed, 1))
+        if (__builtin_expect(announce(mine, presence::attached) < sealed, 1))
             return true;
         leave(mine, presence::outside);
         return false;
@@ -92,9 +96,7 @@ class gate {
     // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
     // (invariant 2).
     void leave(seat &mine, uint8_t now) noexcept {
-        mine.inside.store(now, std::memory_order_release);
-        light_fence();
-        if (__builtin_expect(!is_open(), 0))
+        if (__builtin_expect(announce(mine, now) != open, 0))
             wake();
     }
 
@@ -116,6 +118,21 @@ class gate {
     unsigned who(const seat *except, pid_t *ids, unsigned most) noexcept;
 
   private:
+    // Writes the seat, then looks at the word: the order that everything here rests on.
+    uint32_t announce(seat &mine, uint8_t now) noexcept {
+#ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
+        mine.inside.store(now, std::memory_order_release);
+        light_fence();
+        pause_between();
+        return word_.load(std::memory_order_relaxed);
+#else
+        uint32_t seen = word_.load(std::memory_order_relaxed);
+        pause_between();
+        mine.inside.store(now, std::memory_order_release);
+        return seen;
+#endif
+    }
+
     void wake() noexcept;
     unsigned count(const seat *except, bool attached_only) const noexcept;
 

@@ -90,8 +90,12 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
         auto done = cpython::hook::failed;
         if (cpython::attach_record(here, record, on_gone))
             done = cpython::register_exit_hook(here, close_interpreter, after_fork);
-        if (done == cpython::hook::too_late)
+        if (done == cpython::hook::too_late) {
+            // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
+            if (cpython::python().state_id(cpython::python().current()) == 1)
+                record->ending_thread.store(&this_thread, std::memory_order_relaxed);
             record->gate.set(gate::dead);
+        }
         record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                            std::memory_order_release);
     }

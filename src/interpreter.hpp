@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "cpython.hpp"
+#include "drop.hpp"
 #include "gate.hpp"
 #include "pool.hpp"
 #include "pyattach/interpreter.h"
@@ -49,7 +50,7 @@ struct interpreter {
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
 inline void drain_if_quiet_allows(interpreter &here) noexcept {
     if (__builtin_expect(!here.pool.is_empty(), 0) && this_thread.quiet == 0)
-        here.pool.drain();
+        drain(here, drain_budget());
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython but what `state` is.

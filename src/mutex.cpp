@@ -9,42 +9,43 @@
 namespace pyattach::mutex {
 namespace {
 
-constexpr uint8_t locked = 1;
 // A waiter that began before Python was loaded sleeps where CPython's own unlock does not look; it looks again by
 // itself.
 constexpr int64_t look_again_ns = 10000000;
 
-bool take(mutex_storage &one) noexcept {
-    uint8_t seen = one.bits.load(std::memory_order_relaxed);
+// Takes it if it is free, and leaves the word with `mark` set besides.
+bool take(mutex_storage &one, uint32_t mark) noexcept {
+    uint32_t seen = one.word.load(std::memory_order_relaxed);
     while (!(seen & locked))
-        if (one.bits.compare_exchange_weak(seen, seen | locked, std::memory_order_seq_cst, std::memory_order_relaxed))
+        if (one.word.compare_exchange_weak(seen, seen | locked | mark, std::memory_order_acquire,
+                                           std::memory_order_relaxed))
             return true;
     return false;
 }
 
 // Not attached, or not to be detached.
 void wait(mutex_storage &one) noexcept {
+    const bool is_attached = current_state() != nullptr; // finds Python if need be
     const cpython::table &py = cpython::python();
-    if (py.has_mutex && !current_state()) {
+    if (py.has_mutex && !is_attached) {
         py.mutex_lock(&one);
         return;
     }
-    // Counted before the last look at the bits, both sequentially consistent, as is the unlocker's clear before its
-    // look at the count: either the mutex is seen free here, or the unlocker sees somebody to wake.
-    one.waiters.fetch_add(1, std::memory_order_seq_cst);
-    for (;;) {
-        uint32_t turn = one.turn.load(std::memory_order_seq_cst);
-        if (take(one))
-            break;
-        futex::wait(one.turn, turn, cpython::is_found() && !py.has_mutex ? -1 : look_again_ns);
+    // Who has waited cannot know whether others still do, so it locks with the mark: one wake-up too many at the end,
+    // never one too few.
+    while (!take(one, awaited)) {
+        uint32_t seen = one.word.load(std::memory_order_relaxed);
+        if (!(seen & locked) ||
+            (!(seen & awaited) && !one.word.compare_exchange_strong(seen, seen | awaited, std::memory_order_relaxed)))
+            continue;
+        futex::wait(one.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : look_again_ns);
     }
-    one.waiters.fetch_sub(1, std::memory_order_relaxed);
 }
 
 } // namespace
 
 bool try_lock(mutex_storage &one) noexcept {
-    if (!take(one))
+    if (!take(one, 0))
         return false;
     ++this_thread.quiet;
     return true;
@@ -69,20 +70,23 @@ void lock(mutex_storage &one) noexcept {
 }
 
 void unlock(mutex_storage &one) noexcept {
-    uint8_t seen = locked;
-    if (!one.bits.compare_exchange_strong(seen, 0, std::memory_order_seq_cst)) {
-        if (!(seen & locked))
-            misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
-                   "Pair each lock with one unlock.");
-        // Somebody is parked in CPython's parking lot: only CPython can wake them.
-        cpython::python().mutex_unlock(&one);
-    }
     if (this_thread.quiet)
         --this_thread.quiet;
-    if (one.waiters.load(std::memory_order_seq_cst)) {
-        one.turn.fetch_add(1, std::memory_order_seq_cst);
-        futex::wake(one.turn, 1);
+    uint32_t seen = locked;
+    if (__builtin_expect(
+            one.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
+        return;
+    if (!(seen & locked))
+        misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
+               "Pair each lock with one unlock.");
+    if (!(seen & parked) &&
+        one.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
+        // By address alone: the mutex may be gone already, and a wake-up too many harms nobody.
+        futex::wake(one.word, 1);
+        return;
     }
+    // Somebody is parked in CPython's parking lot: only CPython can wake them.
+    cpython::python().mutex_unlock(&one);
 }
 
 } // namespace pyattach::mutex

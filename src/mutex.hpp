@@ -2,8 +2,9 @@
 //
 // Byte 0 is CPython's PyMutex: bit 0 locked, bit 1 somebody is parked in CPython's parking lot. Where PyMutex exists
 // its own slow path does the waiting, after we detached through the gate, so critical sections and we can hold the same
-// mutex. Where it does not (up to 3.12, or no Python yet) waiters count themselves in a word of ours and sleep on
-// another; bit 1 is then never set.
+// mutex. Where it does not (up to 3.12, or no Python yet) waiters set a flag in byte 1, and sleep on the word; bit 1 is
+// then never set. Locked and awaited are in one word because unlocking must not touch the mutex after it let go: the
+// next owner may free it.
 #pragma once
 
 #include <atomic>
@@ -12,20 +13,23 @@
 namespace pyattach {
 
 struct mutex_storage {
-    std::atomic<uint8_t> bits;
-    uint8_t unused[3];
-    std::atomic<uint32_t> waiters;
-    std::atomic<uint32_t> turn; // changes at each unlock that somebody waits for
-    uint32_t spare[5];
+    std::atomic<uint32_t> word;
+    uint32_t spare[7];
 };
 static_assert(sizeof(mutex_storage) == 32);
 
 namespace mutex {
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+constexpr uint32_t locked = 1, parked = 2, awaited = 0x100;
+#else
+constexpr uint32_t locked = 1u << 24, parked = 2u << 24, awaited = 1u << 16;
+#endif
+
 void lock(mutex_storage &) noexcept;
 bool try_lock(mutex_storage &) noexcept;
 void unlock(mutex_storage &) noexcept;
-inline bool is_locked(const mutex_storage &one) noexcept { return one.bits.load(std::memory_order_relaxed) & 1; }
+inline bool is_locked(const mutex_storage &one) noexcept { return one.word.load(std::memory_order_relaxed) & locked; }
 
 } // namespace mutex
 } // namespace pyattach

@@ -1,46 +1,121 @@
 // References given back by threads that were not attached.
 #include "pool.hpp"
 
+#include <algorithm>
 #include <cstdlib>
-
-#include "fatal.hpp"
-#include "interpreter.hpp"
-#include "thread.hpp"
+#include <new>
 
 namespace pyattach {
+namespace {
 
-bool pool::push(object *reference) noexcept {
-    node *one = static_cast<node *>(std::malloc(sizeof(node)));
-    if (!one)
-        return false;
-    one->reference = reference;
+uint64_t waiting_in(const producer &one) noexcept {
+    return one.count.load(std::memory_order_acquire) & ~producer::orphan;
+}
+
+void free_chunks(producer &one) noexcept {
+    while (chunk *first = one.head) {
+        one.head = first->next;
+        std::free(first);
+    }
+    std::free(one.spare.load(std::memory_order_relaxed));
+}
+
+} // namespace
+
+producer *pool::add_producer() noexcept {
+    void *memory = nullptr;
+    if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
+        return nullptr;
+    chunk *first = static_cast<chunk *>(std::malloc(sizeof(chunk)));
+    if (!first) {
+        std::free(memory);
+        return nullptr;
+    }
+    first->next = nullptr;
+    producer *one = new (memory) producer();
+    one->head = one->tail = first;
+    hold();
+    one->older = producers_;
+    if (producers_)
+        producers_->newer = one;
+    producers_ = one;
+    let_go();
+    return one;
+}
+
+void pool::unlink_and_free(producer &one) noexcept {
+    (one.newer ? one.newer->older : producers_) = one.older;
+    if (one.older)
+        one.older->newer = one.newer;
+    free_chunks(one);
+    std::free(&one);
+}
+
+void pool::remove(producer &one) noexcept {
+    hold();
+    unlink_and_free(one);
+    let_go();
+}
+
+void pool::orphan(producer &one) noexcept {
+    // Not empty: a drain finds it in the list, or has it in hand, and frees it when it is.
+    if (one.count.fetch_or(producer::orphan, std::memory_order_acq_rel) == 0)
+        remove(one);
+}
+
+bool pool::list(listed &one) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
-        if (head == closed) {
-            std::free(one);
+        if (head == closed)
             return false;
-        }
-        one->next = reinterpret_cast<node *>(head);
-        // Release: pairs with the acquire in take(), which reads the node.
-    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(one), std::memory_order_release,
+        one.next = reinterpret_cast<listed *>(head);
+    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&one), std::memory_order_release,
                                           std::memory_order_relaxed));
-    size_t size = size_.fetch_add(1, std::memory_order_relaxed) + 1;
-    size_t high = high_water_.load(std::memory_order_relaxed);
-    while (size > high && !high_water_.compare_exchange_weak(high, size, std::memory_order_relaxed)) {
-    }
     return true;
 }
 
-pool::node *pool::take(uintptr_t leave_behind) noexcept {
+pool::outcome pool::push(producer &mine, object *reference) noexcept {
+    if (__builtin_expect(mine.tail_at == chunk::slots, 0)) {
+        chunk *fresh = mine.spare.exchange(nullptr, std::memory_order_acquire);
+        if (!fresh)
+            fresh = static_cast<chunk *>(std::malloc(sizeof(chunk)));
+        if (!fresh)
+            return outcome::refused;
+        fresh->next = nullptr;
+        mine.tail->next = fresh;
+        mine.tail = fresh;
+        mine.tail_at = 0;
+    }
+    mine.tail->slot[mine.tail_at++] = reference;
+    uint64_t before = mine.count.fetch_add(1, std::memory_order_acq_rel);
+    if (__builtin_expect(before == 0, 0))
+        return list(mine) ? outcome::queued : outcome::refused;
+    return __builtin_expect(before % crowd == crowd - 1, 0) ? outcome::crowded : outcome::queued;
+}
+
+bool pool::push_single(object *reference) noexcept {
+    auto *one = static_cast<listed *>(std::malloc(sizeof(listed)));
+    if (!one)
+        return false;
+    one->single = reference;
+    singles_.fetch_add(1, std::memory_order_relaxed);
+    if (list(*one))
+        return true;
+    singles_.fetch_sub(1, std::memory_order_relaxed);
+    std::free(one);
+    return false;
+}
+
+listed *pool::take_list(uintptr_t leave_behind) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
             return nullptr;
     } while (!head_.compare_exchange_weak(head, leave_behind, std::memory_order_acquire, std::memory_order_relaxed));
-    // The newest is on top; release in the order in which each thread gave back.
-    node *oldest = nullptr;
-    for (node *one = reinterpret_cast<node *>(head); one;) {
-        node *next = one->next;
+    // The newest is on top; go on with what has waited longest.
+    listed *oldest = nullptr;
+    for (auto *one = reinterpret_cast<listed *>(head); one;) {
+        listed *next = one->next;
         one->next = oldest;
         oldest = one;
         one = next;
@@ -48,134 +123,133 @@ pool::node *pool::take(uintptr_t leave_behind) noexcept {
     return oldest;
 }
 
-void pool::drain() noexcept {
-    // Who drains is attached through us, or has asked for it by hand: either way there is a record.
-    thread *me = this_thread.record;
-    node *one = take(0);
-    if (!one)
-        return;
-    // A destructor may drain again by hand; its batch comes on top.
-    size_t batch = 0;
-    for (const node *each = one; each; each = each->next)
-        ++batch;
-    me->batch_left += batch;
-    ++this_thread.quiet;
-    {
-        cpython::kept_error kept;
-        while (one) {
-            node *next = one->next;
-            object *reference = one->reference;
+size_t pool::take_from(producer &one, object **references, size_t most) noexcept {
+    const size_t taken = std::min<uint64_t>(waiting_in(one), most);
+    for (size_t i = 0; i < taken; ++i) {
+        if (one.head_at == chunk::slots) {
+            chunk *empty = one.head;
+            one.head = empty->next;
+            one.head_at = 0;
+            // One is kept for the thread, so that it need not allocate; the rest of a burst goes back at once.
+            std::free(one.spare.exchange(empty, std::memory_order_acq_rel));
+        }
+        references[i] = one.head->slot[one.head_at++];
+    }
+    return taken;
+}
+
+void pool::note_waiting(const listed *all) noexcept {
+    size_t waiting = 0;
+    for (const listed *one = all; one; one = one->next)
+        waiting += one->single ? 1 : waiting_in(*static_cast<const producer *>(one));
+    size_t high = high_water_.load(std::memory_order_relaxed);
+    while (waiting > high && !high_water_.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
+    }
+}
+
+size_t pool::take(object **references, size_t most) noexcept {
+    // One drain at a time, and none across fork(): a producer's cursor and its count move together.
+    hold();
+    listed *rest = take_list(0);
+    note_waiting(rest);
+    size_t taken = 0;
+    while (rest && taken < most) {
+        listed *one = rest;
+        rest = one->next;
+        if (one->single) {
+            references[taken++] = one->single;
+            singles_.fetch_sub(1, std::memory_order_relaxed);
             std::free(one);
-            // Before the destructor runs: what it sees as waiting must not count what is being released.
-            size_.fetch_sub(1, std::memory_order_relaxed);
-            --me->batch_left;
-            cpython::guarded([reference] { cpython::python().decref(reference); });
-            one = next;
+            continue;
+        }
+        auto &from = *static_cast<producer *>(one);
+        size_t part = take_from(from, references + taken, most - taken);
+        taken += part;
+        // From the moment the count is zero the producer is its thread's alone, or nobody's.
+        uint64_t left = from.count.fetch_sub(part, std::memory_order_acq_rel) - part;
+        if (left == producer::orphan)
+            unlink_and_free(from);
+        else if (left != 0) {
+            from.next = rest;
+            rest = &from;
         }
     }
-    --this_thread.quiet;
-    count(event::drops_released, batch);
+    // Back into the list, the oldest first, so that it is on the bottom again. (Closed meanwhile: leaked and not
+    // counted, as only an exit that timed out lets a drain run while it closes the pool.)
+    while (rest) {
+        listed *one = rest;
+        rest = one->next;
+        list(*one);
+    }
+    let_go();
+    return taken;
+}
+
+size_t pool::size() noexcept {
+    size_t waiting = singles_.load(std::memory_order_relaxed);
+    hold();
+    for (const producer *one = producers_; one; one = one->older)
+        waiting += waiting_in(*one);
+    let_go();
+    return waiting;
+}
+
+size_t pool::high_water() noexcept {
+    // What waits falls only in a drain, and each looks how much there is before it begins.
+    return std::max(size(), high_water_.load(std::memory_order_relaxed));
 }
 
 size_t pool::close() noexcept {
     size_t leaked = 0;
-    for (node *one = take(closed); one; ++leaked) {
-        node *next = one->next;
-        std::free(one);
-        one = next;
+    hold();
+    listed *rest = take_list(closed);
+    note_waiting(rest);
+    while (listed *one = rest) {
+        rest = one->next;
+        if (one->single) {
+            ++leaked;
+            singles_.fetch_sub(1, std::memory_order_relaxed);
+            std::free(one);
+            continue;
+        }
+        auto &from = *static_cast<producer *>(one);
+        object *forgotten[chunk::slots];
+        uint64_t left;
+        do {
+            size_t part = take_from(from, forgotten, chunk::slots);
+            leaked += part;
+            left = from.count.fetch_sub(part, std::memory_order_acq_rel) - part;
+        } while ((left & ~producer::orphan) != 0);
+        if (left == producer::orphan)
+            unlink_and_free(from);
     }
-    size_.store(0, std::memory_order_relaxed);
+    let_go();
     return leaked;
 }
 
-size_t pool::recount() noexcept {
-    uintptr_t head = head_.load(std::memory_order_relaxed);
-    size_t there = 0;
-    for (const node *one = head > closed ? reinterpret_cast<const node *>(head) : nullptr; one; one = one->next)
-        ++there;
-    // Destructors may fork: what this thread is releasing itself is not lost.
-    if (this_thread.record)
-        there += this_thread.record->batch_left;
-    size_t counted = size_.exchange(there, std::memory_order_relaxed);
-    return counted > there ? counted - there : 0;
-}
-
-namespace {
-
-// Whose reference a drop on this thread is.
-interpreter *standing_for(thread_state *now) noexcept {
-    if (now)
-        return known(cpython::python().interpreter_of(now));
-    if (const thread *me = this_thread.record)
-        for (const frame *one = me->top; one->tag != tag::base; one = one->below)
-            if (one->tag == tag::detached)
-                return one->where;
-    return main_interpreter();
-}
-
-void defer(interpreter *owner, object *reference) noexcept {
-#if PYATTACH_REFERENCE_POOL
-    // An interpreter whose exit hook is not registered could end unnoticed, and its references would be released in its
-    // next life.
-    if (owner && owner->hook.load(std::memory_order_relaxed) == interpreter::registered &&
-        owner->pool.push(reference)) {
-        count(event::drops_queued);
-        return;
+void pool::relist() noexcept {
+    listed *singles = nullptr;
+    for (listed *one = take_list(0), *next; one; one = next) {
+        next = one->next;
+        if (one->single) {
+            one->next = singles;
+            singles = one;
+        }
     }
-#elif !PYATTACH_LEAK_ON_DROP
-    (void)owner, (void)reference;
-    misuse("a reference was given back on a thread that is not attached.",
-           "This library was built without a reference pool (-Dreference_pool=false).",
-           "Give references back inside an attached scope, or build with the pool or with -Dleak_on_drop=true.");
-#else
-    (void)owner, (void)reference;
-#endif
-    count(event::drops_leaked);
-}
-
-} // namespace
-
-void drop(object *reference, interpreter *owner) noexcept {
-    if (!reference)
-        return;
-    const cpython::table &py = cpython::python();
-    thread_state *now = current_state();
-    bool release_now = now && !this_thread.forbidden;
-    if (release_now && owner) {
-        interpreter *here = known(py.interpreter_of(now));
-        release_now = here == owner;
+    size_t kept = 0;
+    while (listed *one = singles) {
+        singles = one->next;
+        list(*one);
+        ++kept;
     }
-    if (!release_now) {
-        defer(owner ? owner : standing_for(now), reference);
-        return;
+    singles_.store(kept, std::memory_order_relaxed);
+    for (producer *one = producers_, *older; one; one = older) {
+        older = one->older;
+        if (waiting_in(*one))
+            list(*one);
+        else if (one->count.load(std::memory_order_relaxed) == producer::orphan)
+            unlink_and_free(*one);
     }
-    count(event::drops_now);
-    cpython::guarded([&py, reference] { py.decref(reference); });
-}
-
-status take_reference(object *reference) noexcept {
-    if (!reference)
-        return PYATTACH_INVALID;
-    if (status refused = require_attached())
-        return refused;
-    cpython::python().incref(reference);
-    return PYATTACH_OK;
-}
-
-status drain_current() noexcept {
-    if (status refused = require_attached())
-        return refused;
-    if (!own_record())
-        return PYATTACH_NO_MEMORY;
-    if (interpreter *here = known(cpython::python().interpreter_of(current_state())))
-        here->pool.drain();
-    return PYATTACH_OK;
-}
-
-size_t waiting() noexcept {
-    thread_state *now = current_state();
-    interpreter *here = now ? known(cpython::python().interpreter_of(now)) : main_interpreter();
-    return here ? here->pool.size() : 0;
 }
 
 } // namespace pyattach

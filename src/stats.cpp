@@ -26,7 +26,7 @@ void get_stats(pyattach_stats *out) noexcept {
     all.drops_leaked = counted(event::drops_leaked);
     all.exit_waits = counted(event::exit_waits);
     all.exit_timeouts = counted(event::exit_timeouts);
-    for (const interpreter *one = newest_record(); one; one = one->next) {
+    for (interpreter *one = newest_record(); one; one = one->next) {
         all.states_dead += one->dead.count.load(std::memory_order_relaxed);
         all.pool_high_water = std::max<uint64_t>(all.pool_high_water, one->pool.high_water());
     }

@@ -104,21 +104,25 @@ void drop_late_record_slowly(thread &me) noexcept {
 void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
 void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
 
-void forget_other_threads() noexcept {
+size_t forget_other_threads() noexcept {
+    size_t lost_references = 0;
     thread *me = this_thread.record;
     while (thread *one = threads) {
         threads = one->next;
         if (one == me)
             continue;
+        lost_references += one->batch_left;
         while (seat *lost = one->seats) {
             one->seats = lost->next_of_thread;
+            if (lost->drops)
+                lost->where->pool.orphan_in_child(*lost->drops);
             std::free(lost);
         }
         std::free(one);
     }
     threads = me;
     if (!me)
-        return;
+        return lost_references;
     me->next = me->previous = nullptr;
     // Not for the short way in: the next attach looks whether Python is in order again.
     me->home = nullptr;
@@ -126,6 +130,7 @@ void forget_other_threads() noexcept {
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);
     }
+    return lost_references;
 }
 
 bool is_own_state(thread_state *now) noexcept {

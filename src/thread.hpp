@@ -84,10 +84,11 @@ extern __thread thread_local_words this_thread;
 
 // This thread's record, made if need be; NULL if memory is short.
 thread *own_record() noexcept;
-// Around fork(); forgetting is for the child, while held, and puts this thread's seats back into their gates.
+// Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
+// and puts this thread's seats back into their gates.
 void hold_threads() noexcept;
 void let_threads_go() noexcept;
-void forget_other_threads() noexcept;
+size_t forget_other_threads() noexcept;
 
 // Frees the record of a thread whose exit hook has run already, once nothing is open in it.
 void drop_late_record_slowly(thread &me) noexcept;

@@ -124,6 +124,8 @@ void hand_over(seat &mine) noexcept {
     interpreter &where = *mine.where;
     mine.inside.store(presence::outside, std::memory_order_release);
     where.gate.remove(mine);
+    if (mine.drops)
+        where.pool.orphan(*mine.drops);
     if (!mine.warm || where.gate.is_dead()) {
         std::free(&mine);
         return;

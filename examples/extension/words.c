@@ -54,9 +54,7 @@ static void forget(counting *it) {
     PyMem_RawFree(it);
 }
 
-static void discard(task *base) {
-    forget((counting *)base);
-}
+static void discard(task *base) { forget((counting *)base); }
 
 static void run(task *base) {
     counting *it = (counting *)base;
@@ -180,6 +178,4 @@ static struct PyModuleDef words_module = {PyModuleDef_HEAD_INIT,
                                           NULL,
                                           words_free};
 
-PyMODINIT_FUNC PyInit_words(void) {
-    return PyModuleDef_Init(&words_module);
-}
+PyMODINIT_FUNC PyInit_words(void) { return PyModuleDef_Init(&words_module); }

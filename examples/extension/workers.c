@@ -43,9 +43,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static int is_forked(const workers *it) {
-    return it->process != getpid();
-}
+static int is_forked(const workers *it) { return it->process != getpid(); }
 
 /* Not attached: the threads may be waiting for the interpreter. Once closed, no thread is started any more. */
 static void close_down(workers *it) {
@@ -119,9 +117,7 @@ workers *workers_new(pyattach_interpreter *interpreter, pyattach_status *status)
     return NULL;
 }
 
-void workers_forget(workers *it) {
-    leave(it);
-}
+void workers_forget(workers *it) { leave(it); }
 
 /* With the lock. Threads are started when there is something to do for them. */
 static void start_another(workers *it) {
@@ -133,7 +129,7 @@ static void start_another(workers *it) {
 pyattach_status workers_add(workers *it, task *added) {
     pyattach_status status = PYATTACH_OK;
     if (is_forked(it))
-        return PYATTACH_NO_MEMORY;
+        return PYATTACH_INVALID;
     pthread_mutex_lock(&it->lock);
     if (it->is_closed) {
         status = PYATTACH_FINALIZING;
@@ -173,6 +169,8 @@ int workers_are_idle(workers *it, long milliseconds) {
 
 int workers_include_me(workers *it) {
     int i, is_one = 0;
+    if (is_forked(it))
+        return 0;
     pthread_mutex_lock(&it->lock);
     for (i = 0; i < it->started; i++)
         is_one |= pthread_equal(it->threads[i], pthread_self());

@@ -20,8 +20,8 @@ workers *workers_new(pyattach_interpreter *interpreter, pyattach_status *status)
 /* Idle threads live on until the interpreter ends. Never blocks. */
 void workers_forget(workers *);
 
-/* Neither blocks nor attaches. FINALIZING: the interpreter ends; NO_MEMORY: there is no thread to run it. Then the task
- * is still the caller's. */
+/* Neither blocks nor attaches. FINALIZING: the interpreter ends; INVALID: in a child of fork(), which has none of the
+ * threads; NO_MEMORY: no thread could be started. Then the task is still the caller's. */
 pyattach_status workers_add(workers *, task *);
 
 /* Waits, up to `milliseconds`, until nothing is queued or run: 1; else 0. Call it detached. */

@@ -24,6 +24,17 @@ using pyattach::owned;
 using pyattach::python_error;
 using pyattach::token;
 
+// Inside a handler: raises in Python what it caught.
+void raise_in_python(token py) {
+    try {
+        throw;
+    } catch (const python_error &raised) {
+        raised.restore(py);
+    } catch (const std::exception &failed) {
+        PyErr_SetString(PyExc_RuntimeError, failed.what());
+    }
+}
+
 // One call that is to be made. It is made on a thread of the pool and destroyed on whatever thread has it last,
 // attached or not: its references find their way back by themselves.
 class call final : public job {
@@ -40,8 +51,8 @@ class call final : public job {
         try {
             if (py.to<bool>(py.call_method(future_, "set_running_or_notify_cancel")))
                 resolve(py);
-        } catch (const python_error &raised) { // by the future, or by one of its callbacks
-            raised.restore(py);
+        } catch (const std::exception &) { // from the future itself, and there is no caller to raise it in
+            raise_in_python(py);
             PyErr_WriteUnraisable(future_.get());
         }
     }
@@ -93,10 +104,8 @@ template <class Function> PyObject *raising(Function &&function) {
     const token py = token::assume();
     try {
         return function(py);
-    } catch (const python_error &raised) {
-        raised.restore(py);
-    } catch (const std::exception &failed) {
-        PyErr_SetString(PyExc_RuntimeError, failed.what());
+    } catch (const std::exception &) {
+        raise_in_python(py);
     }
     return nullptr;
 }
@@ -116,7 +125,8 @@ PyObject *submit(PyObject *module, PyObject *arguments, PyObject *keywords) {
         std::unique_ptr<job> next = std::make_unique<call>(std::move(function), std::move(rest),
                                                            owned::borrow(py, keywords), std::move(future));
         if (!(*state_of(module).pool)->submit(next))
-            return PyErr_Format(PyExc_RuntimeError, "the threads have ended, because the interpreter does");
+            return PyErr_Format(PyExc_RuntimeError,
+                                "the threads have ended: the interpreter does, or a fork() left them behind");
         return answer.release();
     });
 }

@@ -55,7 +55,8 @@ PYATTACH_API pyattach_status pyattach_repr(struct _object *, struct _object **re
  * final NUL, cut at a character's edge; returns the whole length without it. 0 if no exception is pending or the thread
  * is not attached. `buffer` may be NULL if `size` is 0. An exception that cannot be shown gives "Type" alone. */
 PYATTACH_API size_t pyattach_error_message(char *buffer, size_t size);
-/* Plain. Clears the pending exception, if any. Does nothing on a thread that is not attached. */
+/* Clears the pending exception, if any. May run Python code (destructors). Does nothing on a thread that is not
+ * attached, or forbidden. */
 PYATTACH_API void pyattach_error_clear(void);
 
 /* The type of an object. Plain. */

@@ -16,6 +16,15 @@ namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
+template <class T> pyattach_status to_value(token py, any_object object, T &value) {
+    static_assert(comes_from_python<T>, "pyattach: there is no way from a Python object to this type. Specialise "
+                                        "pyattach::conversion for it");
+    if constexpr (comes_from_python<T>)
+        return conversion<T>::from_python(py, object.get(), value);
+    else
+        return PYATTACH_INVALID;
+}
+
 /* What a call left: a status, and a reference nobody owns yet. Each method hands it to one of its two forms. */
 struct outcome {
     pyattach_status status;
@@ -74,9 +83,12 @@ class argument {
   public:
     template <class T> argument(token py, const T &value) noexcept {
         using type = std::decay_t<const T &>;
-        if constexpr (std::is_convertible_v<const T &, any_object>)
+        constexpr bool is_object = std::is_convertible_v<const T &, any_object>, is_value = goes_to_python<type>;
+        static_assert(is_object || is_value, "pyattach: there is no Python object for this type (nor for a plain char: "
+                                             "make it a number or a text). Specialise pyattach::conversion for it");
+        if constexpr (is_object)
             object_ = any_object(value).get();
-        else
+        else if constexpr (is_value)
             status_ = conversion<type>::to_python(py, static_cast<const type &>(value), &made_);
     }
     argument(const argument &) = delete;
@@ -179,7 +191,7 @@ inline owned token::repr(std::nothrow_t, any_object object) const noexcept {
 }
 template <class T> std::optional<T> token::to(std::nothrow_t, any_object object) const {
     std::optional<T> value(std::in_place);
-    if (conversion<T>::from_python(*this, object.get(), *value) != PYATTACH_OK)
+    if (detail::to_value(*this, object, *value) != PYATTACH_OK)
         value.reset();
     return value;
 }
@@ -237,7 +249,7 @@ inline owned token::repr(any_object object) const {
 }
 template <class T> T token::to(any_object object) const {
     T value{};
-    detail::require(*this, conversion<T>::from_python(*this, object.get(), value));
+    detail::require(*this, detail::to_value(*this, object, value));
     return value;
 }
 template <class T> owned token::from(const T &value) const { return detail::convert(*this, value).or_throw(*this); }

@@ -31,6 +31,10 @@ PYATTACH_API void pyattach_decref_in(pyattach_interpreter *, struct _object *);
  * NOT_ATTACHED, FORBIDDEN. */
 PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
+/* How many references an attach (or the end of a detached scope) releases at most; the rest waits for the next. For the
+ * whole process; 0: none. Default: 256. */
+PYATTACH_API void pyattach_set_drain_budget(size_t objects);
+
 /* References waiting in the pool of this thread's interpreter, if it is attached, else of the main one; 0 if there is
  * none. */
 PYATTACH_API size_t pyattach_pool_size(void);

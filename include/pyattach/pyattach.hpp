@@ -20,6 +20,10 @@
 #include "critical_section.hpp"
 #include "entered.hpp"
 #include "once.hpp"
+#include "once_value.hpp"
 #include "detach.hpp"
+#include "waiting.hpp"
+#include "arena.hpp"
+#include "callback.hpp"
 
 #endif

@@ -59,7 +59,7 @@ CHILD("Python ends around a call of a native thread") {
     caller.wait_until_asleep();
     {
         attached here;
-        // Called when the modules are torn down.
+        // Called when the modules are torn down; from a module of its own, as the blocked call may keep __main__ alive.
         ref look = native_function([&] {
             EXPECT(write(go_on[1], "x", 1) == 1);
             int unread = 1;
@@ -70,7 +70,11 @@ CHILD("Python ends around a call of a native thread") {
         });
         publish("look", look);
         publish("mortal", object_whose_death("self.look()"));
-        run("mortal.look = look");
+        run("import sys, types\n"
+            "mortal.look = look\n"
+            "sys.modules['torn_down'] = types.ModuleType('torn_down')\n"
+            "sys.modules['torn_down'].mortal = mortal\n"
+            "del mortal, look");
     }
     pyattach_interpreter_stop();
     EXPECT_SENTENCE(false, "nothing died while Python ended");

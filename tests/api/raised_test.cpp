@@ -128,7 +128,7 @@ TEST_CASE("the type of an object is its own, whatever its class says") {
     ref liar = eval("type('Liar', (), {'__class__': int})()");
     object *type = nullptr;
     REQUIRE(pyattach_type_of(liar, &type) == PYATTACH_OK);
-    CHECK(text_of(ref(type)) == "<class 'Liar'>");
+    CHECK(text_of(ref(type)) == "<class '__main__.Liar'>");
     CHECK(pyattach_type_of(nullptr, &type) == PYATTACH_INVALID);
     CHECK(type == nullptr);
     CHECK(pyattach_type_of(liar, nullptr) == PYATTACH_INVALID);

@@ -31,15 +31,14 @@ inline void *address_of(const char *name, bool required = true) {
     }
     return address;
 }
-template <class Function> Function *cpython(const char *name) {
-    return reinterpret_cast<Function *>(address_of(name));
-}
+template <class Function> Function *cpython(const char *name) { return reinterpret_cast<Function *>(address_of(name)); }
 
 // What both storms call again and again, looked up once.
 struct plain_python {
     int (*is_initialized)() = cpython<int()>("Py_IsInitialized");
-    int (*is_finalizing)() = reinterpret_cast<int (*)()>(
-        address_of("Py_IsFinalizing", false) ? address_of("Py_IsFinalizing") : address_of("_Py_IsFinalizing"));
+    int (*is_finalizing)() = reinterpret_cast<int (*)()>(address_of("Py_IsFinalizing", false)
+                                                             ? address_of("Py_IsFinalizing")
+                                                             : address_of("_Py_IsFinalizing"));
     int (*ensure)() = cpython<int()>("PyGILState_Ensure");
     void (*release)(int) = cpython<void(int)>("PyGILState_Release");
     void *(*save)() = cpython<void *()>("PyEval_SaveThread");
@@ -48,13 +47,13 @@ struct plain_python {
     int (*run)(const char *, void *) = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     object *(*add_module)(const char *) = cpython<object *(const char *)>("PyImport_AddModule");
     object *(*get)(object *, const char *) = cpython<object *(object *, const char *)>("PyObject_GetAttrString");
-    int (*set)(object *, const char *, object *) =
-        cpython<int(object *, const char *, object *)>("PyObject_SetAttrString");
+    int (*set)(object *, const char *,
+               object *) = cpython<int(object *, const char *, object *)>("PyObject_SetAttrString");
     object *(*call)(object *, object *) = cpython<object *(object *, object *)>("PyObject_CallObject");
     object *(*capsule)(void *, const char *, void (*)(object *)) =
         cpython<object *(void *, const char *, void (*)(object *))>("PyCapsule_New");
-    object *(*function)(void *, object *, object *) =
-        cpython<object *(void *, object *, object *)>("PyCFunction_NewEx");
+    object *(*function)(void *, object *,
+                        object *) = cpython<object *(void *, object *, object *)>("PyCFunction_NewEx");
     void (*incref)(object *) = cpython<void(object *)>("Py_IncRef");
     void (*decref)(object *) = cpython<void(object *)>("Py_DecRef");
     object *none = static_cast<object *>(address_of("_Py_NoneStruct"));

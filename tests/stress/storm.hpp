@@ -1,9 +1,9 @@
 // The storm: native threads use Python without pause while the main thread ends it after a random time.
 //
-// One process is one run. Eight workers attach, call, keep references, detach and drop them; two sitters spend their time
-// detached; one daemon thread of Python's own calls back into native code. Everything random follows from the seed, so a
-// run can be repeated, as far as a race can. The same storm exists twice: once with the library (storm_attached.cpp), once
-// with nothing but PyGILState_* and every check that it allows (storm_gilstate.cpp).
+// One process is one run. Eight workers attach, call, keep references, detach and drop them; two sitters spend their
+// time detached; one daemon thread of Python's own calls back into native code. Everything random follows from the
+// seed, so a run can be repeated, as far as a race can. The same storm exists twice: once with the library
+// (storm_attached.cpp), once with nothing but PyGILState_* and every check that it allows (storm_gilstate.cpp).
 #pragma once
 
 #include <atomic>

@@ -18,9 +18,7 @@ void give_back(stress::object *one) {
     pyattach_decref(one);
 }
 
-bool is_refusal(pyattach_status status) {
-    return status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED;
-}
+bool is_refusal(pyattach_status status) { return status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED; }
 
 void complain_of(const char *call, pyattach_status status) {
     complain(std::string(call) + ": " + pyattach_status_message(status));
@@ -63,7 +61,8 @@ bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
     call_python();
     switch (mine.below(4)) {
     case 0:
-        return step_aside(kept, [](dice &) { sched_yield(); }, mine);
+        return step_aside(
+            kept, [](dice &) { sched_yield(); }, mine);
     case 1: {
         pyattach_attached nested;
         pyattach_status status = pyattach_attached_begin(&nested);
@@ -162,16 +161,16 @@ void sit(dice &mine) {
 }
 
 void called_by_daemon() {
-    stress::object *one = new_object();
+    stress::object *one = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
     pyattach_detached gap;
-    pyattach_status status = pyattach_detached_begin(&gap);
-    if (status != PYATTACH_OK)
-        return complain_of("pyattach_detached_begin of the daemon", status), give_back(one);
+    if (pyattach_status status = pyattach_detached_begin(&gap))
+        return complain_of("pyattach_detached_begin of the daemon", status);
+    // Kept from here on: with Python gone, PyEval_SaveThread may wait for ever for somebody to take the GIL.
+    ++counts.kept;
     give_back(one);
     sched_yield();
     // Python's own thread: it comes back, or it is parked here.
-    status = pyattach_detached_end(&gap);
-    if (status != PYATTACH_OK)
+    if (pyattach_status status = pyattach_detached_end(&gap))
         complain_of("pyattach_detached_end of the daemon", status);
 }
 

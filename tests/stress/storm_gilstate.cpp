@@ -79,9 +79,11 @@ void sit(dice &mine) {
     bool misses_the_end = mine.below(8) == 0;
     while (seems_alive()) {
         int before = stress::python().ensure();
-        step_aside(misses_the_end ? [](dice &) { wait_for_the_end(); } : [](dice &one) {
-            std::this_thread::sleep_for(std::chrono::microseconds(one.below(30000)));
-        }, mine);
+        step_aside(
+            misses_the_end
+                ? [](dice &) { wait_for_the_end(); }
+                : [](dice &one) { std::this_thread::sleep_for(std::chrono::microseconds(one.below(30000))); },
+            mine);
         stress::python().release(before);
     }
 }

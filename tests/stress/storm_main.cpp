@@ -148,10 +148,11 @@ int main(int argc, char **argv) {
     while (count(running) != 0 && std::chrono::steady_clock::now() < deadline)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::lock_guard<std::mutex> hold(lock);
-    std::printf("seed=%llu ordered=%d killed=%d hung=%d kept=%llu given_back=%llu died=%llu %soutcome=%d complaints=%s\n",
-                static_cast<unsigned long long>(seed), count(ordered), count(killed), count(running),
-                static_cast<unsigned long long>(counts.kept), static_cast<unsigned long long>(counts.given_back),
-                static_cast<unsigned long long>(counts.died), summary().c_str(), outcome,
-                complaints.empty() ? "none" : complaints.c_str());
+    std::printf(
+        "seed=%llu ordered=%d killed=%d hung=%d kept=%llu given_back=%llu died=%llu %soutcome=%d complaints=%s\n",
+        static_cast<unsigned long long>(seed), count(ordered), count(killed), count(running),
+        static_cast<unsigned long long>(counts.kept), static_cast<unsigned long long>(counts.given_back),
+        static_cast<unsigned long long>(counts.died), summary().c_str(), outcome,
+        complaints.empty() ? "none" : complaints.c_str());
     return 0;
 }

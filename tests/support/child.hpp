@@ -15,7 +15,7 @@ namespace support {
 struct child_options {
     std::vector<std::string> arguments{};
     std::vector<std::pair<std::string, std::string>> environment{}; // in addition; an empty value takes the variable away
-    std::chrono::seconds deadline{120};
+    std::chrono::seconds deadline{60};
 };
 
 struct child_result {

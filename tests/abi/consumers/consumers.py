@@ -53,7 +53,7 @@ class Consumer(unittest.TestCase):
     """A test case with a folder of its own, and a place for what is built in it: `host`, `plugin`, `modules`."""
 
     host = plugin = None
-    modules = None  # the folder of the extension modules; None: the Python under test has no headers
+    modules = None  # the folders of the extension modules; None: the Python under test has no headers
 
     @classmethod
     def setUpClass(cls):
@@ -74,5 +74,31 @@ class Consumer(unittest.TestCase):
         """Runs a script, with the extension modules within reach, in the Python under test."""
         if self.modules is None:
             self.skipTest(f"{PYTHON} HAS NO Python.h: the extension modules were not built")
-        environment = dict(os.environ, PYTHONPATH=str(self.modules))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, self.modules)))
         return run(PYTHON, *words, "-c", script, expect=expect, env=environment)
+
+    def module(self, name):
+        """The file of an extension module, which has been imported once."""
+        return Path(self.python(f"import {name}; print({name}.__file__)").stdout.rstrip("\n"))
+
+    def in_sub_interpreters(self, script):
+        """Runs a script in two sub-interpreters, one after the other, and then in the main one."""
+        done = self.python(f"""
+import sys
+if sys.version_info < (3, 12):
+    sys.exit("too old")
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+script = {script!r}
+for _ in range(2):
+    one = interpreters.create()
+    failed = interpreters.run_string(one, script)
+    assert not failed, failed
+    interpreters.destroy(one)
+exec(script)
+""", expect=None)
+        if done.stderr == "too old\n":
+            self.skipTest("UP TO 3.11 A THREAD THAT PYTHON MOVED INTO A SUB-INTERPRETER IS NOT RECOGNISED (attached.h)")
+        self.assertEqual(("", "", 0), (done.stdout, done.stderr, done.returncode))

@@ -4,11 +4,12 @@ import shutil
 import unittest
 
 from consumers import PYTHON, SOURCE, Consumer, command, python_headers, run
+from executor_tests import ExecutorTests
 from host_tests import HostTests
 from words_tests import WordsTests
 
 
-class SubprojectTest(Consumer, HostTests, WordsTests):
+class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
     @classmethod
     def build(cls):
         project, build = cls.folder / "project", cls.folder / "build"
@@ -22,7 +23,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests):
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
         if python_headers():
-            cls.modules = build / "examples/extension"
+            cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
 
 
 if __name__ == "__main__":

@@ -6,12 +6,8 @@ from consumers import needed
 
 
 class WordsTests:
-    def words(self):
-        return next(self.modules.glob("words.*"))
-
     def test_words_does_not_link_libpython(self):
-        self.python("import words")  # skips if there is none
-        self.assertEqual(["libpyattach.so.0"], [name for name in needed(self.words()) if "py" in name])
+        self.assertEqual(["libpyattach.so.0"], [name for name in needed(self.module("words")) if "py" in name])
 
     def test_words_calls_back_with_the_number_of_words(self):
         text = self.folder / "text"
@@ -136,6 +132,24 @@ words.count(os.devnull, lambda path, number: None)
         self.assertIn("through\n", done.stdout)
         self.assertEqual("", done.stderr)
 
+    def test_words_refuses_to_count_in_a_child_of_fork_which_ends_well(self):
+        done = self.python("""
+import os, sys, words
+words.count(os.devnull, lambda path, number: None)
+words.wait()
+child = os.fork()
+if child == 0:
+    try:
+        words.count(os.devnull, print)
+    except RuntimeError as error:
+        print(error, flush=True)
+    words.wait()
+    sys.exit(7)
+print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+""", "-W", "ignore")
+        self.assertTrue(done.stdout.startswith("no thread can count: ") and done.stdout.endswith("\n7\n"), done.stdout)
+        self.assertEqual("", done.stderr)
+
     def test_words_gives_back_every_reference(self):
         done = self.python("""
 import os, sys, words
@@ -162,17 +176,7 @@ print(sysconfig.get_config_var("Py_GIL_DISABLED") == 1 and sys._is_gil_enabled()
         self.assertEqual("False\n", done.stdout)
 
     def test_words_works_in_sub_interpreters_with_a_gil_of_their_own(self):
-        done = self.python("""
-import sys
-try:
-    import _interpreters as interpreters
-except ImportError:
-    import _xxsubinterpreters as interpreters
-if sys.version_info < (3, 12):
-    sys.exit("none")  # there is one GIL for all, and a thread moved into one of them is not recognised (attached.h)
-for _ in range(2):
-    one = interpreters.create()
-    failed = interpreters.run_string(one, '''
+        self.in_sub_interpreters("""
 import os, words
 found = []
 for _ in range(20):
@@ -181,12 +185,4 @@ words.wait()
 assert found == [0] * 20, found
 for _ in range(200):  # it ends with these under way
     words.count(os.devnull, lambda path, number: found.append(number))
-''')
-    assert not failed, failed
-    interpreters.destroy(one)
-import words
-print("through")
-""", expect=None)
-        if done.stderr == "none\n":
-            self.skipTest("UP TO 3.11 A THREAD THAT PYTHON MOVED INTO A SUB-INTERPRETER IS NOT RECOGNISED")
-        self.assertEqual(("through\n", "", 0), (done.stdout, done.stderr, done.returncode))
+""")

@@ -1,0 +1,6 @@
+# Makes Doxygen's comments of plain ones. The first of a file, and one that opens a section, is about the file; another that begins a
+# line is about what follows it; one behind code is about that code.
+1s,^/\*,/** @file\n *,
+s,^/\* --- \([^-]*[^- ]\) *-*$,/** @file\n * @par \1,
+2,$s,^\( *\)/\*\( [^-]\),\1/**\2,
+s,\([;{\,a-z0-9] *\) /\*\( [^-]\),\1 /**<\2,

@@ -1,0 +1,155 @@
+/* Arena: references that are released together at the end of a block. */
+#ifndef PYATTACH_ARENA_HPP
+#define PYATTACH_ARENA_HPP
+
+#include <cstddef>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "arena_life.hpp"
+#include "owned.hpp"
+#include "pointer.hpp"
+#include "python_error.hpp"
+#include "scope.hpp"
+#include "token.hpp"
+
+namespace pyattach {
+inline namespace abi1 {
+
+class arena;
+
+/* A token that also says where references go: what arena::token() returns. Passed on as a plain token, it is one. Used after the end of
+ * its arena, it aborts with a sentence, unless NDEBUG is defined; then the behaviour is undefined. */
+class arena_token : public token {
+  public:
+    /* As those of the arena. */
+#if defined(__cpp_exceptions)
+    borrowed from_owned_ptr(struct ::_object *object) const;
+    borrowed from_owned_ptr_or_err(struct ::_object *object) const;
+    borrowed keep(owned object) const;
+#endif
+    std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) const noexcept;
+    std::optional<borrowed> keep(std::nothrow_t, owned object) const noexcept;
+
+  private:
+    friend class arena;
+    arena_token(token py, arena &of, detail::life_seen seen) noexcept : token(py), of_(&of), seen_(seen) {}
+    arena &of() const noexcept {
+        seen_.require("arena_token: its arena has ended.", "A token is used only while the block of its arena runs.",
+                      "Take the token from an arena further out.");
+        return *of_;
+    }
+
+    arena *of_;
+    detail::life_seen seen_;
+};
+
+/* Keeps the references it is given until it ends; then it releases them, the newest first:
+ *
+ *     for (...) {
+ *         arena pool{py};                                              memory stays flat, however long the loop
+ *         borrowed item = pool.from_owned_ptr(PyIter_Next(it));        takes the reference over
+ *         borrowed name = pool.keep(py.get_attribute(item, "name"));
+ *     }
+ *
+ * Arenas nest: each releases its own. For one thread, like every scope. The first references need no allocation. If memory is short,
+ * a reference given is released at once, and the form that throws throws std::bad_alloc. */
+class [[nodiscard]] arena : detail::scope_in_automatic_storage {
+  public:
+    [[nodiscard]] explicit arena(pyattach::token py) noexcept : py_(py), interpreter_(py.interpreter()) {}
+    ~arena() {
+        /* First the end, then the destructors: Python code run by one finds a token of this arena useless. */
+        life_.end();
+        while (newest_) {
+            while (newest_->used > 0)
+                pyattach_decref_in(interpreter_, newest_->objects[--newest_->used]);
+            block *older = newest_->older;
+            if (newest_ != &first_)
+                delete newest_;
+            newest_ = older;
+        }
+    }
+
+    arena_token token() noexcept { return arena_token(py_, *this, life_.see()); }
+    /* References kept now. */
+    std::size_t size() const noexcept { return size_; }
+
+#if defined(__cpp_exceptions)
+    /* Takes over a new reference, the result of a C API call. NULL is thrown as python_error. */
+    borrowed from_owned_ptr(struct ::_object *object) { return from_owned_ptr_or_err(object); }
+    borrowed from_owned_ptr_or_err(struct ::_object *object) {
+        if (!object)
+            throw python_error(py_);
+        if (!take(object))
+            throw std::bad_alloc();
+        return borrowed(py_, object);
+    }
+    /* Takes over what an owned, of this interpreter, holds. An empty one gives an empty borrowed. */
+    borrowed keep(owned object) { return object ? from_owned_ptr(object.release()) : borrowed(py_, nullptr); }
+    /* Nothing to keep: the reference stays the caller's. */
+    borrowed from_borrowed_ptr(struct ::_object *object) const { return py_.from_borrowed_ptr(object); }
+    borrowed from_borrowed_ptr_or_err(struct ::_object *object) const { return py_.from_borrowed_ptr_or_err(object); }
+#endif
+    /* Here NULL is an answer: empty. */
+    std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) noexcept {
+        if (!object || !take(object))
+            return std::nullopt;
+        return borrowed(py_, object);
+    }
+    std::optional<borrowed> keep(std::nothrow_t, owned object) noexcept {
+        return from_owned_ptr_or_opt(object.release());
+    }
+    std::optional<borrowed> from_borrowed_ptr_or_opt(struct ::_object *object) const noexcept {
+        return py_.from_borrowed_ptr_or_opt(object);
+    }
+
+  private:
+    struct block {
+        static constexpr std::size_t capacity = 14; /* with the rest of it, two cache lines */
+        block *older = nullptr;
+        std::size_t used = 0;
+        struct ::_object *objects[capacity];
+    };
+
+    /* False: no memory, and the reference is released. */
+    bool take(struct ::_object *object) noexcept {
+        if (newest_->used == block::capacity) {
+            block *next = new (std::nothrow) block;
+            if (!next) {
+                pyattach_decref_in(interpreter_, object);
+                return false;
+            }
+            next->older = newest_;
+            newest_ = next;
+        }
+        newest_->objects[newest_->used++] = object;
+        ++size_;
+        return true;
+    }
+
+    pyattach::token py_;
+    pyattach_interpreter *interpreter_;
+    std::size_t size_ = 0;
+    detail::life life_;
+    block first_;
+    block *newest_ = &first_;
+};
+
+inline std::optional<borrowed> arena_token::from_owned_ptr_or_opt(struct ::_object *object) const noexcept {
+    return of().from_owned_ptr_or_opt(object);
+}
+inline std::optional<borrowed> arena_token::keep(std::nothrow_t, owned object) const noexcept {
+    return of().keep(std::nothrow, std::move(object));
+}
+#if defined(__cpp_exceptions)
+inline borrowed arena_token::from_owned_ptr(struct ::_object *object) const { return of().from_owned_ptr(object); }
+inline borrowed arena_token::from_owned_ptr_or_err(struct ::_object *object) const {
+    return of().from_owned_ptr_or_err(object);
+}
+inline borrowed arena_token::keep(owned object) const { return of().keep(std::move(object)); }
+#endif
+
+} // namespace abi1
+} // namespace pyattach
+#endif

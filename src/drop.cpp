@@ -1,0 +1,171 @@
+// Drop: a reference is given back, on any thread at any time.
+#include "drop.hpp"
+
+#include <algorithm>
+
+#include "fatal.hpp"
+#include "interpreter.hpp"
+#include "thread.hpp"
+
+namespace pyattach {
+namespace {
+
+std::atomic<size_t> budget_objects{256};
+
+// Whose reference a drop on this thread is.
+interpreter *standing_for(thread_state *now) noexcept {
+    if (now)
+        return known(cpython::python().interpreter_of(now));
+    if (const thread *me = this_thread.record)
+        for (const frame *one = me->top; one->tag != tag::base; one = one->below)
+            if (one->tag == tag::detached)
+                return one->where;
+    return main_interpreter();
+}
+
+#if PYATTACH_REFERENCE_POOL
+
+// In Python's main thread, attached, when the interpreter gets round to it.
+int drain_for_others(void *record) noexcept;
+
+// Nobody attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long as
+// the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's). Only the main interpreter
+// listens.
+void call_for_help(interpreter &where, seat &mine) noexcept {
+    if (&where != main_interpreter() || this_thread.forbidden ||
+        where.pool.is_help_called.load(std::memory_order_relaxed))
+        return;
+    uint8_t before = mine.inside.load(std::memory_order_relaxed);
+    if (!where.gate.enter(mine))
+        return;
+    if (!where.pool.is_help_called.exchange(true, std::memory_order_relaxed) &&
+        cpython::python().add_pending_call(drain_for_others, &where) != 0)
+        where.pool.is_help_called.store(false, std::memory_order_relaxed);
+    where.gate.leave(mine, before);
+}
+
+int drain_for_others(void *record) noexcept {
+    auto &where = *static_cast<interpreter *>(record);
+    if (own_record() && this_thread.quiet == 0)
+        drain(where, drain_budget());
+    if (where.pool.is_empty() || cpython::python().add_pending_call(drain_for_others, record) != 0)
+        where.pool.is_help_called.store(false, std::memory_order_relaxed);
+    return 0;
+}
+
+bool queue(interpreter &owner, object *reference) noexcept {
+    // An interpreter whose exit hook is not registered could end unnoticed, and its references would be released in its
+    // next life.
+    if (owner.hook.load(std::memory_order_relaxed) != interpreter::registered || owner.gate.is_dead())
+        return false;
+    // Past its exit hook a thread makes nothing that lasts.
+    thread *me = this_thread.ended ? nullptr : own_record();
+    seat *mine = me ? seat_of(*me, owner) : nullptr;
+    if (!mine || (!mine->drops && !(mine->drops = owner.pool.add_producer())))
+        return owner.pool.push_single(reference);
+    switch (owner.pool.push(*mine->drops, reference)) {
+    case pool::outcome::crowded:
+        call_for_help(owner, *mine);
+        return true;
+    case pool::outcome::queued:
+        return true;
+    case pool::outcome::refused:
+        break;
+    }
+    return false;
+}
+
+#endif
+
+void defer(interpreter *owner, object *reference) noexcept {
+#if PYATTACH_REFERENCE_POOL
+    if (owner && queue(*owner, reference)) {
+        count(event::drops_queued);
+        return;
+    }
+#elif !PYATTACH_LEAK_ON_DROP
+    (void)owner, (void)reference;
+    misuse("a reference was given back on a thread that is not attached.",
+           "This library was built without a reference pool (-Dreference_pool=false).",
+           "Give references back inside an attached scope, or build with the pool or with -Dleak_on_drop=true.");
+#else
+    (void)owner, (void)reference;
+#endif
+    count(event::drops_leaked);
+}
+
+} // namespace
+
+void drop(object *reference, interpreter *owner) noexcept {
+    if (!reference)
+        return;
+    thread_state *now = current_state(); // finds Python if need be
+    const cpython::table &py = cpython::python();
+    bool release_now = now && !this_thread.forbidden;
+    if (release_now && owner)
+        release_now = known(py.interpreter_of(now)) == owner;
+    if (!release_now) {
+        defer(owner ? owner : standing_for(now), reference);
+        return;
+    }
+    count(event::drops_now);
+    cpython::guarded([&py, reference] { py.decref(reference); });
+}
+
+status take_reference(object *reference) noexcept {
+    if (!reference)
+        return PYATTACH_INVALID;
+    if (status refused = require_attached())
+        return refused;
+    cpython::python().incref(reference);
+    return PYATTACH_OK;
+}
+
+size_t drain(interpreter &where, size_t most) noexcept {
+    object *batch[pool::largest_batch];
+    size_t released = 0;
+    thread *me = this_thread.record;
+    ++this_thread.quiet;
+    while (released < most && !where.pool.is_empty()) {
+        size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch));
+        if (taken == 0)
+            break; // in the hands of another drain
+        // A destructor may drain again by hand; its batch comes on top.
+        me->batch_left += taken;
+        cpython::kept_error kept;
+        cpython::guarded([&] {
+            const cpython::table &py = cpython::python();
+            for (size_t i = 0; i < taken; ++i) {
+                --me->batch_left;
+                py.decref(batch[i]);
+            }
+        });
+        released += taken;
+    }
+    --this_thread.quiet;
+    count(event::drops_released, released);
+    return released;
+}
+
+status drain_current() noexcept {
+    if (status refused = require_attached())
+        return refused;
+    if (!own_record())
+        return PYATTACH_NO_MEMORY;
+    interpreter *here = known(cpython::python().interpreter_of(current_state()));
+    if (here)
+        // What destructors give back meanwhile is not promised, so this ends.
+        drain(*here, here->pool.size());
+    return PYATTACH_OK;
+}
+
+size_t waiting() noexcept {
+    thread_state *now = current_state();
+    interpreter *here = now ? known(cpython::python().interpreter_of(now)) : main_interpreter();
+    return here ? here->pool.size() : 0;
+}
+
+void set_drain_budget(size_t objects) noexcept { budget_objects.store(objects, std::memory_order_relaxed); }
+size_t drain_budget() noexcept { return budget_objects.load(std::memory_order_relaxed); }
+
+} // namespace pyattach

@@ -1,0 +1,27 @@
+// Drop: a reference is given back, on any thread at any time; and the drains that release what was queued.
+#pragma once
+
+#include <cstddef>
+
+#include "cpython.hpp"
+
+namespace pyattach {
+
+struct interpreter;
+
+// Gives a reference back; `owner` NULL: of the interpreter this thread stands for (see pool.h).
+void drop(object *, interpreter *owner) noexcept;
+pyattach_status take_reference(object *) noexcept;
+
+// Attached to `where`, through us: releases up to `most` references, the pending exception kept, nothing locked.
+// Destructors may give more back. Returns how many it released.
+size_t drain(interpreter &where, size_t most) noexcept;
+// Releases all that waits in the pool of the current interpreter.
+pyattach_status drain_current() noexcept;
+size_t waiting() noexcept;
+
+// How many references an attach releases at most.
+void set_drain_budget(size_t objects) noexcept;
+size_t drain_budget() noexcept;
+
+} // namespace pyattach

@@ -1,0 +1,2 @@
+// The frozen layout, seen from C++.
+#include "layout_test.c"

@@ -1,0 +1,290 @@
+// The C++ face: waiting for locks, threads and conditions of the standard library.
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "pyattach/pyattach.hpp"
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/python.hpp"
+#include "support/threads.hpp"
+
+using namespace pyattach;
+using support::check_succeeds;
+using support::latch;
+using support::start_python;
+using support::task;
+
+namespace {
+
+// As std::mutex, and knows whether its last locker was attached.
+template <class Mutex = std::mutex> struct noting_mutex : Mutex {
+    int attached_while_waiting = -1;
+    void lock() {
+        attached_while_waiting = pyattach_is_attached();
+        Mutex::lock();
+    }
+};
+
+std::uint64_t detaches() {
+    pyattach_stats stats{};
+    stats.struct_size = sizeof stats;
+    pyattach_stats_get(&stats);
+    return stats.detaches;
+}
+
+// Somebody holds the lock and needs Python before letting go of it.
+template <class Lock, class Mutex, class Take> void wait_for(Mutex &mutex, Take take) {
+    latch is_held("the lock to be held"), want("the other to want it");
+    task holder("the holder", [&] {
+        Lock held(mutex);
+        is_held.count_down();
+        want.wait();
+        attached here;
+        here.token().run("pass");
+    });
+    is_held.wait();
+    attached here;
+    want.count_down();
+    auto held = take(here.token());
+    CHECK(held.owns_lock());
+    CHECK(pyattach_is_attached());
+    held.unlock();
+    detached gap{here.token()};
+    holder.join();
+}
+
+} // namespace
+
+TEST_CASE("a free lock is taken without detaching") {
+    start_python();
+    attached here;
+    token py = here.token();
+    std::mutex plain;
+    std::shared_mutex shared;
+    std::uint64_t before = detaches();
+    CHECK(lock_detached(py, plain).owns_lock());
+    CHECK(lock_detached(std::nothrow, py, plain).owns_lock());
+    {
+        auto reader = lock_shared_detached(py, shared);
+        CHECK(lock_shared_detached(std::nothrow, py, shared).owns_lock());
+    }
+    CHECK(lock_detached(py, shared).owns_lock());
+    CHECK(detaches() == before);
+}
+
+TEST_CASE("waiting for a lock lets its owner use Python") {
+    start_python();
+    std::mutex plain;
+    std::recursive_mutex recursive;
+    std::shared_mutex shared;
+    mutex ours;
+    using writer = std::unique_lock<std::shared_mutex>;
+    using reader = std::shared_lock<std::shared_mutex>;
+    wait_for<std::unique_lock<std::mutex>>(plain, [&](token py) { return lock_detached(py, plain); });
+    wait_for<std::unique_lock<std::mutex>>(plain, [&](token py) { return lock_detached(std::nothrow, py, plain); });
+    wait_for<std::unique_lock<std::recursive_mutex>>(recursive, [&](token py) { return lock_detached(py, recursive); });
+    wait_for<std::unique_lock<mutex>>(ours, [&](token py) { return lock_detached(py, ours); });
+    wait_for<writer>(shared, [&](token py) { return lock_detached(py, shared); });
+    wait_for<reader>(shared, [&](token py) { return lock_detached(py, shared); });
+    wait_for<writer>(shared, [&](token py) { return lock_shared_detached(py, shared); });
+    wait_for<writer>(shared, [&](token py) { return lock_shared_detached(std::nothrow, py, shared); });
+}
+
+TEST_CASE("the holder of a lock that threw leaves it to the next") {
+    start_python();
+    std::mutex plain;
+    task thrower("the one that throws", [&] {
+        attached here;
+        try {
+            auto held = lock_detached(here.token(), plain);
+            throw std::runtime_error("under the lock");
+        } catch (const std::runtime_error &) {
+        }
+    });
+    thrower.join();
+    attached here;
+    CHECK(lock_detached(here.token(), plain).owns_lock());
+}
+
+TEST_CASE("coming back with a lock releases nothing from the pool under it") {
+    start_python();
+    attached here;
+    token py = here.token();
+    noting_mutex<> lock;
+    latch is_held("the lock to be held"), wanted("the lock to be wanted");
+    task holder("the holder", [&] {
+        std::unique_lock<std::mutex> held(lock);
+        is_held.count_down();
+        wanted.wait();
+    });
+    {
+        detached gap{py};
+        is_held.wait();
+    }
+    py.run("class Noisy:\n    gone = 0\n    def __del__(self): Noisy.gone += 1");
+    owned noisy = py.eval("Noisy()");
+    task dropper("a thread that drops a reference", [&] {
+        noisy.reset();
+        wanted.count_down();
+    });
+    auto held = lock_detached(py, lock);
+    CHECK(lock.attached_while_waiting == 0);
+    CHECK(pyattach_pool_size() == 1);
+    CHECK(py.to<int>(py.eval("Noisy.gone")) == 0);
+    held.unlock();
+    { attached drains; }
+    CHECK(py.to<int>(py.eval("Noisy.gone")) == 1);
+    detached gap{py};
+    holder.join();
+    dropper.join();
+}
+
+TEST_CASE("joining a thread lets it use Python to its end") {
+    start_python();
+    attached here;
+    token py = here.token();
+    auto work = [] {
+        attached there;
+        there.token().run("joined = True");
+    };
+    std::thread first(work), second(work);
+    join_detached(py, first);
+    CHECK(py.to<bool>(py.eval("joined")));
+    CHECK(join_detached(std::nothrow, py, second) == PYATTACH_OK);
+    CHECK_FALSE(second.joinable());
+    CHECK(pyattach_is_attached());
+    CHECK_THROWS_AS(join_detached(py, second), std::system_error);
+    CHECK(pyattach_is_attached());
+}
+
+TEST_CASE("waiting for a condition lets the one who makes it true use Python") {
+    start_python();
+    std::mutex lock;
+    std::condition_variable changed;
+    std::condition_variable_any changed_any;
+    bool is_ready = false;
+    latch waiting("the main thread to wait");
+    auto work = [&] {
+        waiting.wait();
+        attached here;
+        here.token().run("condition = 'met'");
+        auto held = lock_detached(here.token(), lock);
+        is_ready = true;
+        changed.notify_all();
+        changed_any.notify_all();
+    };
+    task worker("the worker", work);
+    attached here;
+    token py = here.token();
+    std::unique_lock<std::mutex> held(lock);
+    wait_detached(py, changed, held, [&] {
+        waiting.count_down();
+        return is_ready;
+    });
+    CHECK(held.owns_lock());
+    CHECK(py.to<std::string>(py.eval("condition")) == "met");
+    std::uint64_t before = detaches();
+    CHECK(wait_detached(std::nothrow, py, changed_any, held, [&] { return is_ready; }) == PYATTACH_OK);
+    CHECK(detaches() == before);
+    held.unlock();
+    detached gap{py};
+    worker.join();
+}
+
+TEST_CASE("waiting while traversing is refused") {
+    start_python();
+    attached here;
+    token py = here.token();
+    std::mutex lock;
+    std::condition_variable changed;
+    std::unique_lock<std::mutex> held(lock);
+    std::thread thread([] {});
+    forbidden traversing;
+    CHECK_THROWS_AS(lock_detached(py, lock), error);
+    CHECK_FALSE(lock_detached(std::nothrow, py, lock).owns_lock());
+    CHECK(join_detached(std::nothrow, py, thread) == PYATTACH_FORBIDDEN);
+    CHECK_THROWS_AS(join_detached(py, thread), error);
+    CHECK_THROWS_AS(wait_detached(py, changed, held, [] { return false; }), error);
+    CHECK(held.owns_lock());
+    thread.join();
+}
+
+namespace {
+
+// A thread that waits detached while Python ends, and gets what it waited for afterwards.
+template <class Wait> void waits_through_the_end(Wait wait, std::mutex &lock, bool hold) {
+    start_python();
+    latch is_waiting("the thread to wait");
+    std::unique_lock<std::mutex> held(lock, std::defer_lock);
+    if (hold)
+        held.lock();
+    task waiter("the thread that waits", [&] {
+        attached here;
+        pyattach_status status = PYATTACH_OK;
+        try {
+            is_waiting.count_down();
+            wait(here.token());
+        } catch (const error &why) {
+            status = why.status();
+        }
+        EXPECT(status == PYATTACH_FINALIZING);
+        EXPECT(!pyattach_is_attached());
+        EXPECT(lock.try_lock()); // nobody holds it
+        lock.unlock();
+    });
+    is_waiting.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    if (hold)
+        held.unlock();
+    waiter.join();
+}
+
+} // namespace
+
+CHILD("gets a lock after the end of Python") {
+    std::mutex lock;
+    waits_through_the_end([&](token py) { auto held = lock_detached(py, lock); }, lock, true);
+}
+
+TEST_CASE("a locker that cannot come back does not keep the lock") {
+    check_succeeds("gets a lock after the end of Python");
+}
+
+CHILD("sees a condition met after the end of Python") {
+    std::mutex lock;
+    std::condition_variable_any changed;
+    std::atomic<bool> is_over{false};
+    support::start_python();
+    task notifier("the notifier", [&] {
+        pyattach_attached scope;
+        support::wait_until("Python to end", [&] {
+            pyattach_status status = pyattach_attached_begin(&scope);
+            if (status == PYATTACH_OK)
+                pyattach_attached_end(&scope);
+            return status == PYATTACH_NOT_INITIALIZED;
+        });
+        is_over = true;
+        std::lock_guard<std::mutex> held(lock);
+        changed.notify_all();
+    });
+    waits_through_the_end(
+        [&](token py) {
+            std::unique_lock<std::mutex> held(lock);
+            try {
+                wait_detached(py, changed, held, [&] { return is_over.load(); });
+            } catch (const error &) {
+                EXPECT(!held.owns_lock());
+                throw;
+            }
+        },
+        lock, false);
+    notifier.join();
+}
+
+TEST_CASE("a waiter that cannot come back does not keep the lock of its condition") {
+    check_succeeds("sees a condition met after the end of Python");
+}

@@ -1,0 +1,41 @@
+#include <nanobind/nanobind.h>
+
+#include "peers.hpp"
+
+namespace bench {
+namespace {
+
+void attach(long n) {
+    for (; n; --n)
+        nanobind::gil_scoped_acquire here;
+}
+
+void detach(long n) {
+    for (; n; --n)
+        nanobind::gil_scoped_release gap;
+}
+
+void section(object *one, long n) {
+    for (; n; --n)
+        nanobind::ft_object_guard here{reinterpret_cast<PyObject *>(one)};
+}
+
+void section2(object *one, object *two, long n) {
+    for (; n; --n)
+        nanobind::ft_object2_guard here{reinterpret_cast<PyObject *>(one), reinterpret_cast<PyObject *>(two)};
+}
+
+peer it() {
+    peer it = {"nanobind"};
+    it.nested = it.attach = attach;
+    it.detach = detach;
+    it.section = section;
+    it.section2 = section2;
+    return it;
+}
+
+} // namespace
+
+const peer nanobind_peer = it();
+
+} // namespace bench

@@ -1,0 +1,24 @@
+#include "peers.hpp"
+
+namespace bench {
+
+const std::vector<const peer *> &peers() {
+    static const std::vector<const peer *> all = {
+        &pyattach_c,    &pyattach_cpp, &pyattach_assume, &c_api, &kept_state, &mutex_pool,
+#if BENCH_PYBIND11
+        &pybind11_peer,
+#endif
+#if BENCH_NANOBIND
+        &nanobind_peer,
+#endif
+#if BENCH_PEP788
+        &pep788_view,   &pep788_guard,
+#endif
+#if BENCH_PYO3
+        &pyo3_peer,
+#endif
+    };
+    return all;
+}
+
+} // namespace bench

@@ -1,0 +1,29 @@
+#include <pybind11/pybind11.h>
+
+#include "peers.hpp"
+
+namespace bench {
+namespace {
+
+void attach(long n) {
+    for (; n; --n)
+        pybind11::gil_scoped_acquire here;
+}
+
+void detach(long n) {
+    for (; n; --n)
+        pybind11::gil_scoped_release gap;
+}
+
+peer it() {
+    peer it = {"pybind11"};
+    it.nested = it.attach = attach;
+    it.detach = detach;
+    return it;
+}
+
+} // namespace
+
+const peer pybind11_peer = it();
+
+} // namespace bench

@@ -1,0 +1,76 @@
+// Attaching, nested and from outside; detaching; a token handed down.
+#include <pyattach/pyattach.h>
+#include <pyattach/pyattach.hpp>
+
+#include "bench.hpp"
+#include "python.hpp"
+
+namespace bench {
+namespace {
+
+enum class thread_is { attached, without_state };
+
+// One job of one peer, done by a thread that is in the state said.
+void add_job(const char *job, const peer &of, void (*batch)(long), thread_is state_before) {
+    add(job, of.name, [&of, batch, state_before](benchmark::State &state) {
+        // Whatever state the thread keeps would be found by the peers, and make theirs cheap.
+        if (state_before != thread_is::attached && pyattach_thread_release() != PYATTACH_OK)
+            state.SkipWithError("the thread cannot be made one without a thread state");
+        if (of.prepare)
+            of.prepare();
+        if (state_before == thread_is::attached) {
+            pyattach::attached here;
+            batch(10);
+            measure(state, many, batch);
+        } else {
+            batch(10);
+            measure(state, many, batch);
+        }
+        if (of.finish)
+            of.finish();
+    });
+}
+
+// What a function costs that takes a token, against the same without.
+__attribute__((noinline)) int with_token(int *value, pyattach::token) {
+    benchmark::DoNotOptimize(value);
+    return ++*value;
+}
+__attribute__((noinline)) int without_token(int *value) {
+    benchmark::DoNotOptimize(value);
+    return ++*value;
+}
+
+void add_token_rows() {
+    add("token", "pyattach", [](benchmark::State &state) {
+        pyattach::attached here;
+        int value = 0;
+        measure(state, many, [&](long n) {
+            for (; n; --n)
+                benchmark::DoNotOptimize(with_token(&value, here.token()));
+        });
+    });
+    add("token", "no token", [](benchmark::State &state) {
+        int value = 0;
+        measure(state, many, [&](long n) {
+            for (; n; --n)
+                benchmark::DoNotOptimize(without_token(&value));
+        });
+    });
+}
+
+} // namespace
+
+void add_attach_rows() {
+    for (const peer *of : peers()) {
+        if (of->nested)
+            add_job("nested", *of, of->nested, thread_is::attached);
+        if (of->attach)
+            add_job("attach", *of, of->attach, thread_is::without_state);
+        if (of->detach)
+            add_job("detach", *of, of->detach, thread_is::attached);
+    }
+    add_token_rows();
+}
+
+} // namespace bench

@@ -1,0 +1,90 @@
+// Giving references back: attached, and on a thread that is not.
+#include <pyattach/pyattach.h>
+#include <pyattach/pyattach.hpp>
+
+#include <vector>
+
+#include "bench.hpp"
+#include "python.hpp"
+
+namespace bench {
+namespace {
+
+// Fewer than the pool waits for before it asks Python for help; enough that attaching to drain them disappears.
+constexpr long burst = 4000;
+
+// References to one object, to be given back.
+class references {
+  public:
+    references() : all_(burst) {
+        attached_by_c_api here;
+        one_ = new_object();
+        all_.assign(burst, one_);
+    }
+    ~references() {
+        attached_by_c_api here;
+        give_back(one_);
+    }
+    object *const *refill() {
+        attached_by_c_api here;
+        add_references(one_, burst);
+        return all_.data();
+    }
+    object *one() const { return one_; }
+
+  private:
+    object *one_;
+    std::vector<object *> all_;
+};
+
+enum class timed { push, push_and_drain };
+
+void add_drop(const char *job, const peer &of, timed what) {
+    add(job, of.name, [&of, what](benchmark::State &state) {
+        if (!of.drain && pyattach_thread_release() != PYATTACH_OK) {
+            state.SkipWithError("the thread cannot be made one without a thread state");
+            return;
+        }
+        references refs;
+        while (state.KeepRunningBatch(burst)) {
+            object *const *all = refs.refill();
+            double begun = thread_cpu_seconds();
+            of.drop(all, burst);
+            if (what == timed::push_and_drain && of.drain)
+                of.drain();
+            double seconds = thread_cpu_seconds() - begun - stopwatch_seconds();
+            state.SetIterationTime(seconds > 0 ? seconds : 0);
+            if (what == timed::push)
+                of.drain();
+        }
+    });
+}
+
+void add_drop_attached(const peer &of) {
+    add("drop attached", of.name, [&of](benchmark::State &state) {
+        pyattach::attached here;
+        references refs;
+        while (state.KeepRunningBatch(burst)) {
+            refs.refill();
+            double begun = thread_cpu_seconds();
+            of.drop_attached(refs.one(), burst);
+            double seconds = thread_cpu_seconds() - begun - stopwatch_seconds();
+            state.SetIterationTime(seconds > 0 ? seconds : 0);
+        }
+    });
+}
+
+} // namespace
+
+void add_drop_rows() {
+    for (const peer *of : peers()) {
+        if (of->drop_attached)
+            add_drop_attached(*of);
+        if (of->drop)
+            add_drop("drop", *of, timed::push_and_drain);
+        if (of->drop && of->drain)
+            add_drop("drop, push only", *of, timed::push);
+    }
+}
+
+} // namespace bench
