@@ -86,6 +86,7 @@ void end(section_scope &scope) noexcept {
     if (scope.is_locked)
         cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
     --this_thread.quiet;
+    drop_late_record(*me);
 }
 
 } // namespace pyattach::critical_section

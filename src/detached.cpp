@@ -92,6 +92,7 @@ status end(detached_scope &scope) noexcept {
     pop(*me);
     if (where)
         drain_if_quiet_allows(*where);
+    drop_late_record(*me);
     return PYATTACH_OK;
 }
 

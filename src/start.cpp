@@ -56,7 +56,8 @@ status start(const pyattach_start_options *options) noexcept {
         return PYATTACH_FORBIDDEN;
     if (status missing = cpython::find())
         return missing;
-    if (current_state())
+    // Also by code that Python runs while this thread starts it, from a detached scope.
+    if (current_state() || starter.load(std::memory_order_relaxed) == &this_thread)
         return PYATTACH_OK;
     claim();
     const cpython::table &py = cpython::python();

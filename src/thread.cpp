@@ -53,7 +53,8 @@ void forget(thread &gone) noexcept {
 
 void on_thread_exit(void *value) noexcept {
     thread &me = *static_cast<thread *>(value);
-    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    // Not the very last round: sanitizers tear down what they know of the thread there.
+    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1) {
         pthread_setspecific(exit_key, value);
         return;
     }
@@ -97,7 +98,7 @@ thread *own_record() noexcept {
 }
 
 void drop_late_record_slowly(thread &me) noexcept {
-    if (me.top == &me.base && me.base.nested == 0)
+    if (me.top == &me.base && me.base.nested == 0 && !me.innermost_section)
         forget(me);
 }
 

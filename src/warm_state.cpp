@@ -132,6 +132,9 @@ void hand_over(seat &mine) noexcept {
     }
     where.dead.count.fetch_add(1, std::memory_order_relaxed);
     give_back(where.dead, &mine, &mine);
+    // It may have died meanwhile, and its end have passed the list already.
+    if (where.gate.is_dead())
+        forget_dead(where);
 }
 
 void reap_some(interpreter &where) noexcept {
@@ -144,12 +147,14 @@ void forget_dead(interpreter &where) noexcept {
     pthread_mutex_lock(&where.dead.lock);
     seat *all = where.dead.first;
     where.dead.first = nullptr;
-    where.dead.count.store(0, std::memory_order_relaxed);
     pthread_mutex_unlock(&where.dead.lock);
+    uint32_t forgotten = 0;
     while (seat *one = all) {
         all = one->next;
         std::free(one);
+        ++forgotten;
     }
+    where.dead.count.fetch_sub(forgotten, std::memory_order_relaxed);
 }
 
 status release() noexcept {

@@ -5,7 +5,7 @@
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
-#   $python                     a Python of 3.9 or newer with a shared libpython, once `need_packages python` has returned:
+#   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
 #                               $PYTHON if that is set, else the first of python3 and /usr/bin/python3 that will do
 #   $build                      the build directory
 
@@ -23,7 +23,7 @@ die() {
 
 is_command() { command -v "$1" >/dev/null; }
 
-# --- Needs: each has a test and the Debian packages that meet it. Names are asked for where they hold a version. ---------------
+# --- Needs: each has a test, and the Debian packages that meet it; names that hold a version are asked for ------------
 
 # CXX and CC may hold arguments too, or a launcher.
 has_compiler() { is_command "${CXX%% *}" && is_command "${CC%% *}"; }
@@ -72,7 +72,7 @@ packages_headers() { echo python3-dev; }
 has_catch2() { "$PKG_CONFIG" --exists 'catch2 >= 2.13' 2>/dev/null; }
 packages_catch2() { echo catch2; }
 
-# --- The commands' own words ------------------------------------------------------------------------------------------------
+# --- What the commands call -------------------------------------------------------------------------------------------
 
 missing_of() {
     local need
@@ -84,7 +84,7 @@ missing_of() {
 # In one line.
 packages_of() {
     local need
-    for need in "$@"; do "packages_$need"; done | tr '\n' ' '
+    for need in "$@"; do "packages_$need"; done | paste -s -d ' ' -
 }
 
 need_packages() {

@@ -40,8 +40,9 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
 PYATTACH_API void pyattach_attached_end(pyattach_attached *);
 
 /* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never blocks.
- * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap to a state unknown to this library
- * reads as 0. */
+ * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap (as Py_NewInterpreter does) to a
+ * state unknown to this library reads as 0, and attaching there deadlocks against the GIL that the thread itself holds.
+ */
 PYATTACH_API int pyattach_is_attached(void);
 
 /* Attached scopes of this library open on this thread since its last detached scope. A statistic: it proves nothing. */

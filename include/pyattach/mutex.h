@@ -30,7 +30,7 @@ PYATTACH_API void pyattach_mutex_lock(pyattach_mutex *);
 /* 1: locked now; 0: it was locked already. */
 PYATTACH_API int pyattach_mutex_try_lock(pyattach_mutex *);
 
-/* Unlocking a mutex that is not locked aborts. */
+/* By the thread that locked it. Unlocking a mutex that is not locked aborts. */
 PYATTACH_API void pyattach_mutex_unlock(pyattach_mutex *);
 
 PYATTACH_API int pyattach_mutex_is_locked(pyattach_mutex *);

@@ -28,6 +28,20 @@ template <class Function> std::string raised_by(token py, Function function) {
     return raised.what();
 }
 
+// PyMethodDef
+struct method {
+    const char *name;
+    struct _object *(*call)(struct _object *self, struct _object *arguments);
+    int flags; // 4: METH_NOARGS
+    const char *documentation;
+};
+
+struct _object *call_thrower(struct _object *, struct _object *) {
+    return callback([](token py) { return py.call(py.eval("thrower")); });
+}
+
+method call_thrower_method = {"call_thrower", call_thrower, 4, nullptr};
+
 } // namespace
 
 TEST_CASE("a callback returns to Python what its function returns") {
@@ -73,11 +87,14 @@ TEST_CASE("a Python exception passes through C++ and back as the same object") {
     start_python();
     attached here;
     token py = here.token();
+    auto *method_new = support::cpython<struct _object *(method *, struct _object *, struct _object *)>("PyCFunction_NewEx");
     py.run("original = KeyError('there and back')\ndef thrower(): raise original");
     CHECK(raised_by(py, [&] { py.call(py.eval("thrower")); }) == "KeyError: 'there and back'");
-    // Python -> C++ callback -> Python -> C++, with Python's own frames between.
-    support::ref through = support::native_function([&] { py.call(py.eval("thrower")); });
-    (void)through;
+    // The same with Python's own frames between: C++, Python, C++, Python.
+    support::publish("call_thrower", owned::steal(py, method_new(&call_thrower_method, nullptr, nullptr)).get());
+    CHECK_THROWS_WITH(py.run("try:\n    call_thrower()\nexcept KeyError as caught:\n"
+                             "    assert caught is original\n    raise"),
+                      "KeyError: 'there and back'");
     try {
         py.call(py.eval("thrower"));
     } catch (const python_error &caught) {

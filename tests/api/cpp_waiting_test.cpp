@@ -1,4 +1,5 @@
 // The C++ face: waiting for locks, threads and conditions of the standard library.
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -20,12 +21,14 @@ using support::task;
 
 namespace {
 
-// As std::mutex, and knows whether its last locker was attached.
-template <class Mutex = std::mutex> struct noting_mutex : Mutex {
-    int attached_while_waiting = -1;
+// As std::mutex, and tells when somebody is about to wait for it.
+struct telling_mutex : std::mutex {
+    latch wanted{"somebody to want the lock"};
+    int was_attached = -1;
     void lock() {
-        attached_while_waiting = pyattach_is_attached();
-        Mutex::lock();
+        was_attached = pyattach_is_attached();
+        wanted.count_down();
+        std::mutex::lock();
     }
 };
 
@@ -114,25 +117,22 @@ TEST_CASE("coming back with a lock releases nothing from the pool under it") {
     start_python();
     attached here;
     token py = here.token();
-    noting_mutex<> lock;
-    latch is_held("the lock to be held"), wanted("the lock to be wanted");
+    py.run("class Noisy:\n    gone = 0\n    def __del__(self): Noisy.gone += 1");
+    owned noisy = py.eval("Noisy()");
+    telling_mutex lock;
+    latch is_held("the lock to be held");
     task holder("the holder", [&] {
         std::unique_lock<std::mutex> held(lock);
         is_held.count_down();
-        wanted.wait();
+        lock.wanted.wait();
+        noisy.reset();
     });
     {
         detached gap{py};
         is_held.wait();
     }
-    py.run("class Noisy:\n    gone = 0\n    def __del__(self): Noisy.gone += 1");
-    owned noisy = py.eval("Noisy()");
-    task dropper("a thread that drops a reference", [&] {
-        noisy.reset();
-        wanted.count_down();
-    });
     auto held = lock_detached(py, lock);
-    CHECK(lock.attached_while_waiting == 0);
+    CHECK(lock.was_attached == 0);
     CHECK(pyattach_pool_size() == 1);
     CHECK(py.to<int>(py.eval("Noisy.gone")) == 0);
     held.unlock();
@@ -140,7 +140,6 @@ TEST_CASE("coming back with a lock releases nothing from the pool under it") {
     CHECK(py.to<int>(py.eval("Noisy.gone")) == 1);
     detached gap{py};
     holder.join();
-    dropper.join();
 }
 
 TEST_CASE("joining a thread lets it use Python to its end") {

@@ -39,9 +39,9 @@ void add_context() {
     benchmark::AddCustomContext("python_in", python.where);
     benchmark::AddCustomContext("compiler", BENCH_COMPILER);
     benchmark::AddCustomContext("buildtype", BENCH_BUILDTYPE);
-    benchmark::AddCustomContext("pyattach", std::to_string(pyattach_version() >> 16) + "." +
-                                                std::to_string(pyattach_version() >> 8 & 255) + "." +
-                                                std::to_string(pyattach_version() & 255));
+    benchmark::AddCustomContext("pyattach", std::to_string(pyattach_version() >> 24) + "." +
+                                                std::to_string(pyattach_version() >> 16 & 255) + "." +
+                                                std::to_string(pyattach_version() >> 8 & 255));
     benchmark::AddCustomContext("pybind11", BENCH_PYBIND11_VERSION);
     benchmark::AddCustomContext("nanobind", BENCH_NANOBIND_VERSION);
     benchmark::AddCustomContext("pyo3", BENCH_PYO3_VERSION);
@@ -57,14 +57,20 @@ double stopwatch_seconds() {
     return cost;
 }
 
-benchmark::internal::Benchmark *add(const std::string &job, const std::string &peer,
-                                    std::function<void(benchmark::State &)> measures) {
+void add(const std::string &job, const std::string &peer, std::function<void(benchmark::State &)> measures,
+         long iterations) {
     std::string name = job + "/" + peer;
-    return benchmark::RegisterBenchmark(name.c_str(), std::move(measures))->UseManualTime()->MinTime(0.02);
+    benchmark::RegisterBenchmark(name.c_str(), std::move(measures))->UseManualTime()->Iterations(iterations);
 }
 
 int run(int argc, char **argv) {
     int failed = 0;
+    {
+        attached_by_c_api here;
+        for (const peer *of : peers())
+            if (of->import)
+                of->import();
+    }
     std::thread([&] {
         benchmark::Initialize(&argc, argv);
         if (benchmark::ReportUnrecognizedArguments(argc, argv)) {

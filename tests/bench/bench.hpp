@@ -7,6 +7,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 
 #include "peers.hpp"
@@ -18,21 +20,31 @@ double real_seconds();
 // What one measurement with thread_cpu_seconds() costs besides what is measured.
 double stopwatch_seconds();
 
+// What an iteration of a row says it took: the time of one of the n operations in it.
+inline void set_time(benchmark::State &state, double seconds, long n) {
+    state.SetIterationTime(std::max(seconds, 0.0) / static_cast<double>(n));
+}
+
+inline constexpr double long_enough = 1e-3; // seconds in which the stopwatch disappears
+
 // Measures `batch(n)`, which does something n times, in CPU time of this thread.
-template <class Batch> void measure(benchmark::State &state, long n, Batch &&batch) {
-    while (state.KeepRunningBatch(n)) {
+template <class Batch> void measure(benchmark::State &state, Batch &&batch) {
+    // What takes microseconds is done less often than what takes nanoseconds. The first time is a cold one.
+    batch(2);
+    double begun_trial = thread_cpu_seconds();
+    batch(8);
+    double each = (thread_cpu_seconds() - begun_trial) / 8;
+    long n = std::min(std::max(static_cast<long>(long_enough / each), 4L), 20000L);
+    for (auto _ : state) {
         double begun = thread_cpu_seconds();
         batch(n);
-        double seconds = thread_cpu_seconds() - begun - stopwatch_seconds();
-        state.SetIterationTime(seconds > 0 ? seconds : 0);
+        set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), n);
     }
 }
 
-inline constexpr long many = 20000; // operations that one measurement with the stopwatch disappears in
-
 // The benchmark JOB/PEER. `measures` is called once per round.
-benchmark::internal::Benchmark *add(const std::string &job, const std::string &peer,
-                                    std::function<void(benchmark::State &)> measures);
+void add(const std::string &job, const std::string &peer, std::function<void(benchmark::State &)> measures,
+         long iterations = 10);
 
 // Registered in this order; run in random order.
 void add_attach_rows();

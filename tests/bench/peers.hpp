@@ -14,6 +14,8 @@ using object = ::_object;
 
 struct peer {
     const char *name;
+    // Once, on Python's own thread, attached: what importing a module of this peer would do.
+    void (*import)() = nullptr;
     // Around the jobs, on the thread that does them, not attached.
     void (*prepare)() = nullptr;
     void (*finish)() = nullptr;

@@ -29,6 +29,9 @@ about_python describe_python() {
 attached_by_c_api::attached_by_c_api() : before_(PyGILState_Ensure()) {}
 attached_by_c_api::~attached_by_c_api() { PyGILState_Release(static_cast<PyGILState_STATE>(before_)); }
 
+detached_by_c_api::detached_by_c_api() : state_(PyEval_SaveThread()) {}
+detached_by_c_api::~detached_by_c_api() { PyEval_RestoreThread(static_cast<PyThreadState *>(state_)); }
+
 object *new_object() {
     return reinterpret_cast<object *>(PyObject_CallNoArgs(reinterpret_cast<PyObject *>(&PyBaseObject_Type)));
 }

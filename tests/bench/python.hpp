@@ -26,6 +26,17 @@ class attached_by_c_api {
     int before_;
 };
 
+class detached_by_c_api {
+  public:
+    detached_by_c_api();
+    ~detached_by_c_api();
+    detached_by_c_api(const detached_by_c_api &) = delete;
+    detached_by_c_api &operator=(const detached_by_c_api &) = delete;
+
+  private:
+    void *state_;
+};
+
 // Attached. A new object of no special kind.
 object *new_object();
 // Attached. That many more references to it.

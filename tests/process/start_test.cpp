@@ -167,11 +167,27 @@ TEST_CASE("a start that Python refuses at once is a status, and may be tried aga
     check_succeeds("started with a wrong environment, then with the right one");
 }
 
-CHILD("started with a wrong home") {
+CHILD("started with a home that is not there, then without") {
     load_python();
     messages said;
     pyattach_start_options options = options_with_program();
     options.home = "/nowhere";
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
+    EXPECT(said.text().find("home") != std::string::npos);
+    options.home = nullptr;
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+    attached here;
+    EXPECT(eval_int("1") == 1);
+}
+TEST_CASE("a home that is no directory is refused before Python begins") {
+    check_succeeds("started with a home that is not there, then without");
+}
+
+CHILD("started with a wrong home") {
+    load_python();
+    messages said;
+    pyattach_start_options options = options_with_program();
+    options.home = "/dev"; // a directory, with no Python in it
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
     EXPECT(said.text().find("did not start") != std::string::npos);
     // CPython has got half way and keeps it; it is not running for all that.

@@ -27,9 +27,9 @@ def command(name, default):
 
 def run(*words, expect=0, **more):
     """Runs a command; a status other than `expect` is a failure that shows what it said. None: any status will do."""
+    more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     done = subprocess.run(
-        [str(word) for word in words], text=True, errors="backslashreplace", stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE_S, **more)
+        [str(word) for word in words], text=True, errors="backslashreplace", timeout=DEADLINE_S, **more)
     if expect is not None and done.returncode != expect:
         raise AssertionError(f"{shlex.join(map(str, words))}\nended with {done.returncode}, not {expect}; it said:\n"
                              f"{done.stdout}{done.stderr}")
@@ -67,7 +67,7 @@ class Consumer(unittest.TestCase):
         raise unittest.SkipTest("nothing is built here; subclasses do")
 
     def run_host(self, *words, expect=0, **more):
-        """The host with its plugin, the Python under test unless `words` name another, and no colours of the terminal."""
+        """The host with its plugin, and the Python under test unless `words` name another."""
         return run(self.host, "--plugin", self.plugin, "--python", PYTHON, *words, expect=expect, **more)
 
     def python(self, script, *words, expect=0):

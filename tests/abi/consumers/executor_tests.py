@@ -78,7 +78,9 @@ print("leaving")
     def test_executor_finishes_the_call_that_runs_when_the_interpreter_ends_and_drops_the_others(self):
         done = self.python("""
 import atexit, threading
-atexit.register(lambda: print(running.done(), all(future.done() for future in waiting), flush=True))  # runs last
+def last():
+    print(running.done(), all(future.done() for future in waiting), flush=True)
+atexit.register(last)
 import executor
 entered, ending = threading.Event(), threading.Event()
 def call():
@@ -103,7 +105,8 @@ atexit.register(late)  # before executor is there, so it runs after the end of i
 import executor
 executor.submit(abs, 1).result()
 """)
-        self.assertEqual(("the threads have ended: the interpreter does, or a fork() left them behind\n", ""), (done.stdout, done.stderr))
+        self.assertEqual(("the threads have ended: the interpreter does, or a fork() left them behind\n", ""),
+                         (done.stdout, done.stderr))
 
     def test_executor_refuses_calls_in_a_child_of_fork_which_ends_well(self):
         done = self.python("""

@@ -1,6 +1,7 @@
 """What a user of the plugin host sees."""
 
 import os
+import pty
 from pathlib import Path
 
 from consumers import PYTHON, SOURCE, needed, run
@@ -100,6 +101,18 @@ class HostTests:
         for line, name, reason in zip(said, ("binary", "broken", "dangling"), ("null bytes", "SyntaxError", "No such")):
             self.assertTrue(line.startswith(f"{sources / name}.py: "), line)
             self.assertIn(reason, line)
+
+    def test_progress_is_shown_on_a_terminal(self):
+        sources = self.folder / "progress"
+        sources.mkdir()
+        (sources / "one.py").write_text("1")
+        terminal, its_other_end = pty.openpty()
+        try:
+            self.run_host("--threads", "1", sources, stderr=its_other_end)
+            self.assertIn(b"1 of 1 files, 1 thread", os.read(terminal, 4096))
+        finally:
+            os.close(terminal)
+            os.close(its_other_end)
 
     def test_a_file_name_need_not_be_text(self):
         sources = self.folder / "names"

@@ -32,11 +32,12 @@ def install(folder):
     elif "generated with" not in done.stdout + done.stderr:  # "... Meson version 1.0.1", "... an old version of meson"
         raise AssertionError(done.stdout + done.stderr)
     elif not is_of_this_build(kept):
-        raise unittest.SkipTest("THIS MESON CANNOT INSTALL THAT BUILD, and no other one has: run this test outside first")
+        raise unittest.SkipTest("THIS MESON CANNOT INSTALL THAT BUILD, and no other one has: run this outside first")
     else:
         shutil.copytree(kept, fresh, symlinks=True)
     found = next(fresh.rglob("pyattach.pc")).parent
-    return found.parent, dict(os.environ, PKG_CONFIG_SYSROOT_DIR=str(fresh), PKG_CONFIG_LIBDIR=str(found), PKG_CONFIG_PATH="")
+    only_here = {"PKG_CONFIG_SYSROOT_DIR": str(fresh), "PKG_CONFIG_LIBDIR": str(found), "PKG_CONFIG_PATH": ""}
+    return found.parent, {**os.environ, **only_here}
 
 
 class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
@@ -47,13 +48,15 @@ class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
         def ask(*words):
             return run(*command("PKG_CONFIG", "pkg-config"), *words, "pyattach", env=environment).stdout.split()
 
-        cls.flags = ask("--cflags", "--keep-system-cflags") + ["-fPIC", "-fvisibility=hidden", "-Werror", "-Wall", "-Wextra"]
+        cls.flags = ask("--cflags", "--keep-system-cflags")
+        cls.flags += ["-fPIC", "-fvisibility=hidden", "-Werror", "-Wall", "-Wextra"]
         cls.link = ask("--libs", "--keep-system-libs") + [f"-Wl,-rpath,{cls.libraries}", "-pthread"]
         cls.host = cls.folder / "host"
         cls.plugin = cls.folder / "definitions.so"
         examples = SOURCE / "examples"
-        run(*command("CXX", "c++"), "-std=c++17", f"-I{examples / 'plugin'}", *sorted((examples / "host").glob("*.cpp")),
-            "-o", cls.host, "-pthread", "-ldl")
+        sources = sorted((examples / "host").glob("*.cpp"))
+        run(*command("CXX", "c++"), "-std=c++17", f"-I{examples / 'plugin'}", *sources, "-o", cls.host, "-pthread",
+            "-ldl")
         cls.compile(cls.plugin, examples / "plugin")
         if python_headers():
             include, suffix = python_headers()

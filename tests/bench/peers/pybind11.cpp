@@ -15,8 +15,12 @@ void detach(long n) {
         pybind11::gil_scoped_release gap;
 }
 
+// The first to ask for pybind11's internals binds them to its thread state, which must be one that stays.
+void import() { pybind11::detail::get_internals(); }
+
 peer it() {
     peer it = {"pybind11"};
+    it.import = import;
     it.nested = it.attach = attach;
     it.detach = detach;
     return it;

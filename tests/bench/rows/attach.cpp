@@ -11,8 +11,12 @@ namespace {
 enum class thread_is { attached, without_state };
 
 // One job of one peer, done by a thread that is in the state said.
-void add_job(const char *job, const peer &of, void (*batch)(long), thread_is state_before) {
-    add(job, of.name, [&of, batch, state_before](benchmark::State &state) {
+void add_job(const char *job, const peer &of, void (*batch)(long), thread_is state_before, bool is_heap_busy = false) {
+    add(job, of.name, [&of, batch, state_before, is_heap_busy](benchmark::State &state) {
+        if (is_heap_busy) {
+            attached_by_c_api here;
+            churn();
+        }
         // Whatever state the thread keeps would be found by the peers, and make theirs cheap.
         if (state_before != thread_is::attached && pyattach_thread_release() != PYATTACH_OK)
             state.SkipWithError("the thread cannot be made one without a thread state");
@@ -20,12 +24,9 @@ void add_job(const char *job, const peer &of, void (*batch)(long), thread_is sta
             of.prepare();
         if (state_before == thread_is::attached) {
             pyattach::attached here;
-            batch(10);
-            measure(state, many, batch);
-        } else {
-            batch(10);
-            measure(state, many, batch);
-        }
+            measure(state, batch);
+        } else
+            measure(state, batch);
         if (of.finish)
             of.finish();
     });
@@ -45,14 +46,14 @@ void add_token_rows() {
     add("token", "pyattach", [](benchmark::State &state) {
         pyattach::attached here;
         int value = 0;
-        measure(state, many, [&](long n) {
+        measure(state, [&](long n) {
             for (; n; --n)
                 benchmark::DoNotOptimize(with_token(&value, here.token()));
         });
     });
     add("token", "no token", [](benchmark::State &state) {
         int value = 0;
-        measure(state, many, [&](long n) {
+        measure(state, [&](long n) {
             for (; n; --n)
                 benchmark::DoNotOptimize(without_token(&value));
         });
@@ -67,6 +68,8 @@ void add_attach_rows() {
             add_job("nested", *of, of->nested, thread_is::attached);
         if (of->attach)
             add_job("attach", *of, of->attach, thread_is::without_state);
+        if (of->attach && of != &pyattach_cpp)
+            add_job("attach, busy heap", *of, of->attach, thread_is::without_state, true);
         if (of->detach)
             add_job("detach", *of, of->detach, thread_is::attached);
     }

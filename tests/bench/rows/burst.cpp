@@ -1,8 +1,6 @@
 // Another thread has given back a million references: what that does to whoever attaches next, and to the memory.
 #include <malloc.h>
 
-#include <pyattach/pyattach.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -24,16 +22,12 @@ class dropper {
   public:
     explicit dropper(const peer &of) : thread_([this, &of] {
           std::vector<object *> all(million);
-          attached_by_c_api *here = new attached_by_c_api;
+          attached_by_c_api here;
           for (object *&one : all)
               one = new_object();
-          pyattach_detached gap;
-          if (pyattach_detached_begin(&gap) == PYATTACH_OK) {
-              of.drop(all.data(), million);
-              wait_to_end();
-              if (pyattach_detached_end(&gap) == PYATTACH_OK)
-                  delete here;
-          }
+          detached_by_c_api gap;
+          of.drop(all.data(), million);
+          wait_to_end();
       }) {
         std::unique_lock<std::mutex> held(lock_);
         changed_.wait(held, [this] { return has_dropped_; });
@@ -75,7 +69,7 @@ void add_worst_attach(const peer &of) {
             state.SetIterationTime(worst);
             of.drain();
         }
-    })->Iterations(1);
+    }, 1);
 }
 
 double heap_bytes() { return static_cast<double>(mallinfo2().uordblks + mallinfo2().hblkhd); }
@@ -107,7 +101,7 @@ void add_memory_after_burst(const peer &of) {
         }
         attached_by_c_api here;
         give_back(one);
-    })->Iterations(1);
+    }, 1);
 }
 
 } // namespace

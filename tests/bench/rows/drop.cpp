@@ -12,6 +12,7 @@ namespace {
 
 // Fewer than the pool waits for before it asks Python for help; enough that attaching to drain them disappears.
 constexpr long burst = 4000;
+constexpr long iterations = 50;
 
 // References to one object, to be given back.
 class references {
@@ -46,17 +47,27 @@ void add_drop(const char *job, const peer &of, timed what) {
             return;
         }
         references refs;
-        while (state.KeepRunningBatch(burst)) {
+        for (auto _ : state) {
             object *const *all = refs.refill();
             double begun = thread_cpu_seconds();
             of.drop(all, burst);
             if (what == timed::push_and_drain && of.drain)
                 of.drain();
-            double seconds = thread_cpu_seconds() - begun - stopwatch_seconds();
-            state.SetIterationTime(seconds > 0 ? seconds : 0);
+            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), burst);
             if (what == timed::push)
                 of.drain();
         }
+    }, iterations);
+}
+
+// A pool that was used once may make every later attach look into it.
+void add_nested_after_drops(const peer &of) {
+    add("nested, after drops", of.name, [&of](benchmark::State &state) {
+        references refs;
+        of.drop(refs.refill(), burst);
+        of.drain();
+        pyattach::attached here;
+        measure(state, of.nested);
     });
 }
 
@@ -64,14 +75,13 @@ void add_drop_attached(const peer &of) {
     add("drop attached", of.name, [&of](benchmark::State &state) {
         pyattach::attached here;
         references refs;
-        while (state.KeepRunningBatch(burst)) {
+        for (auto _ : state) {
             refs.refill();
             double begun = thread_cpu_seconds();
             of.drop_attached(refs.one(), burst);
-            double seconds = thread_cpu_seconds() - begun - stopwatch_seconds();
-            state.SetIterationTime(seconds > 0 ? seconds : 0);
+            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), burst);
         }
-    });
+    }, iterations);
 }
 
 } // namespace
@@ -82,6 +92,8 @@ void add_drop_rows() {
             add_drop_attached(*of);
         if (of->drop)
             add_drop("drop", *of, timed::push_and_drain);
+        if (of->drop && of->drain && of->nested)
+            add_nested_after_drops(*of);
         if (of->drop && of->drain)
             add_drop("drop, push only", *of, timed::push);
     }

@@ -1,12 +1,12 @@
 // The first attach of a thread that has just begun, the release, and what that makes the thread's end cost. A warm state
 // is deleted by a later thread's attach: so a row is the sum over many threads one after the other.
+#include <climits>
 #include <pthread.h>
 
 #include <cstdlib>
 #include <thread>
 
 #include "bench.hpp"
-#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -46,17 +46,11 @@ double seconds_per_thread(void (*job)(long)) {
     return sum / threads;
 }
 
-void add_row(const peer &of, bool is_busy) {
-    add(is_busy ? "first attach, busy heap" : "first attach", of.name, [&of, is_busy](benchmark::State &state) {
-        if (is_busy) {
-            attached_by_c_api here;
-            churn();
-        }
-        while (state.KeepRunningBatch(1)) {
-            double seconds = seconds_per_thread(of.attach) - seconds_per_thread(nullptr);
-            state.SetIterationTime(seconds > 0 ? seconds : 0);
-        }
-    })->Iterations(8);
+void add_row(const peer &of) {
+    add("first attach", of.name, [&of](benchmark::State &state) {
+        for (auto _ : state)
+            set_time(state, seconds_per_thread(of.attach) - seconds_per_thread(nullptr), 1);
+    }, 6);
 }
 
 } // namespace
@@ -67,7 +61,7 @@ void add_first_attach_rows() {
     for (const peer *of : peers())
         // A guard or a state kept by hand is made by another thread; the rest is what a thread does by itself.
         if (of->attach && !of->prepare && of != &pyattach_cpp)
-            add_row(*of, false);
+            add_row(*of);
 }
 
 } // namespace bench
