@@ -11,7 +11,7 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* A T with its own mutex:
+/* A T with its own mutex, which the guard unlocks (so Clang's analysis has nothing to follow):
  *
  *     synchronized<std::vector<int>> seen;
  *     seen.lock()->push_back(1);                               for one expression
@@ -27,7 +27,7 @@ template <class T> class synchronized {
     /* A locked synchronized. Neither copied nor moved: a lock is given up on the thread that took it. */
     class [[nodiscard]] guard : detail::scope_in_automatic_storage {
       public:
-        ~guard() {
+        ~guard() PYATTACH_NO_ANALYSIS {
             if (of_)
                 of_->mutex_.unlock();
         }
@@ -53,7 +53,7 @@ template <class T> class synchronized {
     synchronized &operator=(const synchronized &) = delete;
 
     /* May block, detached if the thread was attached. */
-    guard lock() noexcept PYATTACH_LIFETIME_BOUND {
+    guard lock() noexcept PYATTACH_LIFETIME_BOUND PYATTACH_NO_ANALYSIS {
         mutex_.lock();
         return guard(this);
     }

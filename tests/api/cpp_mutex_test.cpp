@@ -55,7 +55,7 @@ TEST_CASE("a mutex works with the locks of the standard library") {
     CHECK_FALSE(constant_initialised.is_locked());
     CHECK(pyattach_mutex_try_lock(one.native_handle()) == 1);
     CHECK(one.is_locked());
-    one.unlock();
+    pyattach_mutex_unlock(one.native_handle());
 }
 
 TEST_CASE("a mutex works with std::condition_variable_any") {

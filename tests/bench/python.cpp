@@ -44,7 +44,9 @@ void add_references(object *one, long n) {
 void give_back(object *one) { Py_DECREF(of(one)); }
 
 bare_state *new_bare_state() {
-    return reinterpret_cast<bare_state *>(PyThreadState_New(PyInterpreterState_Main()));
+    PyThreadState *state = PyThreadState_New(PyInterpreterState_Main());
+    PyEval_RestoreThread(state);
+    return reinterpret_cast<bare_state *>(PyEval_SaveThread());
 }
 
 void delete_bare_state(bare_state *one) {

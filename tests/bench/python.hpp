@@ -44,7 +44,7 @@ void add_references(object *, long n);
 void give_back(object *);
 // Any thread that has none: as an attach of a thread that Python never saw, and the thread's end.
 struct bare_state;
-bare_state *new_bare_state();
+bare_state *new_bare_state(); // it was attached once
 void delete_bare_state(bare_state *);
 // Makes the heap of the process as busy as that of a program which ran for a while. Attached.
 void churn();

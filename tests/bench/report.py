@@ -17,7 +17,7 @@ JOBS = ["nested", "nested, after drops", "token", "attach", "attach, busy heap",
         "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads", "drop, push only, 1 thread",
         "drop, push only, 2 threads", "bytes per thread", "bytes kept after 10000000 drops"]
 PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "pybind11", "nanobind", "PEP 788 view",
-         "PEP 788 guard", "PyO3", "mutex pool"]
+         "PEP 788 guard", "PyO3", "PyO3 in a loop", "mutex pool"]
 
 
 def place(name, order):
@@ -94,7 +94,7 @@ def table_of_targets(results):
         target = verdict.target
         unit = unit_of(target.job)
         body.append([target.what, amount(verdict.ours, unit), target.against or "", amount(verdict.theirs, unit),
-                     value_of(verdict), limit_of(target), "yes" if verdict.met else "NO"])
+                     value_of(verdict), limit_of(target), {True: "yes", False: "NO", None: "machine busy"}[verdict.met]])
     return table(["job", "libpyattach", "against", "", "measured", "target", "met"], body)
 
 

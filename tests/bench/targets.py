@@ -4,7 +4,8 @@ A target compares the median of one row with that of another of the same run:
   times    ours / theirs is at most the limit
   faster   theirs / ours is at least the limit
   plus     ours - theirs is at most the limit, in nanoseconds (in bytes for memory); without a row of theirs, ours alone
-  scaling  one thread's time per operation / two threads' is at least the limit
+  scaling  one thread's time per operation / two threads' is at least the limit; not judged (None) where the machine did
+           not let two threads that share nothing run at once
   below    ours is at most the limit
 """
 
@@ -13,7 +14,7 @@ import collections
 Target = collections.namedtuple("Target", "what kind limit job peer against_job against")
 Verdict = collections.namedtuple("Verdict", "target ours theirs value met")
 
-WITHOUT_PYTHON = ("pyattach", "pyattach C++", "pyattach assume", "kept state")
+NO_PEER = ("pyattach", "pyattach C++", "kept state")
 
 
 def targets(rows, is_free_threaded, version):
@@ -40,11 +41,11 @@ def targets(rows, is_free_threaded, version):
 
     add("attach, native thread", "times", 1.2 if gil else 1.4, "attach", "pyattach", "kept state")
     for peer in rows.get("attach", {}):
-        if peer not in WITHOUT_PYTHON:
+        if peer not in NO_PEER:
             add("attach, native thread", "faster", 10 if gil else 50, "attach", "pyattach", peer)
     if is_free_threaded:
         for peer in rows.get("attach, busy heap", {}):
-            if peer not in WITHOUT_PYTHON:
+            if peer not in NO_PEER:
                 add("attach, native thread, busy heap", "faster", 50, "attach, busy heap", "pyattach", peer)
     add("first attach of a thread, and its end", "times", 1.5, "first attach", "pyattach", "C API")
     add("detach and attach again", "times", 1.15 if gil else 1.25, "detach", "pyattach", "C API")
@@ -86,5 +87,7 @@ def judge(target, rows):
         value = ours - (theirs or 0)
     else:
         value = ours
+    if target.kind == "scaling" and rows["work, 1 thread"]["machine"] < 1.9 * rows["work, 2 threads"]["machine"]:
+        return Verdict(target, ours, theirs, value, None)
     met = value >= target.limit if target.kind in ("faster", "scaling") else value <= target.limit
     return Verdict(target, ours, theirs, value, met)

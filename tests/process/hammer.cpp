@@ -1,4 +1,4 @@
-// Native threads that attach all the time, as an extension module would have them. Loaded into an unmodified python3 by python_host_test.
+// Native code as an extension module would have it. Loaded into an unmodified python3 by python_host_test.
 #include <atomic>
 #include <cstdlib>
 #include <pthread.h>
@@ -25,6 +25,24 @@ void *attach_until_refused(void *) {
 
 } // namespace
 
+// Whole scopes in one call, so that it may be made detached.
+extern "C" __attribute__((visibility("default"))) int attach_once() {
+    pyattach_attached scope;
+    pyattach_status status = pyattach_attached_begin(&scope);
+    if (status != PYATTACH_OK)
+        return status;
+    status = pyattach_run("pass", nullptr, nullptr);
+    pyattach_attached_end(&scope);
+    return status;
+}
+
+extern "C" __attribute__((visibility("default"))) int detach_once() {
+    pyattach_detached gap;
+    pyattach_status status = pyattach_detached_begin(&gap);
+    return status != PYATTACH_OK ? status : pyattach_detached_end(&gap);
+}
+
+// Threads that attach until they are refused.
 extern "C" __attribute__((visibility("default"))) void start_hammering(int threads) {
     for (int i = 0; i < threads; ++i) {
         pthread_t thread;

@@ -60,6 +60,8 @@ template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
         pyattach_status status = run_on_thread([&] {
             auto prepared = prepare();
             (void)prepared;
+            // libpython's own thread-local data: glibc ends the process if it cannot allocate that.
+            current_state();
             left = allocations;
             pyattach_status outcome = call();
             left = -1;

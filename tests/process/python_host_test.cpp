@@ -15,8 +15,10 @@ child_result python(const std::string &script, std::vector<std::string> options 
     command.insert(command.end(), {"-c", "import ctypes\n"
                                          "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
                                          "detached = ctypes.CDLL('" TESTS_LIBRARY "')\n"
+                                         "attached_native = ctypes.PyDLL('" TESTS_HAMMER "')\n"
+                                         "detached_native = ctypes.CDLL('" TESTS_HAMMER "')\n"
                                          "OK, NOT_ATTACHED = 0, 4\n"
-                                         "scope, gap = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)\n" +
+                                         "scope = ctypes.create_string_buffer(64)\n" +
                                              script});
     return run_program(command);
 }
@@ -34,7 +36,10 @@ TEST_CASE("whichever call comes first in an unmodified python3, it finds Python"
     check("assert attached.pyattach_is_attached() == 1");
     check("assert detached.pyattach_is_attached() == 0");
     check("assert attached.pyattach_attached_begin(scope) == OK; attached.pyattach_attached_end(scope)");
-    check("assert detached.pyattach_attached_begin(scope) == OK; detached.pyattach_attached_end(scope)");
+    check("assert attached_native.attach_once() == OK");
+    check("assert detached_native.attach_once() == OK");
+    check("assert attached_native.detach_once() == OK");
+    check("assert detached_native.detach_once() == NOT_ATTACHED");
     check("assert attached.pyattach_attached_assume(scope) == OK; attached.pyattach_attached_end(scope)");
     check("assert attached.pyattach_run(b'import sys; sys.ran = 1', None, None) == OK; import sys; assert sys.ran == 1");
     check("attached.pyattach_interpreter_current.restype = ctypes.c_void_p\n"
@@ -53,13 +58,10 @@ TEST_CASE("whichever call comes first in an unmodified python3, it finds Python"
     check("section = ctypes.create_string_buffer(64); thing = object()\n"
           "assert attached.pyattach_critical_section_begin(section, ctypes.py_object(thing)) == OK\n"
           "attached.pyattach_critical_section_end(section)");
-    check("library = ctypes.PyDLL('" TESTS_LIBRARY "'); save = library.pyattach_detached_begin\n"
-          "# Both in one call would need C; so the thread is refused a second gap instead.\n"
-          "assert detached.pyattach_detached_begin(gap) == NOT_ATTACHED");
 }
 
 TEST_CASE("a python3 that never imports site can be attached to") {
-    check("assert detached.pyattach_attached_begin(scope) == OK; detached.pyattach_attached_end(scope)", {"-I", "-S"});
+    check("assert detached_native.attach_once() == OK", {"-I", "-S"});
 }
 
 TEST_CASE("python3 describes itself: the program, or the libpython it links") {
@@ -80,8 +82,7 @@ TEST_CASE("python3 describes itself: the program, or the libpython it links") {
 TEST_CASE("python3 ends well after native code attached and detached in it, with -X dev too") {
     const char *use = "import threading\n"
                       "def use():\n"
-                      "    assert detached.pyattach_attached_begin(mine := ctypes.create_string_buffer(64)) == OK\n"
-                      "    detached.pyattach_attached_end(mine)\n"
+                      "    for _ in range(100): assert detached_native.attach_once() == OK == attached_native.detach_once()\n"
                       "threads = [threading.Thread(target=use) for _ in range(8)]\n"
                       "[t.start() for t in threads]; [t.join() for t in threads]";
     check(use);
@@ -91,13 +92,13 @@ TEST_CASE("python3 ends well after native code attached and detached in it, with
 // PyO3 test_hammer_attaching_in_thread, in a process that ends as processes do
 TEST_CASE("python3 exits with 0 while native threads attach all the time") {
     for (int round = 0; round < 5; ++round)
-        check("ctypes.CDLL('" TESTS_HAMMER "').start_hammering(4)\n"
+        check("detached_native.start_hammering(4)\n"
               "deep = None\n"
               "for _ in range(100000): deep = [deep]\n");
 }
 
 TEST_CASE("the exit status that a program chose is kept while native threads attach") {
-    child_result result = python("import sys; ctypes.CDLL('" TESTS_HAMMER "').start_hammering(2); sys.exit(42)");
+    child_result result = python("import sys; detached_native.start_hammering(2); sys.exit(42)");
     INFO(result.describe());
     CHECK(result.exit_code == 42);
     CHECK(result.output == "");

@@ -200,8 +200,8 @@ CHILD("started with a wrong home") {
     };
     look();
     run_on_thread(look);
-    options.home = nullptr;
-    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
+    pyattach_status again = pyattach_interpreter_start_with(&options);
+    EXPECT_SENTENCE(again == PYATTACH_NOT_INITIALIZED, pyattach_status_message(again));
     look();
     end_child(); // what is half there need not come down well
 }

@@ -11,6 +11,7 @@ namespace storm {
 namespace {
 
 stress::object *called; // a Python function, kept for the life of the process
+std::atomic<bool> daemon_is_busy{false};
 
 // Counted before the call: a thread that never comes back from it has given its reference away all the same.
 void give_back(stress::object *one) {
@@ -162,12 +163,14 @@ void sit(dice &mine) {
 
 void called_by_daemon() {
     stress::object *one = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
+    daemon_is_busy = true;
     pyattach_detached gap;
     if (pyattach_status status = pyattach_detached_begin(&gap))
         return complain_of("pyattach_detached_begin of the daemon", status);
     // Kept from here on: with Python gone, PyEval_SaveThread may wait for ever for somebody to take the GIL.
     ++counts.kept;
     give_back(one);
+    daemon_is_busy = false;
     sched_yield();
     // Python's own thread: it comes back, or it is parked here.
     if (pyattach_status status = pyattach_detached_end(&gap))
@@ -195,6 +198,9 @@ int end(dice &mine) {
 int patience_ms() { return 60000; }
 
 std::string summary() {
+    // The daemon may be about to give its last reference back; or wait for ever, before it counted it.
+    for (int tries = 0; daemon_is_busy && tries < 200; ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     pyattach_stats all{};
     all.struct_size = sizeof all;
     pyattach_stats_get(&all);

@@ -147,12 +147,13 @@ int main(int argc, char **argv) {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms());
     while (count(running) != 0 && std::chrono::steady_clock::now() < deadline)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::string more = summary();
     std::lock_guard<std::mutex> hold(lock);
     std::printf(
         "seed=%llu ordered=%d killed=%d hung=%d kept=%llu given_back=%llu died=%llu %soutcome=%d complaints=%s\n",
         static_cast<unsigned long long>(seed), count(ordered), count(killed), count(running),
         static_cast<unsigned long long>(counts.kept), static_cast<unsigned long long>(counts.given_back),
-        static_cast<unsigned long long>(counts.died), summary().c_str(), outcome,
+        static_cast<unsigned long long>(counts.died), more.c_str(), outcome,
         complaints.empty() ? "none" : complaints.c_str());
     return 0;
 }

@@ -21,6 +21,9 @@ int forbidden_things(token py, bool condition) {
         ++value;
         lock.unlock();
     }
+    synchronized<int> number;
+    *number.lock() = 1;
+    number.with([](int &it) { ++it; });
     static_cast<void>(condition);
 
 #if defined(CASE_without_lock) // expect: requires holding mutex 'lock'

@@ -14,10 +14,9 @@ class WordsTests:
         text.write_text("one two\n\tthree  four\nfive")
         done = self.python(f"""
 import json, threading, words
-found = []
+found, main = [], threading.current_thread()
 for _ in range(100):
     words.count({str(text)!r}, lambda path, number: found.append((path, number, threading.current_thread() is main)))
-main = threading.current_thread()
 words.wait()
 assert len(found) == 100
 print(json.dumps(sorted(set(found))))

@@ -15,7 +15,7 @@ const std::vector<const peer *> &peers() {
         &pep788_view,   &pep788_guard,
 #endif
 #if BENCH_PYO3
-        &pyo3_peer,
+        &pyo3_peer,     &pyo3_in_loop,
 #endif
     };
     return all;

@@ -3,6 +3,7 @@
 
 extern "C" {
 void bench_pyo3_nested(long n);
+void bench_pyo3_nested_in_loop(long n);
 void bench_pyo3_attach(long n);
 void bench_pyo3_detach(long n);
 void bench_pyo3_drop(_object *const *references, long n);
@@ -29,8 +30,14 @@ peer it() {
     return it;
 }
 
+peer in_loop() {
+    peer it = {"PyO3 in a loop"};
+    it.nested = bench_pyo3_nested_in_loop;
+    return it;
+}
+
 } // namespace
 
-const peer pyo3_peer = it();
+const peer pyo3_peer = it(), pyo3_in_loop = in_loop();
 
 } // namespace bench
