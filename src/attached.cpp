@@ -196,6 +196,8 @@ void end_outer(frame &mine) noexcept {
     pop(*me);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.seat, mine.inside_below);
+    if (__builtin_expect(mine.seat != me->home && !mine.replaced, 0))
+        entry::come_home(*me);
     drop_late_record(*me);
 }
 

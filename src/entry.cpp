@@ -142,4 +142,17 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     }
 }
 
+void come_home(thread &me) noexcept {
+    seat *home = me.home;
+    if (!home || !home->warm || !cpython::python().attaching_binds_slot || home->where != main_interpreter())
+        return;
+    // Inside the main interpreter already, below a detached scope: it will be attached to in its own time.
+    uint8_t before = home->inside.load(std::memory_order_relaxed);
+    if (before != presence::outside || !home->where->gate.enter(*home))
+        return;
+    cpython::restore(home->warm);
+    cpython::save();
+    home->where->gate.leave(*home, before);
+}
+
 } // namespace pyattach::entry

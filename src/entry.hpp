@@ -26,4 +26,8 @@ status first(thread &me, thread_state *replaced, result &in) noexcept;
 // afterwards.
 void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept;
 
+// After a visit to another interpreter on a thread that is detached now: other code that asks for this thread's state
+// finds the warm one of the main interpreter again, not the visit's, or none. May block.
+void come_home(thread &me) noexcept;
+
 } // namespace pyattach::entry

@@ -116,8 +116,13 @@ void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, s
 bool is_kept(const interpreter &where) noexcept {
     const cpython::table &py = cpython::python();
     // Past its exit hook a thread has nobody to hand a state over.
-    return policy.load(std::memory_order_relaxed) == PYATTACH_THREADS_WARM && !this_thread.ended &&
-           py.reaps_foreign_states && (py.sub_interpreters_keep_states || where.state == py.main_interpreter());
+    if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
+        !py.reaps_foreign_states)
+        return false;
+    // A state that is kept stays where other code looks for this thread's, which must never be one of a
+    // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
+    return where.state == py.main_interpreter() ||
+           (py.sub_interpreters_keep_states && this_thread.record && this_thread.record->home);
 }
 
 void hand_over(seat &mine) noexcept {

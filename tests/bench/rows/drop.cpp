@@ -26,9 +26,9 @@ class references {
         attached_by_c_api here;
         give_back(one_);
     }
-    object *const *refill() {
+    object *const *refill(long n = burst) {
         attached_by_c_api here;
-        add_references(one_, burst);
+        add_references(one_, n);
         return all_.data();
     }
     object *one() const { return one_; }
@@ -47,17 +47,19 @@ void add_drop(const char *job, const peer &of, timed what) {
             return;
         }
         references refs;
+        // Attaching for each may take milliseconds, and needs no burst.
+        const long n = of.drain ? burst : burst / iterations;
         for (auto _ : state) {
-            object *const *all = refs.refill();
+            object *const *all = refs.refill(n);
             double begun = thread_cpu_seconds();
-            of.drop(all, burst);
+            of.drop(all, n);
             if (what == timed::push_and_drain && of.drain)
                 of.drain();
-            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), burst);
+            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), n);
             if (what == timed::push)
                 of.drain();
         }
-    }, iterations);
+    }, of.drain ? iterations : 2);
 }
 
 // A pool that was used once may make every later attach look into it.

@@ -50,10 +50,14 @@ void nothing(size_t) {}
 void add_nested(const peer &of) {
     constexpr long n = 500000;
     add_both("nested", of.name, [&of](int threads) {
-        std::vector<pyattach_attached> around(static_cast<size_t>(threads));
+        // Nobody spins attached: the other's first attach may have to stop all that are.
         return seconds_of_threads(
-            threads, [&](size_t i) { benchmark::DoNotOptimize(pyattach_attached_begin(&around[i])); },
-            [&](size_t) { of.nested(n); }, [&](size_t i) { pyattach_attached_end(&around[i]); });
+            threads, [](size_t) { pyattach::attached once; },
+            [&of](size_t) {
+                pyattach::attached here;
+                of.nested(n);
+            },
+            nothing);
     }, n);
 }
 

@@ -1,0 +1,104 @@
+// The C++ face compiled with -fno-exceptions -fno-rtti: what remains works. No Catch2, which needs both.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "pyattach/pyattach.hpp"
+#include "tests_config.hpp"
+
+#if defined(__cpp_exceptions) || defined(__cpp_rtti)
+#error "this is to be compiled with -fno-exceptions -fno-rtti"
+#endif
+
+using namespace pyattach;
+
+#define CHECK(condition)                                                                                               \
+    ((condition) ? void() : (std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition), std::exit(1)))
+
+namespace {
+
+const char *from_environment(const char *name, const char *otherwise) {
+    const char *value = std::getenv(name);
+    return value && *value ? value : otherwise;
+}
+
+void start() {
+    CHECK(pyattach_python_load(from_environment("PYATTACH_TEST_LIBPYTHON", TESTS_LIBPYTHON)) == PYATTACH_OK);
+    pyattach_start_options options{};
+    options.struct_size = sizeof options;
+    options.program_name = from_environment("PYATTACH_TEST_PYTHON", TESTS_PYTHON);
+    CHECK(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+}
+
+void check_calls(token py) {
+    owned list = py.eval(std::nothrow, "[1, 2]");
+    CHECK(list);
+    CHECK(py.to<int>(std::nothrow, py.call(std::nothrow, py.builtin(std::nothrow, "len"), list)) == 2);
+    CHECK(py.run(std::nothrow, "x = 5") == PYATTACH_OK);
+    CHECK(py.set_attribute(std::nothrow, py.import(std::nothrow, "__main__"), "y", "text") == PYATTACH_OK);
+    CHECK(py.to<std::string>(std::nothrow, py.eval(std::nothrow, "y")) == "text");
+    CHECK(py.is_instance(std::nothrow, list, py.builtin(std::nothrow, "list")) == true);
+    CHECK(py.cast_unchecked(list).get() == list.get());
+    CHECK(!py.from_owned_ptr_or_opt(nullptr) && !py.from_borrowed_ptr_or_opt(nullptr));
+}
+
+void check_errors(token py) {
+    CHECK(!py.eval(std::nothrow, "1/0"));
+    python_error raised{py};
+    CHECK(std::strcmp(raised.what(), "ZeroDivisionError: division by zero") == 0);
+    CHECK(raised.matches(py.builtin(std::nothrow, "ArithmeticError")));
+    raised.restore(py);
+    CHECK(pyattach_error_message(nullptr, 0) != 0);
+    pyattach_error_clear();
+}
+
+void check_locks(token py) {
+    mutex lock;
+    std::mutex plain;
+    { locked held{lock}; }
+    synchronized<int> number;
+    number.with([](int &it) { it = 3; });
+    CHECK(*number.lock() == 3);
+    critical_section section{std::nothrow, py, lock};
+    CHECK(section);
+    once one;
+    CHECK(one.run(std::nothrow, [&] { number.lock(); }) == PYATTACH_OK);
+    once_value<int> made;
+    CHECK(*made.get_or_make(std::nothrow, [] { return std::optional<int>(4); }) == 4);
+    CHECK(lock_detached(std::nothrow, py, plain).owns_lock());
+    std::thread thread([] {});
+    CHECK(join_detached(std::nothrow, py, thread) == PYATTACH_OK);
+}
+
+} // namespace
+
+int main() {
+    start();
+    owned kept;
+    {
+        attached here{std::nothrow};
+        CHECK(here && here.status() == PYATTACH_OK);
+        token py = here.token();
+        check_calls(py);
+        check_errors(py);
+        check_locks(py);
+        {
+            detached gap{std::nothrow, py};
+            CHECK(gap && !pyattach_is_attached());
+        }
+        int state = -1;
+        CHECK(py.detach(std::nothrow, [](int &out) { out = pyattach_is_attached(); }, std::ref(state)) == PYATTACH_OK);
+        CHECK(state == 0);
+        CHECK(with_attached(std::nothrow, [&](token inner) { kept = inner.eval(std::nothrow, "object()"); }) ==
+              PYATTACH_OK);
+        arena pool{py};
+        CHECK(pool.keep(std::nothrow, kept.copy(py)) && pool.size() == 1);
+        CHECK(during_traverse([] { return pyattach_is_forbidden(); }) == 1);
+    }
+    kept.reset();
+    CHECK(pyattach_interpreter_stop() == PYATTACH_OK);
+    CHECK(!attached(std::nothrow));
+    return 0;
+}

@@ -1,0 +1,241 @@
+// How a native thread with a warm state ends: it never waits for Python, and whatever its last destructors do is fine.
+#include "support/catch.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <atomic>
+#include <climits>
+#include <memory>
+#include <pthread.h>
+#include <set>
+#include <vector>
+
+#include "api/thread_states.hpp"
+
+using namespace support;
+
+namespace {
+
+// Has threads come and go, so that the library deletes what it can of states that wait.
+void provoke_reaping() {
+    for (int i = 0; i < 70; ++i)
+        run_on_thread([] { attached here; });
+}
+
+// A destructor behind everybody's: its key is younger than CPython's and the library's, and it comes back in each of
+// the rounds that the system makes, so its last call is after the library's exit hook.
+struct last_destructor {
+    std::function<void()> last;
+    int calls = 0;
+    static pthread_key_t key() {
+        static const pthread_key_t made = [] {
+            run_on_thread([] { attached here; }); // makes the keys of the others
+            pthread_key_t one;
+            EXPECT(pthread_key_create(&one, &last_destructor::run) == 0);
+            return one;
+        }();
+        return made;
+    }
+    static void run(void *value) {
+        auto *me = static_cast<last_destructor *>(value);
+        if (++me->calls < PTHREAD_DESTRUCTOR_ITERATIONS)
+            pthread_setspecific(key(), me);
+        else
+            me->last();
+    }
+};
+
+} // namespace
+
+TEST_CASE("an attached thread may join native threads that have warm states") {
+    start_python();
+    attached here;
+    for (int i = 0; i < 20; ++i) {
+        latch used("the thread to use Python"), may_end("permission to end");
+        task thread("a thread that ends while its joiner is attached", [&] {
+            {
+                attached inside;
+                make_local();
+                run("local.value = [1]");
+            }
+            used.count_down();
+            may_end.wait();
+        });
+        {
+            detached gap;
+            used.wait();
+        }
+        may_end.count_down();
+        thread.join(); // with the GIL in our hands
+    }
+    CHECK(eval_int("1") == 1);
+}
+
+TEST_CASE("the last destructor of a thread may still use Python, through us and through PyGILState") {
+    start_python();
+    last_destructor::key();
+    for (bool through_us : {true, false})
+        for (bool used_before : {true, false}) {
+            INFO("through us " << through_us << ", used before " << used_before);
+            auto before = states_owned();
+            int result = 0;
+            last_destructor late{[&] {
+                                     // What was reaped by now, though this thread still runs, would be used here.
+                                     provoke_reaping();
+                                     if (through_us) {
+                                         attached here;
+                                         attached nested;
+                                         detached gap;
+                                         attached again;
+                                         result = static_cast<int>(eval_int("6 * 7"));
+                                     } else {
+                                         foreign_attach other;
+                                         result = static_cast<int>(eval_int("6 * 7"));
+                                     }
+                                 },
+                                 0};
+            run_on_thread([&] {
+                if (used_before) {
+                    attached here;
+                    make_local();
+                    run("local.value = 5");
+                }
+                pthread_setspecific(last_destructor::key(), &late);
+            });
+            CHECK(late.calls == PTHREAD_DESTRUCTOR_ITERATIONS);
+            CHECK(result == 42);
+            CHECK(states_owned() == before);
+        }
+    provoke_reaping();
+    attached here;
+    CHECK(eval_int("1") == 1);
+}
+
+TEST_CASE("destructors of a thread may drop references and ask, on the way out and at the very end") {
+    start_python();
+    last_destructor::key();
+    ref shared;
+    {
+        attached here;
+        shared = new_object();
+        for (int i = 0; i < 2; ++i)
+            REQUIRE(pyattach_incref(shared) == PYATTACH_OK);
+    }
+    int asked = 0;
+    auto use = [&] {
+        asked +=
+            pyattach_is_attached() == 0 && pyattach_attach_depth() == 0 && pyattach_interpreter_current() == nullptr;
+        pyattach_decref(shared);
+    };
+    struct local_object {
+        std::function<void()> last;
+        ~local_object() {
+            if (last)
+                last();
+        }
+    };
+    last_destructor late{use, 0};
+    run_on_thread([&] {
+        static thread_local local_object local;
+        local.last = use;
+        pthread_setspecific(last_destructor::key(), &late);
+        attached here;
+    });
+    CHECK(asked == 2);
+    attached here;
+    REQUIRE(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(reference_count(shared) == 1);
+}
+
+TEST_CASE("a thread that attaches for the first time in its last destructor leaves nothing behind") {
+    start_python();
+    last_destructor::key();
+    auto before = all_counters();
+    for (int i = 0; i < 50; ++i) {
+        last_destructor late{[] { attached here; }, 0};
+        run_on_thread([&] { pthread_setspecific(last_destructor::key(), &late); });
+    }
+    auto after = all_counters();
+    CHECK(after.states_created - before.states_created == 50);
+    CHECK(after.states_deleted - before.states_deleted == 50);
+    CHECK(after.states_dead == before.states_dead);
+}
+
+// From 3.13 on; before, `threading` knows threads by their identity alone.
+TEST_CASE("a thread with the identity of a dead one does not see that one's data") {
+    start_python();
+    {
+        attached here;
+        make_local();
+        run("import threading; seen = []");
+    }
+    std::set<pthread_t> identities;
+    int reused = 0;
+    for (int i = 0; i < 50; ++i)
+        run_on_thread([&] {
+            reused += !identities.insert(pthread_self()).second;
+            attached here;
+            CHECK_FALSE(eval_true("hasattr(local, 'value')"));
+            run("local.value = 'mine'");
+            run("seen.append(threading.current_thread())");
+        });
+    CHECK(reused > 0); // or this test tested nothing
+    attached here;
+    if (python_version() >= 0x030d0000)
+        CHECK(eval_int("len(set(map(id, seen)))") == 50);
+    run("del seen");
+}
+
+// CPython call_in_temporary_c_thread and its generator test
+TEST_CASE("a generator first run on a native thread that is gone goes on elsewhere, with tracing on") {
+    start_python();
+    for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
+        policy now(each);
+        {
+            attached here;
+            run("import sys, threading\n"
+                "lines = []\n"
+                "def tracer(frame, event, argument):\n"
+                "    lines.append(event)\n"
+                "    return tracer\n"
+                "def count():\n"
+                "    for i in range(10):\n"
+                "        yield i\n"
+                "generator = count()\n");
+        }
+        auto step = [] {
+            attached here;
+            run("sys.settrace(tracer)\nnext(generator)\nsys.settrace(None)\n");
+        };
+        for (int i = 0; i < 5; ++i)
+            run_on_thread(step);
+        provoke_reaping();
+        step();
+        attached here;
+        CHECK(eval_int("next(generator)") == 6);
+        CHECK(eval_int("len(lines)") > 10);
+        run("del generator, lines");
+    }
+}
+
+// CPython gh-96071: test_gilstate_ensure_no_deadlock
+TEST_CASE("attaching with tracemalloc on does not deadlock") {
+    start_python();
+    {
+        attached here;
+        run("import tracemalloc; tracemalloc.start()");
+    }
+    for (int i = 0; i < 5; ++i)
+        run_on_thread([] {
+            for (int round = 0; round < 3; ++round) {
+                attached here;
+                run("[object() for i in range(100)]");
+            }
+            CHECK(pyattach_thread_release() == PYATTACH_OK);
+            foreign_attach other;
+            run("[object() for i in range(100)]");
+        });
+    provoke_reaping();
+    attached here;
+    run("tracemalloc.stop()");
+}
