@@ -2,6 +2,7 @@
 #include "cpython.hpp"
 
 #include <ctime>
+#include <initializer_list>
 
 namespace pyattach::cpython {
 
@@ -68,6 +69,25 @@ bool is_usable() noexcept {
         py.decref(spec);
         py.error_clear();
         return !is_importing;
+    });
+}
+
+void forget_namesake() noexcept {
+    guarded([] {
+        const table &py = python();
+        kept_error kept;
+        object *threading = loaded_module("threading");
+        object *active = threading ? py.get_attribute(threading, "_active") : nullptr;
+        object *kind = active ? py.get_attribute(threading, "_DummyThread") : nullptr;
+        object *identify = kind ? py.get_attribute(threading, "get_ident") : nullptr;
+        object *nothing = identify ? py.tuple_new(0) : nullptr;
+        object *identity = nothing ? py.call_object(identify, nothing, nullptr) : nullptr;
+        object *namesake = identity ? py.get_item(active, identity) : nullptr;
+        if (namesake && py.is_instance(namesake, kind) == 1)
+            py.del_item(active, identity);
+        py.error_clear();
+        for (object *one : {namesake, identity, nothing, identify, kind, active})
+            py.decref(one);
     });
 }
 

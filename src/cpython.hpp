@@ -139,6 +139,9 @@ enum class hook { registered, too_late, failed };
 hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record), void (*forked)()) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
+// `threading` knows threads by an identity that the system gives again: forgets the stand-in it made for an ended
+// thread that had this one's.
+void forget_namesake() noexcept;
 // Reports the pending exception through sys.unraisablehook.
 void report_unraisable() noexcept;
 // Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.

@@ -34,6 +34,18 @@ bool is_thread_gone(const seat &one) noexcept {
 #endif
 }
 
+// A dead state waits whose thread had the identity that the system gave to this one.
+bool has_namesake(dead_states &list) noexcept {
+    if (list.count.load(std::memory_order_relaxed) == 0)
+        return false;
+    bool found = false;
+    pthread_mutex_lock(&list.lock);
+    for (const seat *one = list.first; one && !found; one = one->next)
+        found = pthread_equal(one->self, pthread_self());
+    pthread_mutex_unlock(&list.lock);
+    return found;
+}
+
 void give_back(dead_states &list, seat *first, seat *last) noexcept {
     pthread_mutex_lock(&list.lock);
     last->next = list.first;
@@ -143,6 +155,8 @@ void hand_over(seat &mine) noexcept {
 }
 
 void reap_some(interpreter &where) noexcept {
+    if (has_namesake(where.dead))
+        cpython::forget_namesake();
     reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compiles each public header alone, as every language standard it promises, by each compiler here; the two main headers also before and
-after Python.h; and the C headers once with nothing but the flags of a careful user.
+"""Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards between them.
+The headers that include all others are compiled by each compiler as each standard, also before and after Python.h.
 
 usage: headers_alone.py SCRATCH-DIRECTORY INCLUDE-DIRECTORY C-COMPILER C++-COMPILER HEADER...
 Python.h is that of PYATTACH_TEST_PYTHON, else of the Python given by PYATTACH_TEST_DEFAULT_PYTHON.
@@ -10,28 +10,27 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wshadow", "-Wconversion", "-fsyntax-only"]
-C_STANDARDS = ["c99", "c11", "c17"]
+C_STANDARDS = ["c99", "c11"]
 CPP_STANDARDS = ["c++17", "c++20"]
-
-problems = []
-compiled = 0
+UMBRELLAS = ["pyattach.h", "pyattach.hpp"]
 
 
-def compile_text(scratch, compiler, standard, include, text, system=()):
-    global compiled
-    compiled += 1
-    source = scratch / ("alone.c" if standard.startswith("c") and "+" not in standard else "alone.cpp")
+def compile_one(job):
+    """The complaint, or an empty text."""
+    number, scratch, compiler, standard, include, text, system = job
+    source = scratch / f"alone_{number}.{'cpp' if '+' in standard else 'c'}"
     source.write_text(text)
     command = compiler + ["-std=" + standard, *WARNINGS, "-I", include]
     for path in system:
         command += ["-isystem", path]
     result = subprocess.run(command + [str(source)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             universal_newlines=True)
-    if result.returncode != 0:
-        problems.append(f"{' '.join(command)}\n{text}{result.stdout}")
+    source.unlink()
+    return "" if result.returncode == 0 else f"{' '.join(command)}\n{text}{result.stdout}"
 
 
 def both_kinds(given, others):
@@ -57,39 +56,45 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
     is_clang = "clang" in cpp_compiler
     c_compilers = both_kinds(c_compiler.split(), ["gcc", "cc"] if is_clang else ["clang", "clang-14"])
     cpp_compilers = both_kinds(cpp_compiler.split(), ["g++", "c++"] if is_clang else ["clang++", "clang++-14"])
-    names = [Path(header).name for header in headers]
-    for name in names:
+    jobs = []
+
+    def plan(compiler, standard, text, system=()):
+        jobs.append((len(jobs), scratch, compiler, standard, include, text, system))
+
+    def shared(compilers, standards):
+        """Each standard by one compiler, each compiler used."""
+        return [(compilers[i % len(compilers)], standard) for i, standard in enumerate(standards)]
+
+    def all_of(compilers, standards):
+        return [(compiler, standard) for compiler in compilers for standard in standards]
+
+    for name in (Path(header).name for header in headers):
+        share = all_of if name in UMBRELLAS else shared
         text = f'#include "pyattach/{name}"\n#include "pyattach/{name}"\n'
-        # Something of our own, or an empty translation unit would be the only complaint.
-        used = text + "int used(void);\nint used(void) { return PYATTACH_VERSION > 0; }\n"
-        if name == "version.h":
-            text = used
+        # Something of our own: a translation unit must not be empty.
+        text += "int used(void);\nint used(void) { return 1; }\n"
         if name.endswith(".h"):
-            for compiler in c_compilers:
-                for standard in C_STANDARDS:
-                    compile_text(scratch, compiler, standard, include, used)
-        for compiler in cpp_compilers:
-            for standard in CPP_STANDARDS:
-                compile_text(scratch, compiler, standard, include, text)
+            for compiler, standard in share(c_compilers, C_STANDARDS):
+                plan(compiler, standard, text)
+        for compiler, standard in share(cpp_compilers, CPP_STANDARDS):
+            plan(compiler, standard, text)
+
     system = python_headers()
     if system is None:
         print("SKIPPED: the Python under test has no Python.h, so nothing was compiled beside it")
     else:
         python = "#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
-        c_use = "pyattach_status use(PyObject *o);\npyattach_status use(PyObject *o) { return pyattach_incref(o); }\n"
-        ours = '#include "pyattach/pyattach.h"\n'
-        for text in (python + ours + c_use, ours + python + c_use):
-            for compiler in c_compilers:
-                for standard in ("c99", "c11"):
-                    compile_text(scratch, compiler, standard, include, text, system)
-        if "pyattach.hpp" in names:
-            ours = '#include "pyattach/pyattach.hpp"\n'
-        for text in (python + ours + c_use, ours + python + c_use):
-            for compiler in cpp_compilers:
-                for standard in CPP_STANDARDS:
-                    compile_text(scratch, compiler, standard, include, text, system)
+        use = "pyattach_status use(PyObject *o);\npyattach_status use(PyObject *o) { return pyattach_incref(o); }\n"
+        for compilers, standards, umbrella in ((c_compilers, C_STANDARDS, UMBRELLAS[0]), (cpp_compilers, CPP_STANDARDS, UMBRELLAS[1])):
+            ours = f'#include "pyattach/{umbrella}"\n'
+            for compiler, standard in all_of(compilers, standards):
+                plan(compiler, standard, python + ours + use, system)
+                plan(compiler, standard, ours + python + use, system)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        problems = [complaint for complaint in pool.map(compile_one, jobs) if complaint]
     print("\n".join(problems))
-    print(f"{compiled} compilations of {len(names)} headers by {len(c_compilers)} C and {len(cpp_compilers)} C++ compilers, "
+    print(f"{len(jobs)} compilations of {len(headers)} headers by {len(c_compilers)} C and {len(cpp_compilers)} C++ compilers, "
           f"{len(problems)} failed")
     return 1 if problems else 0
 

@@ -34,9 +34,7 @@ def build(source, scratch, pool, leak):
         done = run(os.environ["MESON"], "setup", str(directory), str(source), *options)
         if done.returncode != 0:
             sys.exit(done.stdout)
-    done = run("ninja", "-C", str(directory), "-j1", "capi/libpyattach.so.0")
-    if done.returncode != 0:
-        done = run("ninja", "-C", str(directory), "-j1")
+    done = run(os.environ["MESON"], "compile", "-C", str(directory), "-j1", "pyattach:shared_library")
     if done.returncode != 0:
         sys.exit(done.stdout)
     return directory / "capi"

@@ -1,8 +1,10 @@
 // The C++ face: arenas.
 #include <cstdio>
+#include <memory>
 #include <optional>
+#include <sched.h>
 #include <string>
-#include <unistd.h>
+#include <vector>
 
 #include "pyattach/pyattach.hpp"
 #include "support/catch.hpp"
@@ -146,17 +148,18 @@ TEST_CASE("a loop with an arena in each of a million rounds keeps memory flat") 
     start_python();
     attached here;
     token py = here.token();
-    auto rounds = [&](int count) {
+    auto rounds = [&](int count, int items) {
         for (int i = 0; i < count; ++i) {
             arena pool{py};
             auto py2 = pool.token();
-            for (int item = 0; item < 3; ++item)
+            for (int item = 0; item < items; ++item)
                 py2.keep(py2.from(1000000 + i));
         }
     };
-    rounds(1000); // what is allocated once
+    rounds(1000, 40); // what is allocated once
     long before = resident_pages();
-    rounds(1000000);
+    rounds(1000000, 2);
+    rounds(50000, 40); // more than fit without an allocation
     CHECK(resident_pages() - before < 256);
 }
 
@@ -190,6 +193,26 @@ CHILD("uses the token of an arena that has ended") {
 
 TEST_CASE("a token used after its arena aborts with a sentence") {
     check_aborts("uses the token of an arena that has ended", {"arena_token", "its arena has ended"});
+}
+
+TEST_CASE("no two arenas share the place where their lives are written") {
+    support::barrier start("the threads to start", 4);
+    std::vector<std::unique_ptr<support::task>> threads;
+    for (int i = 0; i < 4; ++i)
+        threads.push_back(std::make_unique<support::task>("a thread with lives", [&] {
+            start.arrive_and_wait();
+            for (int n = 0; n < 100000; ++n) {
+                detail::life one;
+                detail::life_seen seen = one.see();
+                if (n % 64 == 0)
+                    sched_yield();
+                EXPECT(seen.place->number == seen.number);
+                EXPECT(seen.number % 2 == 1);
+                one.end();
+            }
+        }));
+    for (auto &thread : threads)
+        thread->join();
 }
 
 TEST_CASE("arenas of several threads do not know of each other") {

@@ -14,6 +14,22 @@ using support::start_python;
 
 namespace {
 
+// A value whose Python object is a known one.
+struct counted {
+    struct _object *object;
+};
+
+} // namespace
+
+template <> struct pyattach::conversion<counted> {
+    static pyattach_status to_python(token py, const counted &value, struct _object **result) {
+        *result = owned::borrow(py, value.object).release();
+        return PYATTACH_OK;
+    }
+};
+
+namespace {
+
 bool is_pending() { return pyattach_error_message(nullptr, 0) != 0; }
 
 std::string pending() {
@@ -151,6 +167,24 @@ TEST_CASE("an argument that cannot be converted fails the call, which does not t
         CHECK(why.status() == PYATTACH_INVALID);
     }
     CHECK(py.to<int>(py.call(py.builtin("len"), calls)) == 0);
+}
+
+TEST_CASE("objects made for arguments are released after the call, whatever became of it") {
+    start_python();
+    attached here;
+    token py = here.token();
+    owned object = py.eval("object()"), target = py.eval("type('Open', (), {})()");
+    counted value{object.get()};
+    py.call(py.builtin("id"), value);
+    CHECK_THROWS_AS(py.call(py.builtin("id"), value, value), python_error);
+    CHECK_THROWS_AS(py.call(py.builtin("id"), value, std::string("\xff")), python_error);
+    py.call_method(py.eval("[]"), "append", value);
+    CHECK_THROWS_AS(py.set_attribute(py.eval("1"), "x", value), python_error);
+    CHECK(reference_count(object.get()) == 1);
+    py.set_attribute(target, "x", value);
+    CHECK(reference_count(object.get()) == 2);
+    CHECK(py.from(value).get() == object.get());
+    CHECK(reference_count(object.get()) == 2);
 }
 
 TEST_CASE("str and repr are Python objects") {

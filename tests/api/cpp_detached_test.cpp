@@ -1,5 +1,6 @@
 // The C++ face: detached scopes.
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 
 #include "pyattach/pyattach.hpp"
@@ -179,11 +180,19 @@ TEST_CASE("an exception does not carry a thread out of a gap that outlives its i
     check_succeeds("throws out of a gap after the end of Python");
 }
 
-CHILD("comes back from py.detach after the end of Python") {
+// py.detach of a function that returns `Result`.
+template <class Result> void come_back_from_detach() {
+    static int referred;
     come_back_too_late(
         [](token py, auto wait) {
             try {
-                py.detach_unchecked([&] { wait(); });
+                py.detach_unchecked([&]() -> Result {
+                    wait();
+                    if constexpr (std::is_reference_v<Result>)
+                        return referred;
+                    else
+                        return Result();
+                });
                 EXPECT(false);
             } catch (const error &why) {
                 EXPECT(why.status() == PYATTACH_FINALIZING);
@@ -194,6 +203,21 @@ CHILD("comes back from py.detach after the end of Python") {
         true);
 }
 
-TEST_CASE("py.detach throws FINALIZING when the interpreter ended meanwhile") {
+CHILD("comes back from py.detach after the end of Python") { come_back_from_detach<void>(); }
+CHILD("comes back from py.detach with a value after the end of Python") { come_back_from_detach<std::string>(); }
+CHILD("comes back from py.detach with a reference after the end of Python") { come_back_from_detach<int &>(); }
+CHILD("comes back from py.detach with a status after the end of Python") {
+    come_back_too_late(
+        [](token py, auto wait) {
+            EXPECT(py.detach_unchecked(std::nothrow, [&] { wait(); }) == PYATTACH_FINALIZING);
+            EXPECT(!pyattach_is_attached());
+        },
+        true);
+}
+
+TEST_CASE("py.detach says FINALIZING when the interpreter ended meanwhile") {
     check_succeeds("comes back from py.detach after the end of Python");
+    check_succeeds("comes back from py.detach with a value after the end of Python");
+    check_succeeds("comes back from py.detach with a reference after the end of Python");
+    check_succeeds("comes back from py.detach with a status after the end of Python");
 }

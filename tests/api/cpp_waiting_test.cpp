@@ -249,8 +249,20 @@ CHILD("gets a lock after the end of Python") {
     waits_through_the_end([&](token py) { auto held = lock_detached(py, lock); }, lock, true);
 }
 
+CHILD("gets a lock after the end of Python, told not to throw") {
+    std::mutex lock;
+    waits_through_the_end(
+        [&](token py) {
+            auto held = lock_detached(std::nothrow, py, lock);
+            EXPECT(!held.owns_lock());
+            throw error(PYATTACH_FINALIZING);
+        },
+        lock, true);
+}
+
 TEST_CASE("a locker that cannot come back does not keep the lock") {
     check_succeeds("gets a lock after the end of Python");
+    check_succeeds("gets a lock after the end of Python, told not to throw");
 }
 
 CHILD("sees a condition met after the end of Python") {

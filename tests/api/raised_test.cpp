@@ -51,6 +51,23 @@ TEST_CASE("an exception that C code raised without an object is made when taken"
     CHECK_FALSE(is_pending());
 }
 
+TEST_CASE("an exception taken and dropped leaves nothing behind") {
+    start_python();
+    attached here;
+    run("import weakref\nclass Own(Exception): pass\nclass Marker: pass\nmarkers = []");
+    ref own = eval("Own");
+    std::int64_t count = reference_count(own);
+    for (int i = 0; i < 10; ++i) {
+        raise("def deep():\n    marker = Marker()\n    markers.append(weakref.ref(marker))\n    raise Own\ndeep()");
+        ref exception = take();
+        CHECK(eval_true("markers[-1]() is not None"));
+        CHECK(pyattach_error_restore(exception) == PYATTACH_OK);
+        CHECK(take().get() == exception.get());
+    }
+    CHECK(eval_true("all(marker() is None for marker in markers)"));
+    CHECK(reference_count(own) == count);
+}
+
 TEST_CASE("nothing is taken where nothing is pending") {
     start_python();
     attached here;
@@ -68,6 +85,12 @@ TEST_CASE("a restored exception is pending again, with its traceback, and is not
     std::int64_t count = reference_count(exception);
     CHECK(pyattach_error_restore(exception) == PYATTACH_OK);
     CHECK(is_pending());
+    // Pending with it, not only the object: up to 3.11 frames on the way are added to what is pending.
+    object *type = nullptr, *value = nullptr, *traceback = nullptr;
+    cpython<void(object **, object **, object **)>("PyErr_Fetch")(&type, &value, &traceback);
+    CHECK(value == exception.get());
+    CHECK(traceback != nullptr);
+    cpython<void(object *, object *, object *)>("PyErr_Restore")(type, value, traceback);
     ref same = take();
     CHECK(same.get() == exception.get());
     publish("restored", exception);

@@ -104,6 +104,7 @@ TEST_CASE("the last destructor of a thread may still use Python, through us and 
             });
             CHECK(late.calls == PTHREAD_DESTRUCTOR_ITERATIONS);
             CHECK(result == 42);
+            provoke_reaping();
             CHECK(states_owned() == before);
         }
     provoke_reaping();
@@ -147,18 +148,27 @@ TEST_CASE("destructors of a thread may drop references and ask, on the way out a
     CHECK(reference_count(shared) == 1);
 }
 
-TEST_CASE("a thread that attaches for the first time in its last destructor leaves nothing behind") {
+TEST_CASE(
+    "a thread that attaches for the first time in a destructor, an early or the last one, leaves nothing behind") {
     start_python();
     last_destructor::key();
-    auto before = all_counters();
-    for (int i = 0; i < 50; ++i) {
-        last_destructor late{[] { attached here; }, 0};
-        run_on_thread([&] { pthread_setspecific(last_destructor::key(), &late); });
+    pthread_key_t ordinary;
+    REQUIRE(pthread_key_create(&ordinary, [](void *) { attached here; }) == 0);
+    for (bool is_last : {false, true}) {
+        INFO("the last " << is_last);
+        auto before = all_counters();
+        for (int i = 0; i < 50; ++i) {
+            last_destructor late{[] { attached here; }, 0};
+            run_on_thread([&] {
+                is_last ? pthread_setspecific(last_destructor::key(), &late) : pthread_setspecific(ordinary, &late);
+            });
+        }
+        provoke_reaping();
+        auto after = all_counters();
+        CHECK(after.states_created - before.states_created == 50 + 70);
+        CHECK(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead == 50 + 70);
     }
-    auto after = all_counters();
-    CHECK(after.states_created - before.states_created == 50);
-    CHECK(after.states_deleted - before.states_deleted == 50);
-    CHECK(after.states_dead == before.states_dead);
+    pthread_key_delete(ordinary);
 }
 
 // From 3.13 on; before, `threading` knows threads by their identity alone.

@@ -2,8 +2,8 @@
 """Runs the benchmarks of one build, and reports.
 
 Writes NAME.json (everything: each round of each row), NAME.md (the tables, also printed) and, if gnuplot is there,
-NAME.svg. The rows run in two processes: in the second references were dropped, which leaves the heap of the process
-and the pools of the peers in another state for good.
+NAME.svg. The rows run in three processes: after a first attach or a drop the heap of the process and the pools of the
+peers are in another state for good.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from pathlib import Path
 import plot
 import report
 
-DROPS = "^(drop|worst attach|bytes kept|nested, after drops|attach, busy heap)"
+FIRST = "first attach"
+DROPS = "drop|worst attach|bytes kept|nested, after drops|attach, busy heap"
 
 
 def command_of(options):
@@ -94,7 +95,7 @@ def main():
     if load > 0.5 * os.cpu_count():
         print(f"run.py: the machine is busy (load {load:.1f}): do not trust these figures", file=sys.stderr)
     rows, parts = {}, []
-    for pattern in ("-" + DROPS, DROPS):
+    for pattern in (f"-^({FIRST}|{DROPS})", f"^({FIRST})", f"^({DROPS})"):
         parts.append(run_rows(options, pattern, str(options.out / "part.json")))
         add_rounds(rows, parts[-1])
     if options.mode == "embedding":

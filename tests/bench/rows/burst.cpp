@@ -1,6 +1,8 @@
 // Another thread has given back a million references: what that does to whoever attaches next, and to the memory.
 #include <malloc.h>
 
+#include <pyattach/pyattach.hpp>
+
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -55,9 +57,11 @@ class dropper {
     std::thread thread_;
 };
 
+void keep_a_state() { pyattach::attached once; }
+
 void add_worst_attach(const peer &of) {
     add("worst attach after 1000000 drops", of.name, [&of](benchmark::State &state) {
-        of.attach ? of.attach(1) : of.drain();
+        keep_a_state(); // which all find: as in rows/drop.cpp
         for (auto _ : state) {
             dropper other(of);
             double worst = 0;
@@ -84,6 +88,7 @@ void add_memory_after_burst(const peer &of) {
             one = new_object();
         }
         std::vector<object *> all(part, one);
+        keep_a_state();
         of.drain();
         for (auto _ : state) {
             double before = heap_bytes(), most = 0;
