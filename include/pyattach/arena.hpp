@@ -19,8 +19,8 @@ inline namespace abi1 {
 
 class arena;
 
-/* A token that also says where references go: what arena::token() returns. Passed on as a plain token, it is one. Used after the end of
- * its arena, it aborts with a sentence, unless NDEBUG is defined; then the behaviour is undefined. */
+/* A token that also says where references go: what arena::token() returns. Passed on as a plain token, it is one. Used
+ * after the end of its arena, it aborts with a sentence, unless NDEBUG is defined; then the behaviour is undefined. */
 class arena_token : public token {
   public:
     /* As those of the arena. */
@@ -53,8 +53,8 @@ class arena_token : public token {
  *         borrowed name = pool.keep(py.get_attribute(item, "name"));
  *     }
  *
- * Arenas nest: each releases its own. For one thread, like every scope. The first references need no allocation. If memory is short,
- * a reference given is released at once, and the form that throws throws std::bad_alloc. */
+ * Arenas nest: each releases its own. For one thread, like every scope. If memory is short, a reference given is
+ * released at once, and the form that throws throws std::bad_alloc. */
 class [[nodiscard]] arena : detail::scope_in_automatic_storage {
   public:
     [[nodiscard]] explicit arena(pyattach::token py) noexcept : py_(py), interpreter_(py.interpreter()) {}

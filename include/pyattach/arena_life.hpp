@@ -4,18 +4,16 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <new>
 
-#include "base.h"
+#include "misuse.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* The memory of an arena that ended cannot be asked, so its life is written elsewhere: in a place that is never freed and serves one
- * arena after the other. Odd while it serves one; a number is never used twice. */
+/* The memory of an arena that ended cannot be asked, so its life is written elsewhere: in a place that is never freed
+ * and serves one arena after the other. Odd while it serves one; a number is never used twice. */
 struct life_place {
     std::atomic<std::uint64_t> number{0};
     life_place *next = nullptr;
@@ -46,14 +44,12 @@ struct life_seen {
     life_place *place;
     std::uint64_t number;
 
-    /* Aborts with the sentences unless the arena lives. Relaxed: it ends on the thread that uses the token, or that thread is wrong
-     * already. */
+    /* Aborts with the sentences unless the arena lives. Relaxed: it ends on the thread that uses the token, or that
+     * thread is wrong already. */
     void require(const char *what, const char *rule, const char *instead) const noexcept {
         if (!place || place->number.load(std::memory_order_relaxed) == number)
             return;
-        std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
-        std::fflush(stderr);
-        std::abort();
+        misuse(what, rule, instead);
     }
 };
 

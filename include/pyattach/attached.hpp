@@ -53,9 +53,13 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
     explicit operator bool() const noexcept { return status_ == PYATTACH_OK; }
     pyattach_status status() const noexcept { return status_; }
 
-    /* Requires that the scope attached and has not ended. */
+    /* Requires that the scope attached and has not ended; looked at unless NDEBUG is defined. */
     pyattach::token token() const noexcept {
-        assert(status_ == PYATTACH_OK && "attached::token: this scope was refused, or has ended");
+#if !defined(NDEBUG)
+        if (status_ != PYATTACH_OK)
+            detail::misuse("attached::token: this scope was refused, or has ended.",
+                           "A token comes from a scope that attached.", "Ask `if (here)` first.");
+#endif
         return pyattach::token();
     }
 

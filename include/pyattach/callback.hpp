@@ -15,6 +15,7 @@
 #endif
 
 #include "attached.hpp"
+#include "forbidden.h"
 #include "owned.hpp"
 #include "python_error.hpp"
 #include "scope.hpp"
@@ -23,9 +24,10 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* Inside a catch block: raises in Python what was caught, in place of an exception that is pending. A python_error is raised again as it
- * came; a cast_error is a TypeError; std::bad_alloc a MemoryError; std::out_of_range an IndexError; std::invalid_argument and
- * std::domain_error ValueErrors; std::overflow_error an OverflowError; anything else a RuntimeError with its what(). */
+/* Inside a catch block: raises in Python what was caught, in place of an exception that is pending. A python_error is
+ * raised again as it came; a cast_error is a TypeError; std::bad_alloc a MemoryError; std::out_of_range an IndexError;
+ * std::invalid_argument and std::domain_error ValueErrors; std::overflow_error an OverflowError; anything else a
+ * RuntimeError with its what(). */
 inline void raise_caught(token py) noexcept {
     try {
         throw;
@@ -77,8 +79,8 @@ template <> struct returned<owned> : returned<struct ::_object *> {
  *         return pyattach::callback([&](pyattach::token py) { return py.from(measure(py, shape)); });
  *     }
  *
- * An owned, or a new reference, is handed to Python, and NULL stands for the exception; nothing is handed over as None; a signed
- * integer, for slots that return one, has -1. */
+ * An owned, or a new reference, is handed to Python, and NULL stands for the exception; nothing is handed over as None;
+ * a signed integer, for slots that return one, has -1. */
 template <class Function> auto callback(Function &&function) {
     using result = std::decay_t<std::invoke_result_t<Function, token>>;
     constexpr bool is_void = std::is_void_v<result>;

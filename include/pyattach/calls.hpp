@@ -96,8 +96,12 @@ class argument {
     ~argument() { pyattach_decref(made_); }
 
     pyattach_status status() const noexcept { return status_; }
-    struct ::_object *get() const noexcept { return made_ ? made_ : object_; }
-    struct ::_object *release() noexcept { return std::exchange(made_, nullptr); }
+    struct ::_object *get() const noexcept {
+        return made_ ? made_ : object_;
+    }
+    struct ::_object *release() noexcept {
+        return std::exchange(made_, nullptr);
+    }
 
   private:
     struct ::_object *object_ = nullptr, *made_ = nullptr;
@@ -162,9 +166,8 @@ inline owned token::builtin(std::nothrow_t, terminated_text name) const noexcept
 inline owned token::get_attribute(std::nothrow_t, any_object object, terminated_text name) const noexcept {
     return detail::attribute(*this, object, name).or_empty(*this);
 }
-template <class T>
-pyattach_status token::set_attribute(std::nothrow_t, any_object object, terminated_text name,
-                                     const T &value) const noexcept {
+template <class T> pyattach_status token::set_attribute(std::nothrow_t, any_object object, terminated_text name,
+                                                        const T &value) const noexcept {
     if (name.has_inner_nul())
         return detail::refuse_inner_nul(*this);
     detail::argument made(*this, value);
@@ -176,9 +179,8 @@ template <class... Arguments>
 owned token::call(std::nothrow_t, any_object callable, const Arguments &...arguments) const noexcept {
     return detail::call(*this, callable, arguments...).or_empty(*this);
 }
-template <class... Arguments>
-owned token::call_method(std::nothrow_t, any_object object, terminated_text name,
-                         const Arguments &...arguments) const noexcept {
+template <class... Arguments> owned token::call_method(std::nothrow_t, any_object object, terminated_text name,
+                                                       const Arguments &...arguments) const noexcept {
     return detail::call_method(*this, object, name, arguments...).or_empty(*this);
 }
 inline owned token::str(std::nothrow_t, any_object object) const noexcept {
@@ -206,7 +208,8 @@ inline std::optional<std::string_view> token::to_bytes(std::nothrow_t, any_objec
     return std::string_view(data, size);
 }
 inline owned token::from_bytes(std::nothrow_t, std::string_view data) const noexcept {
-    return detail::made_by([&](struct ::_object **result) { return pyattach_from_bytes(data.data(), data.size(), result); })
+    return detail::made_by(
+               [&](struct ::_object **result) { return pyattach_from_bytes(data.data(), data.size(), result); })
         .or_empty(*this);
 }
 inline void token::xdecref(struct ::_object *object) const noexcept { pyattach_decref(object); }
@@ -260,7 +263,8 @@ inline std::string_view token::to_bytes(any_object object) const {
     return std::string_view(data, size);
 }
 inline owned token::from_bytes(std::string_view data) const {
-    return detail::made_by([&](struct ::_object **result) { return pyattach_from_bytes(data.data(), data.size(), result); })
+    return detail::made_by(
+               [&](struct ::_object **result) { return pyattach_from_bytes(data.data(), data.size(), result); })
         .or_throw(*this);
 }
 #endif

@@ -17,27 +17,25 @@ inline namespace abi1 {
 
 /* How a T becomes a Python object and comes back. To be specialised for types of yours, with
  *
- *     static pyattach_status to_python(token py, const T &value, struct _object **result);     a new reference in *result
- *     static pyattach_status from_python(token py, struct _object *object, T &value);
- *     static constexpr const char *type_name = "dict";                                         optional, for get_type<T>()
+ *     static pyattach_status to_python(token py, const T &value, struct _object **result);     a new reference in
+ * *result static pyattach_status from_python(token py, struct _object *object, T &value); static constexpr const char
+ * *type_name = "dict";                                         optional, for get_type<T>()
  *
  * one of which may be missing. Failure is PYTHON_ERROR with the exception set; they do not throw. */
 template <class T, class = void> struct conversion;
 
 namespace detail {
 
-template <class T>
-inline constexpr bool is_character = std::is_same_v<T, char> || std::is_same_v<T, wchar_t> ||
-                                     std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t>;
-template <class T>
-inline constexpr bool is_integer = std::is_integral_v<T> && !std::is_same_v<T, bool> && !is_character<T>;
+template <class T> inline constexpr bool is_character =
+    std::is_same_v<T, char> || std::is_same_v<T, wchar_t> || std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t>;
+template <class T> inline constexpr bool is_integer =
+    std::is_integral_v<T> && !std::is_same_v<T, bool> && !is_character<T>;
 
 template <class T, class = void> inline constexpr bool goes_to_python = false;
-template <class T>
-inline constexpr bool goes_to_python<T, std::void_t<decltype(&conversion<T>::to_python)>> = true;
+template <class T> inline constexpr bool goes_to_python<T, std::void_t<decltype(&conversion<T>::to_python)>> = true;
 template <class T, class = void> inline constexpr bool comes_from_python = false;
-template <class T>
-inline constexpr bool comes_from_python<T, std::void_t<decltype(&conversion<T>::from_python)>> = true;
+template <class T> inline constexpr bool comes_from_python<T, std::void_t<decltype(&conversion<T>::from_python)>> =
+    true;
 
 /* Integers above those of int64_t, which C functions take, go by way of their digits. */
 inline pyattach_status from_unsigned(token py, std::uint64_t value, struct ::_object **result) noexcept {
@@ -102,7 +100,8 @@ template <> struct conversion<bool> {
     }
 };
 
-/* Integers of any width; a number out of range is an OverflowError. Characters are neither numbers nor texts: say which. */
+/* Integers of any width; a number out of range is an OverflowError. Characters are neither numbers nor texts: say
+ * which. */
 template <class T> struct conversion<T, std::enable_if_t<detail::is_integer<T>>> {
     static constexpr const char *type_name = "int";
     static pyattach_status to_python(token py, T value, struct ::_object **result) noexcept {

@@ -17,19 +17,15 @@ inline namespace abi1 {
 namespace detail {
 
 /* std::ref(x) hands x itself over, anything else a copy. */
-template <class T> struct handed_over {
-    using type = T;
-};
-template <class T> struct handed_over<std::reference_wrapper<T>> {
-    using type = T &;
-};
+template <class T> struct handed_over { using type = T; };
+template <class T> struct handed_over<std::reference_wrapper<T>> { using type = T &; };
 template <class T> using handed_over_t = typename handed_over<std::decay_t<T>>::type;
 
 /* A function pointer, or a class without members: a lambda that captures nothing. */
 template <class Function>
-inline constexpr bool is_stateless =
-    std::is_function_v<std::remove_pointer_t<Function>> || std::is_member_function_pointer_v<Function> ||
-    (std::is_empty_v<Function> && !std::is_base_of_v<token, Function>);
+inline constexpr bool is_stateless = std::is_function_v<std::remove_pointer_t<Function>> ||
+                                     std::is_member_function_pointer_v<Function> ||
+                                     (std::is_empty_v<Function> && !std::is_base_of_v<token, Function>);
 
 /* Each of these says on the spot what is wrong, once, and keeps the body of the call from adding to it. */
 template <class Argument> constexpr bool may_go_along() {

@@ -75,8 +75,7 @@ template <class T> struct detach_safe<T &&> : std::false_type {};
 
 namespace detail {
 
-template <class T>
-struct is_safe_scalar<T, false>
+template <class T> struct is_safe_scalar<T, false>
     : std::bool_constant<std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
                          std::is_member_pointer_v<T> || std::is_function_v<T>> {};
 template <class T> struct is_safe_scalar<T, true> : detach_safe<std::remove_all_extents_t<T>> {};

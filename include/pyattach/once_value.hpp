@@ -13,11 +13,11 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* A once and what it made. Constant-initialised, so it may be a global or a static without the compiler's own guard, which deadlocks
- * against the GIL when its initialiser needs Python.
+/* A once and what it made. Constant-initialised, so it may be a global or a static without the compiler's own guard,
+ * which deadlocks against the GIL when its initialiser needs Python.
  *
  *     static once_value<owned> json;
- *     borrowed module{py, json.get_or_make([&] { return py.import("json"); })};                                        */
+ *     borrowed module{py, json.get_or_make([&] { return py.import("json"); })}; */
 template <class T> class once_value {
   public:
     constexpr once_value() noexcept : nothing_() {}
@@ -30,8 +30,8 @@ template <class T> class once_value {
     const T *get() const noexcept { return is_made_.load(std::memory_order_acquire) ? &value_ : nullptr; }
 
 #if defined(__cpp_exceptions)
-    /* The value; made by `make()` if there is none. Others wait, detached. If it throws, there still is none, and the next caller
-     * tries. */
+    /* The value; made by `make()` if there is none. Others wait, detached. If it throws, there still is none, and the
+     * next caller tries. */
     template <class Make> T &get_or_make(Make &&make) {
         if (T *made = get())
             return *made;
@@ -39,8 +39,8 @@ template <class T> class once_value {
         return value_;
     }
 #endif
-    /* For a `make` that fills a std::optional<T>: left empty, there still is none. NULL then, or if the interpreter ended while an
-     * attached thread waited. */
+    /* For a `make` that fills a std::optional<T>: left empty, there still is none. NULL then, or if the interpreter
+     * ended while an attached thread waited. */
     template <class Make> T *get_or_make(std::nothrow_t, Make &&make) noexcept {
         if (T *made = get())
             return made;

@@ -2,10 +2,10 @@
 #ifndef PYATTACH_SYNCHRONIZED_HPP
 #define PYATTACH_SYNCHRONIZED_HPP
 
-#include <cassert>
 #include <type_traits>
 #include <utility>
 
+#include "misuse.hpp"
 #include "mutex.hpp"
 
 namespace pyattach {
@@ -31,10 +31,16 @@ template <class T> class synchronized {
             if (of_)
                 of_->mutex_.unlock();
         }
-        /* False only after a try_lock that failed; such a guard must not be looked through. */
+        /* False only after a try_lock that failed; looking through such a guard aborts, unless NDEBUG is
+         * defined. */
         explicit operator bool() const noexcept { return of_ != nullptr; }
         T &operator*() const noexcept PYATTACH_LIFETIME_BOUND {
-            assert(of_ && "synchronized: this guard holds no lock, its try_lock failed");
+#if !defined(NDEBUG)
+            if (!of_)
+                detail::misuse("synchronized: this guard holds no lock.",
+                               "A value is reached through its lock, and try_lock did not get it.",
+                               "Ask `if (guard)` first.");
+#endif
             return of_->value_;
         }
         T *operator->() const noexcept PYATTACH_LIFETIME_BOUND { return &**this; }

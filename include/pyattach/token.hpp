@@ -2,7 +2,6 @@
 #ifndef PYATTACH_TOKEN_HPP
 #define PYATTACH_TOKEN_HPP
 
-#include <cassert>
 #include <new>
 #include <optional>
 #include <string_view>
@@ -12,22 +11,29 @@
 #include "attached.h"
 #include "error.hpp"
 #include "interpreter.h"
+#include "misuse.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* Passed by value, from attached::token(), down to whatever calls Python. A function that takes one says that it may call Python and
- * may run any Python code; one that takes none keeps off. Never stored, never taken to another thread, never used in a detached scope:
- * detach() refuses to carry one there.
+/* Passed by value, from attached::token(), down to whatever calls Python. A function that takes one says that it may
+ * call Python and may run any Python code; one that takes none keeps off. Never stored, never taken to another thread,
+ * never used in a detached scope: detach() refuses to carry one there.
  *
- * Two forms. The first throws: python_error if Python raised (nothing is pending then), error for any other refusal. Its twin takes
- * std::nothrow first and returns an empty owned, an empty optional, or a status; an exception that Python raised stays pending. With
- * -fno-exceptions only the twins are there. */
+ * Two forms. The first throws: python_error if Python raised (nothing is pending then), error for any other refusal.
+ * Its twin takes std::nothrow first and returns an empty owned, an empty optional, or a status; an exception that
+ * Python raised stays pending. With -fno-exceptions only the twins are there. */
 class token {
   public:
-    /* For code that Python called, which is attached already: the caller vouches for it. Unless NDEBUG is defined, it is looked at. */
+    /* For code that Python called, which is attached already: the caller vouches for it. Unless NDEBUG is defined, it
+     * is looked at. */
     static token assume() noexcept {
-        assert(pyattach_is_attached() && "token::assume: the caller vouched that this thread is attached, but it is not");
+#if !defined(NDEBUG)
+        if (!pyattach_is_attached())
+            detail::misuse("token::assume: this thread is not attached.",
+                           "Who assumes a token vouches that the thread is attached.",
+                           "Open an `attached` scope where that is not certain, and take its token.");
+#endif
         return token();
     }
 
@@ -36,26 +42,30 @@ class token {
 
 #if defined(__cpp_exceptions)
     /* --- Letting go ------------------------------------------------------------------------------------------------
-     * Calls `function` with the arguments in a detached scope; its result is theirs. What it throws passes through, attached again.
-     * The function may capture nothing, and the arguments may hold no token, borrowed or PyObject *: that is checked when compiling
-     * (see detach_safe.hpp). They are passed as copies made while attached, or moved; std::ref(x) shares x.
-     * If the interpreter ended meanwhile: error FINALIZING, not attached; if the function threw, the thread is parked instead. */
+     * Calls `function` with the arguments in a detached scope; its result is theirs. What it throws passes through,
+     * attached again. The function may capture nothing, and the arguments may hold no token, borrowed or PyObject *:
+     * that is checked when compiling (see detach_safe.hpp). They are passed as copies made while attached, or moved;
+     * std::ref(x) shares x. If the interpreter ended meanwhile: error FINALIZING, not attached; if the function threw,
+     * the thread is parked instead. */
     template <class Function, class... Arguments>
     decltype(auto) detach(Function function, Arguments &&...arguments) const;
     /* The same for any closure: the caller vouches that it leaves Python alone. */
     template <class Function> decltype(auto) detach_unchecked(Function &&function) const;
 
     /* --- Code ------------------------------------------------------------------------------------------------------
-     * Evaluates an expression, or executes statements. `globals` is a dict, by default that of `__main__`; `__builtins__` is put into
-     * it if missing. `locals` is any mapping, by default the globals. A NUL inside the code is a ValueError. */
+     * Evaluates an expression, or executes statements. `globals` is a dict, by default that of `__main__`;
+     * `__builtins__` is put into it if missing. `locals` is any mapping, by default the globals. A NUL inside the code
+     * is a ValueError. */
     owned eval(terminated_text code, any_object globals = nullptr, any_object locals = nullptr) const;
     void run(terminated_text code, any_object globals = nullptr, any_object locals = nullptr) const;
     /* The module of that dotted name, not its parent. */
     owned import(terminated_text name) const;
-    /* Runs the Python handlers of signals that arrived, on the main thread of the main interpreter; elsewhere does nothing. */
+    /* Runs the Python handlers of signals that arrived, on the main thread of the main interpreter; elsewhere does
+     * nothing. */
     void check_signals() const;
 
-    /* --- Objects --------------------------------------------------------------------------------------------------- */
+    /* --- Objects ---------------------------------------------------------------------------------------------------
+     */
     /* What `builtins` calls by that name: int, ValueError, len ... */
     owned builtin(terminated_text name) const;
     owned None() const;
@@ -79,16 +89,16 @@ class token {
     /* As isinstance() and issubclass(): `type` may be a tuple of types. Anything else than a type is a TypeError. */
     bool is_instance(any_object object, any_object type) const;
     bool is_subclass(any_object derived, any_object base) const;
-    /* The object itself if it is an instance of `type`, else cast_error. A temporary owned is handed on. With a T, for users of
-     * Python.h, its struct. */
+    /* The object itself if it is an instance of `type`, else cast_error. A temporary owned is handed on. With a T, for
+     * users of Python.h, its struct. */
     borrowed checked_cast(any_object object PYATTACH_LIFETIME_BOUND, any_object type) const;
     owned checked_cast(owned &&object, any_object type) const;
     template <class T> T *checked_cast(any_object object PYATTACH_LIFETIME_BOUND, any_object type) const;
 
     /* --- Conversions -----------------------------------------------------------------------------------------------
-     * Between Python and bool, integers, floating point numbers, texts (UTF-8), and whatever `conversion` is specialised for (see
-     * conversion.hpp). What does not fit is an OverflowError, a TypeError or a UnicodeError. A std::string_view lives as long as the
-     * object, which the caller keeps. */
+     * Between Python and bool, integers, floating point numbers, texts (UTF-8), and whatever `conversion` is
+     * specialised for (see conversion.hpp). What does not fit is an OverflowError, a TypeError or a UnicodeError. A
+     * std::string_view lives as long as the object, which the caller keeps. */
     template <class T> T to(any_object object) const;
     template <class T> owned from(const T &value) const;
     /* The data of a bytes object, which the caller keeps; and a bytes object of that data. */
@@ -96,9 +106,9 @@ class token {
     owned from_bytes(std::string_view data) const;
 
     /* --- Pointers --------------------------------------------------------------------------------------------------
-     * The result of a C API call: NULL means that Python raised, and is thrown (as a SystemError, if nothing was raised). `owned`
-     * pointers are new references, which the result takes over; `borrowed` ones stay the caller's. An arena has the same names and
-     * keeps the objects itself. */
+     * The result of a C API call: NULL means that Python raised, and is thrown (as a SystemError, if nothing was
+     * raised). `owned` pointers are new references, which the result takes over; `borrowed` ones stay the caller's. An
+     * arena has the same names and keeps the objects itself. */
     owned from_owned_ptr(struct ::_object *object) const;
     owned from_owned_ptr_or_err(struct ::_object *object) const;
     borrowed from_borrowed_ptr(struct ::_object *object) const;
@@ -115,11 +125,11 @@ class token {
     template <class T> T *cast_unchecked(any_object object PYATTACH_LIFETIME_BOUND) const noexcept;
 
     /* --- The twins -------------------------------------------------------------------------------------------------
-     * For functions that return nothing: why letting go was refused (the function was not called), or why coming back was. */
+     * For functions that return nothing: why letting go was refused (the function was not called), or why coming back
+     * was. */
     template <class Function, class... Arguments>
     [[nodiscard]] pyattach_status detach(std::nothrow_t, Function function, Arguments &&...arguments) const;
-    template <class Function>
-    [[nodiscard]] pyattach_status detach_unchecked(std::nothrow_t, Function &&function) const;
+    template <class Function> [[nodiscard]] pyattach_status detach_unchecked(std::nothrow_t, Function &&function) const;
 
     owned eval(std::nothrow_t, terminated_text code, any_object globals = nullptr,
                any_object locals = nullptr) const noexcept;
@@ -129,14 +139,12 @@ class token {
     [[nodiscard]] pyattach_status check_signals(std::nothrow_t) const noexcept;
     owned builtin(std::nothrow_t, terminated_text name) const noexcept;
     owned get_attribute(std::nothrow_t, any_object object, terminated_text name) const noexcept;
-    template <class T>
-    [[nodiscard]] pyattach_status set_attribute(std::nothrow_t, any_object object, terminated_text name,
-                                                const T &value) const noexcept;
+    template <class T> [[nodiscard]] pyattach_status set_attribute(std::nothrow_t, any_object object,
+                                                                   terminated_text name, const T &value) const noexcept;
     template <class... Arguments>
     owned call(std::nothrow_t, any_object callable, const Arguments &...arguments) const noexcept;
-    template <class... Arguments>
-    owned call_method(std::nothrow_t, any_object object, terminated_text name,
-                      const Arguments &...arguments) const noexcept;
+    template <class... Arguments> owned call_method(std::nothrow_t, any_object object, terminated_text name,
+                                                    const Arguments &...arguments) const noexcept;
     owned str(std::nothrow_t, any_object object) const noexcept;
     owned repr(std::nothrow_t, any_object object) const noexcept;
     owned get_type(std::nothrow_t, any_object object) const noexcept;
@@ -149,7 +157,8 @@ class token {
 
   private:
     friend class attached;
-    /* User-provided: a defaulted private constructor would leave the class an aggregate in C++17, and token{} would compile. */
+    /* User-provided: a defaulted private constructor would leave the class an aggregate in C++17, and token{} would
+     * compile. */
     token() noexcept {}
 };
 

@@ -17,8 +17,8 @@ namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* While a thread holds one of our locks, coming back releases nothing from the pool: no foreign destructor runs under the user's lock.
- * So this one is held, for which nobody else waits. */
+/* While a thread holds one of our locks, coming back releases nothing from the pool: no foreign destructor runs under
+ * the user's lock. So this one is held, for which nobody else waits. */
 class undisturbed {
   public:
     undisturbed() noexcept { pyattach_mutex_lock(&nobodys_); }
@@ -47,10 +47,10 @@ template <class Lock> pyattach_status wait_for_lock(token py, Lock &held) {
 
 } // namespace detail
 
-/* Locks any mutex that has try_lock: at once if it is free, else detached while it waits. Never lock one plainly while attached: its
- * owner may be waiting for Python. (pyattach::mutex does this by itself.)
- * FINALIZING, thrown or seen by owns_lock() being false: the interpreter ended meanwhile; the mutex is not locked, the thread not
- * attached. Holding it, coming back releases nothing from the pool. */
+/* Locks any mutex that has try_lock: at once if it is free, else detached while it waits. Never lock one plainly while
+ * attached: its owner may be waiting for Python. (pyattach::mutex does this by itself.) FINALIZING, thrown or seen by
+ * owns_lock() being false: the interpreter ended meanwhile; the mutex is not locked, the thread not attached. Holding
+ * it, coming back releases nothing from the pool. */
 #if defined(__cpp_exceptions)
 template <class Mutex> [[nodiscard]] std::unique_lock<Mutex> lock_detached(token py, Mutex &mutex) {
     std::unique_lock<Mutex> held(mutex, std::try_to_lock);
@@ -76,7 +76,8 @@ template <class Mutex>
     return held;
 }
 
-/* Joins a thread (anything with join()), detached: it may need Python to get to its end. FINALIZING: joined, but not attached. */
+/* Joins a thread (anything with join()), detached: it may need Python to get to its end. FINALIZING: joined, but not
+ * attached. */
 template <class Thread> [[nodiscard]] pyattach_status join_detached(std::nothrow_t, token py, Thread &thread) {
     detached gap{std::nothrow, py};
     if (gap)
@@ -89,11 +90,11 @@ template <class Thread> void join_detached(token py, Thread &thread) {
 }
 #endif
 
-/* Waits until `condition()` holds, as changed.wait(held, condition): at once if it holds already, else detached. So the condition must
- * leave Python alone. FINALIZING: the interpreter ended meanwhile; `held` was unlocked, and the thread is not attached. */
-template <class Changed, class Lock, class Condition>
-[[nodiscard]] pyattach_status wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held,
-                                            Condition condition) {
+/* Waits until `condition()` holds, as changed.wait(held, condition): at once if it holds already, else detached. So the
+ * condition must leave Python alone. FINALIZING: the interpreter ended meanwhile; `held` was unlocked, and the thread
+ * is not attached. */
+template <class Changed, class Lock, class Condition> [[nodiscard]] pyattach_status
+wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held, Condition condition) {
     if (condition())
         return PYATTACH_OK;
     detail::undisturbed until_back;

@@ -179,6 +179,7 @@ TEST_CASE("an arena that ends detached leaves its references to the pool") {
     CHECK(reference_count(object.get()) == 1);
 }
 
+#if !defined(NDEBUG)
 CHILD("uses the token of an arena that has ended") {
     start_python();
     attached here;
@@ -194,7 +195,9 @@ CHILD("uses the token of an arena that has ended") {
 TEST_CASE("a token used after its arena aborts with a sentence") {
     check_aborts("uses the token of an arena that has ended", {"arena_token", "its arena has ended"});
 }
+#endif
 
+#if !defined(NDEBUG)
 TEST_CASE("no two arenas share the place where their lives are written") {
     support::barrier start("the threads to start", 4);
     std::vector<std::unique_ptr<support::task>> threads;
@@ -214,6 +217,7 @@ TEST_CASE("no two arenas share the place where their lives are written") {
     for (auto &thread : threads)
         thread->join();
 }
+#endif
 
 TEST_CASE("arenas of several threads do not know of each other") {
     start_python();

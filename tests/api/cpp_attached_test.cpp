@@ -146,6 +146,25 @@ TEST_CASE("ending the scope that attached before those inside it aborts with a s
     check_aborts("ends the scope that attached before a C++ scope inside it", {"attached", "last"});
 }
 
+#if !defined(NDEBUG)
+CHILD("assumes a token while detached") {
+    start_python();
+    static_cast<void>(token::assume());
+}
+
+CHILD("takes the token of a refused scope") {
+    start_python();
+    forbidden traversing;
+    attached refused{std::nothrow};
+    static_cast<void>(refused.token());
+}
+
+TEST_CASE("a token that proves nothing aborts with a sentence") {
+    check_aborts("assumes a token while detached", {"token::assume", "not attached"});
+    check_aborts("takes the token of a refused scope", {"attached::token", "refused"});
+}
+#endif
+
 CHILD("attaches after the end") {
     start_python();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);

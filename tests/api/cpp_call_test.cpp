@@ -148,8 +148,7 @@ TEST_CASE("calls take objects in any form and C++ values") {
     CHECK(reference_count(list.get()) == 1);
     CHECK(py.to<int>(py.call(py.builtin("len"), "four")) == 4);
     CHECK(py.to<std::string>(py.call_method(py.from("a-b"), "replace", "-", "+")) == "a+b");
-    CHECK_THROWS_WITH(py.call(py.builtin("int"), "x"),
-                      "ValueError: invalid literal for int() with base 10: 'x'");
+    CHECK_THROWS_WITH(py.call(py.builtin("int"), "x"), "ValueError: invalid literal for int() with base 10: 'x'");
     CHECK_THROWS_AS(py.call_method(list, "no_such_method"), python_error);
 }
 

@@ -87,7 +87,8 @@ TEST_CASE("a Python exception passes through C++ and back as the same object") {
     start_python();
     attached here;
     token py = here.token();
-    auto *method_new = support::cpython<struct _object *(method *, struct _object *, struct _object *)>("PyCFunction_NewEx");
+    auto *method_new =
+        support::cpython<struct _object *(method *, struct _object *, struct _object *)>("PyCFunction_NewEx");
     py.run("original = KeyError('there and back')\ndef thrower(): raise original");
     CHECK(raised_by(py, [&] { py.call(py.eval("thrower")); }) == "KeyError: 'there and back'");
     // The same with Python's own frames between: C++, Python, C++, Python.

@@ -1,4 +1,5 @@
-// The C++ face: functions that run detached, with arguments the compiler looked at. What must not compile is in tests/abi.
+// The C++ face: functions that run detached, with arguments the compiler looked at. What must not compile is in
+// tests/abi.
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -58,13 +59,13 @@ static_assert(refused<token, borrowed, arena_token, attached, detached, struct _
                       const struct _object *, struct _object **, struct _object *const *, struct _typeobject *, token *,
                       borrowed *, const token *, arena_token *, struct _object *[2]>);
 static_assert(refused<plain, holder, int &, const int &, int &&, std::function<void()>>);
-static_assert(
-    refused<std::vector<struct _object *>, std::array<borrowed, 2>, std::map<int, struct _object *>,
-            std::map<struct _object *, int>, std::pair<int, token>, std::tuple<int, borrowed>, std::tuple<int &>,
-            std::optional<struct _object *>, std::variant<int, borrowed>, std::unique_ptr<holder>, std::unique_ptr<struct _object>,
-            std::shared_ptr<struct _object>, std::reference_wrapper<holder>, std::reference_wrapper<struct _object *>,
-            std::vector<std::vector<struct _object *>>, std::unique_ptr<int, std::function<void(int *)>>,
-            synchronized<struct _object *>, std::atomic<struct _object *>>);
+static_assert(refused<std::vector<struct _object *>, std::array<borrowed, 2>, std::map<int, struct _object *>,
+                      std::map<struct _object *, int>, std::pair<int, token>, std::tuple<int, borrowed>,
+                      std::tuple<int &>, std::optional<struct _object *>, std::variant<int, borrowed>,
+                      std::unique_ptr<holder>, std::unique_ptr<struct _object>, std::shared_ptr<struct _object>,
+                      std::reference_wrapper<holder>, std::reference_wrapper<struct _object *>,
+                      std::vector<std::vector<struct _object *>>, std::unique_ptr<int, std::function<void(int *)>>,
+                      synchronized<struct _object *>, std::atomic<struct _object *>>);
 
 int twice(int number) { return 2 * number; }
 
@@ -91,7 +92,7 @@ TEST_CASE("plain data goes in and comes out") {
     token py = here.token();
     std::vector<int> numbers{1, 2, 3};
     auto doubled = py.detach(
-        [](std::vector<int> values, const std::string &text, int (&)[2]) {
+        [](std::vector<int> values, const std::string &text, int(&)[2]) {
             values.push_back(static_cast<int>(text.size()));
             return values;
         },
@@ -111,10 +112,12 @@ TEST_CASE("std::ref shares what it names, and data borrowed from it stays valid"
     token py = here.token();
     std::vector<std::string> words{"Flow", "my", "tears"};
     int total = 0;
-    py.detach([](const std::vector<std::string> &all, int &sum) {
-        for (auto &word : all)
-            sum += static_cast<int>(word.size());
-    }, std::cref(words), std::ref(total));
+    py.detach(
+        [](const std::vector<std::string> &all, int &sum) {
+            for (auto &word : all)
+                sum += static_cast<int>(word.size());
+        },
+        std::cref(words), std::ref(total));
     CHECK(total == 11);
     std::string &longest = py.detach([](auto &all) -> std::string & { return all[2]; }, std::ref(words));
     CHECK(&longest == &words[2]);
@@ -191,12 +194,14 @@ TEST_CASE("the forms told not to throw return the status") {
     attached here;
     token py = here.token();
     int result = 0;
-    CHECK(py.detach(std::nothrow, [](int &out) { out = pyattach_is_attached() ? 1 : 2; }, std::ref(result)) == PYATTACH_OK);
+    CHECK(py.detach(
+              std::nothrow, [](int &out) { out = pyattach_is_attached() ? 1 : 2; }, std::ref(result)) == PYATTACH_OK);
     CHECK(result == 2);
     CHECK(py.detach_unchecked(std::nothrow, [&] { result = 3; }) == PYATTACH_OK);
     CHECK(result == 3);
     forbidden traversing;
-    CHECK(py.detach(std::nothrow, [](int &out) { out = 4; }, std::ref(result)) == PYATTACH_FORBIDDEN);
+    CHECK(py.detach(
+              std::nothrow, [](int &out) { out = 4; }, std::ref(result)) == PYATTACH_FORBIDDEN);
     CHECK(py.detach_unchecked(std::nothrow, [&] { result = 5; }) == PYATTACH_FORBIDDEN);
     CHECK(result == 3);
     CHECK_THROWS_AS(py.detach([] {}), error);

@@ -9,6 +9,7 @@
 
 #include "pyattach/pyattach.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/python.hpp"
 #include "support/threads.hpp"
 
@@ -115,6 +116,18 @@ TEST_CASE("a synchronized value is reached through its lock") {
     else
         FAIL("it was free");
 }
+
+#if !defined(NDEBUG)
+CHILD("looks through a guard without a lock") {
+    synchronized<int> value;
+    auto held = value.lock();
+    *value.try_lock() = 1;
+}
+
+TEST_CASE("looking through a guard that holds no lock aborts with a sentence") {
+    support::check_aborts("looks through a guard without a lock", {"synchronized", "holds no lock"});
+}
+#endif
 
 TEST_CASE("an exception under the lock releases it, and the value stays reachable") {
     synchronized<std::string> text("before");

@@ -94,7 +94,8 @@ TEST_CASE("a Python exception in an initialiser comes out as itself") {
 
 TEST_CASE("a once value is empty at first, and the first success makes it") {
     CHECK(constant_value.get() == nullptr);
-    CHECK_THROWS_AS(constant_value.get_or_make([]() -> int { throw std::runtime_error("not yet"); }), std::runtime_error);
+    CHECK_THROWS_AS(constant_value.get_or_make([]() -> int { throw std::runtime_error("not yet"); }),
+                    std::runtime_error);
     CHECK(constant_value.get() == nullptr);
     CHECK(constant_value.get_or_make(std::nothrow, [] { return std::optional<int>(); }) == nullptr);
     CHECK(constant_value.get() == nullptr);

@@ -62,8 +62,9 @@ TEST_CASE("a long message is kept whole, and a strange one too") {
         CHECK(std::string(raised_by(py, "raise ValueError('y' * " + std::to_string(length) + ")").what()) ==
               "ValueError: " + std::string(length, 'y'));
     CHECK(std::string(raised_by(py, "raise KeyboardInterrupt").what()) == "KeyboardInterrupt");
-    CHECK(std::string(raised_by(py, "class Mute(Exception):\n    def __str__(self): raise OSError\nraise Mute").what()) ==
-          "Mute");
+    CHECK(
+        std::string(raised_by(py, "class Mute(Exception):\n    def __str__(self): raise OSError\nraise Mute").what()) ==
+        "Mute");
 }
 
 TEST_CASE("copies share the exception, and the last one releases it") {
@@ -188,4 +189,6 @@ CHILD("reads and destroys a python_error after the end") {
     EXPECT(stats.drops_leaked >= 1);
 }
 
-TEST_CASE("a python_error outlives its interpreter") { check_succeeds("reads and destroys a python_error after the end"); }
+TEST_CASE("a python_error outlives its interpreter") {
+    check_succeeds("reads and destroys a python_error after the end");
+}

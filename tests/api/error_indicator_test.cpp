@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/traversed.hpp"
 
 using namespace support;
 
@@ -90,6 +91,33 @@ TEST_CASE("draining the pool keeps a pending exception, even if destructors rais
     pyattach_error_clear();
     CHECK(eval_text("said") == "['in a destructor']");
     run("sys.unraisablehook = sys.__unraisablehook__");
+}
+
+TEST_CASE("draining the pool keeps a pending exception from destructors in C, which may do anything to it") {
+    start_python();
+    attached here;
+    int dropped = 0;
+    make_traversed_type({nullptr, [&](object *held) {
+                             ++dropped;
+                             pyattach_error_clear();
+                             pyattach_decref(held);
+                         }});
+    ref first = eval("Holder(1)"), second = eval("Holder(2)"), third = eval("Holder(3)");
+    auto drop = [](ref &one) {
+        foreign_detach gap;
+        one.drop();
+    };
+    drop(first);
+    set_error("kept");
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(pending() == "ValueError: kept");
+    drop(second);
+    { attached nested; }
+    CHECK(pending() == "ValueError: kept");
+    { detached gap; third.drop(); }
+    CHECK(pending() == "ValueError: kept");
+    CHECK(dropped == 3);
+    pyattach_error_clear();
 }
 
 TEST_CASE("an exception still set when the scope that attached ends is reported as unraisable and cleared") {

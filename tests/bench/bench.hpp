@@ -34,7 +34,7 @@ template <class Batch> void measure(benchmark::State &state, Batch &&batch) {
     double begun_trial = thread_cpu_seconds();
     batch(8);
     double each = (thread_cpu_seconds() - begun_trial) / 8;
-    long n = std::min(std::max(static_cast<long>(long_enough / each), 4L), 20000L);
+    long n = std::min(std::max(static_cast<long>(long_enough / each), 4L), 40000L);
     for (auto _ : state) {
         double begun = thread_cpu_seconds();
         batch(n);

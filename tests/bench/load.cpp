@@ -45,7 +45,8 @@ int main(int, char **argv) {
     void *python = open(argv[1], RTLD_NOW | RTLD_GLOBAL);
     function<void(int)>(python, "Py_InitializeEx")(0);
     double begun = now_ns();
-    if (function<int(const char *, void *)>(python, "PyRun_SimpleStringFlags")("import atexit, threading", nullptr) != 0)
+    if (function<int(const char *, void *)>(python, "PyRun_SimpleStringFlags")("import atexit, threading", nullptr) !=
+        0)
         return 1;
     double imported = now_ns();
     void *kept = function<void *()>(python, "PyEval_SaveThread")();
@@ -68,8 +69,8 @@ int main(int, char **argv) {
         again = now_ns();
     }).join();
 
-    std::printf("{\"import\": %.0f, \"load\": %.0f, \"first_attach\": %.0f, \"second_attach\": %.0f}\n", imported - begun,
-                loaded - started, attached - loaded, again - attached);
+    std::printf("{\"import\": %.0f, \"load\": %.0f, \"first_attach\": %.0f, \"second_attach\": %.0f}\n",
+                imported - begun, loaded - started, attached - loaded, again - attached);
     function<void(void *)>(python, "PyEval_RestoreThread")(kept);
     return function<int()>(python, "Py_FinalizeEx")() != 0;
 }

@@ -25,10 +25,8 @@ PyObject *run(PyObject *, PyObject *list) {
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
     int failed;
-    Py_BEGIN_ALLOW_THREADS
-    failed = bench::run(static_cast<int>(words.size()), arguments.data());
-    Py_END_ALLOW_THREADS
-    return PyLong_FromLong(failed);
+    Py_BEGIN_ALLOW_THREADS failed = bench::run(static_cast<int>(words.size()), arguments.data());
+    Py_END_ALLOW_THREADS return PyLong_FromLong(failed);
 }
 
 PyMethodDef methods[] = {{"run", run, METH_O, "Runs the benchmarks with a list of arguments; returns the exit status."},

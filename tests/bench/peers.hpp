@@ -20,21 +20,21 @@ struct peer {
     void (*prepare)() = nullptr;
     void (*finish)() = nullptr;
 
-    void (*nested)(long n) = nullptr;                    // attach and release; the thread is attached
-    void (*attach)(long n) = nullptr;                    // attach and release; it is not
-    void (*detach)(long n) = nullptr;                    // detach and attach again
-    void (*drop_attached)(object *, long n) = nullptr;   // give references back, attached
-    void (*drop)(object *const *, long n) = nullptr;     // and not attached
-    void (*drain)() = nullptr;                           // attach as often as it takes until all is released
-    void (*section)(object *, long n) = nullptr;         // critical section: enter and leave
+    void (*nested)(long n) = nullptr;                  // attach and release; the thread is attached
+    void (*attach)(long n) = nullptr;                  // attach and release; it is not
+    void (*detach)(long n) = nullptr;                  // detach and attach again
+    void (*drop_attached)(object *, long n) = nullptr; // give references back, attached
+    void (*drop)(object *const *, long n) = nullptr;   // and not attached
+    void (*drain)() = nullptr;                         // attach as often as it takes until all is released
+    void (*section)(object *, long n) = nullptr;       // critical section: enter and leave
     void (*section2)(object *, object *, long n) = nullptr;
     void (*section_mutex)(long n) = nullptr;
     void (*section_mutex2)(long n) = nullptr;
-    void (*mutex)(long n) = nullptr;                     // lock and unlock, attached, nobody else wants it
+    void (*mutex)(long n) = nullptr; // lock and unlock, attached, nobody else wants it
 };
 
-extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, kept_state, pybind11_peer, nanobind_peer, pep788_view,
-    pep788_guard, pyo3_peer, pyo3_in_loop, mutex_pool;
+extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, kept_state, pybind11_peer, nanobind_peer,
+    pep788_view, pep788_guard, pyo3_peer, pyo3_in_loop, mutex_pool;
 
 // Those that this program was built with.
 const std::vector<const peer *> &peers();

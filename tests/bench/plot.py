@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Draws what runs measured, as a picture in SVG.
+"""Draws what a run measured, as a picture in SVG: a panel for each job, a bar for each way to do it.
 
-    plot.py RESULTS.json... OUT.svg
+    plot.py RESULTS.json OUT.svg
 
-One panel for each run; needs gnuplot.
+Needs gnuplot.
 """
 
 import json
@@ -11,67 +11,82 @@ import shutil
 import subprocess
 import sys
 
-JOBS = [("nested", "nested attach"), ("attach", "attach,\\nnative thread"), ("first attach", "first attach\\nof a thread"),
-        ("detach", "detach and\\nattach again"), ("drop", "drop,\\nnot attached")]
-COLOURS = {"pyattach": "#0b7a75", "kept state": "#9aa5b1", "C API": "#e08e45", "pybind11": "#7b6fb0", "nanobind": "#b0577b",
-           "PEP 788 view": "#4f86c6", "PyO3": "#c2463d", "mutex pool": "#6b705c"}
-NAMES = {"pyattach": "libpyattach", "kept state": "state kept by hand (floor)"}
+from report import PEERS, place
+
+JOBS = [("nested", "attach and release, nested"), ("attach", "attach and release, native thread"),
+        ("first attach", "first attach of a thread, and its end"), ("detach", "detach and attach again"),
+        ("drop", "give a reference back, not attached"),
+        ("worst attach after 1000000 drops", "worst attach after 1000000 drops")]
+COLUMNS = 3
+LEFT_OUT = ("pyattach C++", "pyattach assume", "PyO3 in a loop")
+NAMES = {"pyattach": "libpyattach", "kept state": "state kept by hand", "mutex pool": "a pool with a mutex"}
+OURS, FLOOR, OTHERS = 0x0B7A75, 0xB8C2CC, 0xE0A458
 
 
-def panel(results):
-    rows = results["rows"]
-    jobs = [(job, title) for job, title in JOBS if job in rows]
-    peers = [peer for peer in COLOURS if any(peer in rows[job] for job, _ in jobs)]
-    width = 0.84 / len(peers)
-    lines, plots = [], []
+def text_of(nanoseconds):
+    for unit, size in (("ms", 1e6), ("µs", 1e3), ("ns", 1)):
+        if nanoseconds >= size:
+            value = nanoseconds / size
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{nanoseconds:.1f} ns"
+
+
+def peers_of(row):
+    return sorted((peer for peer in row if peer not in LEFT_OUT), key=lambda peer: place(peer, PEERS))
+
+
+def panel(title, row, lines):
+    peers = peers_of(row)
+    most = max(row[peer]["median"] for peer in peers)
+    data = []
     for index, peer in enumerate(peers):
-        block = f"$peer{id(results)}_{index}"
-        lines.append(f"{block} << END")
-        for place, (job, _) in enumerate(jobs):
-            if peer in rows[job]:
-                value = rows[job][peer]["median"]
-                lines.append(f"{place + (index - (len(peers) - 1) / 2) * width:.4f} {value} {value:.3g}")
-        lines.append("END")
-        name = NAMES.get(peer, peer)
-        plots.append(f"{block} using 1:2:({width * 0.92:.4f}) with boxes lc rgb '{COLOURS[peer]}' title '{name}'")
-        plots.append(f"{block} using 1:2:(label($2)) with labels offset 0,0.5 font ',8' notitle")
-    about = results["about"]
-    lines.append(f"set title 'CPython {about['python']}, {about['kind']}, {about['mode']}: nanoseconds per operation, lower is better'")
-    lines.append("set xtics (" + ", ".join(f'"{title}" {place}' for place, (_, title) in enumerate(jobs)) + ")")
-    lines.append(f"set xrange [-0.55:{len(jobs) - 0.45}]")
-    lines.append("plot " + ", \\\n  ".join(plots))
-    return "\n".join(lines)
+        value = row[peer]["median"]
+        colour = OURS if peer == "pyattach" else FLOOR if peer == "kept state" else OTHERS
+        data.append(f'{index} {value} {colour} "{text_of(value)}"')
+    ticks = ", ".join(f'"{NAMES.get(peer, peer)}" {index}' for index, peer in enumerate(peers))
+    return f"""
+set label 1 "{title}" at graph -0.62,1.04 left font ',12'
+set xrange [0:{most * 1.3}]
+set yrange [{lines}:-0.8]
+set ytics ({ticks}) scale 0 textcolor rgb 'black'
+$data << END
+{chr(10).join(data)}
+END
+plot $data using 2:1:(0):2:($1-0.38):($1+0.38):3 with boxxyerror fill solid noborder lc rgb variable, \\
+     $data using 2:1:4 with labels left offset 0.4,0 font ',10'"""
 
 
-def draw(all_results, out):
+def script_for(results, out):
+    rows, about = results["rows"], results["about"]
+    # The bars of all panels are equally thick.
+    most = max(len(peers_of(rows[job])) for job, _ in JOBS if job in rows)
+    panels = [panel(title, rows[job], most) for job, title in JOBS if job in rows]
+    lines = (len(panels) + COLUMNS - 1) // COLUMNS
+    return f"""
+set encoding utf8
+set terminal svg size 1080,{60 + (50 + 17 * most) * lines} dynamic font 'Helvetica,11' background rgb 'white'
+set output '{out}'
+unset key
+unset xtics
+set border 2 lc rgb '#888888'
+set multiplot layout {lines},{COLUMNS} title "CPython {about['python']}, {about['kind']}, {about['mode']}; \
+{about['machine']}; medians of {about['rounds']} rounds, shorter is better" font ',13'
+set lmargin 18
+set tmargin 2.4
+{chr(10).join(panels)}
+unset multiplot
+"""
+
+
+def draw(results, out):
     if not shutil.which("gnuplot"):
         print(f"plot.py: without gnuplot there is no {out}", file=sys.stderr)
         return
-    height = 400 * len(all_results)
-    script = f"""
-set terminal svg size 1000,{height} dynamic enhanced font 'Helvetica,12' background rgb 'white'
-set output '{out}'
-label(value) = value >= 1e6 ? sprintf('%.1fM', value / 1e6) : value >= 1e4 ? sprintf('%.0fk', value / 1e3) : \\
-    value >= 100 ? sprintf('%.0f', value) : value >= 10 ? sprintf('%.0f', value) : sprintf('%.1f', value)
-set logscale y
-set yrange [1:*]
-set grid ytics lc rgb '#dddddd'
-set border 3
-set tics nomirror
-set style fill solid
-set key outside below horizontal
-set multiplot layout {len(all_results)},1
-{chr(10).join(panel(results) for results in all_results)}
-unset multiplot
-"""
-    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+    subprocess.run(["gnuplot"], input=script_for(results, out), text=True, check=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    loaded = []
-    for path in sys.argv[1:-1]:
-        with open(path) as file:
-            loaded.append(json.load(file))
-    draw(loaded, sys.argv[-1])
+    with open(sys.argv[1]) as file:
+        draw(json.load(file), sys.argv[2])

@@ -61,6 +61,8 @@ def heading(results):
              f"- peers: C API{', ' + peers if peers else ''}"
              + (f"; not here: {', '.join(missing)}" if missing else ""),
              f"- medians of {about['rounds']} rounds in random order"]
+    if about["buildtype"] != "release":
+        lines.append("- **not a release build: these figures say nothing**")
     return "\n".join(lines)
 
 

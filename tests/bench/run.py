@@ -115,7 +115,7 @@ def main():
     text = report.report(results)
     stem.with_name(stem.name + ".md").write_text(text)
     print(text)
-    plot.draw([results], stem.with_name(stem.name + ".svg"))
+    plot.draw(results, stem.with_name(stem.name + ".svg"))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def targets(rows, is_free_threaded, version):
         add("assumed attach", "times", 1.0, "nested", "pyattach assume", "PyO3")
     if if_there("nested, after drops", "PyO3"):
         add("nested attach, pool in use", "times", 1.5, "nested, after drops", "pyattach", "PyO3")
-    add("token handed down", "plus", 0.3, "token", "pyattach", "no token")
+    add("token handed down", "plus", 0.5, "token", "pyattach", "no token")
 
     add("attach, native thread", "times", 1.2 if gil else 1.4, "attach", "pyattach", "kept state")
     for peer in rows.get("attach", {}):

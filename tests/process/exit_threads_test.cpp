@@ -255,3 +255,35 @@ CHILD("a thread attached by other code through the end") {
 TEST_CASE("a thread that other code attached never holds exit up, and is parked when it comes back") {
     check_succeeds("a thread attached by other code through the end");
 }
+
+CHILD("a thread attached by other code that comes back into the next life") {
+    start_python();
+    static latch inside("the thread to be inside"), ended("the interpreter to end");
+    static std::atomic<bool> came_back{false};
+    task thread("a thread that is parked", [] {
+        cpython<int()>("PyGILState_Ensure")();
+        pyattach_detached gap;
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        inside.count_down();
+        ended.wait();
+        pyattach_status ignored = pyattach_detached_end(&gap);
+        (void)ignored;
+        came_back = true;
+    });
+    inside.wait();
+    EXPECT(!stop_python());
+    start_python(); // the state that the thread would come back with is gone, though Python runs
+    ended.count_down();
+    thread.wait_until_asleep();
+    {
+        attached here;
+        EXPECT(eval_int("1") == 1);
+    }
+    EXPECT(!came_back);
+    EXPECT(!thread.has_returned());
+    thread.abandon();
+    end_child();
+}
+TEST_CASE("such a thread is parked also when Python was started again meanwhile") {
+    check_succeeds("a thread attached by other code that comes back into the next life");
+}

@@ -5,10 +5,7 @@
 #include "support/threads.hpp"
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <unistd.h>
 
 using namespace support;
 
@@ -27,28 +24,6 @@ std::string home() {
     REQUIRE(result.exit_code == 0);
     return result.output;
 }
-
-// A directory with one Python file in it, removed at the end.
-class site_directory {
-  public:
-    site_directory(const char *file, const std::string &text) {
-        std::string pattern = "/tmp/pyattach-test-XXXXXX";
-        REQUIRE(mkdtemp(pattern.data()));
-        path = pattern;
-        file_ = path + "/" + file;
-        std::ofstream(file_) << text;
-    }
-    site_directory(const site_directory &) = delete;
-    site_directory &operator=(const site_directory &) = delete;
-    ~site_directory() {
-        std::remove(file_.c_str());
-        rmdir(path.c_str());
-    }
-    std::string path;
-
-  private:
-    std::string file_;
-};
 
 } // namespace
 
@@ -207,86 +182,4 @@ CHILD("started with a wrong home") {
 }
 TEST_CASE("after a start that failed half way nothing runs and nobody is attached") {
     check_succeeds("started with a wrong home");
-}
-
-// --- Threads that come while Python starts ---
-
-namespace {
-latch *site_runs, *early_thread_came;
-task *early_thread;
-} // namespace
-
-// Called by the child's sitecustomize through ctypes, which detaches for the call.
-extern "C" __attribute__((visibility("default"))) void support_pause_in_site() {
-    site_runs->count_down();
-    early_thread_came->wait();
-    early_thread->wait_until_asleep();
-}
-
-namespace {
-
-void attach_while_python_starts(const std::function<void()> &start) {
-    latch runs("sitecustomize to run"), came("the early thread to come");
-    site_runs = &runs;
-    early_thread_came = &came;
-    bool was_complete = false;
-    task early("the early thread to end", [&] {
-        runs.wait();
-        came.count_down();
-        attached here;
-        was_complete = eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
-    });
-    early_thread = &early;
-    start();
-    early.join();
-    EXPECT(was_complete);
-}
-
-const char pausing_site[] = "import ctypes, sys\n"
-                            "ctypes.CDLL(None).support_pause_in_site()\n"
-                            "sys.site_is_complete = True\n";
-
-} // namespace
-
-CHILD("attaching while the library starts Python") {
-    load_python();
-    attach_while_python_starts([] {
-        pyattach_start_options options = options_with_program();
-        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-    });
-}
-// PyO3 test_concurrent_init_site_race
-TEST_CASE("a thread that attaches while Python starts waits until site is complete") {
-    site_directory site("sitecustomize.py", pausing_site);
-    check_succeeds("attaching while the library starts Python", {{}, {{"PYTHONPATH", site.path}}});
-}
-
-CHILD("attaching in sitecustomize") {
-    start_python();
-    attached here;
-    EXPECT(eval_int("__import__('sys').attached_in_site") == 42);
-}
-extern "C" __attribute__((visibility("default"))) int support_attach_in_site() {
-    pyattach_attached scope;
-    if (pyattach_attached_begin_unchecked(&scope) != PYATTACH_OK)
-        return 0;
-    pyattach_attached_end(&scope);
-    return 42;
-}
-TEST_CASE("code that runs while Python starts may attach unchecked") {
-    site_directory site("sitecustomize.py", "import ctypes, sys\n"
-                                            "sys.attached_in_site = ctypes.CDLL(None).support_attach_in_site()\n");
-    check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
-}
-extern "C" __attribute__((visibility("default"))) int support_nest_in_site() {
-    pyattach_attached scope;
-    if (pyattach_attached_begin(&scope) != PYATTACH_OK)
-        return 0;
-    pyattach_attached_end(&scope);
-    return 42;
-}
-TEST_CASE("native code called, attached, while Python starts may nest") {
-    site_directory site("sitecustomize.py", "import ctypes, sys\n"
-                                            "sys.attached_in_site = ctypes.PyDLL(None).support_nest_in_site()\n");
-    check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
 }

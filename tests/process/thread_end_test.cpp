@@ -94,12 +94,16 @@ CHILD("destructors after the end") {
 
 CHILD("a thread that ends inside its scopes") {
     start_python();
-    static pyattach_attached scope; // storage that outlives the thread, as the heap would
+    static pyattach_attached first, second; // storage that outlives the threads, as the heap would
     static pyattach_detached gap;
     run_on_thread([] {
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        EXPECT(pyattach_attached_begin(&first) == PYATTACH_OK);
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
         // ... and forgets to end them.
+    });
+    run_on_thread([] {
+        EXPECT(pyattach_attached_begin(&second) == PYATTACH_OK);
+        cpython<void *()>("PyEval_SaveThread")(); // or the GIL would be gone with it
     });
     {
         attached here;
@@ -108,7 +112,7 @@ CHILD("a thread that ends inside its scopes") {
     pyattach_set_exit_timeout(-1);
     EXPECT(!stop_python()); // a thread that is gone holds nobody up
 }
-TEST_CASE("a thread that ends inside a detached scope does not hold exit up") {
+TEST_CASE("a thread that ends inside its scopes does not hold exit up") {
     check_succeeds("a thread that ends inside its scopes");
 }
 

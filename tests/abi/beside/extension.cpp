@@ -46,7 +46,8 @@ void call_in_gap(const pybind11::object &function) {
 }
 
 PyObject *fails(PyObject *, PyObject *) {
-    return pyattach::callback([](pyattach::token py) { return py.checked_cast(py.from(1), (PyObject *)&PyUnicode_Type); });
+    return pyattach::callback(
+        [](pyattach::token py) { return py.checked_cast(py.from(1), (PyObject *)&PyUnicode_Type); });
 }
 
 PyMethodDef fails_method = {"fails", fails, METH_NOARGS, nullptr};

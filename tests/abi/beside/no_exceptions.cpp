@@ -64,7 +64,7 @@ void check_locks(token py) {
     critical_section section{std::nothrow, py, lock};
     CHECK(section);
     once one;
-    CHECK(one.run(std::nothrow, [&] { number.lock(); }) == PYATTACH_OK);
+    CHECK(one.run(std::nothrow, [&] { number.with([](int &it) { ++it; }); }) == PYATTACH_OK);
     once_value<int> made;
     CHECK(*made.get_or_make(std::nothrow, [] { return std::optional<int>(4); }) == 4);
     CHECK(lock_detached(std::nothrow, py, plain).owns_lock());
@@ -89,7 +89,8 @@ int main() {
             CHECK(gap && !pyattach_is_attached());
         }
         int state = -1;
-        CHECK(py.detach(std::nothrow, [](int &out) { out = pyattach_is_attached(); }, std::ref(state)) == PYATTACH_OK);
+        CHECK(py.detach(
+                  std::nothrow, [](int &out) { out = pyattach_is_attached(); }, std::ref(state)) == PYATTACH_OK);
         CHECK(state == 0);
         CHECK(with_attached(std::nothrow, [&](token inner) { kept = inner.eval(std::nothrow, "object()"); }) ==
               PYATTACH_OK);

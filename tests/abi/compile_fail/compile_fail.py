@@ -34,7 +34,7 @@ def main(include, compiler, standard, *sources):
             continue
         command = [*compiler.split(), "-std=" + standard, "-fsyntax-only", "-Wall", "-Wextra", "-I", include,
                    *directive(text, "flags")]
-        cases = re.findall(r"^#(?:el)?if defined\(CASE_(\w+)\) // expect: (.*)$", text, re.MULTILINE)
+        cases = re.findall(r"^#(?:el)?if defined\(CASE_(\w+)\)\s+// expect: (.*)$", text, re.MULTILINE)
         if len(cases) != len(re.findall(r"defined\(CASE_", text)):
             problems.append(f"{source}: a case expects nothing")
         good, output = compile_source(command, source)

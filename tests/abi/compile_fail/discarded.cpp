@@ -1,4 +1,4 @@
-// Scopes that would end where they began, and answers that must be looked at. As errors, so that the compiler's warning counts.
+// Scopes that would end where they began, and answers that must be looked at.
 // flags: -Werror
 #include "pyattach/pyattach.hpp"
 
@@ -14,31 +14,31 @@ void forbidden_things(token py, synchronized<int> &value, mutex &lock) {
     attached{};
 #elif defined(CASE_attached_nothrow) // expect: nodiscard
     attached{std::nothrow};
-#elif defined(CASE_assumed) // expect: nodiscard
+#elif defined(CASE_assumed)          // expect: nodiscard
     attached::assume();
-#elif defined(CASE_detached) // expect: nodiscard
+#elif defined(CASE_detached)         // expect: nodiscard
     detached{py};
-#elif defined(CASE_forbidden) // expect: nodiscard
+#elif defined(CASE_forbidden)        // expect: nodiscard
     forbidden{};
-#elif defined(CASE_section) // expect: nodiscard
+#elif defined(CASE_section)          // expect: nodiscard
     critical_section{py, nullptr};
-#elif defined(CASE_locked) // expect: nodiscard
+#elif defined(CASE_locked)           // expect: nodiscard
     locked{lock};
-#elif defined(CASE_guard) // expect: nodiscard
+#elif defined(CASE_guard)            // expect: nodiscard
     value.lock();
-#elif defined(CASE_arena) // expect: nodiscard
+#elif defined(CASE_arena)            // expect: nodiscard
     arena{py};
-#elif defined(CASE_resume) // expect: nodiscard
+#elif defined(CASE_resume)           // expect: nodiscard
     gap.resume();
-#elif defined(CASE_release) // expect: nodiscard
+#elif defined(CASE_release)          // expect: nodiscard
     py.eval("1").release();
-#elif defined(CASE_steal) // expect: nodiscard
+#elif defined(CASE_steal)            // expect: nodiscard
     owned::steal(py, nullptr);
-#elif defined(CASE_run) // expect: nodiscard
+#elif defined(CASE_run)              // expect: nodiscard
     py.run(std::nothrow, "pass");
-#elif defined(CASE_detach) // expect: nodiscard
+#elif defined(CASE_detach)           // expect: nodiscard
     py.detach(std::nothrow, [] {});
-#elif defined(CASE_lock_detached) // expect: nodiscard
+#elif defined(CASE_lock_detached)    // expect: nodiscard
     lock_detached(py, lock);
 #endif
 }

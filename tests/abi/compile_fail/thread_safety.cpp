@@ -28,13 +28,13 @@ int forbidden_things(token py, bool condition) {
 
 #if defined(CASE_without_lock) // expect: requires holding mutex 'lock'
     return value;
-#elif defined(CASE_after_lock) // expect: requires holding mutex 'lock'
+#elif defined(CASE_after_lock)      // expect: requires holding mutex 'lock'
     { locked held{lock}; }
     return value;
-#elif defined(CASE_wrong_lock) // expect: requires holding mutex 'lock'
+#elif defined(CASE_wrong_lock)      // expect: requires holding mutex 'lock'
     locked held{other};
     return value;
-#elif defined(CASE_wrong_section) // expect: requires holding mutex 'lock'
+#elif defined(CASE_wrong_section)   // expect: requires holding mutex 'lock'
     critical_section held{py, other};
     return value;
 #elif defined(CASE_try_lock_failed) // expect: requires holding mutex 'lock'
@@ -42,18 +42,18 @@ int forbidden_things(token py, bool condition) {
         return value;
     lock.unlock();
     return 0;
-#elif defined(CASE_twice) // expect: already held
+#elif defined(CASE_twice)           // expect: already held
     lock.lock();
     lock.lock();
     lock.unlock();
     return 0;
-#elif defined(CASE_never_unlocked) // expect: still held at the end of function
+#elif defined(CASE_never_unlocked)  // expect: still held at the end of function
     lock.lock();
     return 0;
-#elif defined(CASE_not_locked) // expect: was not held
+#elif defined(CASE_not_locked)      // expect: was not held
     lock.unlock();
     return 0;
-#elif defined(CASE_sometimes) // expect: not held on every path
+#elif defined(CASE_sometimes)       // expect: not held on every path
     if (condition)
         lock.lock();
     return 0;

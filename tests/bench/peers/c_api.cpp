@@ -15,8 +15,7 @@ void attach(long n) {
 
 void detach(long n) {
     for (; n; --n) {
-        Py_BEGIN_ALLOW_THREADS
-        Py_END_ALLOW_THREADS
+        Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS
     }
 }
 

@@ -4,7 +4,12 @@ namespace bench {
 
 const std::vector<const peer *> &peers() {
     static const std::vector<const peer *> all = {
-        &pyattach_c,    &pyattach_cpp, &pyattach_assume, &c_api, &kept_state, &mutex_pool,
+        &pyattach_c,
+        &pyattach_cpp,
+        &pyattach_assume,
+        &c_api,
+        &kept_state,
+        &mutex_pool,
 #if BENCH_PYBIND11
         &pybind11_peer,
 #endif
@@ -12,10 +17,12 @@ const std::vector<const peer *> &peers() {
         &nanobind_peer,
 #endif
 #if BENCH_PEP788
-        &pep788_view,   &pep788_guard,
+        &pep788_view,
+        &pep788_guard,
 #endif
 #if BENCH_PYO3
-        &pyo3_peer,     &pyo3_in_loop,
+        &pyo3_peer,
+        &pyo3_in_loop,
 #endif
     };
     return all;

@@ -1,5 +1,5 @@
-// PEP 788, in CPython from 3.15: attaching through a view of an interpreter that may end, and through a guard that keeps
-// it from ending.
+// PEP 788, in CPython from 3.15: attaching through a view of an interpreter that may end, and through a guard that
+// keeps it from ending.
 #include <Python.h>
 
 #include <cstdlib>
@@ -49,6 +49,7 @@ peer with(const char *name, void (*attach)(long)) {
 
 } // namespace
 
-const peer pep788_view = with("PEP 788 view", attach_from_view), pep788_guard = with("PEP 788 guard", attach_with_guard);
+const peer pep788_view = with("PEP 788 view", attach_from_view),
+           pep788_guard = with("PEP 788 guard", attach_with_guard);
 
 } // namespace bench

@@ -41,27 +41,30 @@ class references {
 enum class timed { push, push_and_drain };
 
 void add_drop(const char *job, const peer &of, timed what) {
-    add(job, of.name, [&of, what](benchmark::State &state) {
-        // A pool is drained on a thread that has a thread state, which all find: it is the pools that are compared. Who
-        // has no pool pays for what it does.
-        if (of.drain)
-            pyattach::attached once;
-        else if (pyattach_thread_release() != PYATTACH_OK)
-            state.SkipWithError("the thread cannot be made one without a thread state");
-        references refs;
-        // Attaching for each may take milliseconds, and needs no burst.
-        const long n = of.drain ? burst : burst / iterations;
-        for (auto _ : state) {
-            object *const *all = refs.refill(n);
-            double begun = thread_cpu_seconds();
-            of.drop(all, n);
-            if (what == timed::push_and_drain && of.drain)
-                of.drain();
-            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), n);
-            if (what == timed::push)
-                of.drain();
-        }
-    }, of.drain ? iterations : 2);
+    add(
+        job, of.name,
+        [&of, what](benchmark::State &state) {
+            // A pool is drained on a thread that has a thread state, which all find: it is the pools that are compared.
+            // Who has no pool pays for what it does.
+            if (of.drain)
+                pyattach::attached once;
+            else if (pyattach_thread_release() != PYATTACH_OK)
+                state.SkipWithError("the thread cannot be made one without a thread state");
+            references refs;
+            // Attaching for each may take milliseconds, and needs no burst.
+            const long n = of.drain ? burst : burst / iterations;
+            for (auto _ : state) {
+                object *const *all = refs.refill(n);
+                double begun = thread_cpu_seconds();
+                of.drop(all, n);
+                if (what == timed::push_and_drain && of.drain)
+                    of.drain();
+                set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), n);
+                if (what == timed::push)
+                    of.drain();
+            }
+        },
+        of.drain ? iterations : 2);
 }
 
 // A pool that was used once may make every later attach look into it.
@@ -76,16 +79,19 @@ void add_nested_after_drops(const peer &of) {
 }
 
 void add_drop_attached(const peer &of) {
-    add("drop attached", of.name, [&of](benchmark::State &state) {
-        pyattach::attached here;
-        references refs;
-        for (auto _ : state) {
-            refs.refill();
-            double begun = thread_cpu_seconds();
-            of.drop_attached(refs.one(), burst);
-            set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), burst);
-        }
-    }, iterations);
+    add(
+        "drop attached", of.name,
+        [&of](benchmark::State &state) {
+            pyattach::attached here;
+            references refs;
+            for (auto _ : state) {
+                refs.refill();
+                double begun = thread_cpu_seconds();
+                of.drop_attached(refs.one(), burst);
+                set_time(state, thread_cpu_seconds() - begun - stopwatch_seconds(), burst);
+            }
+        },
+        iterations);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// The first attach of a thread that has just begun, the release, and what that makes the thread's end cost. A warm state
-// is deleted by a later thread's attach: so a row is the sum over many threads one after the other.
+// The first attach of a thread that has just begun, the release, and what that makes the thread's end cost. A warm
+// state is deleted by a later thread's attach: so a row is the sum over many threads one after the other.
 #include <climits>
 #include <pthread.h>
 
@@ -47,10 +47,13 @@ double seconds_per_thread(void (*job)(long)) {
 }
 
 void add_row(const peer &of) {
-    add("first attach", of.name, [&of](benchmark::State &state) {
-        for (auto _ : state)
-            set_time(state, seconds_per_thread(of.attach) - seconds_per_thread(nullptr), 1);
-    }, 2);
+    add(
+        "first attach", of.name,
+        [&of](benchmark::State &state) {
+            for (auto _ : state)
+                set_time(state, seconds_per_thread(of.attach) - seconds_per_thread(nullptr), 1);
+        },
+        2);
 }
 
 } // namespace

@@ -62,12 +62,15 @@ double bytes_per_thread(const std::function<void(size_t)> &first, const std::fun
 }
 
 void add_row(const char *job, const char *peer, std::function<double()> bytes) {
-    add(job, peer, [bytes](benchmark::State &state) {
-        for (auto _ : state) {
-            state.counters["bytes"] = bytes();
-            state.SetIterationTime(1e-9);
-        }
-    }, 1);
+    add(
+        job, peer,
+        [bytes](benchmark::State &state) {
+            for (auto _ : state) {
+                state.counters["bytes"] = bytes();
+                state.SetIterationTime(1e-9);
+            }
+        },
+        1);
 }
 
 void nothing(size_t) {}

@@ -39,64 +39,83 @@ double seconds_of_threads(int threads, Prepare prepare, Job job, Finish finish) 
 
 template <class Measure> void add_both(const std::string &job, const std::string &peer, Measure seconds, long n) {
     for (int threads : {1, 2})
-        add(job + (threads == 1 ? ", 1 thread" : ", 2 threads"), peer, [threads, seconds, n](benchmark::State &state) {
-            for (auto _ : state)
-                set_time(state, seconds(threads), n * threads);
-        }, 5);
+        add(
+            job + (threads == 1 ? ", 1 thread" : ", 2 threads"), peer,
+            [threads, seconds, n](benchmark::State &state) {
+                for (auto _ : state)
+                    set_time(state, seconds(threads), n * threads);
+            },
+            5);
 }
 
 void nothing(size_t) {}
 
 void add_nested(const peer &of) {
     constexpr long n = 500000;
-    add_both("nested", of.name, [&of](int threads) {
-        // Nobody spins attached: the other's first attach may have to stop all that are.
-        return seconds_of_threads(
-            threads, [](size_t) { pyattach::attached once; },
-            [&of](size_t) {
-                pyattach::attached here;
-                of.nested(n);
-            },
-            nothing);
-    }, n);
+    add_both(
+        "nested", of.name,
+        [&of](int threads) {
+            // Nobody spins attached: the other's first attach may have to stop all that are.
+            return seconds_of_threads(
+                threads, [](size_t) { pyattach::attached once; },
+                [&of](size_t) {
+                    pyattach::attached here;
+                    of.nested(n);
+                },
+                nothing);
+        },
+        n);
 }
 
 void add_attach(const peer &of) {
     constexpr long n = 100000;
-    add_both("attach", of.name, [&of](int threads) {
-        return seconds_of_threads(threads, [&](size_t) { of.attach(10); }, [&](size_t) { of.attach(n); }, nothing);
-    }, n);
+    add_both(
+        "attach", of.name,
+        [&of](int threads) {
+            return seconds_of_threads(
+                threads, [&](size_t) { of.attach(10); }, [&](size_t) { of.attach(n); }, nothing);
+        },
+        n);
 }
 
 void add_drop(const peer &of) {
     constexpr long n = 100000;
-    add_both("drop, push only", of.name, [&of](int threads) {
-        object *one;
-        {
+    add_both(
+        "drop, push only", of.name,
+        [&of](int threads) {
+            object *one;
+            {
+                attached_by_c_api here;
+                one = new_object();
+                add_references(one, threads * n);
+            }
+            // Each thread has a list of its own to give back.
+            std::vector<std::vector<object *>> all(static_cast<size_t>(threads), std::vector<object *>(n, one));
+            double seconds = seconds_of_threads(
+                threads, [&](size_t i) { of.drop(all[i].data(), 1); },
+                [&](size_t i) { of.drop(all[i].data() + 1, n - 1); }, nothing);
+            of.drain();
             attached_by_c_api here;
-            one = new_object();
-            add_references(one, threads * n);
-        }
-        // Each thread has a list of its own to give back.
-        std::vector<std::vector<object *>> all(static_cast<size_t>(threads), std::vector<object *>(n, one));
-        double seconds = seconds_of_threads(
-            threads, [&](size_t i) { of.drop(all[i].data(), 1); }, [&](size_t i) { of.drop(all[i].data() + 1, n - 1); },
-            nothing);
-        of.drain();
-        attached_by_c_api here;
-        give_back(one);
-        return seconds;
-    }, n);
+            give_back(one);
+            return seconds;
+        },
+        n);
 }
 
 void add_work() {
     constexpr long n = 1000000;
-    add_both("work", "machine", [](int threads) {
-        return seconds_of_threads(threads, nothing, [](size_t) {
-            for (long i = 0; i < n; ++i)
-                benchmark::DoNotOptimize(i);
-        }, nothing);
-    }, n);
+    add_both(
+        "work", "machine",
+        [](int threads) {
+            return seconds_of_threads(
+                threads, nothing,
+                [](size_t) {
+                    for (long i = 0; i < n; ++i)
+                        benchmark::DoNotOptimize(i);
+                },
+                nothing);
+        },
+        n);
 }
 
 } // namespace

@@ -1,0 +1,36 @@
+/* Interpreter: one life of one interpreter of this process; and Python's beginning and end, for hosts. */
+#ifndef PYATTACH_INTERPRETER_HPP
+#define PYATTACH_INTERPRETER_HPP
+
+#include <new>
+
+#include "error.hpp"
+#include "interpreter.h"
+
+namespace pyattach {
+inline namespace abi1 {
+
+/* A handle, copied freely and kept for ever: once that life has ended, attaching there is refused with FINALIZING.
+ *
+ *     interpreter where = interpreter::current();      attached here{where};                                      */
+class interpreter {
+  public:
+    /* Those of pyattach_interpreter_main and _current: empty if there is none. */
+    [[nodiscard]] static interpreter main() noexcept { return interpreter(pyattach_interpreter_main()); }
+    [[nodiscard]] static interpreter current() noexcept { return interpreter(pyattach_interpreter_current()); }
+
+    interpreter() noexcept = default;
+    explicit interpreter(pyattach_interpreter *handle) noexcept : handle_(handle) {}
+
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+    operator pyattach_interpreter *() const noexcept { return handle_; }
+    friend bool operator==(interpreter one, interpreter other) noexcept { return one.handle_ == other.handle_; }
+    friend bool operator!=(interpreter one, interpreter other) noexcept { return one.handle_ != other.handle_; }
+
+  private:
+    pyattach_interpreter *handle_ = nullptr;
+};
+
+} // namespace abi1
+} // namespace pyattach
+#endif

@@ -1,0 +1,22 @@
+/* Misuse: mistakes that the C++ face sees by itself. */
+#ifndef PYATTACH_MISUSE_HPP
+#define PYATTACH_MISUSE_HPP
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace pyattach {
+inline namespace abi1 {
+namespace detail {
+
+/* Three sentences, as in the library itself: what happened, the rule it broke, what to do instead. */
+[[noreturn]] inline void misuse(const char *what, const char *rule, const char *instead) noexcept {
+    std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
+    std::fflush(stderr);
+    std::abort();
+}
+
+} // namespace detail
+} // namespace abi1
+} // namespace pyattach
+#endif

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Writes what runs measured into a page, between two marks, and prints one table over all of them.
+
+    document.py PAGE COUNTS RESULTS.json...
+
+COUNTS is a file with what the test of instruction counts prints. The pictures are put beside the page.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import plot
+import report
+
+BEGIN, END = "<!-- measured: written by tools/bench --document -->", "<!-- end of what is written -->"
+# A line of the table over all runs: what, the row, the row it is held against.
+SUMMARY = [("nested attach", "nested", "C API"), ("attach, native thread", "attach", "C API"),
+           ("the same, against a state kept by hand", "attach", "kept state"),
+           ("first attach of a thread, and its end", "first attach", "C API"), ("detach and attach again", "detach", "C API"),
+           ("give a reference back, not attached", "drop", "C API"),
+           ("worst attach after 1000000 drops", "worst attach after 1000000 drops", "mutex pool")]
+
+
+def summary(runs):
+    """libpyattach and what it is held against, in nanoseconds, and how many times faster or slower it is."""
+    body = []
+    for what, job, against in SUMMARY:
+        line = [what]
+        for run in runs:
+            row = report.medians(run).get(job, {})
+            if against not in row or "pyattach" not in row:
+                line.append("")
+                continue
+            times = row[against] / row["pyattach"]
+            said = f"{times:.0f} x faster" if times >= 10 else f"{times:.1f} x faster" if times >= 1.05 else \
+                f"{1 / times:.2f} x as long" if times < 0.95 else "the same"
+            line.append(f"{plot.text_of(row['pyattach'])} : {plot.text_of(row[against])}, {said}")
+        body.append(line)
+    return report.table(["libpyattach : " + "C API or other"] + [title(run) for run in runs], body)
+
+
+def title(run):
+    about = run["about"]
+    return f"{about['python']} {about['kind']}, {about['mode']}"
+
+
+def section(run, picture):
+    return "\n\n".join([report.heading(run), f"![{title(run)}]({picture})", report.table_of_targets(run),
+                        report.table_of_medians(run)])
+
+
+def main(page, counts, paths):
+    page = Path(page)
+    runs = [json.loads(Path(path).read_text()) for path in paths]
+    sections = []
+    for run in runs:
+        picture = f"performance-{run['about']['name']}-{run['about']['mode']}.svg"
+        plot.draw(run, page.parent / picture)
+        sections.append(section(run, picture))
+    table = summary(runs)
+    text = "\n\n".join([BEGIN, table, "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```", *sections, END])
+    whole, written = re.subn(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: text, page.read_text(), flags=re.DOTALL)
+    if written != 1:
+        sys.exit(f"{page} has not the marks to write between")
+    page.write_text(whole)
+    print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

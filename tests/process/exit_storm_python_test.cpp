@@ -1,0 +1,131 @@
+// Exit of an unmodified python3 that chose its exit status, and of a forked child.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+#include "tests_config.hpp"
+
+#include <memory>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+using namespace support;
+
+namespace {
+
+child_result python(const std::string &script) {
+    return run_program({python_executable(), "-c",
+                        "import ctypes, sys, threading, _thread\n"
+                        "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+                        "def scopes():\n" // native code that is called attached: begins, detaches, comes back, ends
+                        "    scope, gap = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)\n"
+                        "    if attached.pyattach_attached_begin(scope) == 0:\n"
+                        "        attached.pyattach_attached_end(scope)\n"
+                        "assert attached.pyattach_is_attached() == 1\n" +
+                            script});
+}
+
+} // namespace
+
+// CPython test_finalize_running_thread (bpo-15038)
+TEST_CASE("scopes opened very late, by finalisers of threads that exit cuts off, leave the chosen exit status alone") {
+    child_result result = python("ready = _thread.allocate_lock(); ready.acquire()\n"
+                                 "class Late:\n"
+                                 "    def __del__(self, scopes=scopes): scopes()\n"
+                                 "def wait():\n"
+                                 "    late = Late()\n"
+                                 "    ready.release()\n"
+                                 "    never = _thread.allocate_lock(); never.acquire(); never.acquire()\n"
+                                 "_thread.start_new_thread(wait, ())\n"
+                                 "ready.acquire()\n"
+                                 "late = sys.late = Late()\n"
+                                 "sys.exit(42)\n");
+    INFO(result.describe());
+    CHECK(result.exit_code == 42);
+    CHECK(result.output == "");
+}
+
+CHILD("finalisers at the very end") {
+    start_python();
+    static int good = 0, called = 0;
+    attached here;
+    publish("late", native_function([] {
+                ++called;
+                pyattach_attached scope;
+                // The ending thread is attached here; a scope of ours nests or is refused, and nothing breaks.
+                pyattach_status status = pyattach_attached_begin(&scope);
+                if (status == PYATTACH_OK) {
+                    pyattach_detached gap;
+                    pyattach_status detached_status = pyattach_detached_begin(&gap);
+                    if (detached_status == PYATTACH_OK)
+                        detached_status = pyattach_detached_end(&gap);
+                    good += detached_status == PYATTACH_OK;
+                    pyattach_attached_end(&scope);
+                } else {
+                    good += status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED;
+                }
+            }));
+    run("import sys\n"
+        "class Late:\n"
+        "    def __init__(self, call): self.call = call\n"
+        "    def __del__(self): self.call()\n"
+        "sys.kept_to_the_end = Late(late)\n"
+        "also = Late(late)\n");
+    here.end();
+    EXPECT(!stop_python());
+    EXPECT(called == 2);
+    EXPECT(good == called);
+}
+// CPython test_start_new_thread_at_finalization, test_finalize_running_thread
+TEST_CASE("finalisers that run after the gate closed may use scopes on the ending thread") {
+    check_succeeds("finalisers at the very end");
+}
+
+CHILD("forks while others are inside") {
+    start_python();
+    static latch inside("the threads to be inside", 4), may_end("permission to end");
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 4; ++i)
+        tasks.push_back(std::make_unique<task>("a thread inside to end", [i] {
+            attached here;
+            if (i % 2) {
+                detached gap;
+                inside.count_down();
+                may_end.wait();
+            } else {
+                foreign_detach gap;
+                inside.count_down();
+                may_end.wait();
+            }
+        }));
+    inside.wait();
+    {
+        attached here;
+        run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
+        if (eval_int("child") == 0) {
+            here.end();
+            // Nobody is inside here but us, and no guard that CPython would wait for is held by a thread that is not
+            // here.
+            alarm(60);
+            pyattach_status status = pyattach_interpreter_stop();
+            std::_Exit(status == PYATTACH_OK ? 0 : 10 + status);
+        }
+        int status = 0;
+        int child = static_cast<int>(eval_int("child"));
+        {
+            detached gap;
+            EXPECT(waitpid(child, &status, 0) == child);
+        }
+        EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+                        "the forked child ended with " + std::to_string(status));
+    }
+    may_end.count_down();
+    for (auto &one : tasks)
+        one->join();
+    EXPECT(!stop_python());
+}
+// conformance.md, group 11; 17.12: no PEP 788 guard is held beyond first contact
+TEST_CASE("a child that was forked while threads were inside ends without waiting for them") {
+    check_succeeds("forks while others are inside");
+}

@@ -1,0 +1,168 @@
+// Thread states that outlive their interpreter: after an end and a new start everything in CPython has its old address
+// again, and only the library can tell the lives apart.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include "api/thread_states.hpp"
+
+using namespace support;
+
+namespace {
+
+void restart() {
+    EXPECT(!stop_python());
+    start_python();
+}
+
+// Does both on one thread: what is asked in the first life, a restart by the main thread, what is asked in the second.
+void live_twice(const std::function<void()> &first, const std::function<void()> &second) {
+    start_python();
+    latch lived("the first life to be over"), restarted("the second life to begin");
+    task thread("the thread that lives twice to end", [&] {
+        first();
+        lived.count_down();
+        restarted.wait();
+        second();
+    });
+    lived.wait();
+    restart();
+    restarted.count_down();
+    thread.join();
+}
+
+void use_python() {
+    attached here;
+    EXPECT(eval_int("6 * 7") == 42);
+}
+
+void churn() {
+    for (int i = 0; i < 70; ++i)
+        run_on_thread(use_python);
+}
+
+} // namespace
+
+CHILD("a warm state from an earlier life") {
+    pyattach_stats first{};
+    live_twice(
+        [&] {
+            use_python();
+            first = all_counters();
+        },
+        [&] {
+            use_python();
+            auto second = all_counters();
+            EXPECT(second.states_created - first.states_created == 1);
+            EXPECT(!keeps_states() ||
+                   second.states_deleted == first.states_deleted); // not freed: it is not ours any more
+            EXPECT(second.states_adopted == first.states_adopted); // nor taken for somebody's
+            void *mine = slot_state();
+            {
+                // 3.15: what PyGILState looks at still named the old state until we attached.
+                foreign_attach other;
+                EXPECT(!keeps_states() || current_state() == mine);
+                EXPECT(eval_int("1") == 1);
+            }
+            use_python();
+            EXPECT(pyattach_thread_release() == PYATTACH_OK);
+            EXPECT(slot_state() == nullptr);
+            use_python();
+        });
+    churn();
+    EXPECT(!stop_python());
+}
+// conformance.md, group 9: stale warm state after restart; 17.4
+TEST_CASE("a warm state of an earlier life is neither used nor freed, and the thread gets a new one") {
+    check_succeeds("a warm state from an earlier life");
+}
+
+CHILD("a state of an earlier life that is given back") {
+    live_twice(use_python, [] {
+        EXPECT(pyattach_thread_release() == PYATTACH_OK);
+        use_python();
+    });
+    churn();
+    EXPECT(!stop_python());
+}
+TEST_CASE("giving back a state of an earlier life is fine") {
+    check_succeeds("a state of an earlier life that is given back");
+}
+
+CHILD("a state of the host's from an earlier life") {
+    live_twice(
+        [] {
+            cpython<int()>("PyGILState_Ensure")();
+            cpython<void *()>("PyEval_SaveThread")();
+            use_python(); // adopts it
+        },
+        [] {
+            auto before = all_counters();
+            use_python();
+            auto after = all_counters();
+            EXPECT(after.states_created > before.states_created);
+            foreign_attach other;
+            EXPECT(eval_int("1") == 1);
+        });
+    churn();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a state that the host kept through an earlier life is not adopted in the next") {
+    check_succeeds("a state of the host's from an earlier life");
+}
+
+CHILD("the main thread in three lives") {
+    start_python();
+    for (int life = 0; life < 3; ++life) {
+        auto before = all_counters();
+        use_python();
+        EXPECT(all_counters().states_created == before.states_created);
+        attached here;
+        EXPECT(cpython<std::uint64_t(void *)>("PyThreadState_GetID")(current_state()) == 1);
+        here.end();
+        restart();
+    }
+    EXPECT(!stop_python());
+}
+TEST_CASE("on the main thread each life's own state is used, though all have one address") {
+    check_succeeds("the main thread in three lives");
+}
+
+CHILD("threads that ended in an earlier life") {
+    start_python();
+    for (int i = 0; i < 5; ++i)
+        run_on_thread(use_python);
+    EXPECT(!keeps_states() || all_counters().states_dead > 0);
+    restart();
+    EXPECT(all_counters().states_dead == 0); // CPython took them
+    auto before = all_counters();
+    churn();
+    auto after = all_counters();
+    std::uint64_t created = after.states_created - before.states_created;
+    EXPECT(created - (after.states_deleted - before.states_deleted) == after.states_dead);
+    EXPECT(!stop_python());
+}
+TEST_CASE("states of threads that ended in an earlier life are left alone in the next") {
+    check_succeeds("threads that ended in an earlier life");
+}
+
+CHILD("a thread that ends between two lives") {
+    start_python();
+    latch used("the thread to use Python"), may_end("permission to end");
+    task thread("the thread to end", [&] {
+        use_python();
+        used.count_down();
+        may_end.wait();
+    });
+    used.wait();
+    EXPECT(!stop_python());
+    may_end.count_down();
+    thread.join();
+    start_python();
+    churn();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread with a warm state may end while no Python runs") {
+    check_succeeds("a thread that ends between two lives");
+}

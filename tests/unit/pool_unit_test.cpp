@@ -1,0 +1,150 @@
+// The pool by itself: a queue of addresses. Nothing is released here, so the addresses name nothing.
+#include "pool.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/threads.hpp"
+
+using pyattach::chunk;
+using pyattach::object;
+using pyattach::pool;
+using pyattach::producer;
+
+namespace {
+
+object *address(std::uintptr_t number) { return reinterpret_cast<object *>(number * 16); }
+
+std::vector<object *> take(pool &from, size_t most) {
+    std::vector<object *> references(most);
+    references.resize(from.take(references.data(), most));
+    return references;
+}
+
+std::vector<object *> addresses(std::uintptr_t first, std::uintptr_t count) {
+    std::vector<object *> all;
+    for (std::uintptr_t i = 0; i < count; ++i)
+        all.push_back(address(first + i));
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("a pool gives back what was put in, in the order of the thread that put it") {
+    pool queue;
+    CHECK(queue.is_empty());
+    producer *mine = queue.add_producer();
+    REQUIRE(mine);
+    // More than a chunk, and more than two, so that links between chunks count.
+    constexpr std::uintptr_t many = chunk::slots * 2 + 3;
+    for (object *one : addresses(1, many))
+        REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
+    CHECK_FALSE(queue.is_empty());
+    CHECK(queue.size() == many);
+    CHECK(take(queue, 1000) == addresses(1, many));
+    CHECK(queue.is_empty());
+    CHECK(queue.size() == 0);
+    CHECK(queue.high_water() == many);
+}
+
+TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order") {
+    pool queue;
+    producer *mine = queue.add_producer();
+    for (object *one : addresses(1, 100))
+        queue.push(*mine, one);
+    CHECK(take(queue, 30) == addresses(1, 30));
+    CHECK(queue.size() == 70);
+    CHECK(take(queue, chunk::slots) == addresses(31, chunk::slots));
+    for (object *one : addresses(101, 5))
+        queue.push(*mine, one);
+    CHECK(take(queue, 1000) == addresses(31 + chunk::slots, 105 - 30 - chunk::slots));
+    CHECK(take(queue, 10).empty());
+}
+
+TEST_CASE("references without a producer, for which there was no memory, come out too") {
+    pool queue;
+    producer *mine = queue.add_producer();
+    REQUIRE(queue.push_single(address(1)));
+    queue.push(*mine, address(2));
+    REQUIRE(queue.push_single(address(3)));
+    CHECK(queue.size() == 3);
+    std::vector<object *> all = take(queue, 10);
+    std::sort(all.begin(), all.end());
+    CHECK(all == addresses(1, 3));
+    CHECK(queue.size() == 0);
+}
+
+TEST_CASE("what an ended thread left is still there, and the next thread is not mixed up with it") {
+    pool queue;
+    producer *ended = queue.add_producer();
+    for (object *one : addresses(1, 10))
+        queue.push(*ended, one);
+    CHECK(take(queue, 4) == addresses(1, 4));
+    queue.orphan(*ended);
+    producer *next = queue.add_producer();
+    queue.push(*next, address(50));
+    std::vector<object *> all = take(queue, 100);
+    std::sort(all.begin(), all.end());
+    std::vector<object *> expected = addresses(5, 6);
+    expected.push_back(address(50));
+    CHECK(all == expected);
+    queue.orphan(*next); // empty: freed at once
+    CHECK(queue.size() == 0);
+}
+
+TEST_CASE("a closed pool refuses, and says what it leaked") {
+    pool queue;
+    producer *mine = queue.add_producer();
+    for (object *one : addresses(1, chunk::slots + 1))
+        queue.push(*mine, one);
+    REQUIRE(queue.push_single(address(1000)));
+    CHECK(queue.close() == chunk::slots + 2);
+    CHECK(queue.is_empty());
+    CHECK(queue.size() == 0);
+    CHECK_FALSE(queue.push_single(address(1)));
+    CHECK(queue.push(*mine, address(1)) == pool::outcome::refused);
+    CHECK(take(queue, 10).empty());
+}
+
+TEST_CASE("the pool calls for help once in a while when nobody drains it") {
+    pool queue;
+    producer *mine = queue.add_producer();
+    int calls = 0;
+    for (object *one : addresses(1, 10000))
+        calls += queue.push(*mine, one) == pool::outcome::crowded;
+    CHECK(calls == 2); // at 4096 and 8192
+    take(queue, 10000);
+    CHECK(queue.push(*mine, address(1)) == pool::outcome::queued);
+}
+
+TEST_CASE("nothing is lost or doubled between threads that push and threads that take") {
+    pool queue;
+    constexpr std::uintptr_t pushers = 3, takers = 2, each = 20000;
+    support::latch done("the pushing threads to end", pushers);
+    std::vector<object *> taken[takers];
+    {
+        std::vector<std::unique_ptr<support::task>> tasks;
+        for (std::uintptr_t i = 0; i < pushers; ++i)
+            tasks.push_back(std::make_unique<support::task>("a pushing thread to end", [&, i] {
+                producer *mine = queue.add_producer();
+                for (object *one : addresses(1 + i * each, each))
+                    queue.push(*mine, one);
+                queue.orphan(*mine);
+                done.count_down();
+            }));
+        for (auto &mine : taken)
+            tasks.push_back(std::make_unique<support::task>("a taking thread to end", [&] {
+                while (!done.is_open())
+                    for (object *one : take(queue, pool::largest_batch))
+                        mine.push_back(one);
+            }));
+    }
+    std::vector<object *> all = take(queue, pushers * each);
+    for (auto &part : taken)
+        all.insert(all.end(), part.begin(), part.end());
+    std::sort(all.begin(), all.end());
+    CHECK(all == addresses(1, pushers * each));
+    CHECK(queue.is_empty());
+}
