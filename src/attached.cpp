@@ -53,11 +53,6 @@ inline bool begin_warm(attached_scope &scope, thread &me) noexcept {
     if (!home || !home->warm || home->where != main_interpreter())
         return false;
     interpreter &where = *home->where;
-    // Up to 3.11 nested PyGILState_Ensure deadlocks unless the slot's own state is the one attached; later versions
-    // bind what attaches.
-    const cpython::table &py = cpython::python();
-    if (!py.attaching_binds_slot && py.slot() != home->warm)
-        return false;
     entry::result in = {home->warm, &where, home, home->inside.load(std::memory_order_relaxed), false, false, false};
     if (!where.gate.enter(*home))
         return false;

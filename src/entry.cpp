@@ -26,7 +26,10 @@ bool is_of_ended_life(const thread &me, const seat &mine, thread_state *state) n
 
 void keep(thread &me, seat &mine, thread_state *state) noexcept {
     mine.warm = state;
-    if (mine.where == main_interpreter())
+    // The short way in does not ask for the slot. From 3.12 attaching binds it; before, it stays what it was when the
+    // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
+    const cpython::table &py = cpython::python();
+    if (mine.where == main_interpreter() && (py.attaching_binds_slot || py.slot() == state))
         me.home = &mine;
 }
 

@@ -1,10 +1,7 @@
-/* Interpreter: one life of one interpreter of this process; and Python's beginning and end, for hosts. */
+/* Interpreter: one life of one interpreter of this process. */
 #ifndef PYATTACH_INTERPRETER_HPP
 #define PYATTACH_INTERPRETER_HPP
 
-#include <new>
-
-#include "error.hpp"
 #include "interpreter.h"
 
 namespace pyattach {
@@ -23,9 +20,8 @@ class interpreter {
     explicit interpreter(pyattach_interpreter *handle) noexcept : handle_(handle) {}
 
     explicit operator bool() const noexcept { return handle_ != nullptr; }
+    /* What C functions take; also what makes two of them comparable. */
     operator pyattach_interpreter *() const noexcept { return handle_; }
-    friend bool operator==(interpreter one, interpreter other) noexcept { return one.handle_ == other.handle_; }
-    friend bool operator!=(interpreter one, interpreter other) noexcept { return one.handle_ != other.handle_; }
 
   private:
     pyattach_interpreter *handle_ = nullptr;

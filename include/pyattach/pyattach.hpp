@@ -5,6 +5,7 @@
 #include "pyattach.h"
 
 #include "error.hpp"
+#include "interpreter.hpp"
 #include "token.hpp"
 #include "attached.hpp"
 #include "detached.hpp"

@@ -84,19 +84,25 @@ TEST_CASE("a scope ended by hand is over, and its destructor does nothing") {
 
 TEST_CASE("attaching in a named interpreter, and unchecked") {
     start_python();
-    pyattach_interpreter *main = pyattach_interpreter_main();
+    interpreter main = interpreter::main(), none;
+    CHECK(main);
+    CHECK_FALSE(none);
+    CHECK_FALSE(interpreter::current());
     {
         attached here{main};
-        CHECK(pyattach_interpreter_current() == main);
+        CHECK(interpreter::current() == main);
+        CHECK(interpreter::current() != none);
         CHECK(here.token().interpreter() == main);
         attached quietly{std::nothrow, main};
         CHECK(quietly);
+        attached raw{pyattach_interpreter_main()};
     }
     {
         attached here{unchecked};
         CHECK(pyattach_is_attached());
     }
     CHECK_FALSE(pyattach_is_attached());
+    CHECK_THROWS_AS(attached(none), error);
 }
 
 TEST_CASE("assumed scopes count, and may be made by a function") {

@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import sys
 
 from targets import judge, targets
@@ -57,7 +58,7 @@ def heading(results):
                if not about.get(key)]
     lines = [f"### {about['name']}: CPython {about['python']}, {about['kind']}, {about['mode']}", "",
              f"- machine: {about['machine']}, {about['cpus']} CPUs, {about['system']}; load at the start {about['load']}",
-             f"- libpyattach {about['pyattach']}, {about['buildtype']}, {about['compiler']}; CPython in {about['python_in']}",
+             f"- libpyattach {about['pyattach']}, {about['buildtype']}, {about['compiler']}; CPython in {os.path.basename(about['python_in'])}",
              f"- peers: C API{', ' + peers if peers else ''}"
              + (f"; not here: {', '.join(missing)}" if missing else ""),
              f"- medians of {about['rounds']} rounds in random order"]

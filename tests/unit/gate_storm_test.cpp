@@ -69,7 +69,8 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         seat seats[visitors] = {};
         int visits[visitors] = {};
         std::atomic<bool> is_over{false};
-        std::atomic<int> late{0};
+        std::atomic<int> late{0}, gone{0};
+        bool stays = where == pauses::entering || (where == pauses::none && round % 2 == 0);
         closer_has_gone_on = false;
         barrier together("all threads of the storm to be there", visitors + 1);
         std::vector<std::unique_ptr<task>> tasks;
@@ -77,8 +78,8 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
             door->add(seats[i]);
             tasks.push_back(std::make_unique<task>("a visitor of the gate to end", [&, i] {
                 together.arrive_and_wait();
-                // Who leaves may not come back, and so be the last who could wake the closer.
-                for (int more = where == pauses::leaving ? 1 + round % 8 : 1 << 30; more > 0; --more) {
+                // Who leaves may not come back, and so have been the last who could wake the closer.
+                for (int more = stays ? 1 << 30 : 1 + round % 8; more > 0; --more) {
                     pausing = where == pauses::entering;
                     if (!door->enter(seats[i]))
                         break;
@@ -87,10 +88,14 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
                     ++visits[i];
                     door->leave(seats[i], presence::outside);
                 }
+                gone.fetch_add(1, std::memory_order_relaxed);
             }));
         }
         together.arrive_and_wait();
         idle(round % 64 * 100);
+        // Or all have gone long since, and nothing but their seats says what they did.
+        if (!stays && where == pauses::none)
+            wait_until("the visitors to be gone", [&] { return gone.load(std::memory_order_relaxed) == visitors; });
         int64_t deadline = pyattach::monotonic_ns() + limit_ns;
         door->set(gate::closed);
         unsigned inside = door->wait(nullptr, false, deadline);
