@@ -46,20 +46,33 @@ inline void open(frame &mine, thread &me, const entry::result &in, thread_state 
     me.counted.add(event::attaches);
 }
 
-// The warm path: this thread has a state of the main interpreter, and the gate is open. Anything else is for the slow
-// path, unchanged.
-inline bool begin_warm(attached_scope &scope, thread &me) noexcept {
+// The warm path: this thread has a state of the main interpreter, is not inside it, and the gate is open. Anything else
+// is for the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
+inline bool begin_warm(frame &mine, thread &me) noexcept {
     seat *home = me.home;
-    if (!home || !home->warm || home->where != main_interpreter())
+    if (!home || home->where != main_interpreter() || me.top != &me.base ||
+        home->inside.load(std::memory_order_relaxed) != presence::outside)
         return false;
     interpreter &where = *home->where;
-    entry::result in = {home->warm, &where, home, home->inside.load(std::memory_order_relaxed), false, false, false};
-    if (!where.gate.enter(*home))
+    thread_state *state = home->warm;
+    if (!state || !where.gate.enter(*home))
         return false;
-    cpython::restore(in.state);
+    cpython::restore(state);
+    // Only after the attach returned (invariant 2).
+    mine.tag = tag::attached;
+    mine.dead = mine.temporary = mine.exempt = mine.had_error = false;
+    mine.inside_below = presence::outside;
+    mine.nested = 0;
+    mine.depth_below = me.base.nested;
+    mine.below = &me.base;
+    mine.state = state;
+    mine.where = &where;
+    mine.seat = home;
+    mine.replaced = nullptr;
+    me.top = &mine;
     me.met = &where;
     me.met_state = where.state;
-    open(scope.outer, me, in, nullptr);
+    me.counted.add(event::attaches);
     drain_if_quiet_allows(where);
     return true;
 }
@@ -203,7 +216,7 @@ status begin(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (__builtin_expect(me && !this_thread.forbidden, 1)) {
         if (!now) {
-            if (begin_warm(scope, *me))
+            if (begin_warm(scope.outer, *me))
                 return PYATTACH_OK;
         } else if (is_met(*me, cpython::python().interpreter_of(now))) {
             drain_if_quiet_allows(*me->met);
