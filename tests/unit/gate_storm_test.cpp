@@ -22,7 +22,7 @@ namespace presence = pyattach::presence;
 
 namespace {
 
-constexpr int64_t ms = 1000000, far_away = 60000 * ms;
+[[maybe_unused]] constexpr int64_t ms = 1000000, far_away = 60000 * ms;
 
 // A thread that pauses does so between the two lines, until the closer has gone on, or for a moment.
 thread_local bool pausing;
