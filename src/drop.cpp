@@ -124,7 +124,10 @@ status take_reference(object *reference) noexcept {
 size_t drain(interpreter &where, size_t most) noexcept {
     object *batch[pool::largest_batch];
     size_t released = 0;
-    thread *me = this_thread.record;
+    // The thread that ends Python may be one that never met this library.
+    thread *me = own_record();
+    if (!me)
+        return 0;
     ++this_thread.quiet;
     while (released < most && !where.pool.is_empty()) {
         size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch));

@@ -1,0 +1,39 @@
+// References that still wait in the pool when Python ends, on a thread that has never met the library: an extension's
+// native threads have, the main thread of `python3` need not.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include "stress/plain_python.hpp"
+
+using namespace support;
+
+CHILD("references wait when a thread unknown to the library ends Python") {
+    load_python();
+    stress::start_plainly();
+    void *state = stress::python().save();
+    run_on_thread([] {
+        pyattach_attached scope;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        struct _object *object = nullptr;
+        EXPECT(pyattach_eval("object()", nullptr, nullptr, &object) == PYATTACH_OK);
+        pyattach_attached_end(&scope);
+        pyattach_decref(object);
+    });
+    pyattach_stats before = {};
+    before.struct_size = sizeof before;
+    pyattach_stats_get(&before);
+    EXPECT(before.drops_queued == 1);
+    EXPECT(before.drops_released == 0);
+    stress::python().restore(state);
+    EXPECT(stress::python().finalize() == 0);
+    pyattach_stats after = {};
+    after.struct_size = sizeof after;
+    pyattach_stats_get(&after);
+    EXPECT(after.drops_released == 1);
+    EXPECT(after.drops_leaked == 0);
+}
+TEST_CASE("what waits in the pool is released by an ending thread that never met the library") {
+    check_succeeds("references wait when a thread unknown to the library ends Python");
+}
