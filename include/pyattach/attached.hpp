@@ -28,7 +28,7 @@ inline constexpr unchecked_t unchecked{};
  *     attached here{unchecked};            while Python starts or ends
  *     auto here = attached::assume();      on entry from Python, which vouches
  *
- * Ends innermost first, as blocks do; ended by hand while a scope inside it is open, it aborts. */
+ * The scope that attached, ended by hand while scopes inside it are open, aborts. */
 class [[nodiscard]] attached : detail::scope_in_automatic_storage {
   public:
 #if defined(__cpp_exceptions)

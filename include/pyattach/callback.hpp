@@ -64,7 +64,7 @@ template <class Result> struct returned {
 };
 template <> struct returned<struct ::_object *> {
     using type = struct ::_object *;
-    static constexpr type failure = nullptr;
+    static constexpr struct ::_object *failure = nullptr;
     static type pass(token, type value) noexcept { return value; }
 };
 template <> struct returned<owned> : returned<struct ::_object *> {

@@ -26,7 +26,7 @@ inline namespace abi1 {
  * The function runs in the state the caller is in (attached or not) and may use Python, detach, and run other onces;
  * running its own aborts. It returns nothing, or a pyattach_status. If it throws, or returns another status than OK,
  * the once stays undone and the next caller tries again. Threads that wait do so detached. Afterwards the once is done
- * for ever, and run() is one load. */
+ * for ever. */
 class once {
   public:
     constexpr once() noexcept : once_() {}

@@ -27,7 +27,7 @@ class undisturbed {
     undisturbed &operator=(const undisturbed &) = delete;
 
   private:
-    pyattach_mutex nobodys_ = PYATTACH_MUTEX_INIT;
+    pyattach_mutex nobodys_{};
 };
 
 /* Has tried once already. OK with the lock held, or a refusal without it. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards between them.
+"""Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards.
 The headers that include all others are compiled by each compiler as each standard, also before and after Python.h.
 
 usage: headers_alone.py SCRATCH-DIRECTORY INCLUDE-DIRECTORY C-COMPILER C++-COMPILER HEADER...
@@ -46,7 +46,8 @@ def both_kinds(given, others):
 def python_headers():
     python = os.environ.get("PYATTACH_TEST_PYTHON") or os.environ["PYATTACH_TEST_DEFAULT_PYTHON"]
     code = "import sysconfig; print(sysconfig.get_path('include'), sysconfig.get_path('platinclude'), sep='\\n')"
-    paths = subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout.split()
+    said = subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    paths = said.split()
     return sorted(set(paths)) if Path(paths[0], "Python.h").exists() else None
 
 
@@ -85,7 +86,8 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
     else:
         python = "#define PY_SSIZE_T_CLEAN\n#include <Python.h>\n"
         use = "pyattach_status use(PyObject *o);\npyattach_status use(PyObject *o) { return pyattach_incref(o); }\n"
-        for compilers, standards, umbrella in ((c_compilers, C_STANDARDS, UMBRELLAS[0]), (cpp_compilers, CPP_STANDARDS, UMBRELLAS[1])):
+        languages = ((c_compilers, C_STANDARDS), (cpp_compilers, CPP_STANDARDS))
+        for umbrella, (compilers, standards) in zip(UMBRELLAS, languages):
             ours = f'#include "pyattach/{umbrella}"\n'
             for compiler, standard in all_of(compilers, standards):
                 plan(compiler, standard, python + ours + use, system)
@@ -94,8 +96,7 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
     with ThreadPoolExecutor(max_workers=2) as pool:
         problems = [complaint for complaint in pool.map(compile_one, jobs) if complaint]
     print("\n".join(problems))
-    print(f"{len(jobs)} compilations of {len(headers)} headers by {len(c_compilers)} C and {len(cpp_compilers)} C++ compilers, "
-          f"{len(problems)} failed")
+    print(f"{len(jobs)} compilations of {len(headers)} headers, {len(problems)} failed")
     return 1 if problems else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between words, on a Python symbol or version
-outside src/cpython*, and on a file of more than 300 lines.
+"""Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between words, on a Python symbol or
+version outside src/cpython*, and on a file of more than 300 lines.
 
 usage: include_rules.py SOURCE-ROOT
 """
@@ -26,7 +26,8 @@ LAYERS = [
 ]
 LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
 
-# So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more has to leave.
+# So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more
+# has to leave.
 UPWARD = {
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",

@@ -18,16 +18,16 @@ HOLDS(python_order, offsetof(pyattach_python, version_hex) < offsetof(pyattach_p
                         offsetof(pyattach_python, free_threaded) < offsetof(pyattach_python, debug) &&
                         offsetof(pyattach_python, debug) < offsetof(pyattach_python, path));
 HOLDS(options_size, offsetof(pyattach_start_options, struct_size) == 0);
-HOLDS(options_order, offsetof(pyattach_start_options, program_name) < offsetof(pyattach_start_options, home) &&
-                         offsetof(pyattach_start_options, home) < offsetof(pyattach_start_options, isolated) &&
-                         offsetof(pyattach_start_options, isolated) <
-                             offsetof(pyattach_start_options, install_signal_handlers));
+HOLDS(options_order,
+      offsetof(pyattach_start_options, program_name) < offsetof(pyattach_start_options, home) &&
+          offsetof(pyattach_start_options, home) < offsetof(pyattach_start_options, isolated) &&
+          offsetof(pyattach_start_options, isolated) < offsetof(pyattach_start_options, install_signal_handlers));
 HOLDS(statuses, PYATTACH_OK == 0 && PYATTACH_NOT_INITIALIZED == 1 && PYATTACH_FINALIZING == 2 &&
                     PYATTACH_FORBIDDEN == 3 && PYATTACH_NOT_ATTACHED == 4 && PYATTACH_PYTHON_ERROR == 5 &&
                     PYATTACH_NO_MEMORY == 6 && PYATTACH_NO_PYTHON == 7 && PYATTACH_UNSUPPORTED == 8 &&
                     PYATTACH_TIMED_OUT == 9 && PYATTACH_INVALID == 10);
-HOLDS(version, PYATTACH_VERSION ==
-                   (PYATTACH_VERSION_MAJOR << 24 | PYATTACH_VERSION_MINOR << 16 | PYATTACH_VERSION_PATCH << 8));
+HOLDS(version,
+      PYATTACH_VERSION == (PYATTACH_VERSION_MAJOR << 24 | PYATTACH_VERSION_MINOR << 16 | PYATTACH_VERSION_PATCH << 8));
 
 static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
 static pyattach_once once = PYATTACH_ONCE_INIT;
@@ -41,7 +41,8 @@ int main(void) {
     const pyattach_mutex zeroed_mutex = PYATTACH_MUTEX_INIT;
     const pyattach_once zeroed_once = PYATTACH_ONCE_INIT;
     UNUSED(attached), UNUSED(detached), UNUSED(section), UNUSED(forbidden), UNUSED(mutex), UNUSED(once);
-    UNUSED(python_size), UNUSED(python_order), UNUSED(options_size), UNUSED(options_order), UNUSED(statuses), UNUSED(version);
+    UNUSED(python_size), UNUSED(python_order), UNUSED(options_size), UNUSED(options_order), UNUSED(statuses),
+        UNUSED(version);
     if (memcmp(&mutex, &zeroed_mutex, sizeof mutex) != 0 || memcmp(&once, &zeroed_once, sizeof once) != 0)
         return printf("an initialiser says something else than zeroed memory\n"), 1;
     pyattach_mutex_lock(&mutex);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Builds the library with each combination of the options reference_pool and leak_on_drop, and has the process tests' children drop
-references with it where no thread is attached.
+"""Builds the library with each combination of the options reference_pool and leak_on_drop, and has the process tests'
+children drop references with it where no thread is attached.
 
 usage: pool_options.py SOURCE-ROOT SCRATCH-DIRECTORY PROCESS-TESTS
 The environment names the compilers (CC, CXX) and Meson (MESON).
@@ -29,7 +29,8 @@ def run(*command, **options):
 
 def build(source, scratch, pool, leak):
     directory = scratch / f"pool-{str(pool).lower()}-leak-{str(leak).lower()}"
-    options = [f"-Dreference_pool={str(pool).lower()}", f"-Dleak_on_drop={str(leak).lower()}", "-Dtests=false", "-Dexamples=false"]
+    options = [f"-Dreference_pool={str(pool).lower()}", f"-Dleak_on_drop={str(leak).lower()}",
+               "-Dtests=false", "-Dexamples=false"]
     if not (directory / "build.ninja").exists():
         done = run(os.environ["MESON"], "setup", str(directory), str(source), *options)
         if done.returncode != 0:
@@ -60,7 +61,8 @@ def main(source, scratch, program):
             done = child(program, scenario, library)
             what = f"{name}: {scenario}"
             if expected == ABORTS:
-                said = all(word in done.stdout for word in ("libpyattach: misuse", "-Dreference_pool=false", "-Dleak_on_drop=true"))
+                words = ("libpyattach: misuse", "-Dreference_pool=false", "-Dleak_on_drop=true")
+                said = all(word in done.stdout for word in words)
                 check(what, done.returncode == -signal.SIGABRT and said, done)
             else:
                 count, waiting = ("2", "0") if expected == LEAKS else ("1", "1")

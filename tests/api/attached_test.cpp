@@ -134,16 +134,20 @@ TEST_CASE("an assumed scope changes nothing but the depth") {
     CHECK(pyattach_is_attached());
 }
 
-TEST_CASE("an assumed scope needs no attached scope of ours around it") {
+TEST_CASE("an assumed scope needs no attached scope of ours around it, and may be the first thing a thread does") {
     start_python();
-    foreign_attach other;
-    pyattach_attached assumed;
-    REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 1);
-    CHECK(eval_int("2") == 2);
-    pyattach_attached_end(&assumed);
-    CHECK(pyattach_attach_depth() == 0);
-    CHECK(cpython_says_attached());
+    auto scenario = [] {
+        foreign_attach other;
+        pyattach_attached assumed;
+        REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
+        CHECK(pyattach_attach_depth() == 1);
+        CHECK(eval_int("2") == 2);
+        pyattach_attached_end(&assumed);
+        CHECK(pyattach_attach_depth() == 0);
+        CHECK(cpython_says_attached());
+    };
+    scenario();
+    run_on_thread(scenario);
 }
 
 TEST_CASE("an unchecked scope attaches, and nests") {

@@ -21,6 +21,7 @@ using support::task;
 
 static_assert(!std::is_copy_constructible_v<mutex> && !std::is_move_constructible_v<mutex>);
 static_assert(std::is_trivially_destructible_v<mutex> && std::is_nothrow_default_constructible_v<mutex>);
+static_assert(sizeof(mutex) == sizeof(pyattach_mutex) && sizeof(once) == sizeof(pyattach_once));
 using guard = decltype(std::declval<synchronized<int> &>().lock());
 static_assert(!std::is_copy_constructible_v<guard> && !std::is_move_constructible_v<guard>,
               "a guard is not handed to another thread");

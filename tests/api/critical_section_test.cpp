@@ -20,12 +20,14 @@ class section {
     ~section() { pyattach_critical_section_end(&storage_); }
 
   private:
-    explicit section(pyattach_status status) { EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status)); }
+    explicit section(pyattach_status status) {
+        EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
+    }
     pyattach_critical_section storage_;
 };
 
-// Lets a second thread enter while the first is in its section, and says whether the second one saw the first one's mark.
-// Nothing detaches in between, so this holds with a GIL too.
+// Lets a second thread enter while the first is in its section, and says whether the second one saw the first one's
+// mark. Nothing detaches in between, so this holds with a GIL too.
 template <class First, class Second> bool excludes(First first, Second second) {
     latch inside("the first thread to be in its section");
     std::atomic<bool> mark{false}, seen{false};

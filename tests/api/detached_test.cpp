@@ -167,7 +167,8 @@ TEST_CASE("a thread that Python started goes in and out of a detached scope") {
                 }
                 EXPECT(current_state() == state);
             }));
-    run("import threading\nfailed, hook = [], threading.excepthook\nthreading.excepthook = lambda args: failed.append(str(args.exc_value))\n"
+    run("import threading\nfailed, hook = [], threading.excepthook\nthreading.excepthook = lambda args: "
+        "failed.append(str(args.exc_value))\n"
         "t = threading.Thread(target=native); t.start(); t.join()\n"
         "threading.excepthook = hook\ndel native");
     CHECK(eval_text("failed") == "[]");

@@ -69,7 +69,8 @@ TEST_CASE("queries, references and locks keep a pending exception") {
     pyattach_mutex_lock(&mutex);
     pyattach_mutex_unlock(&mutex);
     pyattach_once once = PYATTACH_ONCE_INIT;
-    CHECK(pyattach_once_run(&once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_OK);
+    CHECK(pyattach_once_run(
+              &once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_OK);
     CHECK(pyattach_interpreter_start() == PYATTACH_OK);
     CHECK(pending() == "ValueError: kept");
     pyattach_error_clear();
@@ -114,7 +115,10 @@ TEST_CASE("draining the pool keeps a pending exception from destructors in C, wh
     drop(second);
     { attached nested; }
     CHECK(pending() == "ValueError: kept");
-    { detached gap; third.drop(); }
+    {
+        detached gap;
+        third.drop();
+    }
     CHECK(pending() == "ValueError: kept");
     CHECK(dropped == 3);
     pyattach_error_clear();

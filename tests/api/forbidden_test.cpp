@@ -77,9 +77,9 @@ TEST_CASE("a forbidden scope can be asked for, and nests") {
     }
     CHECK(pyattach_is_forbidden() == 0);
     CHECK(run_on_thread([] {
-        forbidden here;
-        return run_on_thread([] { return pyattach_is_forbidden(); });
-    }) == 0); // it is the thread's own
+              forbidden here;
+              return run_on_thread([] { return pyattach_is_forbidden(); });
+          }) == 0); // it is the thread's own
 }
 
 TEST_CASE("a forbidden scope refuses new references, sections and calls") {

@@ -95,9 +95,9 @@ TEST_CASE("an interpreter is not stopped from another thread, nor inside a detac
     start_python();
     CHECK(run_on_thread([] { return pyattach_interpreter_stop(); }) == PYATTACH_INVALID);
     CHECK(run_on_thread([] {
-        attached here;
-        return pyattach_interpreter_stop();
-    }) == PYATTACH_INVALID);
+              attached here;
+              return pyattach_interpreter_stop();
+          }) == PYATTACH_INVALID);
     attached here;
     {
         detached gap;
@@ -148,9 +148,7 @@ TEST_CASE("every status has a sentence of its own, and a number that is none has
     }
 }
 
-TEST_CASE("the library says the version of its headers") {
-    CHECK(pyattach_version() == PYATTACH_VERSION);
-}
+TEST_CASE("the library says the version of its headers") { CHECK(pyattach_version() == PYATTACH_VERSION); }
 
 TEST_CASE("a sub-interpreter has a handle of its own and gets its own references back") {
     start_python();

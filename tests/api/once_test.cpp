@@ -38,7 +38,8 @@ TEST_CASE("zeroed memory is a once ready for use, and the initialiser says the s
 
 TEST_CASE("NULL in place of a once or an initialiser is refused") {
     pyattach_once once = PYATTACH_ONCE_INIT;
-    CHECK(pyattach_once_run(nullptr, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_INVALID);
+    CHECK(pyattach_once_run(
+              nullptr, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_INVALID);
     CHECK(pyattach_once_run(&once, nullptr, nullptr) == PYATTACH_INVALID);
     CHECK(run_once(&once, [] { return PYATTACH_OK; }) == PYATTACH_OK); // unharmed
 }

@@ -5,7 +5,8 @@
 
 using namespace support;
 
-// PyO3 test_pyobject_drop_attached_decreases_refcnt, explicit_drop_ref; v0.12 test_pyobject_drop_with_gil_decreases_refcnt
+// PyO3 test_pyobject_drop_attached_decreases_refcnt, explicit_drop_ref; v0.12
+// test_pyobject_drop_with_gil_decreases_refcnt
 TEST_CASE("a reference dropped on an attached thread is released at once and never enters the pool") {
     start_python();
     attached here;

@@ -1,5 +1,5 @@
-// What tests/abi/pool_options.py has this executable do, with libraries built with other options. Prints how many references wait in the
-// pool after the drop, and how many the object has after the next drain.
+// What tests/abi/pool_options.py has this executable do, with libraries built with other options. Prints how many
+// references wait in the pool after the drop, and how many the object has after the next drain.
 #include <cstdio>
 
 #include "support/child.hpp"

@@ -20,7 +20,8 @@ CHILD("exit callbacks in order") {
     EXPECT(pyattach_exit_callback_add(main, append, text("a")) == PYATTACH_OK);
     EXPECT(pyattach_exit_callback_add(main, append, text("b")) == PYATTACH_OK);
     EXPECT(pyattach_exit_callback_add(main, append, text("c")) == PYATTACH_OK);
-    EXPECT(pyattach_exit_callback_add(main, append, text("a")) == PYATTACH_OK); // the address of its text may be another
+    EXPECT(pyattach_exit_callback_add(main, append, text("a")) ==
+           PYATTACH_OK); // the address of its text may be another
     EXPECT(pyattach_exit_callback_remove(main, append, text("b")) == PYATTACH_OK);
     EXPECT(pyattach_exit_callback_add(main, append, text("d")) == PYATTACH_OK);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
@@ -132,7 +133,8 @@ CHILD("atexit callbacks before and after ours") {
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit, sys\n"
                       "class Early:\n    def __call__(self): self.look()\n"
-                      "early = Early(); atexit.register(early)\n", nullptr) == 0);
+                      "early = Early(); atexit.register(early)\n",
+                      nullptr) == 0);
     {
         attached contact;
         publish("native_early", look_from_atexit("early"));
@@ -146,31 +148,4 @@ CHILD("atexit callbacks before and after ours") {
 // conformance.md, group 9: atexit order
 TEST_CASE("atexit callbacks later than ours find the gate closed to other threads, and their own open") {
     check_succeeds("atexit callbacks before and after ours");
-}
-
-CHILD("first contact in an atexit callback") {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
-    static std::string told;
-    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
-    ref function = native_function([] {
-        foreign_detach gap;
-        pyattach_status other = run_on_thread([] {
-            pyattach_attached scope;
-            return pyattach_attached_begin(&scope);
-        });
-        told += std::to_string(other);
-    });
-    // Not through publish(), which would be a contact.
-    object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
-    EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", function) == 0);
-    function.release();
-    EXPECT(run_string("import atexit, threading; atexit.register(contact)", nullptr) == 0);
-    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    EXPECT_SENTENCE(told == "2", told);
-}
-TEST_CASE("an interpreter that first meets the library while it ends is closed from the start") {
-    check_succeeds("first contact in an atexit callback");
 }

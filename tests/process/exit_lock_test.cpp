@@ -59,11 +59,13 @@ CHILD("a thread waits for a once through the end") {
     task waiter("the waiting thread to end", [] {
         pyattach_attached scope;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        EXPECT(pyattach_once_run(&once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_FINALIZING);
+        EXPECT(pyattach_once_run(
+                   &once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_FINALIZING);
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(pyattach_attach_depth() == 0);
         pyattach_attached_end(&scope); // inert
-        EXPECT(pyattach_once_run(&once, [](void *) { return PYATTACH_INVALID; }, nullptr) == PYATTACH_OK);
+        EXPECT(pyattach_once_run(
+                   &once, [](void *) { return PYATTACH_INVALID; }, nullptr) == PYATTACH_OK);
     });
     waiter.wait_until_asleep();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
@@ -91,9 +93,7 @@ CHILD("locks and onces without a Python") {
         };
         EXPECT(pyattach_once_run(&once, init, nullptr) == PYATTACH_OK);
     };
-    auto use_on_threads = [&] {
-        task first("the first thread to end", use), second("the second thread to end", use);
-    };
+    auto use_on_threads = [&] { task first("the first thread to end", use), second("the second thread to end", use); };
     use_on_threads(); // before one is loaded
     load_python();
     use_on_threads(); // before it is started

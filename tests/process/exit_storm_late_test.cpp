@@ -42,6 +42,7 @@ CHILD("atexit callbacks run by hand") {
         run("import atexit; atexit._run_exitfuncs()");
         EXPECT(called == 1);
     }
+    auto waits = all_counters().exit_waits;
     EXPECT(try_elsewhere() == PYATTACH_FINALIZING); // for good
     {
         attached here; // the thread that did it goes on
@@ -50,6 +51,7 @@ CHILD("atexit callbacks run by hand") {
     }
     EXPECT(called == 1);
     pyattach_interpreter_stop();
+    EXPECT(all_counters().exit_waits == waits); // once is enough
     EXPECT(pyattach_interpreter_main() == nullptr);
     EXPECT(try_elsewhere() == PYATTACH_NOT_INITIALIZED);
 }

@@ -3,7 +3,7 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
-#include "tests_config.hpp"
+#include "stress/plain_python.hpp"
 
 #include <memory>
 #include <sys/wait.h>
@@ -128,4 +128,36 @@ CHILD("forks while others are inside") {
 // conformance.md, group 11; 17.12: no PEP 788 guard is held beyond first contact
 TEST_CASE("a child that was forked while threads were inside ends without waiting for them") {
     check_succeeds("forks while others are inside");
+}
+
+CHILD("forks while others make first contact") {
+    load_python();
+    stress::start_plainly(); // not the library's start, which is a contact already
+    void *state = cpython<void *()>("PyEval_SaveThread")();
+    static barrier together("all threads to be there", 5);
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 4; ++i)
+        tasks.push_back(std::make_unique<task>("a thread that makes contact to end", [] {
+            together.arrive_and_wait();
+            attached here;
+            EXPECT(eval_int("6 * 7") == 42);
+        }));
+    together.arrive_and_wait();
+    cpython<void(void *)>("PyEval_RestoreThread")(state);
+    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
+    EXPECT(run_string("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()", nullptr) == 0);
+    if (run_string("import sys; sys.stderr = None\nassert child != 0", nullptr) != 0) {
+        alarm(60);
+        std::_Exit(cpython<int()>("Py_FinalizeEx")() == 0 ? 0 : 20);
+    }
+    EXPECT(run_string("_, status = os.waitpid(child, 0)\nassert status == 0, status\n", nullptr) == 0);
+    state = cpython<void *()>("PyEval_SaveThread")();
+    for (auto &one : tasks)
+        one->join();
+    cpython<void(void *)>("PyEval_RestoreThread")(state);
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+}
+TEST_CASE("a child that was forked while others made first contact ends without waiting for them") {
+    for (int round = 0; round < 10; ++round)
+        check_succeeds("forks while others make first contact");
 }

@@ -1,5 +1,6 @@
-// A library that says it is a Python and is none. It has every function that libpyattach looks for; calling one but Py_GetVersion traps.
-// The list of functions is the library's own, so that "lacks a function" is about that function alone.
+// A library that says it is a Python and is none. It has every function that libpyattach looks for; calling one but
+// Py_GetVersion traps. The list of functions is the library's own, so that "lacks a function" is about that function
+// alone.
 #define REQUIRED(result, name, parameters, symbol, other)                                                              \
     extern "C" void fake_##name() __asm__(symbol);                                                                     \
     extern "C" __attribute__((weak, visibility("default"))) void fake_##name() { __builtin_trap(); }

@@ -78,6 +78,12 @@ CHILD("a python that is loaded but not started") {
     pyattach_decref(reinterpret_cast<struct _object *>(&marker));
     EXPECT(pyattach_pool_size() == 0);
 }
+CHILD("a python for everybody") {
+    EXPECT(pyattach_python_load(libpython().c_str()) == PYATTACH_OK);
+    EXPECT(dlsym(RTLD_DEFAULT, "Py_IsInitialized")); // extension modules that do not link libpython need it there
+}
+TEST_CASE("a Python that was named is loaded into the global scope") { check_succeeds("a python for everybody"); }
+
 TEST_CASE("a Python that is loaded and not started is described, and refuses to attach") {
     check_succeeds("a python that is loaded but not started");
 }
@@ -216,7 +222,9 @@ CHILD("eight threads look for python at once") {
     for (auto &one : tasks)
         one->join();
 }
-TEST_CASE("threads that look for Python at once find the same") { check_succeeds("eight threads look for python at once"); }
+TEST_CASE("threads that look for Python at once find the same") {
+    check_succeeds("eight threads look for python at once");
+}
 
 CHILD("the default libpython") {
     // Whatever the dynamic linker finds, or nothing: a status, not a crash.
@@ -225,4 +233,6 @@ CHILD("the default libpython") {
     EXPECT(status == PYATTACH_OK || status == PYATTACH_NO_PYTHON || status == PYATTACH_UNSUPPORTED);
     EXPECT(status == PYATTACH_OK || said.text() != "");
 }
-TEST_CASE("no path means the newest libpython that the dynamic linker finds") { check_succeeds("the default libpython"); }
+TEST_CASE("no path means the newest libpython that the dynamic linker finds") {
+    check_succeeds("the default libpython");
+}

@@ -25,7 +25,10 @@ TEST_CASE("unlocking a mutex that is not locked aborts") {
 
 CHILD("run a once inside itself") {
     static pyattach_once once = PYATTACH_ONCE_INIT;
-    auto own = [](void *) { return pyattach_once_run(&once, [](void *) { return PYATTACH_OK; }, nullptr); };
+    auto own = [](void *) {
+        return pyattach_once_run(
+            &once, [](void *) { return PYATTACH_OK; }, nullptr);
+    };
     EXPECT(pyattach_once_run(&once, own, nullptr) == PYATTACH_OK);
 }
 TEST_CASE("an initialiser that runs its own once aborts") {
@@ -87,7 +90,8 @@ CHILD("end a critical section while detached") {
 TEST_CASE("ending a critical section out of order, twice, unbegun, elsewhere or detached aborts") {
     check_aborts("end critical sections out of order", {"pyattach_critical_section_end", "innermost first"});
     check_aborts("end a critical section twice", {"pyattach_critical_section_end", "not an open section", "once"});
-    check_aborts("end a critical section that was refused", {"pyattach_critical_section_end", "not an open section", "status"});
+    check_aborts("end a critical section that was refused",
+                 {"pyattach_critical_section_end", "not an open section", "status"});
     check_aborts("end a critical section that was never begun", {"pyattach_critical_section_end"});
     check_aborts("end a critical section on another thread", {"pyattach_critical_section_end", "thread"});
     check_aborts("end a critical section while detached", {"pyattach_critical_section_end", "attached"});

@@ -114,7 +114,8 @@ CHILD("end an attached scope inside a detached one") {
 }
 TEST_CASE("ending an attached scope where the thread is not attached by it aborts") {
     check_aborts("end an attached scope inside a forbidden one", {"pyattach_attached_end", "forbidden"});
-    check_aborts("end an attached scope after other code detached the thread", {"pyattach_attached_end", "not attached"});
+    check_aborts("end an attached scope after other code detached the thread",
+                 {"pyattach_attached_end", "not attached"});
     check_aborts("end an attached scope inside a detached one", {"pyattach_attached_end", "inside it"});
 }
 

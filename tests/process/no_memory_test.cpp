@@ -1,4 +1,5 @@
-// No memory: every call that needs some says so, and has changed nothing. The executable stands between everybody and the allocator.
+// No memory: every call that needs some says so, and has changed nothing. The executable stands between everybody and
+// the allocator.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -10,7 +11,8 @@ using namespace support;
 
 namespace {
 
-// Allocations of this thread that still succeed; negative: all. Never dynamically initialised: malloc may be called before main().
+// Allocations of this thread that still succeed; negative: all. Never dynamically initialised: malloc may be called
+// before main().
 thread_local int left = -1;
 
 bool is_refused() {
@@ -31,8 +33,8 @@ void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 
-// What the library finds under this name, since a program's own symbols come first. 3.11 crashes when the allocation in it fails, so it counts
-// as one allocation of its own.
+// What the library finds under this name, since a program's own symbols come first. 3.11 crashes when the allocation in
+// it fails, so it counts as one allocation of its own.
 __attribute__((visibility("default"))) void *PyThreadState_New(void *interpreter) {
     if (is_refused())
         return nullptr;
@@ -54,7 +56,8 @@ void start_python_in_scope() {
     start_python();
 }
 
-// Runs `call` on fresh threads (prepared by `prepare`), with more and more memory, until it succeeds. Returns how often it was refused.
+// Runs `call` on fresh threads (prepared by `prepare`), with more and more memory, until it succeeds. Returns how often
+// it was refused.
 template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
     for (int allocations = 0; allocations < 100; ++allocations) {
         pyattach_status status = run_on_thread([&] {
@@ -184,7 +187,8 @@ TEST_CASE("locks need no memory") {
     left = 0;
     pyattach_mutex_lock(&mutex);
     pyattach_mutex_unlock(&mutex);
-    pyattach_status status = pyattach_once_run(&once, [](void *) { return PYATTACH_OK; }, nullptr);
+    pyattach_status status = pyattach_once_run(
+        &once, [](void *) { return PYATTACH_OK; }, nullptr);
     pyattach_forbidden_begin(&traverse);
     int is_forbidden = pyattach_is_forbidden();
     pyattach_forbidden_end(&traverse);

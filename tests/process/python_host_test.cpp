@@ -1,4 +1,5 @@
-// The library inside an unmodified python3, which knows nothing of it: called through ctypes, attached (PyDLL) and detached (CDLL).
+// The library inside an unmodified python3, which knows nothing of it: called through ctypes, attached (PyDLL) and
+// detached (CDLL).
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/python.hpp"
@@ -41,7 +42,8 @@ TEST_CASE("whichever call comes first in an unmodified python3, it finds Python"
     check("assert attached_native.detach_once() == OK");
     check("assert detached_native.detach_once() == NOT_ATTACHED");
     check("assert attached.pyattach_attached_assume(scope) == OK; attached.pyattach_attached_end(scope)");
-    check("assert attached.pyattach_run(b'import sys; sys.ran = 1', None, None) == OK; import sys; assert sys.ran == 1");
+    check(
+        "assert attached.pyattach_run(b'import sys; sys.ran = 1', None, None) == OK; import sys; assert sys.ran == 1");
     check("attached.pyattach_interpreter_current.restype = ctypes.c_void_p\n"
           "assert attached.pyattach_interpreter_current()");
     check("detached.pyattach_interpreter_main.restype = ctypes.c_void_p\n"
@@ -80,11 +82,12 @@ TEST_CASE("python3 describes itself: the program, or the libpython it links") {
 }
 
 TEST_CASE("python3 ends well after native code attached and detached in it, with -X dev too") {
-    const char *use = "import threading\n"
-                      "def use():\n"
-                      "    for _ in range(100): assert detached_native.attach_once() == OK == attached_native.detach_once()\n"
-                      "threads = [threading.Thread(target=use) for _ in range(8)]\n"
-                      "[t.start() for t in threads]; [t.join() for t in threads]";
+    const char *use =
+        "import threading\n"
+        "def use():\n"
+        "    for _ in range(100): assert detached_native.attach_once() == OK == attached_native.detach_once()\n"
+        "threads = [threading.Thread(target=use) for _ in range(8)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]";
     check(use);
     check(use, {"-X", "dev"});
 }

@@ -135,7 +135,8 @@ TEST_CASE("what waits in the pool is released when the interpreter ends") {
     CHECK(result.output == "released\n");
 }
 
-// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891; conformance.md, groups 3 and 9: second runtime cycle
+// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891; conformance.md, groups 3 and 9: second
+// runtime cycle
 CHILD("started and stopped again and again") {
     pyattach_interpreter *handles[3];
     ref leftover;

@@ -127,7 +127,9 @@ CHILD("fifty threads that come and go") {
         });
     EXPECT(!stop_python());
 }
-TEST_CASE("Python ends well after many threads have come and gone") { check_succeeds("fifty threads that come and go"); }
+TEST_CASE("Python ends well after many threads have come and gone") {
+    check_succeeds("fifty threads that come and go");
+}
 
 namespace {
 

@@ -31,10 +31,12 @@ int number_of_threads() {
     return full && *full == '1' ? 100000 : 2000;
 }
 
+// Leaves a value of the thread's own behind, and free lists full of small objects.
 void live_and_end() {
     for (int i = 0; i < 3; ++i) {
         attached here;
-        run("local.value = [i for i in range(20)]");
+        run("local.value = [i for i in range(20)]\n"
+            "[(i * 0.5, (i,), [i], {i: i}) for i in range(100)]\n");
     }
 }
 

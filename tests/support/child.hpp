@@ -1,7 +1,8 @@
-// Scenarios that end, abort or spoil a process: each runs in a process of its own, which is this executable started again.
+// Scenarios that end, abort or spoil a process: each runs in a process of its own, which is this executable started
+// again.
 //
-//     CHILD("ends a scope twice") { ... }                          what the child does, in place of the tests; EXPECT works in it
-//     TEST_CASE("...") { check_aborts("ends a scope twice", {"ended"}); }
+//     CHILD("ends a scope twice") { ... }                          what the child does, in place of the tests; EXPECT
+//     works in it TEST_CASE("...") { check_aborts("ends a scope twice", {"ended"}); }
 #pragma once
 
 #include <chrono>
@@ -14,7 +15,8 @@ namespace support {
 
 struct child_options {
     std::vector<std::string> arguments{};
-    std::vector<std::pair<std::string, std::string>> environment{}; // in addition; an empty value takes the variable away
+    std::vector<std::pair<std::string, std::string>>
+        environment{}; // in addition; an empty value takes the variable away
     std::chrono::seconds deadline{60};
 };
 

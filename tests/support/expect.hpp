@@ -1,7 +1,7 @@
 // A check that works wherever Catch's do not: on other threads, in child processes, in helpers.
 //
-// Catch2 may be used by one thread at a time, and a child process has no Catch2 at all. EXPECT throws; the test case that waits
-// for the thread, or main() of the child, reports it.
+// Catch2 may be used by one thread at a time, and a child process has no Catch2 at all. EXPECT throws; the test case
+// that waits for the thread, or main() of the child, reports it.
 #pragma once
 
 #include <stdexcept>

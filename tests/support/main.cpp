@@ -1,4 +1,5 @@
-// main() of every Catch executable: `--child NAME [ARGUMENT...]` runs a scenario of child.hpp, anything else runs Catch2.
+// main() of every Catch executable: `--child NAME [ARGUMENT...]` runs a scenario of child.hpp, anything else runs
+// Catch2.
 #define CATCH_CONFIG_RUNNER
 #include "support/catch.hpp"
 #if SUPPORT_CATCH_IS_A_LIBRARY

@@ -40,7 +40,8 @@ const std::string &libpython() {
 void load_python() {
     messages said;
     pyattach_status status = pyattach_python_load(libpython().c_str());
-    EXPECT_SENTENCE(status == PYATTACH_OK, "cannot load " + libpython() + ": " + pyattach_status_message(status) + ": " + said.text());
+    EXPECT_SENTENCE(status == PYATTACH_OK,
+                    "cannot load " + libpython() + ": " + pyattach_status_message(status) + ": " + said.text());
 }
 
 void start_python() {
@@ -52,7 +53,8 @@ void start_python() {
     options.struct_size = sizeof options;
     options.program_name = python_executable().c_str();
     pyattach_status status = pyattach_interpreter_start_with(&options);
-    EXPECT_SENTENCE(status == PYATTACH_OK, std::string("cannot start Python: ") + pyattach_status_message(status) + ": " + said.text());
+    EXPECT_SENTENCE(status == PYATTACH_OK,
+                    std::string("cannot start Python: ") + pyattach_status_message(status) + ": " + said.text());
     started = true;
 }
 
@@ -206,7 +208,8 @@ struct method {
 };
 
 object *call_native(object *self, object *) {
-    auto *function = static_cast<std::function<void()> *>(cpython<void *(object *, const char *)>("PyCapsule_GetPointer")(self, "native"));
+    auto *function = static_cast<std::function<void()> *>(
+        cpython<void *(object *, const char *)>("PyCapsule_GetPointer")(self, "native"));
     try {
         (*function)();
     } catch (const std::exception &error) {
@@ -220,7 +223,8 @@ object *call_native(object *self, object *) {
 }
 
 void forget_native(object *self) {
-    delete static_cast<std::function<void()> *>(cpython<void *(object *, const char *)>("PyCapsule_GetPointer")(self, "native"));
+    delete static_cast<std::function<void()> *>(
+        cpython<void *(object *, const char *)>("PyCapsule_GetPointer")(self, "native"));
 }
 
 method native_definition = {"native", call_native, 4, nullptr};
@@ -231,7 +235,8 @@ ref native_function(std::function<void()> function) {
     ref self(cpython<object *(void *, const char *, void (*)(object *))>("PyCapsule_New")(
         new std::function<void()>(std::move(function)), "native", forget_native));
     EXPECT(self.get());
-    ref callable(cpython<object *(method *, object *, object *)>("PyCFunction_NewEx")(&native_definition, self, nullptr));
+    ref callable(
+        cpython<object *(method *, object *, object *)>("PyCFunction_NewEx")(&native_definition, self, nullptr));
     EXPECT(callable.get());
     return callable;
 }

@@ -1,4 +1,5 @@
-// A Python to test with, and short ways to use it. All but the first group needs an attached thread; all report failure by throwing.
+// A Python to test with, and short ways to use it. All but the first group needs an attached thread; all report failure
+// by throwing.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ const std::string &python_executable();
 const std::string &libpython();
 
 void load_python();
-// Loads and starts it, once; leaves the caller detached. For tests: on the thread that runs main(), which becomes Python's main thread.
+// Loads and starts it, once; leaves the caller detached. For tests: on the thread that runs main(), which becomes
+// Python's main thread.
 void start_python();
 // Ends what start_python began, if it did; NULL, or why it did not end well.
 const char *stop_python() noexcept;
@@ -87,7 +89,8 @@ ref new_object();
 // A new object whose destructor executes `statements`, which may use `self`.
 ref object_whose_death(const std::string &statements);
 
-// A Python callable without arguments that calls `function`, attached, from Python; what that throws becomes a RuntimeError.
+// A Python callable without arguments that calls `function`, attached, from Python; what that throws becomes a
+// RuntimeError.
 ref native_function(std::function<void()> function);
 
 } // namespace support

@@ -1,4 +1,5 @@
-// Scopes that end themselves, so that a failed check leaves no thread attached. Tests of the order of ends use the C functions.
+// Scopes that end themselves, so that a failed check leaves no thread attached. Tests of the order of ends use the C
+// functions.
 #pragma once
 
 #include "pyattach/pyattach.h"

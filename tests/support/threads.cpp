@@ -82,7 +82,8 @@ void *task::run(void *handed) noexcept {
     try {
         mine->function();
     } catch (...) {
-        // A thread killed by pthread_exit comes here too; not rethrowing that aborts the process, which is what it deserves.
+        // A thread killed by pthread_exit comes here too; not rethrowing that aborts the process, which is what it
+        // deserves.
         mine->thrown = std::current_exception();
     }
     mine->returned = true;

@@ -1,5 +1,5 @@
-// Threads, latches and barriers for tests. Every wait has a deadline, and missing it ends the process with a sentence: a thread that
-// hangs cannot be taken back, and a test that hangs says nothing.
+// Threads, latches and barriers for tests. Every wait has a deadline, and missing it ends the process with a sentence:
+// a thread that hangs cannot be taken back, and a test that hangs says nothing.
 #pragma once
 
 #include <atomic>
@@ -23,10 +23,12 @@ constexpr std::chrono::seconds patience{60};
 // Says "waited in vain: <what>" and ends the process at once.
 [[noreturn]] void give_up(const std::string &what) noexcept;
 
-// Looks again and again until `condition` holds. For what cannot notify: the state of another thread, a counter of the library.
+// Looks again and again until `condition` holds. For what cannot notify: the state of another thread, a counter of the
+// library.
 void wait_until(const char *what, const std::function<bool()> &condition);
 
-// Opens for good when it was counted down `count` times. Waiting never touches Python: an attached thread keeps what it holds.
+// Opens for good when it was counted down `count` times. Waiting never touches Python: an attached thread keeps what it
+// holds.
 class latch {
   public:
     explicit latch(const char *what, int count = 1) : what_(what), left_(count) {}
@@ -74,8 +76,8 @@ class task {
 
     void join();
     bool has_returned() const; // from its function; its exit hooks may still run
-    // Waits until the thread sleeps in the kernel or has returned. A thread that blocks for ever is found by this; one that sleeps
-    // for a moment may be, so it proves nothing by itself.
+    // Waits until the thread sleeps in the kernel or has returned. A thread that blocks for ever is found by this; one
+    // that sleeps for a moment may be, so it proves nothing by itself.
     void wait_until_asleep() const;
     // Never joined; for threads that are meant to be parked for ever. What they use must live for ever too.
     void abandon();

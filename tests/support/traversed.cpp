@@ -26,8 +26,8 @@ std::ptrdiff_t payload; // where our field begins: the size of a plain object
 
 object *&held_by(object *self) { return *reinterpret_cast<object **>(reinterpret_cast<char *>(self) + payload); }
 
-// The type itself is not visited, as it should be from 3.9 on: asking for it takes a reference, which is forbidden here. The cost is
-// that a cycle through the type is not collected.
+// The type itself is not visited, as it should be from 3.9 on: asking for it takes a reference, which is forbidden
+// here. The cost is that a cycle through the type is not collected.
 int traverse(object *self, int (*visit_one)(object *, void *), void *arg) {
     visit visitor = [&](object *one) { return one ? visit_one(one, arg) : 0; };
     try {
