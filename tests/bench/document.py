@@ -18,7 +18,8 @@ BEGIN, END = "<!-- measured: written by tools/bench --document -->", "<!-- end o
 # A line of the table over all runs: what, the row, the row it is held against.
 SUMMARY = [("nested attach", "nested", "C API"), ("attach, native thread", "attach", "C API"),
            ("the same, against a state kept by hand", "attach", "kept state"),
-           ("first attach of a thread, and its end", "first attach", "C API"), ("detach and attach again", "detach", "C API"),
+           ("first attach of a thread, and its end", "first attach", "C API"),
+           ("detach and attach again", "detach", "C API"),
            ("give a reference back, not attached", "drop", "C API"),
            ("worst attach after 1000000 drops", "worst attach after 1000000 drops", "mutex pool")]
 
@@ -60,8 +61,10 @@ def main(page, counts, paths):
         plot.draw(run, page.parent / picture)
         sections.append(section(run, picture))
     table = summary(runs)
-    text = "\n\n".join([BEGIN, table, "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```", *sections, END])
-    whole, written = re.subn(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: text, page.read_text(), flags=re.DOTALL)
+    instructions = "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```"
+    text = "\n\n".join([BEGIN, table, instructions, *sections, END])
+    marked = re.escape(BEGIN) + ".*" + re.escape(END)
+    whole, written = re.subn(marked, lambda _: text, page.read_text(), flags=re.DOTALL)
     if written != 1:
         sys.exit(f"{page} has not the marks to write between")
     page.write_text(whole)

@@ -12,8 +12,9 @@ from targets import judge, targets
 
 
 # The order in which rows are read; what is not named comes last.
-JOBS = ["nested", "nested, after drops", "token", "attach", "attach, busy heap", "first attach", "detach", "drop attached",
-        "drop, push only", "drop", "worst attach after 1000000 drops", "critical section", "critical section, 2 objects",
+JOBS = ["nested", "nested, after drops", "token", "attach", "attach, busy heap", "first attach", "detach",
+        "drop attached", "drop, push only", "drop", "worst attach after 1000000 drops", "critical section",
+        "critical section, 2 objects",
         "critical section, mutex", "critical section, 2 mutexes", "mutex", "work, 1 thread", "work, 2 threads",
         "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads", "drop, push only, 1 thread",
         "drop, push only, 2 threads", "bytes per thread", "bytes kept after 10000000 drops"]
@@ -57,8 +58,10 @@ def heading(results):
     missing = [name for name, key in (("pybind11", "pybind11"), ("nanobind", "nanobind"), ("PyO3", "pyo3"))
                if not about.get(key)]
     lines = [f"### {about['name']}: CPython {about['python']}, {about['kind']}, {about['mode']}", "",
-             f"- machine: {about['machine']}, {about['cpus']} CPUs, {about['system']}; load at the start {about['load']}",
-             f"- libpyattach {about['pyattach']}, {about['buildtype']}, {about['compiler']}; CPython in {os.path.basename(about['python_in'])}",
+             f"- machine: {about['machine']}, {about['cpus']} CPUs, {about['system']}; "
+             f"load at the start {about['load']}",
+             f"- libpyattach {about['pyattach']}, {about['buildtype']}, {about['compiler']}; "
+             f"CPython in {os.path.basename(about['python_in'])}",
              f"- peers: C API{', ' + peers if peers else ''}"
              + (f"; not here: {', '.join(missing)}" if missing else ""),
              f"- medians of {about['rounds']} rounds in random order"]
@@ -76,7 +79,9 @@ def limit_of(target):
 def value_of(verdict):
     if verdict.target.kind in ("times", "faster", "scaling"):
         return f"{verdict.value:.2f} x"
-    return f"{verdict.value:+.1f}" if verdict.target.kind == "plus" else amount(verdict.value, unit_of(verdict.target.job))
+    if verdict.target.kind == "plus":
+        return f"{verdict.value:+.1f}"
+    return amount(verdict.value, unit_of(verdict.target.job))
 
 
 def verdicts(results):
@@ -96,8 +101,9 @@ def table_of_targets(results):
     for verdict in verdicts(results):
         target = verdict.target
         unit = unit_of(target.job)
+        met = {True: "yes", False: "NO", None: "machine busy"}[verdict.met]
         body.append([target.what, amount(verdict.ours, unit), target.against or "", amount(verdict.theirs, unit),
-                     value_of(verdict), limit_of(target), {True: "yes", False: "NO", None: "machine busy"}[verdict.met]])
+                     value_of(verdict), limit_of(target), met])
     return table(["job", "libpyattach", "against", "", "measured", "target", "met"], body)
 
 

@@ -69,8 +69,8 @@ def targets(rows, is_free_threaded, version):
             "nested, 1 thread")
 
     add("bytes per thread besides CPython's", "plus", 256, "bytes per thread", "pyattach", "CPython")
-    add("bytes of the pool left after a burst of 10000000", "below", 65536, "bytes kept after 10000000 drops", "pyattach",
-        None)
+    add("bytes of the pool left after a burst of 10000000", "below", 65536, "bytes kept after 10000000 drops",
+        "pyattach", None)
     add("bytes of the stripped library", "below", 120 * 1024, "size", "pyattach", None)
     add("load and first attach", "below", 1000000, "load and first attach", "pyattach", None)
     return [target for target in found if if_there(target.job, target.peer)]

@@ -24,7 +24,7 @@ TIMES = 1000  # as in driver.cpp
 BOUNDS = {
     "nested": (110, 92, 92),
     "assume": (62, 62, 62),
-    "attach": (224, 221, 221),
+    "attach": (174, 174, 174),
     "detach": (192, 177, 177),
     "decref": (73, 56, 56),
     "push": (158, 154, 154),

@@ -103,7 +103,7 @@ void add_drop(const peer &of) {
 }
 
 void add_work() {
-    constexpr long n = 1000000;
+    constexpr long n = 10000000;
     add_both(
         "work", "machine",
         [](int threads) {
