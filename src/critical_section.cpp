@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "attached.hpp"
 #include "fatal.hpp"
 
 namespace pyattach::critical_section {
@@ -24,6 +25,7 @@ template <class Lock> status open(section_scope &scope, bool has_null, bool is_p
     scope.is_pair = is_pair;
     scope.owner = me;
     scope.outer = static_cast<section_scope *>(me->innermost_section);
+    scope.in = me->top;
     // May wait, detached by CPython itself; quiet comes first so that nothing of ours is drained on the way.
     ++this_thread.quiet;
     if (scope.is_locked)
@@ -78,12 +80,14 @@ void end(section_scope &scope) noexcept {
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const cpython::table &py = cpython::python();
-    if (!current_state())
+    const bool is_attached = current_state() != nullptr;
+    // Or its interpreter ended below it, and CPython's half of it with the thread state.
+    if (!is_attached && !(me->top == scope.in && is_inert(*scope.in)))
         misuse("pyattach_critical_section_end: the thread is not attached.", "A section ends on an attached thread.",
                "End it before detaching for good; end detached scopes inside it first.");
     scope.tag = tag::ended;
     me->innermost_section = scope.outer;
-    if (scope.is_locked)
+    if (scope.is_locked && is_attached)
         cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
     --this_thread.quiet;
     drop_late_record(*me);

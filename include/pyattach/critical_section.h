@@ -32,7 +32,8 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_
                                                                                        pyattach_mutex *,
                                                                                        pyattach_mutex *);
 
-/* Sections end innermost first, on the thread that began them and attached; anything else aborts. */
+/* Sections end innermost first, on the thread that began them and attached; anything else aborts. A section whose
+ * interpreter has ended is inert, as the scope around it: ending it does nothing. */
 PYATTACH_API void pyattach_critical_section_end(pyattach_critical_section *);
 
 #ifdef __cplusplus

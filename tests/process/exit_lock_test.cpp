@@ -77,6 +77,37 @@ TEST_CASE("a thread that waits for a once while its interpreter ends gets FINALI
     check_succeeds("a thread waits for a once through the end");
 }
 
+CHILD("a thread sits in a gap inside critical sections through the end") {
+    start_python();
+    static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    static latch in_gap("the gap"), ended("the interpreter to end");
+    task sitter("the thread with the sections to end", [] {
+        pyattach_attached scope;
+        pyattach_critical_section on_object, on_mutex;
+        pyattach_detached gap;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        object *one = eval("[]").release();
+        EXPECT(pyattach_critical_section_begin(&on_object, one) == PYATTACH_OK);
+        EXPECT(pyattach_critical_section_begin_mutex(&on_mutex, &mutex) == PYATTACH_OK);
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        in_gap.count_down();
+        ended.wait();
+        EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
+        pyattach_critical_section_end(&on_mutex);
+        pyattach_critical_section_end(&on_object);
+        pyattach_attached_end(&scope);
+        EXPECT(pyattach_mutex_try_lock(&mutex) == 1);
+        pyattach_mutex_unlock(&mutex);
+    });
+    in_gap.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    ended.count_down();
+    sitter.join();
+}
+TEST_CASE("a section whose interpreter has ended is inert") {
+    check_succeeds("a thread sits in a gap inside critical sections through the end");
+}
+
 CHILD("locks and onces without a Python") {
     static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     static pyattach_once once = PYATTACH_ONCE_INIT;
