@@ -32,8 +32,11 @@ object *on_exit(object *self, object *) noexcept {
 
 void on_capsule_end(object *capsule) noexcept { gone_hook(python().capsule_pointer(capsule, capsule_name)); }
 
+unsigned char dict_lock; // see dict_of
+
 object *on_fork(object *, object *) noexcept {
     const table &py = python();
+    dict_lock = 0; // whoever held it is not here
     forked_hook();
     py.incref(py.none);
     return py.none;
@@ -48,8 +51,23 @@ struct key {
     key() noexcept { std::snprintf(text, sizeof text, "%s.%p", capsule_name, static_cast<const void *>(capsule_name)); }
 };
 
+// CPython makes the dict when it is first asked for, and does so without a lock: of two threads that meet a
+// free-threaded interpreter at once, one would put its capsule into a dict that the other's replaces. Then nobody says
+// when the interpreter is gone, and its next life is refused. A mutex of CPython's detaches whoever waits for it.
+object *dict_of(interpreter_state *interpreter) noexcept {
+    const table &py = python();
+    if (!py.free_threaded)
+        return py.interpreter_dict(interpreter);
+    return guarded([&py, interpreter] {
+        py.mutex_lock(&dict_lock);
+        object *dict = py.interpreter_dict(interpreter);
+        py.mutex_unlock(&dict_lock);
+        return dict;
+    });
+}
+
 object *capsule_of(interpreter_state *interpreter) noexcept {
-    object *dict = python().interpreter_dict(interpreter);
+    object *dict = dict_of(interpreter);
     return dict ? python().dict_get(dict, key().text) : nullptr;
 }
 
@@ -166,7 +184,7 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(vo
         const table &py = python();
         kept_error kept;
         gone_hook = gone;
-        object *dict = py.interpreter_dict(interpreter);
+        object *dict = dict_of(interpreter);
         object *capsule = dict ? py.capsule_new(record, capsule_name, on_capsule_end) : nullptr;
         bool kept_there = capsule && py.dict_set(dict, key().text, capsule) == 0;
         if (!kept_there)

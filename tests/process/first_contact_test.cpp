@@ -5,6 +5,8 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include <atomic>
+
 using namespace support;
 
 namespace {
@@ -119,6 +121,51 @@ CHILD("first contact by many threads at once") {
 }
 TEST_CASE("many threads may make first contact at once, and exit works after it") {
     check_succeeds("first contact by many threads at once");
+}
+
+namespace {
+task *second_comer;
+std::atomic<bool> second_came{false}, is_first{true}, were_two_inside{false};
+latch *first_looks;
+} // namespace
+
+// What the library finds under this name when libpython is in the global scope. CPython's own function is not safe for
+// two threads at once, until the dict is there.
+extern "C" __attribute__((visibility("default"))) void *PyInterpreterState_GetDict(void *interpreter) {
+    static auto *const real = cpython<void *(void *)>("PyInterpreterState_GetDict");
+    if (!second_comer)
+        return real(interpreter);
+    if (!is_first.exchange(false)) {
+        were_two_inside = were_two_inside || !first_looks->is_open();
+        return real(interpreter);
+    }
+    wait_until("the second thread to come", [] { return second_came.load(); });
+    second_comer->wait_until_asleep();
+    void *dict = real(interpreter);
+    first_looks->count_down();
+    return dict;
+}
+
+CHILD("first contact by two threads at once") {
+    cpython_symbol("Py_GetVersion"); // puts libpython into the global scope
+    start_as_host();
+    latch looked("the first thread to have its dict");
+    first_looks = &looked;
+    foreign_detach gap;
+    task second("the second thread to end", [] {
+        wait_until("the first thread to look", [] { return !is_first; });
+        second_came = true;
+        attached here;
+    });
+    second_comer = &second;
+    run_on_thread([] { attached here; });
+    second.join();
+    second_comer = nullptr;
+    EXPECT(looked.is_open()); // or this test stood beside the library
+    EXPECT(!were_two_inside);
+}
+TEST_CASE("of threads that meet an interpreter at once, one asks for its dict at a time") {
+    check_succeeds("first contact by two threads at once");
 }
 
 CHILD("first contact in an atexit callback") {
