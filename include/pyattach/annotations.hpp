@@ -12,6 +12,7 @@
 /* For the few bodies that do what their declaration says by calling C. */
 #define PYATTACH_NO_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
+/* Nothing for other compilers. */
 #define PYATTACH_CAPABILITY(name)
 #define PYATTACH_SCOPED_CAPABILITY
 #define PYATTACH_ACQUIRE(...)

@@ -29,6 +29,7 @@ class arena_token : public token {
     borrowed from_owned_ptr_or_err(struct ::_object *object) const;
     borrowed keep(owned object) const;
 #endif
+    /* Twins that do not throw. */
     std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) const noexcept;
     std::optional<borrowed> keep(std::nothrow_t, owned object) const noexcept;
 
@@ -57,6 +58,7 @@ class arena_token : public token {
  * released at once, and the form that throws throws std::bad_alloc. */
 class [[nodiscard]] arena : detail::scope_in_automatic_storage {
   public:
+    /* Begins, on an attached thread. Makes nothing yet. */
     [[nodiscard]] explicit arena(pyattach::token py) noexcept : py_(py), interpreter_(py.interpreter()) {}
     ~arena() {
         /* First the end, then the destructors: Python code run by one finds a token of this arena useless. */
@@ -71,6 +73,7 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
         }
     }
 
+    /* The token of this arena, for the block it ends with. */
     arena_token token() noexcept { return arena_token(py_, *this, life_.see()); }
     /* References kept now. */
     std::size_t size() const noexcept { return size_; }
@@ -91,7 +94,7 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
     borrowed from_borrowed_ptr(struct ::_object *object) const { return py_.from_borrowed_ptr(object); }
     borrowed from_borrowed_ptr_or_err(struct ::_object *object) const { return py_.from_borrowed_ptr_or_err(object); }
 #endif
-    /* Here NULL is an answer: empty. */
+    /* Here NULL is an answer: empty, as it is where memory is short. What may be pending is left alone. */
     std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) noexcept {
         if (!object || !take(object))
             return std::nullopt;

@@ -10,17 +10,18 @@ extern "C" {
 
 /* Storage of an attached scope; the caller's, not initialised, never moved. */
 typedef struct pyattach_attached {
-    void *opaque[8];
+    void *opaque[8]; /* the library's */
 } pyattach_attached;
 
-/* Attaches this thread, to the main interpreter; on a thread that is attached already, to whichever interpreter, it
- * only counts. Whether it is attached is asked of CPython each time, so code that let go of the GIL below us is seen.
- * Releases references waiting in the pool. May block (for the GIL, or while Python starts); may run Python code
- * (destructors of those references; first contact). NO_PYTHON, UNSUPPORTED, NOT_INITIALIZED, FINALIZING, FORBIDDEN,
- * NO_MEMORY; INVALID: NULL. */
+/* Attaches this thread to the main interpreter. On a thread that is attached already, to whichever interpreter, the
+ * scope is nested: it only counts. Whether it is attached is asked of CPython each time, so code that let go of the GIL
+ * in between is seen. Releases references waiting in the pool. May block (for the GIL, or while Python starts); may run
+ * Python code (destructors of those references; first contact). NO_PYTHON, UNSUPPORTED, NOT_INITIALIZED, FINALIZING,
+ * FORBIDDEN, NO_MEMORY; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *);
 
-/* The same for the interpreter named. A thread attached to another one is switched over until the scope ends. */
+/* The same for the interpreter named. A thread attached to another one is switched over until the scope ends. INVALID:
+ * NULL, also for the interpreter. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyattach_attached *, pyattach_interpreter *);
 
 /* For code that must run while Python starts or ends: attaches to the main interpreter without asking whether it is
@@ -28,15 +29,16 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyatt
  * pyattach_attached_begin. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *);
 
-/* On entry from Python: the caller vouches that this thread is attached, and nobody is asked; it only counts. In a
- * build with checks (Meson option `checks`) a thread that is not attached aborts here, in others the behaviour is
+/* On entry from Python: the caller vouches that this thread is attached, and nobody is asked; the scope is nested. In
+ * a build with checks (Meson option `checks`) a thread that is not attached aborts here, in others the behaviour is
  * undefined. May run Python code, as above. FORBIDDEN; NO_MEMORY; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattach_attached *);
 
-/* Ends a scope. If it attached the thread: detaches it; a Python exception still set is reported through
- * sys.unraisablehook first. May run Python code then (destructors of thread-local data). Ending a scope that was
- * refused, ended, or belongs to another thread aborts, as does ending the one that attached while scopes inside it are
- * open. A scope whose interpreter has ended is inert: ending it does nothing. */
+/* Ends a scope. One that attached the thread, or switched it over, detaches or switches back, after all scopes inside
+ * it; a Python exception still set is reported through sys.unraisablehook first; may run Python code then (that hook,
+ * destructors of thread-local data). Nested ones change nothing and end in any order among themselves. Ending a scope
+ * that was refused, ended already, or belongs to another thread aborts, as does ending one while a detached scope, or
+ * one that attached, is open inside it. A scope whose interpreter has ended is inert: ending it does nothing. */
 PYATTACH_API void pyattach_attached_end(pyattach_attached *);
 
 /* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never blocks.

@@ -27,11 +27,14 @@ inline constexpr unchecked_t unchecked{};
  *     attached here{where};                in that interpreter; a thread attached to another one is switched over
  *     attached here{unchecked};            while Python starts or ends
  *     auto here = attached::assume();      on entry from Python, which vouches
+ *     auto here = attached::assume(std::nothrow);
  *
- * The scope that attached, ended by hand while scopes inside it are open, aborts. */
+ * Blocks end innermost first, as scopes do. One that is ended by hand, while a scope that attached or detached is open
+ * inside it, aborts; only scopes that merely counted may be ended in any order. */
 class [[nodiscard]] attached : detail::scope_in_automatic_storage {
   public:
 #if defined(__cpp_exceptions)
+    /* These throw error where attaching is refused. `where` must not be NULL. */
     [[nodiscard]] attached() : attached(std::nothrow) { detail::throw_unless_ok(status_); }
     [[nodiscard]] explicit attached(pyattach_interpreter *where) : attached(std::nothrow, where) {
         detail::throw_unless_ok(status_);
@@ -41,6 +44,7 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
     }
     static attached assume() { return attached(assumed()); }
 #endif
+    /* These do not: look at the scope, or at status(). */
     [[nodiscard]] explicit attached(std::nothrow_t) noexcept : status_(pyattach_attached_begin(&scope_)) {}
     [[nodiscard]] attached(std::nothrow_t, pyattach_interpreter *where) noexcept
         : status_(pyattach_attached_begin_in(&scope_, where)) {}
@@ -50,7 +54,9 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
 
     ~attached() { end(); }
 
+    /* Whether this scope began, and has not been ended by hand. */
     explicit operator bool() const noexcept { return status_ == PYATTACH_OK; }
+    /* Why not; NOT_ATTACHED after end(). */
     pyattach_status status() const noexcept { return status_; }
 
     /* Requires that the scope attached and has not ended; looked at unless NDEBUG is defined. */

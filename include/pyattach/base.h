@@ -22,7 +22,9 @@ extern "C" {
 /* CPython's name for PyObject. */
 struct _object;
 
+/* What the environment answered. A call that returns anything but OK has changed nothing, unless it says so. */
 typedef enum pyattach_status {
+    /* Done. */
     PYATTACH_OK = 0,
     /* No interpreter runs: it was never started, or it has ended. */
     PYATTACH_NOT_INITIALIZED = 1,
@@ -35,11 +37,14 @@ typedef enum pyattach_status {
     PYATTACH_NOT_ATTACHED = 4,
     /* Python raised an exception; it is set, as after any C API call that failed. */
     PYATTACH_PYTHON_ERROR = 5,
+    /* Memory is short. */
     PYATTACH_NO_MEMORY = 6,
     /* No CPython is loaded in this process: see pyattach_python_load. */
     PYATTACH_NO_PYTHON = 7,
-    /* The Python found is not one this library works with; the message handler is told what is missing. */
+    /* The Python found is not one this library works with; the message handler is told what is missing. Also: this is
+     * the child of a raw fork(), where Python is not in order. */
     PYATTACH_UNSUPPORTED = 8,
+    /* Python has ended although native threads were still inside: see pyattach_interpreter_stop. */
     PYATTACH_TIMED_OUT = 9,
     /* An argument is NULL or out of range, or the call is not allowed here. */
     PYATTACH_INVALID = 10
@@ -48,7 +53,7 @@ typedef enum pyattach_status {
 /* One English sentence, never NULL, valid for ever; also for numbers that are no status. */
 PYATTACH_API const char *pyattach_status_message(pyattach_status status);
 
-/* PYATTACH_VERSION of the library in use. */
+/* The PYATTACH_VERSION that the library in use was built from; the macro is that of these headers. */
 PYATTACH_API unsigned pyattach_version(void);
 
 /* Tells `handler` what no status can carry: which symbol a Python lacks, why a start failed, which threads were still

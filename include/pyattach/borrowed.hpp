@@ -11,14 +11,17 @@ inline namespace abi1 {
  * must outlive it. Passed by value; never stored; detach() refuses to carry one. Empty only if made from NULL. */
 class borrowed {
   public:
+    /* Of an object that somebody else keeps. */
     borrowed(token, struct ::_object *object) noexcept : object_(object) {}
     inline borrowed(token, const owned &object PYATTACH_LIFETIME_BOUND) noexcept;
     /* The object would be gone at the end of the line. */
     borrowed(token, owned &&) = delete;
 
+    /* The pointer; NULL if empty. */
     struct ::_object *get() const noexcept {
         return object_;
     }
+    /* Whether there is an object. */
     explicit operator bool() const noexcept { return object_ != nullptr; }
 
   private:

@@ -25,6 +25,7 @@ PYATTACH_API pyattach_status pyattach_import(const char *name, struct _object **
 /* Runs the handlers of signals that arrived, if this is the main thread of the main interpreter; else does nothing. */
 PYATTACH_API pyattach_status pyattach_check_signals(void);
 
+/* The attribute of that name. */
 PYATTACH_API pyattach_status pyattach_get_attribute(struct _object *, const char *name, struct _object **result);
 /* `value` is not stolen; NULL deletes the attribute. */
 PYATTACH_API pyattach_status pyattach_set_attribute(struct _object *, const char *name, struct _object *value);
@@ -48,6 +49,7 @@ PYATTACH_API pyattach_status pyattach_from_bool(int value, struct _object **resu
 PYATTACH_API pyattach_status pyattach_from_utf8(const char *text, size_t size, struct _object **result);
 PYATTACH_API pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _object **result);
 
+/* As str() and repr(). */
 PYATTACH_API pyattach_status pyattach_str(struct _object *, struct _object **result);
 PYATTACH_API pyattach_status pyattach_repr(struct _object *, struct _object **result);
 

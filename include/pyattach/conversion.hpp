@@ -17,11 +17,12 @@ inline namespace abi1 {
 
 /* How a T becomes a Python object and comes back. To be specialised for types of yours, with
  *
- *     static pyattach_status to_python(token py, const T &value, struct _object **result);     a new reference in
- * *result static pyattach_status from_python(token py, struct _object *object, T &value); static constexpr const char
- * *type_name = "dict";                                         optional, for get_type<T>()
+ *     static pyattach_status to_python(token py, const T &value, struct _object **result);
+ *     static pyattach_status from_python(token py, struct _object *object, T &value);
+ *     static constexpr const char *type_name = "dict";
  *
- * one of which may be missing. Failure is PYTHON_ERROR with the exception set; they do not throw. */
+ * to_python() leaves a new reference in *result. One of the two may be missing; the name is for get_type<T>(), and may
+ * be missing too. Failure is PYTHON_ERROR with the exception set; they do not throw. */
 template <class T, class = void> struct conversion;
 
 namespace detail {
@@ -86,12 +87,13 @@ inline pyattach_status to_large(token py, struct ::_object *object, std::uint64_
 
 } // namespace detail
 
+/* The truth of any object. */
 template <> struct conversion<bool> {
+    /* As the template says. */
     static constexpr const char *type_name = "bool";
     static pyattach_status to_python(token, bool value, struct ::_object **result) noexcept {
         return pyattach_from_bool(value, result);
     }
-    /* The truth of any object. */
     static pyattach_status from_python(token, struct ::_object *object, bool &value) noexcept {
         int truth = 0;
         pyattach_status status = pyattach_to_bool(object, &truth);
@@ -103,6 +105,7 @@ template <> struct conversion<bool> {
 /* Integers of any width; a number out of range is an OverflowError. Characters are neither numbers nor texts: say
  * which. */
 template <class T> struct conversion<T, std::enable_if_t<detail::is_integer<T>>> {
+    /* As the template says. */
     static constexpr const char *type_name = "int";
     static pyattach_status to_python(token py, T value, struct ::_object **result) noexcept {
         if constexpr (is_large)
@@ -138,6 +141,7 @@ template <class T> struct conversion<T, std::enable_if_t<detail::is_integer<T>>>
 
 /* Anything with __float__ becomes a number. */
 template <class T> struct conversion<T, std::enable_if_t<std::is_floating_point_v<T>>> {
+    /* As the template says. */
     static constexpr const char *type_name = "float";
     static pyattach_status to_python(token, T value, struct ::_object **result) noexcept {
         return pyattach_from_double(static_cast<double>(value), result);
@@ -152,6 +156,7 @@ template <class T> struct conversion<T, std::enable_if_t<std::is_floating_point_
 
 /* Texts, as UTF-8. A std::string_view made from an object lives as long as the object. */
 template <> struct conversion<std::string_view> {
+    /* As the template says. */
     static constexpr const char *type_name = "str";
     static pyattach_status to_python(token, std::string_view value, struct ::_object **result) noexcept {
         return pyattach_from_utf8(value.data(), value.size(), result);
@@ -164,7 +169,9 @@ template <> struct conversion<std::string_view> {
         return status;
     }
 };
+/* The same, as a copy that needs the object no longer. */
 template <> struct conversion<std::string> : conversion<std::string_view> {
+    /* As the template says. */
     static pyattach_status from_python(token py, struct ::_object *object, std::string &value) {
         std::string_view text;
         pyattach_status status = conversion<std::string_view>::from_python(py, object, text);
@@ -172,8 +179,9 @@ template <> struct conversion<std::string> : conversion<std::string_view> {
         return status;
     }
 };
+/* To Python only. NULL is INVALID. */
 template <> struct conversion<const char *> {
-    /* NULL is INVALID. */
+    /* As the template says. */
     static pyattach_status to_python(token, const char *value, struct ::_object **result) noexcept {
         return value ? pyattach_from_utf8(value, std::strlen(value), result) : PYATTACH_INVALID;
     }

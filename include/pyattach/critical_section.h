@@ -16,7 +16,7 @@ extern "C" {
 
 /* Storage of a section; the caller's, not initialised, never moved: CPython links open sections by address. */
 typedef struct pyattach_critical_section {
-    void *opaque[8];
+    void *opaque[8]; /* the library's */
 } pyattach_critical_section;
 
 /* Enter a section on one or two objects, or on one or two mutexes. Two locks are taken in an order that cannot

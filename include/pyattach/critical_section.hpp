@@ -26,6 +26,7 @@ inline namespace abi1 {
 class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_in_automatic_storage {
   public:
 #if defined(__cpp_exceptions)
+    /* These throw error where the section is refused. */
     [[nodiscard]] critical_section(token py, any_object one) : critical_section(std::nothrow, py, one) {
         detail::throw_unless_ok(status_);
     }
@@ -42,6 +43,7 @@ class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_
         detail::throw_unless_ok(status_);
     }
 #endif
+    /* These do not: look at the section, or at status(). */
     [[nodiscard]] critical_section(std::nothrow_t, token, any_object one) noexcept
         : status_(pyattach_critical_section_begin(&section_, one.get())) {}
     [[nodiscard]] critical_section(std::nothrow_t, token, any_object one, any_object two) noexcept
@@ -56,7 +58,9 @@ class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_
             pyattach_critical_section_end(&section_);
     }
 
+    /* Whether the section was entered. */
     explicit operator bool() const noexcept { return status_ == PYATTACH_OK; }
+    /* Why not. */
     pyattach_status status() const noexcept { return status_; }
 
   private:

@@ -23,6 +23,7 @@ inline namespace abi1 {
  * attached, it parks the thread for ever then. A parked thread does not hold the exit up. */
 class [[nodiscard]] detached : detail::scope_in_automatic_storage {
   public:
+    /* See above. The token says that the thread is attached. */
 #if defined(__cpp_exceptions)
     [[nodiscard]] explicit detached(token py) : detached(std::nothrow, py) { detail::throw_unless_ok(status_); }
 #endif

@@ -16,8 +16,10 @@ inline namespace abi1 {
  * in another shared object. */
 class PYATTACH_API error : public std::exception {
   public:
+    /* Of a status other than OK. */
     explicit error(pyattach_status status) noexcept : status_(status) {}
 
+    /* Why; PYTHON_ERROR is a python_error. */
     pyattach_status status() const noexcept { return status_; }
     /* One English sentence. */
     const char *what() const noexcept override { return pyattach_status_message(status_); }

@@ -15,10 +15,10 @@ extern "C" {
 
 /* Storage of a forbidden scope; the caller's, not initialised, never moved. */
 typedef struct pyattach_forbidden {
-    void *opaque[4];
+    void *opaque[4]; /* the library's */
 } pyattach_forbidden;
 
-/* Scopes nest. Ending one out of order, twice, or on another thread aborts. */
+/* They nest. Ending one out of order, twice, or on another thread aborts. */
 PYATTACH_API void pyattach_forbidden_begin(pyattach_forbidden *);
 PYATTACH_API void pyattach_forbidden_end(pyattach_forbidden *);
 

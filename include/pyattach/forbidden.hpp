@@ -16,6 +16,7 @@ inline namespace abi1 {
  * the pool. */
 class [[nodiscard]] forbidden : detail::scope_in_automatic_storage {
   public:
+    /* Until the end of the block. They nest. */
     [[nodiscard]] forbidden() noexcept { pyattach_forbidden_begin(&scope_); }
     ~forbidden() { pyattach_forbidden_end(&scope_); }
 

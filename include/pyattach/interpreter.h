@@ -18,6 +18,7 @@ extern "C" {
  * missing; INVALID: another Python is in use already. The message handler is told the reason. */
 PYATTACH_API pyattach_status pyattach_python_load(const char *path);
 
+/* What pyattach_python_describe says. */
 typedef struct pyattach_python {
     size_t struct_size;   /* set by the caller to sizeof(pyattach_python) */
     unsigned version_hex; /* as Py_Version: 0x030d00f0 is 3.13.0 */
@@ -26,13 +27,17 @@ typedef struct pyattach_python {
     const char *path;     /* the file that holds CPython, valid for ever */
 } pyattach_python;
 
-/* Describes the Python in use. NO_PYTHON, UNSUPPORTED as above; INVALID: NULL, or struct_size is zero. */
+/* Describes the Python in use: fills as much of *out as struct_size says. It need not run. NO_PYTHON, UNSUPPORTED as
+ * above; INVALID: NULL, or struct_size is zero. */
 PYATTACH_API pyattach_status pyattach_python_describe(pyattach_python *out);
 
 /* --- Interpreters ----------------------------------------------------------------------------------------------------
  * A handle names one life of one interpreter. It is valid to pass for ever; once that life has ended, calls refuse it
- * with FINALIZING. A thread's first contact with an interpreter registers an `atexit` callback there (see "Exit"),
- * which may run Python code (it imports `threading` and `atexit`); an exception that is pending is kept. */
+ * with FINALIZING. First contact: the first call that meets an interpreter, on whatever thread, registers an `atexit`
+ * callback there (see "Exit"), which may run Python code (it imports `threading` and `atexit`); an exception that is
+ * pending is kept. */
+
+/* A handle. */
 typedef struct pyattach_interpreter pyattach_interpreter;
 
 /* The main interpreter; NULL if none runs. First contact attaches for a moment, so it may block and run Python code. */
@@ -48,6 +53,7 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
  * may be tried again, but CPython itself cannot once it failed half way; FORBIDDEN. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
+/* How Python is to start. Zero is the default of each. */
 typedef struct pyattach_start_options {
     size_t struct_size;          /* set by the caller to sizeof(pyattach_start_options) */
     const char *program_name;    /* NULL: Python's default. Encoded in the locale's encoding, as `home` */
@@ -56,7 +62,8 @@ typedef struct pyattach_start_options {
     int install_signal_handlers; /* as `python3` does: SIGINT becomes KeyboardInterrupt */
 } pyattach_start_options;
 
-/* The same with options; NULL: none. They have no effect if Python runs already. INVALID: struct_size is zero. */
+/* The same with options; NULL: none. They have no effect if Python runs already. Besides INVALID: struct_size is zero.
+ */
 PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options);
 
 /* For hosts: ends Python as Py_FinalizeEx does, which waits for native threads inside (see "Exit"). Only on the
@@ -71,13 +78,15 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * closes the gate: new attaches are refused with FINALIZING; runs the exit callbacks below; waits, detached, for the
  * native threads inside; releases what the pool holds. A thread is inside from the attached_begin that attached it
  * until that scope ends, detached scopes between included. Threads inside and attached are waited for up to the
- * time-out, threads inside but detached for one second of it: their pyattach_detached_end then returns FINALIZING.
+ * time-out, threads inside but detached for one second of it (in a sub-interpreter, up to CPython 3.13, for all of it):
+ * their pyattach_detached_end then returns FINALIZING.
  * Threads that Python or another library attached never hold exit up. */
 
 /* How long an exit waits, in nanoseconds; -1 for ever (Ctrl-C still ends it). Default: 10 s. At the limit the message
  * handler is told who is still inside, Python gets a RuntimeWarning, and the exit goes on. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
+/* Called with the interpreter that ends, and what was given when it was added. */
 typedef void (*pyattach_exit_callback)(pyattach_interpreter *, void *arg);
 
 /* Has `callback` called once when the interpreter begins to end: after its gate closed, before the wait, on the ending

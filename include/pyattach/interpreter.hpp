@@ -16,9 +16,11 @@ class interpreter {
     [[nodiscard]] static interpreter main() noexcept { return interpreter(pyattach_interpreter_main()); }
     [[nodiscard]] static interpreter current() noexcept { return interpreter(pyattach_interpreter_current()); }
 
+    /* Empty, or of a handle of the C face. */
     interpreter() noexcept = default;
     explicit interpreter(pyattach_interpreter *handle) noexcept : handle_(handle) {}
 
+    /* Whether it names one; not whether that one still lives. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
     /* What C functions take; also what makes two of them comparable. */
     operator pyattach_interpreter *() const noexcept { return handle_; }

@@ -1,7 +1,8 @@
 /* Mutex: a lock that detaches while it waits, so that it cannot deadlock against the GIL.
  *
- * Lock order: mutex first, interpreter second. Uncontended, it never detaches. It is not recursive; it works on every
- * thread, attached or not, before Python is loaded and after it ended. Its first byte follows CPython's PyMutex, so on
+ * Lock order: mutex first, interpreter second. So a mutex is never awaited by a thread that keeps others out of Python,
+ * and who holds one may attach. Uncontended, it never detaches. It is not recursive; it works on every thread, attached
+ * or not, before Python is loaded and after it ended. Its first byte follows CPython's PyMutex, so on
  * free-threaded builds it can also be held by a critical section. While a thread holds one, its attaches do not release
  * references from the pool: no foreign destructor runs under the lock. */
 #ifndef PYATTACH_MUTEX_H
@@ -15,9 +16,10 @@ extern "C" {
 
 /* Zeroed memory is a mutex ready for use. Never moved while in use; needs no destruction. */
 typedef struct pyattach_mutex {
-    void *opaque[4];
+    void *opaque[4]; /* the library's */
 } pyattach_mutex;
 
+/* An initialiser: pyattach_mutex lock = PYATTACH_MUTEX_INIT; zeroes say the same. */
 #define PYATTACH_MUTEX_INIT                                                                                            \
     {                                                                                                                  \
         { 0, 0, 0, 0 }                                                                                                 \
@@ -33,6 +35,7 @@ PYATTACH_API int pyattach_mutex_try_lock(pyattach_mutex *);
 /* By the thread that locked it. Unlocking a mutex that is not locked aborts. */
 PYATTACH_API void pyattach_mutex_unlock(pyattach_mutex *);
 
+/* 1 while any thread holds it. A glance: it may be out of date at once. */
 PYATTACH_API int pyattach_mutex_is_locked(pyattach_mutex *);
 
 #ifdef __cplusplus

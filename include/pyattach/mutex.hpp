@@ -20,13 +20,16 @@ class PYATTACH_CAPABILITY("mutex") mutex {
 
     /* May block, detached if the thread was attached. */
     void lock() noexcept PYATTACH_ACQUIRE() PYATTACH_NO_ANALYSIS { pyattach_mutex_lock(&mutex_); }
+    /* False: it is locked, perhaps by this thread. */
     [[nodiscard]] bool try_lock() noexcept PYATTACH_TRY_ACQUIRE(true) PYATTACH_NO_ANALYSIS {
         return pyattach_mutex_try_lock(&mutex_) != 0;
     }
     /* Unlocking one that is not locked aborts. */
     void unlock() noexcept PYATTACH_RELEASE() PYATTACH_NO_ANALYSIS { pyattach_mutex_unlock(&mutex_); }
 
+    /* Whether any thread holds it. A glance: it may be out of date at once. */
     bool is_locked() const noexcept { return pyattach_mutex_is_locked(&mutex_) != 0; }
+    /* For C. */
     pyattach_mutex *native_handle() noexcept { return &mutex_; }
 
   private:
@@ -36,6 +39,7 @@ class PYATTACH_CAPABILITY("mutex") mutex {
 /* Holds a mutex for the life of a block, as std::lock_guard does, and so that Clang's analysis sees it. */
 class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY locked : detail::scope_in_automatic_storage {
   public:
+    /* May block, detached if the thread was attached. */
     [[nodiscard]] explicit locked(mutex &held) noexcept PYATTACH_ACQUIRE(held) : held_(held) { held_.lock(); }
     ~locked() PYATTACH_RELEASE() { held_.unlock(); }
 

@@ -10,9 +10,10 @@ extern "C" {
 
 /* Zeroed memory is a once ready for use. Never moved while in use; needs no destruction. */
 typedef struct pyattach_once {
-    void *opaque[4];
+    void *opaque[4]; /* the library's */
 } pyattach_once;
 
+/* An initialiser: pyattach_once loaded = PYATTACH_ONCE_INIT; zeroes say the same. */
 #define PYATTACH_ONCE_INIT                                                                                             \
     {                                                                                                                  \
         { 0, 0, 0, 0 }                                                                                                 \

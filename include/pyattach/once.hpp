@@ -52,6 +52,7 @@ class once {
             const_cast<void *>(static_cast<const void *>(std::addressof(function))));
     }
 
+    /* For C. */
     pyattach_once *native_handle() noexcept { return &once_; }
 
   private:

@@ -54,7 +54,7 @@ template <class T> class once_value {
         return status == PYATTACH_OK ? &value_ : nullptr;
     }
 
-    /* False, and nothing changed, if there is a value already. */
+    /* Puts a value in. False, and nothing changed, if there is one already. */
     bool set(T value) {
         bool is_first = false;
         static_cast<void>(once_.run(std::nothrow, [&]() noexcept {

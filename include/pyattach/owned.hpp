@@ -19,6 +19,7 @@ inline namespace abi1 {
  * The pointer it holds may be looked at anywhere, but used only while attached to its interpreter. */
 class owned {
   public:
+    /* Empty. */
     owned() noexcept = default;
 
     /* Takes over the caller's reference. NULL gives an empty one. */
@@ -34,6 +35,7 @@ class owned {
     /* Requires that `py` is attached to the interpreter of the object. */
     [[nodiscard]] owned copy(token py) const noexcept { return borrow(py, object_); }
 
+    /* Takes the reference of the other, which is empty then. */
     owned(owned &&other) noexcept
         : object_(std::exchange(other.object_, nullptr)), interpreter_(std::exchange(other.interpreter_, nullptr)) {}
     /* Takes the new one in first and releases the old one last: its destructor may run Python that looks at *this. The
@@ -43,6 +45,7 @@ class owned {
         swap(incoming);
         return *this;
     }
+
     owned(const owned &) = delete;
     owned &operator=(const owned &) = delete;
     ~owned() {
@@ -50,9 +53,11 @@ class owned {
             pyattach_decref_in(interpreter_, object_);
     }
 
+    /* The pointer; NULL if empty. The reference stays with this. */
     struct ::_object *get() const noexcept PYATTACH_LIFETIME_BOUND {
         return object_;
     }
+    /* Whether there is an object. */
     explicit operator bool() const noexcept { return object_ != nullptr; }
     /* The one whose object it is; NULL if empty. */
     pyattach_interpreter *interpreter() const noexcept { return interpreter_; }
@@ -65,6 +70,7 @@ class owned {
     /* Gives the reference back now, as the destructor would. */
     void reset() noexcept { owned last(std::move(*this)); }
 
+    /* Exchanges two; nothing is counted. */
     void swap(owned &other) noexcept {
         std::swap(object_, other.object_);
         std::swap(interpreter_, other.interpreter_);

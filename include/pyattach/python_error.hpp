@@ -67,6 +67,7 @@ class PYATTACH_API python_error : public error {
      * ..." then. */
     explicit python_error(token py) noexcept : error(PYATTACH_PYTHON_ERROR), raised_(detail::raised::take(py)) {}
 
+    /* Copies share the exception. */
     python_error(const python_error &other) noexcept : error(other), raised_(other.raised_) {
         if (raised_)
             raised_->add_reference();

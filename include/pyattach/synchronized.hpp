@@ -31,9 +31,9 @@ template <class T> class synchronized {
             if (of_)
                 of_->mutex_.unlock();
         }
-        /* False only after a try_lock that failed; looking through such a guard aborts, unless NDEBUG is
-         * defined. */
+        /* False only after a try_lock that failed. */
         explicit operator bool() const noexcept { return of_ != nullptr; }
+        /* The value. Aborts if the guard holds no lock, unless NDEBUG is defined. */
         T &operator*() const noexcept PYATTACH_LIFETIME_BOUND {
 #if !defined(NDEBUG)
             if (!of_)
@@ -63,7 +63,9 @@ template <class T> class synchronized {
         mutex_.lock();
         return guard(this);
     }
+    /* A guard that is false if the lock is taken. */
     guard try_lock() noexcept PYATTACH_LIFETIME_BOUND { return guard(mutex_.try_lock() ? this : nullptr); }
+    /* Whether any thread holds it. A glance: it may be out of date at once. */
     bool is_locked() const noexcept { return mutex_.is_locked(); }
 
     /* Calls `function(value)` under the lock and returns what it returns. */

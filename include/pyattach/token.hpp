@@ -65,24 +65,27 @@ class token {
     void check_signals() const;
 
     /* --- Objects ---------------------------------------------------------------------------------------------------
-     */
-    /* What `builtins` calls by that name: int, ValueError, len ... */
+     * What `builtins` calls by that name: int, ValueError, len ... */
     owned builtin(terminated_text name) const;
+    /* The singletons. */
     owned None() const;
     owned NotImplemented() const;
     owned Ellipsis() const;
 
+    /* The attribute of that name. */
     owned get_attribute(any_object object, terminated_text name) const;
     /* The value is an object in any form, or a C++ value. A null pointer deletes the attribute. */
     template <class T> void set_attribute(any_object object, terminated_text name, const T &value) const;
     /* Calls with positional arguments, each an object in any form, or a C++ value. */
     template <class... Arguments> owned call(any_object callable, const Arguments &...arguments) const;
+    /* The same for a method, by its name. */
     template <class... Arguments>
     owned call_method(any_object object, terminated_text name, const Arguments &...arguments) const;
     /* As Python objects; to<std::string>(str(x)) is the text. */
     owned str(any_object object) const;
     owned repr(any_object object) const;
 
+    /* The type of an object. */
     owned get_type(any_object object) const;
     /* The Python type that values of this C++ type become: bool, int, float, str. */
     template <class T> owned get_type() const;
@@ -131,6 +134,7 @@ class token {
     [[nodiscard]] pyattach_status detach(std::nothrow_t, Function function, Arguments &&...arguments) const;
     template <class Function> [[nodiscard]] pyattach_status detach_unchecked(std::nothrow_t, Function &&function) const;
 
+    /* As their namesakes above. */
     owned eval(std::nothrow_t, terminated_text code, any_object globals = nullptr,
                any_object locals = nullptr) const noexcept;
     [[nodiscard]] pyattach_status run(std::nothrow_t, terminated_text code, any_object globals = nullptr,

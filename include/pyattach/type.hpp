@@ -15,6 +15,7 @@ inline namespace abi1 {
 /* Thrown by checked_cast. As a callback's exception it becomes a TypeError. */
 class PYATTACH_API cast_error : public error {
   public:
+    /* Says `message`; its status is INVALID. */
     explicit cast_error(std::string message)
         : error(PYATTACH_INVALID), message_(std::make_shared<const std::string>(std::move(message))) {}
     /* "'str' object cannot be cast to 'int'" */

@@ -64,6 +64,7 @@ template <class Mutex> [[nodiscard]] std::shared_lock<Mutex> lock_shared_detache
     return held;
 }
 #endif
+/* Their twins: the lock returned owns nothing if the thread could not come back. */
 template <class Mutex> [[nodiscard]] std::unique_lock<Mutex> lock_detached(std::nothrow_t, token py, Mutex &mutex) {
     std::unique_lock<Mutex> held(mutex, std::try_to_lock);
     detail::wait_for_lock(py, held);

@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/* What a native thread keeps between attaches. */
 typedef enum pyattach_thread_policy {
     PYATTACH_THREADS_WARM = 0,  /* the default */
     PYATTACH_THREADS_SCOPED = 1 /* as PyGILState_Ensure: a state is made and destroyed with each outermost attach */
