@@ -22,6 +22,14 @@ status nest(attached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
+// How the frame of a warm attach begins as long as nothing happened to it.
+inline uint64_t warm_head() noexcept {
+    frame usual = {};
+    usual.tag = tag::attached;
+    usual.is_short = true;
+    return usual.head();
+}
+
 uint32_t depth_of(const frame &top) noexcept {
     if (is_inert(top))
         return 0;
@@ -44,37 +52,6 @@ inline void open(frame &mine, thread &me, const entry::result &in, thread_state 
     mine.replaced = replaced;
     push(me, mine, tag::attached);
     me.counted.add(event::attaches);
-}
-
-// The warm path: this thread has a state of the main interpreter, is not inside it, and the gate is open. Anything else
-// is for the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
-inline bool begin_warm(frame &mine, thread &me) noexcept {
-    seat *home = me.home;
-    if (!home || home->where != main_interpreter() || me.top != &me.base ||
-        home->inside.load(std::memory_order_relaxed) != presence::outside)
-        return false;
-    interpreter &where = *home->where;
-    thread_state *state = home->warm;
-    if (!state || !where.gate.enter(*home))
-        return false;
-    cpython::restore(state);
-    // Only after the attach returned (invariant 2).
-    mine.tag = tag::attached;
-    mine.dead = mine.temporary = mine.exempt = mine.had_error = false;
-    mine.inside_below = presence::outside;
-    mine.nested = 0;
-    mine.depth_below = me.base.nested;
-    mine.below = &me.base;
-    mine.state = state;
-    mine.where = &where;
-    mine.seat = home;
-    mine.replaced = nullptr;
-    me.top = &mine;
-    me.met = &where;
-    me.met_state = where.state;
-    me.counted.add(event::attaches);
-    drain_if_quiet_allows(where);
-    return true;
 }
 
 // From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
@@ -105,7 +82,8 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
 
 enum class wanted { any, main, named };
 
-status begin_slowly(attached_scope &scope, thread_state *now, wanted which, interpreter *named, bool checked) noexcept {
+[[gnu::noinline]] status begin_slowly(attached_scope &scope, thread_state *now, wanted which, interpreter *named,
+                                      bool checked) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
     if (status missing = cpython::find())
@@ -127,20 +105,6 @@ status begin_slowly(attached_scope &scope, thread_state *now, wanted which, inte
     return attach(scope, *me, named, now, checked);
 }
 
-[[noreturn]] void misused(const attached_scope &scope) noexcept {
-    switch (scope.tag) {
-    case tag::ended:
-        misuse("pyattach_attached_end: this scope was ended already.", "A scope is ended once.",
-               "Pair each successful begin with one end.");
-    case tag::refused:
-        misuse("pyattach_attached_end: this scope was refused when it began.", "Only a scope that began is ended.",
-               "Look at the status of pyattach_attached_begin.");
-    default:
-        misuse("pyattach_attached_end: this is not an attached scope.", "A scope is its address and is never moved.",
-               "Pass the very pyattach_attached that was begun.");
-    }
-}
-
 void end_nested(nested_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (scope.owner != me)
@@ -156,74 +120,95 @@ void end_nested(nested_scope &scope) noexcept {
     drop_late_record(*me);
 }
 
-// Goes back to the interpreter this scope switched away from, if that still lets us in.
-void go_back(thread &me, frame &ended) noexcept {
-    frame &below = *me.top;
-    if (below.tag == tag::attached && below.seat && !below.where->gate.come_back(*below.seat) && !below.exempt) {
-        below.dead = true;
-        return;
-    }
-    cpython::restore(ended.replaced);
+[[gnu::noinline]] status begin_any_slowly(attached_scope &scope) noexcept {
+    return begin_slowly(scope, current_state(), wanted::any, nullptr, true);
 }
 
-void end_outer(frame &mine) noexcept {
-    thread *me = this_thread.record;
-    if (!me || me->top != &mine)
-        misuse("pyattach_attached_end: the scope that attached is ended while another scope is open inside it, or on "
-               "another thread.",
-               "The scope that attached a thread ends last, on that thread.",
-               "End the scopes inside it first; keep scopes in automatic storage.");
-    if (is_inert(mine)) {
-        pop(*me);
-        if (mine.replaced && !mine.where->is_exempt())
-            go_back(*me, mine);
-        drop_late_record(*me);
-        return;
-    }
-    if (mine.nested)
-        misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
-               "The scope that attached a thread ends last.", "End the nested scopes first.");
-    // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
-    if (__builtin_expect(cpython::python().current() != mine.state, 0)) {
-        if (mine.where->gate.now() < gate::sealed)
-            misuse("pyattach_attached_end: the thread is not attached.",
-                   "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
-                   "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
-        // Left behind by an exit, this thread was refused in somebody's re-attach; its stack is being unwound.
-        mine.dead = true;
-        pop(*me);
-        return;
-    }
-    if (cpython::python().error_occurred() && !mine.had_error)
-        cpython::report_unraisable();
-    // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    if (__builtin_expect(!mine.temporary && !mine.replaced, 1))
-        cpython::save();
-    else
-        entry::leave(mine.state, mine.temporary, mine.replaced);
-    pop(*me);
+// The warm path: this thread has a state of the main interpreter, no scope is open, and the gate is too. (A seat in an
+// interpreter that has ended is behind a gate that is dead; a thread without a scope is outside.) Anything else is for
+// the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
+[[gnu::noinline]] status begin_warm(attached_scope &scope, thread &me) noexcept {
+    const cpython::table &py = cpython::python();
+    thread_state *now = py.current();
+    if (__builtin_expect(now && (py.current_is_own || is_own_state(now)), 0))
+        return begin_any_slowly(scope);
+    if (__builtin_expect(!me.door->where->gate.enter_quickly(*me.door), 0))
+        return begin_any_slowly(scope);
+    cpython::restore(py, me.door->warm);
+    // Only after the attach returned (invariant 2).
+    seat *door = me.door;
+    frame &mine = scope.outer;
+    mine.tag = tag::attached;
+    mine.dead = mine.temporary = mine.exempt = mine.had_error = false;
+    mine.is_short = true;
+    mine.spare = 0;
+    mine.inside_below = presence::outside;
+    mine.nested = 0;
+    mine.depth_below = me.base.nested;
+    mine.below = &me.base;
+    mine.state = door->warm;
+    mine.where = door->where;
+    mine.seat = door;
+    mine.replaced = nullptr;
+    me.top = &mine;
+    me.met = door->where;
+    me.met_state = door->where->state;
+    me.counted.add(event::attaches);
+    drain_if_quiet_allows(*door->where);
+    return PYATTACH_OK;
+}
+
+// Found attached, as far as can be told at a glance.
+[[gnu::noinline]] status begin_nested(attached_scope &scope, thread &me) noexcept {
+    const cpython::table &py = cpython::python();
+    thread_state *now = py.current();
+    if (!now)
+        return begin_any_slowly(scope);
+    const frame &top = *me.top;
+    interpreter *here = nullptr;
+    if (is_of_top(me, now) && !top.dead)
+        here = top.where;
+    else if (py.current_is_own && py.interpreter_of(now) == me.met_state)
+        here = me.met;
+    if (__builtin_expect(!here || here->gate.is_dead(), 0))
+        return begin_any_slowly(scope);
+    drain_if_quiet_allows(*here);
+    return nest(scope, me);
+}
+
+// The way back.
+[[gnu::noinline]] void end_warm(frame &mine, thread &me) noexcept {
+    const cpython::table &py = cpython::python();
+    if (__builtin_expect(py.current() != mine.state || py.error_occurred(), 0))
+        return entry::go_out(mine);
+    cpython::save(py);
+    mine.tag = tag::ended;
+    me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave(*mine.seat, mine.inside_below);
-    if (__builtin_expect(mine.seat != me->home && !mine.replaced, 0))
-        entry::come_home(*me);
-    drop_late_record(*me);
+    mine.where->gate.leave_quickly(*mine.seat);
+}
+
+[[gnu::noinline]] void end_slowly(attached_scope &scope) noexcept {
+    if (this_thread.forbidden)
+        misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
+               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
+    if (scope.tag == tag::nested)
+        end_nested(scope.nested);
+    else if (scope.tag == tag::attached)
+        entry::go_out(scope.outer);
+    else
+        not_open("attached", scope.tag);
 }
 
 } // namespace
 
 status begin(attached_scope &scope) noexcept {
-    thread_state *now = current_state();
     thread *me = this_thread.record;
-    if (__builtin_expect(me && !this_thread.forbidden, 1)) {
-        if (!now) {
-            if (begin_warm(scope.outer, *me))
-                return PYATTACH_OK;
-        } else if (is_met(*me, cpython::python().interpreter_of(now))) {
-            drain_if_quiet_allows(*me->met);
-            return nest(scope, *me);
-        }
-    }
-    return begin_slowly(scope, now, wanted::any, nullptr, true);
+    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
+        return begin_any_slowly(scope);
+    if (me->top == &me->base && me->door)
+        return begin_warm(scope, *me);
+    return begin_nested(scope, *me);
 }
 
 status begin_in(attached_scope &scope, interpreter &where) noexcept {
@@ -254,15 +239,18 @@ status assume(attached_scope &scope) noexcept {
 }
 
 void end(attached_scope &scope) noexcept {
-    if (this_thread.forbidden)
-        misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
-               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
-    if (scope.tag == tag::nested)
-        end_nested(scope.nested);
-    else if (scope.tag == tag::attached)
-        end_outer(scope.outer);
-    else
-        misused(scope);
+    thread *me = this_thread.record;
+    if (me && this_thread.is_usual()) {
+        nested_scope &nested = scope.nested;
+        if (nested.tag == tag::nested && nested.owner == me && nested.in == me->top) {
+            --nested.in->nested;
+            nested.tag = tag::ended;
+            return;
+        }
+        if (scope.outer.head() == warm_head() && scope.outer.nested == 0 && me->top == &scope.outer)
+            return end_warm(scope.outer, *me);
+    }
+    end_slowly(scope);
 }
 
 bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }

@@ -37,11 +37,4 @@ interpreter *current() noexcept;
 
 } // namespace attached
 
-// Whether the interpreter of this frame ended below it.
-inline bool is_inert(const frame &one) noexcept {
-    // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
-    return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.exempt &&
-                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
-}
-
 } // namespace pyattach

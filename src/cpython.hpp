@@ -96,12 +96,15 @@ template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&
 #endif
 }
 
-inline void restore(thread_state *state) noexcept {
-    guarded([state] { python().restore(state); });
+// With the table at hand, where every instruction counts.
+inline void restore(const table &py, thread_state *state) noexcept {
+    guarded([&py, state] { py.restore(state); });
 }
-inline thread_state *save() noexcept {
-    return guarded([] { return python().save(); });
+inline void restore(thread_state *state) noexcept { restore(python(), state); }
+inline thread_state *save(const table &py) noexcept {
+    return guarded([&py] { return py.save(); });
 }
+inline thread_state *save() noexcept { return save(python()); }
 
 // Destroys the current state, which leaves the thread detached. Runs Python code.
 void destroy_current(thread_state *state) noexcept;

@@ -14,22 +14,54 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 [[noreturn]] void misused(const detached_scope &scope) noexcept {
-    switch (scope.tag) {
-    case tag::ended:
-        misuse("pyattach_detached_end: this scope was ended already.", "A scope is ended once.",
-               "Pair each successful begin with one end.");
-    case tag::refused:
-        misuse("pyattach_detached_end: this scope was refused when it began.", "Only a scope that began is ended.",
-               "Look at the status of pyattach_detached_begin.");
-    default:
-        misuse("pyattach_detached_end: this is not a detached scope.", "A scope is its address and is never moved.",
-               "Pass the very pyattach_detached that was begun.");
-    }
+    if (scope.tag != tag::detached)
+        not_open("detached", scope.tag);
+    if (this_thread.forbidden)
+        misuse("pyattach_detached_end: the thread is inside a forbidden scope.",
+               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
+    misuse("pyattach_detached_end: another scope is still open inside this one, or it was begun on another thread.",
+           "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
 }
 
-} // namespace
+// The ending thread itself comes back whatever the gate says.
+[[gnu::noinline]] bool is_exempt(const frame &gap) noexcept {
+    if (!gap.where->is_exempt())
+        return false;
+    gap.seat->inside.store(presence::attached, std::memory_order_relaxed);
+    return true;
+}
 
-status begin(detached_scope &scope) noexcept {
+// No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
+// ends it (up to 3.13.7, by unwinding through everybody's frames, which restore() turns into parking) or hangs it.
+[[gnu::noinline]] bool is_state_gone(const frame &gap) noexcept {
+    if (gap.exempt)
+        return false;
+    return gap.where ? gap.where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
+}
+
+// What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
+[[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
+    pop(me, *me.top);
+    me.top->dead = true;
+    return why;
+}
+
+// From here on nothing can go wrong. `mine`: the seat in the gate that binds this gap; NULL: none does.
+status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat *mine, bool is_exempt) noexcept {
+    gap.exempt = is_exempt;
+    gap.depth_below = 0;
+    gap.state = now;
+    gap.where = where;
+    gap.seat = mine;
+    cpython::save();
+    push(me, gap, tag::detached);
+    me.counted.add(event::detaches);
+    if (mine)
+        where->gate.leave(*mine, presence::detached);
+    return PYATTACH_OK;
+}
+
+[[gnu::noinline]] status begin_slowly(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
     thread_state *now = current_state();
@@ -38,60 +70,45 @@ status begin(detached_scope &scope) noexcept {
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
-    frame &gap = scope.gap;
-    gap.where = meet(*me, now);
-    gap.state = now;
-    gap.depth_below = 0;
+    interpreter *where = meet(*me, now);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame &below = *me->top;
-    gap.seat = below.tag == tag::attached && below.where == gap.where && !below.dead ? below.seat : nullptr;
+    seat *mine = below.tag == tag::attached && below.where == where && !below.dead ? below.seat : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
-    gap.exempt = !gap.where && cpython::python().is_finalizing();
-    cpython::save();
-    push(*me, gap, tag::detached);
-    me->counted.add(event::detaches);
-    if (gap.seat)
-        gap.where->gate.leave(*gap.seat, presence::detached);
-    return PYATTACH_OK;
+    return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
+}
+
+} // namespace
+
+status begin(detached_scope &scope) noexcept {
+    thread *me = this_thread.record;
+    if (!me || !this_thread.is_usual())
+        return begin_slowly(scope);
+    thread_state *now = cpython::python().current();
+    const frame &top = *me->top;
+    if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
+        return begin_slowly(scope);
+    return open(scope.gap, *me, now, top.where, top.seat, false);
 }
 
 status end(detached_scope &scope) noexcept {
-    if (scope.tag != tag::detached)
-        misused(scope);
-    if (this_thread.forbidden)
-        misuse("pyattach_detached_end: the thread is inside a forbidden scope.",
-               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
     frame &gap = scope.gap;
     thread *me = this_thread.record;
-    if (!me || me->top != &gap || gap.nested)
-        misuse("pyattach_detached_end: another scope is still open inside this one, or it was begun on another thread.",
-               "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
-    interpreter *where = gap.where;
-    if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0) && gap.seat) {
-        pop(*me);
-        me->top->dead = true;
-        return PYATTACH_UNSUPPORTED;
-    }
-    if (gap.seat && !where->gate.come_back(*gap.seat) && !where->is_exempt()) {
-        pop(*me);
-        // What attached to the ended interpreter is inert from here on; scopes further out belong to gaps of their own.
-        me->top->dead = true;
-        return PYATTACH_FINALIZING;
-    }
-    if (!gap.seat && !gap.exempt) {
-        // The state is gone with its interpreter. Before that CPython decides: it lets the thread in, or ends it (up
-        // to 3.13.7, by unwinding through everybody's frames, which restore() below turns into parking) or hangs it.
-        bool is_gone = where ? where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
-        if (is_gone)
-            cpython::park();
+    if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || gap.nested || this_thread.forbidden, 0))
+        misused(scope);
+    if (gap.seat) {
+        if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0))
+            return stay_out(*me, PYATTACH_UNSUPPORTED);
+        if (__builtin_expect(!gap.where->gate.come_back(*gap.seat), 0) && !is_exempt(gap))
+            return stay_out(*me, PYATTACH_FINALIZING);
+    } else if (__builtin_expect(is_state_gone(gap), 0)) {
+        cpython::park();
     }
     cpython::restore(gap.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
-    if (gap.seat)
-        gap.seat->inside.store(presence::attached, std::memory_order_relaxed);
-    pop(*me);
-    if (where)
-        drain_if_quiet_allows(*where);
+    pop(*me, gap);
+    if (gap.where)
+        drain_if_quiet_allows(*gap.where);
     drop_late_record(*me);
     return PYATTACH_OK;
 }

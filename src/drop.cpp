@@ -58,11 +58,15 @@ bool queue(interpreter &owner, object *reference) noexcept {
     // next life.
     if (owner.hook.load(std::memory_order_relaxed) != interpreter::registered || owner.gate.is_dead())
         return false;
-    // Past its exit hook a thread makes nothing that lasts.
-    thread *me = this_thread.ended ? nullptr : own_record();
-    seat *mine = me ? seat_of(*me, owner) : nullptr;
-    if (!mine || (!mine->drops && !(mine->drops = owner.pool.add_producer())))
-        return owner.pool.push_single(reference);
+    thread *me = this_thread.record;
+    seat *mine = me ? me->seats : nullptr; // the one it met last, which it nearly always is
+    if (__builtin_expect(!mine || mine->where != &owner || !mine->drops || this_thread.ended, 0)) {
+        // Past its exit hook a thread makes nothing that lasts.
+        me = this_thread.ended ? nullptr : own_record();
+        mine = me ? seat_of(*me, owner) : nullptr;
+        if (!mine || (!mine->drops && !(mine->drops = owner.pool.add_producer())))
+            return owner.pool.push_single(reference);
+    }
     switch (owner.pool.push(*mine->drops, reference)) {
     case pool::outcome::crowded:
         call_for_help(owner, *mine);
@@ -108,7 +112,10 @@ void drop(object *reference, interpreter *owner) noexcept {
         defer(owner ? owner : standing_for(now), reference);
         return;
     }
-    count(event::drops_now);
+    if (thread *me = this_thread.record)
+        me->counted.add(event::drops_now);
+    else
+        count(event::drops_now);
     cpython::guarded([&py, reference] { py.decref(reference); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "fatal.hpp"
 #include "fork.hpp"
 #include "start.hpp"
 #include "warm_state.hpp"
@@ -30,7 +31,7 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
     // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
     const cpython::table &py = cpython::python();
     if (mine.where == main_interpreter() && (py.attaching_binds_slot || py.slot() == state))
-        me.home = &mine;
+        me.home = &mine, me.door = fences_are_asymmetric ? &mine : nullptr;
 }
 
 // The state to attach with. NULL: no memory.
@@ -64,8 +65,8 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     return mine.last = state;
 }
 
-} // namespace
-
+// Detaches from `state`, destroys it if asked to, and goes back to `replaced`. The gate is left by the caller,
+// afterwards.
 void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept {
     if (destroy) {
         replaced ? cpython::destroy_swapped(state, replaced) : cpython::destroy_current(state);
@@ -76,6 +77,8 @@ void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept {
         cpython::save();
     }
 }
+
+} // namespace
 
 status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept {
     // The GIL may be held by a thread that this child does not have.
@@ -145,6 +148,10 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     }
 }
 
+namespace {
+
+// After a visit to another interpreter on a thread that is detached now: other code that asks for this thread's state
+// finds the warm one of the main interpreter again, not the visit's, or none. May block.
 void come_home(thread &me) noexcept {
     seat *home = me.home;
     if (!home || !home->warm || !cpython::python().attaching_binds_slot || home->where != main_interpreter())
@@ -156,6 +163,58 @@ void come_home(thread &me) noexcept {
     cpython::restore(home->warm);
     cpython::save();
     home->where->gate.leave(*home, before);
+}
+
+// Goes back to the interpreter this scope switched away from, if that still lets us in.
+void go_back(thread &me, frame &ended) noexcept {
+    frame &below = *me.top;
+    if (below.tag == tag::attached && below.seat && !below.where->gate.come_back(*below.seat) && !below.exempt) {
+        below.dead = true;
+        return;
+    }
+    cpython::restore(ended.replaced);
+}
+
+} // namespace
+
+void go_out(frame &mine) noexcept {
+    thread *me = this_thread.record;
+    if (!me || me->top != &mine)
+        misuse("pyattach_attached_end: the scope that attached is ended while another scope is open inside it, or on "
+               "another thread.",
+               "The scope that attached a thread ends last, on that thread.",
+               "End the scopes inside it first; keep scopes in automatic storage.");
+    if (is_inert(mine)) {
+        pop(*me, mine);
+        if (mine.replaced && !mine.where->is_exempt())
+            go_back(*me, mine);
+        drop_late_record(*me);
+        return;
+    }
+    if (mine.nested)
+        misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
+               "The scope that attached a thread ends last.", "End the nested scopes first.");
+    // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
+    if (__builtin_expect(cpython::python().current() != mine.state, 0)) {
+        if (mine.where->gate.now() < gate::sealed)
+            misuse("pyattach_attached_end: the thread is not attached.",
+                   "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
+                   "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
+        // Left behind by an exit, this thread was refused in somebody's re-attach; its stack is being unwound.
+        mine.dead = true;
+        pop(*me, mine);
+        return;
+    }
+    if (cpython::python().error_occurred() && !mine.had_error)
+        cpython::report_unraisable();
+    // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
+    leave(mine.state, mine.temporary, mine.replaced);
+    pop(*me, mine);
+    // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
+    mine.where->gate.leave(*mine.seat, mine.inside_below);
+    if (__builtin_expect(mine.seat != me->home && !mine.replaced, 0))
+        come_home(*me);
+    drop_late_record(*me);
 }
 
 } // namespace pyattach::entry

@@ -22,12 +22,7 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
 // The main interpreter, not met yet in this life. Waits while another thread starts it.
 status first(thread &me, thread_state *replaced, result &in) noexcept;
 
-// Detaches from `state`, destroys it if asked to, and goes back to `replaced`. The gate is left by the caller,
-// afterwards.
-void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept;
-
-// After a visit to another interpreter on a thread that is detached now: other code that asks for this thread's state
-// finds the warm one of the main interpreter again, not the visit's, or none. May block.
-void come_home(thread &me) noexcept;
+// The end of a scope that attached, whatever has become of it.
+void go_out(frame &mine) noexcept;
 
 } // namespace pyattach::entry

@@ -49,8 +49,8 @@ struct seat {
 // True once membarrier was registered; set before the first seat is made, never changed.
 extern bool fences_are_asymmetric;
 
-inline void light_fence() noexcept {
-    if (__builtin_expect(fences_are_asymmetric, 1))
+inline void light_fence(bool is_asymmetric) noexcept {
+    if (__builtin_expect(is_asymmetric, 1))
         std::atomic_signal_fence(std::memory_order_seq_cst);
     else
         std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -79,18 +79,20 @@ class gate {
     // Announces the thread; false: the gate is closed, and the seat says what it said before.
     bool enter(seat &mine) noexcept {
         uint8_t before = mine.inside.load(std::memory_order_relaxed);
-        if (__builtin_expect(announce(mine, presence::attached) == open, 1))
-            return true;
-        leave(mine, before);
-        return false;
+        return __builtin_expect(announce(mine, presence::attached) == open, 1) || refuse(mine, before);
+    }
+    // The same for a seat that says outside, and the way back, where fences are known to be asymmetric.
+    bool enter_quickly(seat &mine) noexcept {
+        return __builtin_expect(announce(mine, presence::attached, true) == open, 1) || refuse(mine, presence::outside);
+    }
+    void leave_quickly(seat &mine) noexcept {
+        if (__builtin_expect(announce(mine, presence::outside, true) != open, 0))
+            wake();
     }
 
     // Comes back from a detached scope: refused only once the gate is sealed. The seat then says outside.
     bool come_back(seat &mine) noexcept {
-        if (__builtin_expect(announce(mine, presence::attached) < sealed, 1))
-            return true;
-        leave(mine, presence::outside);
-        return false;
+        return __builtin_expect(announce(mine, presence::attached) < sealed, 1) || refuse(mine, presence::outside);
     }
 
     // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
@@ -119,10 +121,10 @@ class gate {
 
   private:
     // Writes the seat, then looks at the word: the order that everything here rests on.
-    uint32_t announce(seat &mine, uint8_t now) noexcept {
+    uint32_t announce(seat &mine, uint8_t now, [[maybe_unused]] bool is_asymmetric = fences_are_asymmetric) noexcept {
 #ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
         mine.inside.store(now, std::memory_order_release);
-        light_fence();
+        light_fence(is_asymmetric);
         pause_between();
         return word_.load(std::memory_order_relaxed);
 #else
@@ -133,6 +135,7 @@ class gate {
 #endif
     }
 
+    bool refuse(seat &mine, uint8_t before) noexcept; // false
     void wake() noexcept;
     unsigned count(const seat *except, bool attached_only) const noexcept;
 

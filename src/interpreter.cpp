@@ -131,4 +131,9 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
     return mine;
 }
 
+void drain_unless_quiet(interpreter &here) noexcept {
+    if (this_thread.quiet == 0)
+        drain(here, drain_budget());
+}
+
 } // namespace pyattach

@@ -48,9 +48,10 @@ struct interpreter {
 };
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
+void drain_unless_quiet(interpreter &here) noexcept;
 inline void drain_if_quiet_allows(interpreter &here) noexcept {
-    if (__builtin_expect(!here.pool.is_empty(), 0) && this_thread.quiet == 0)
-        drain(here, drain_budget());
+    if (__builtin_expect(!here.pool.is_empty(), 0))
+        drain_unless_quiet(here);
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython but what `state` is.
@@ -68,6 +69,8 @@ inline bool is_met(const thread &me, const cpython::interpreter_state *here) noe
     return here == me.met_state && __builtin_expect(!me.met->gate.is_dead(), 1);
 }
 inline interpreter *meet(thread &me, thread_state *now) noexcept {
+    if (is_of_top(me, now) && !me.top->dead && __builtin_expect(!me.top->where->gate.is_dead(), 1))
+        return me.top->where;
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
     return is_met(me, here) ? me.met : meet_slowly(me, here);
 }
@@ -77,6 +80,13 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
 
 // As the kernel and debuggers name this thread; 0 where that is not known.
 pid_t own_native_id() noexcept;
+
+// Whether the interpreter of this frame ended below it.
+inline bool is_inert(const frame &one) noexcept {
+    // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
+    return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.exempt &&
+                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
+}
 
 // This thread's seat in `where`; made at its first entry, NULL if memory is short.
 seat *seat_of(thread &me, interpreter &where) noexcept;

@@ -2,10 +2,12 @@
 #include "thread.hpp"
 
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <pthread.h>
 
+#include "fatal.hpp"
 #include "interpreter.hpp"
 #include "warm_state.hpp"
 
@@ -73,9 +75,7 @@ bool make_exit_key() noexcept {
 
 } // namespace
 
-thread *own_record() noexcept {
-    if (this_thread.record)
-        return this_thread.record;
+thread *make_record() noexcept {
     void *memory = std::calloc(1, sizeof(thread));
     if (!memory)
         return nullptr;
@@ -126,7 +126,7 @@ size_t forget_other_threads() noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // Not for the short way in: the next attach looks whether Python is in order again.
-    me->home = nullptr;
+    me->home = me->door = nullptr;
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);
@@ -135,12 +135,21 @@ size_t forget_other_threads() noexcept {
 }
 
 bool is_own_state(thread_state *now) noexcept {
-    if (now == cpython::python().slot())
-        return true;
-    // Inside a scope that switched to a sub-interpreter the slot keeps the first state. Only this thread uses the state
-    // its own scope attached, so if that one holds the GIL, this thread does.
+    // Inside a scope that switched to a sub-interpreter the slot keeps the first state, so the scope is asked first.
     const thread *me = this_thread.record;
-    return me && me->top->tag == tag::attached && me->top->state == now;
+    return (me && is_of_top(*me, now)) || now == cpython::python().slot();
+}
+
+void not_open(const char *kind, tag found) noexcept {
+    const char *what = found == tag::ended     ? "scope was ended already"
+                       : found == tag::refused ? "scope was refused when it began"
+                       : kind[0] == 'a'        ? "is not an attached scope"
+                                               : "is not a detached scope";
+    char happened[80], instead[120];
+    std::snprintf(happened, sizeof happened, "pyattach_%s_end: this %s.", kind, what);
+    std::snprintf(instead, sizeof instead, "Look at the status of pyattach_%s_begin, and pair each OK with one end.",
+                  kind);
+    misuse(happened, "A scope that began is ended once, at its own address.", instead);
 }
 
 void count(event what, uint64_t amount) noexcept {

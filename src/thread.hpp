@@ -6,6 +6,7 @@
 // end.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "cpython.hpp"
@@ -35,9 +36,11 @@ enum class tag : uint32_t {
 struct frame {
     pyattach::tag tag;
     bool dead;            // the interpreter ended: scopes in this frame are inert
-    bool temporary;       // attached: the state is destroyed with the scope
+    bool is_short;        // attached by the warm path: the state is home's, and everything below says nothing
+    bool temporary : 1;   // attached: the state is destroyed with the scope
     bool exempt : 1;      // opened by the ending thread after the gate closed
     bool had_error : 1;   // attached: the state came with an exception, which is not this scope's to report
+    uint8_t spare : 5;    // so that a frame is written without being read
     uint8_t inside_below; // attached: what the seat said before
     uint32_t nested;      // attached scopes open directly in this frame
     uint32_t depth_below; // attached scopes open below, down to the last detached one
@@ -46,7 +49,15 @@ struct frame {
     interpreter *where;     // its interpreter; NULL if that never met the library
     pyattach::seat *seat;   // announces this thread there; NULL: the gate does not bind it
     thread_state *replaced; // attached: the state of another interpreter to go back to
+
+    // From the tag to `inside_below`, for a comparison of all at once.
+    uint64_t head() const noexcept {
+        uint64_t all;
+        __builtin_memcpy(&all, this, sizeof all);
+        return all;
+    }
 };
+static_assert(offsetof(frame, nested) == sizeof(uint64_t));
 
 // Allocated at a thread's first contact, freed by its exit hook.
 struct thread {
@@ -56,7 +67,8 @@ struct thread {
     cpython::interpreter_state *met_state;
     interpreter *met;
     seat *seats; // one per interpreter this thread was announced in
-    seat *home;  // the one in the main interpreter, once a warm state is in it
+    seat *home;  // the one in the main interpreter, as long as a warm state is in it
+    seat *door;  // the same, where going in and out needs no fence of this thread's
     void *innermost_section;
     counters counted;
     size_t batch_left;       // references taken out of a pool, which this thread is releasing
@@ -69,10 +81,18 @@ struct thread {
 struct thread_local_words {
     thread *record;
     uint16_t forbidden; // forbidden scopes open
-    uint16_t quiet;     // locks and sections open, drains running: no automatic drain
     uint16_t ended;     // the thread's exit hook has run
+    uint16_t quiet;     // locks and sections open, drains running: no automatic drain
     uint16_t spare;
+
+    // Neither forbidden nor ended, in one look.
+    bool is_usual() const noexcept {
+        uint32_t both;
+        __builtin_memcpy(&both, &forbidden, sizeof both);
+        return __builtin_expect(both == 0, 1);
+    }
 };
+static_assert(offsetof(thread_local_words, ended) == offsetof(thread_local_words, forbidden) + sizeof(uint16_t));
 static_assert(sizeof(thread_local_words) == 16);
 
 // __thread, not thread_local: constant-initialised in every translation unit, so no guard and no wrapper call.
@@ -83,7 +103,10 @@ extern __thread thread_local_words this_thread;
 #endif
 
 // This thread's record, made if need be; NULL if memory is short.
-thread *own_record() noexcept;
+thread *make_record() noexcept;
+inline thread *own_record() noexcept {
+    return __builtin_expect(!!this_thread.record, 1) ? this_thread.record : make_record();
+}
 // Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
 // and puts this thread's seats back into their gates.
 void hold_threads() noexcept;
@@ -94,6 +117,11 @@ size_t forget_other_threads() noexcept;
 void drop_late_record_slowly(thread &me) noexcept;
 inline void drop_late_record(thread &me) noexcept;
 
+// Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:
+// nobody else uses the state that a scope attached.
+inline bool is_of_top(const thread &me, const thread_state *now) noexcept {
+    return me.top->state == now && me.top->tag == tag::attached;
+}
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
 bool is_own_state(thread_state *now) noexcept;
 
@@ -118,17 +146,20 @@ inline void drop_late_record(thread &me) noexcept {
         drop_late_record_slowly(me);
 }
 
+// A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.
+[[noreturn]] void not_open(const char *kind, tag found) noexcept;
+
 inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
     on_top.tag = kind;
-    on_top.dead = false;
+    on_top.dead = on_top.is_short = false;
     on_top.nested = 0;
     on_top.below = me.top;
     me.top = &on_top;
 }
 
-inline void pop(thread &me) noexcept {
-    me.top->tag = tag::ended;
-    me.top = me.top->below;
+inline void pop(thread &me, frame &on_top) noexcept {
+    on_top.tag = tag::ended;
+    me.top = on_top.below;
 }
 
 } // namespace pyattach

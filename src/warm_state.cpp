@@ -192,7 +192,8 @@ status release() noexcept {
         if (!state)
             continue;
         one->warm = nullptr;
-        me->home = me->home == one ? nullptr : me->home;
+        if (me->home == one)
+            me->home = me->door = nullptr;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;
