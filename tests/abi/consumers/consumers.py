@@ -43,6 +43,13 @@ def python_headers():
     return (include, suffix) if Path(include, "Python.h").exists() else None
 
 
+@functools.lru_cache(maxsize=None)
+def libpython():
+    """The shared library of the Python under test."""
+    return os.environ.get("PYATTACH_TEST_LIBPYTHON") or run(
+        PYTHON, SOURCE / "tests/support/describe_python.py").stdout.splitlines()[1]
+
+
 def needed(binary):
     """The libraries a binary asks the dynamic linker for."""
     lines = run("readelf", "-d", binary).stdout.splitlines()

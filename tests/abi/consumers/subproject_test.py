@@ -1,9 +1,11 @@
 """The examples with the library as their Meson subproject."""
 
+import os
 import shutil
 import unittest
+from pathlib import Path
 
-from consumers import PYTHON, SOURCE, Consumer, command, python_headers, run
+from consumers import PYTHON, SOURCE, Consumer, command, libpython, needed, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
 from words_tests import WordsTests
@@ -15,15 +17,34 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         project, build = cls.folder / "project", cls.folder / "build"
         shutil.copytree(SOURCE / "tests/abi/consumers/project", project)
         shutil.copytree(SOURCE / "examples", project / "examples")
+        shutil.copytree(SOURCE / "tests/abi/consumers/small", project / "small")
         (project / "subprojects").mkdir()
+        shutil.copy(SOURCE / "docs/pyattach.wrap", project / "subprojects")
         (project / "subprojects/pyattach").symlink_to(SOURCE)
         meson = command("MESON", "meson")
         run(*meson, "setup", "--wrap-mode=forcefallback", f"-Dpython={PYTHON}", build, project)
         run(*meson, "compile", "-C", build)
+        cls.outputs, cls.project = build, project
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
         if python_headers():
             cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
+
+    def test_the_wrap_file_provides_the_static_library(self):
+        host = self.outputs / "host_static"
+        self.assertEqual("45\n", run(host, libpython()).stdout)
+        self.assertEqual([], [name for name in needed(host) if "py" in name])
+
+    def test_the_wrap_file_provides_the_library_with_its_python(self):
+        host = self.outputs / "host_embed"
+        self.assertTrue(any(name.startswith("libpython") for name in needed(host)), "the linker left Python out")
+        self.assertEqual("45\n", run(host, env={**os.environ, "LD_LIBRARY_PATH": str(Path(libpython()).parent)}).stdout)
+
+    def test_without_a_shared_libpython_the_one_with_python_is_refused_and_the_reason_given(self):
+        done = run(*command("MESON", "meson"), "setup", "--wrap-mode=forcefallback", f"-Dpython={PYTHON}",
+                   "-Dpyattach:python=no-such-python", self.folder / "without", self.project, expect=None)
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("no-such-python has no shared libpython: choose another with -Dpython=", done.stdout)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A comment above a fenced block says what is done with it, in a folder of its doc
 
     <!-- run NAME.c -->     written to that file, compiled, run with the libpython under test as its argument; also .cpp
     <!-- run sh -->         run by bash, where pkg-config knows the library; also python
+    <!-- run cmake -->      run by bash, where CMake's find_package knows it; left out where there is no CMake
     <!-- file NAME -->      written, for the blocks that follow
 
 A block marked "```text output" after one that is run is exactly what it must have printed.
@@ -12,6 +13,7 @@ A block marked "```text output" after one that is run is exactly what it must ha
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,12 +22,15 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ["PYATTACH_TEST_BUILD"])
+sys.path.insert(1, str(SOURCE / "tests/abi/consumers"))
+from installed import Tree  # noqa: E402
+
 DOCUMENTS = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]
 DEADLINE_S = 300  # of one command; reached only by a hang
 STANDARD = {".c": ("CC", "cc", "-std=c99"), ".cpp": ("CXX", "c++", "-std=c++17")}
 
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
-MARK = re.compile(r"run (?:sh|python|[\w+-]+\.(?:c|cpp))|file [\w.]+")
+MARK = re.compile(r"run (?:sh|cmake|python|[\w+-]+\.(?:c|cpp))|file [\w.]+")
 
 
 def default_python():
@@ -62,6 +67,12 @@ class Example:
         path = self.folder / self.what
         if self.what == "sh":
             return self.command("bash", "-euo", "pipefail", "-c", self.text)
+        if self.what == "cmake":
+            if shutil.which("cmake") is None:
+                raise unittest.SkipTest("THERE IS NO CMake HERE (on Debian: apt install cmake)")
+            with tempfile.TemporaryDirectory(prefix="pyattach-readme-") as folder:
+                environment = Tree(Path(folder)).environment()
+                return self.command("bash", "-euo", "pipefail", "-c", self.text, environment=environment)
         if self.what == "python":
             return self.command(PYTHON, "-c", self.text)
         path.write_text(self.text)
@@ -74,8 +85,8 @@ class Example:
                      f"-L{BUILD / 'capi'}", "-lpyattach", "-pthread")
         return self.command(program, LIBPYTHON)
 
-    def command(self, *words):
-        done = subprocess.run([str(word) for word in words], cwd=self.folder, env=ENVIRONMENT, text=True,
+    def command(self, *words, environment=ENVIRONMENT):
+        done = subprocess.run([str(word) for word in words], cwd=self.folder, env=environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE_S)
         if done.returncode != 0:
             raise AssertionError(f"{shlex.join(map(str, words))}\nended with {done.returncode}; it said:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,2 @@
+// The extension module in C++.
+#include "extension.c"

@@ -1,0 +1,2 @@
+// The host in C++.
+#include "host.c"

@@ -1,0 +1,2 @@
+// The plugin in C++.
+#include "plugin.c"
