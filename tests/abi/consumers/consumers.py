@@ -18,6 +18,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ["PYATTACH_TEST_BUILD"])
 PYTHON = os.environ.get("PYATTACH_TEST_PYTHON") or os.environ["PYATTACH_TEST_DEFAULT_PYTHON"]
+# Meson lets what it runs find the library that it has built; consumers have to find the one that is installed.
+os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
+    path for path in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if Path(path) != BUILD / "capi")
 DEADLINE_S = 300  # of one command; reached only by a hang
 
 
