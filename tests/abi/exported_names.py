@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Looks at what the built libraries show to the dynamic linker.
 
-usage: exported_names.py SHARED STATIC SYMBOLS.TXT INCLUDE-DIRECTORY
+usage: exported_names.py SHARED STATIC SYMBOLS.TXT INCLUDE-DIRECTORY [DOCUMENT...]
+
+Without a document what loading it does is not looked at: sanitizers and coverage bring functions of their own.
 """
 
 import re
@@ -62,6 +64,23 @@ def shared_library(path, expected, declared):
     check(len(tls) == 1 and int(tls[0], 16) <= 16, f"the thread-local data is {tls}, at most 16 bytes are allowed")
 
 
+def quiet(archive, documents):
+    """Loading the library does nothing, and no environment variable but those the documents name changes what it does."""
+    sections = set(re.findall(r"^\s*\[ *\d+\] (\.\S+)", read("readelf", "-SW", archive), re.M))
+    check(".text" in sections, "the archive's sections cannot be read")
+    starters = sorted(name for name in sections if re.match(r"\.((pre)?init_array|fini_array|ctors|dtors|init|fini)\b", name))
+    check(not starters, f"something runs when the library is loaded or unloaded: {starters}")
+    undefined = set(re.findall(r" U (\w+)$", read("nm", "--undefined-only", archive), re.M))
+    check("pthread_setspecific" in undefined, "the archive's undefined names cannot be read")
+    ends = sorted(undefined & {"__cxa_atexit", "__cxa_thread_atexit", "__cxa_thread_atexit_impl", "atexit", "on_exit", "at_quick_exit"})
+    check(not ends, f"something of it runs at exit or when a thread ends without being asked for: {ends}")
+
+    readers = {"getenv", "secure_getenv", "__libc_secure_getenv", "environ", "__environ", "setenv", "putenv", "unsetenv", "getauxval"}
+    said = "reads no environment variable of its own"
+    check(any(said in " ".join(Path(it).read_text().split()) for it in documents), f'no document says that it "{said}"')
+    check(not undefined & readers, f"the documents say that it {said}, and it uses {sorted(undefined & readers)}")
+
+
 def static_library(path, expected):
     """Everything but the C ABI is hidden, so that a program that has the static library inside does not export it."""
     # Compiled without run-time type information, each object that catches a forced unwind brings the name of its type.
@@ -76,7 +95,7 @@ def static_library(path, expected):
     check(not extra, f"the static library would export {extra}")
 
 
-def main(shared, static, symbols, include):
+def main(shared, static, symbols, include, *documents):
     expected = listed(Path(symbols).read_text())
     declared = set()
     for header in Path(include, "pyattach").glob("*.h"):
@@ -84,6 +103,8 @@ def main(shared, static, symbols, include):
     check(len(expected) > 40, "symbols.txt is nearly empty")
     shared_library(shared, expected, declared)
     static_library(static, expected)
+    if documents:
+        quiet(static, documents)
     print("\n".join(problems) or f"{len(expected)} names, all as they should be")
     return 1 if problems else 0
 
