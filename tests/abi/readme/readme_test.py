@@ -122,7 +122,7 @@ class ReadmeTest(unittest.TestCase):
             self.assertLessEqual(len(re.findall(r"\S.*\n", text)), 24, mark)
 
     def test_links_to_files_lead_somewhere(self):
-        for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md", SOURCE / "CHANGELOG.md", SOURCE / "ARCHITECTURE.md"]:
+        for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md", SOURCE / "CHANGELOG.md", SOURCE / "ARCHITECTURE.md", SOURCE / "SECURITY.md"]:
             for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text()):
                 with self.subTest(document=document.name, target=target):
                     self.assertTrue((document.parent / target).exists())
@@ -132,7 +132,7 @@ class ReadmeTest(unittest.TestCase):
         known = set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", headers))
         known |= set(re.findall(r"\bPYATTACH_TEST_\w+", (SOURCE / "tools/matrix").read_text()))
         known.add("pyattach_dep")  # Meson's
-        for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md"]:
+        for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md", SOURCE / "SECURITY.md"]:
             for name in sorted(set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", document.read_text()))):
                 with self.subTest(document=document.name, name=name):
                     self.assertIn(name, known)
