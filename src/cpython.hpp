@@ -134,7 +134,7 @@ bool has_true(object *of, const char *name) noexcept;
 
 // The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
 void *attached_record(interpreter_state *interpreter) noexcept;
-// Keeps `record` there; `gone` is called with it when the interpreter is cleared.
+// Keeps `record` there, once; `gone` is called with it when the interpreter is cleared.
 bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept;
 enum class hook { registered, too_late, failed };
 // Has `closing(record)` called by the interpreter's atexit.

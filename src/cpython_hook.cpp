@@ -177,9 +177,6 @@ void *attached_record(interpreter_state *interpreter) noexcept {
 }
 
 bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept {
-    // A second capsule would end the first one, which says that the interpreter is gone.
-    if (attached_record(interpreter))
-        return true;
     return guarded([=] {
         const table &py = python();
         kept_error kept;
@@ -187,9 +184,11 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(vo
         object *dict = dict_of(interpreter);
         object *capsule = dict ? py.capsule_new(record, capsule_name, on_capsule_end) : nullptr;
         bool kept_there = capsule && py.dict_set(dict, key().text, capsule) == 0;
-        if (!kept_there)
+        // One that is not kept is leaked: its end would say that the interpreter is gone.
+        if (kept_there)
+            py.decref(capsule);
+        else
             py.error_clear();
-        py.decref(capsule);
         return kept_there;
     });
 }
@@ -200,8 +199,10 @@ hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *re
         closing_hook = closing;
         forked_hook = forked;
         // A second try after half a success registers a callback twice, and its second call finds nothing to do.
-        bool is_registered = import_threading(interpreter) &&
-                             enlist("atexit", "register", nullptr, exit_method, capsule_of(interpreter)) &&
+        // Without memory it is not found; a callback without it would crash at exit.
+        object *capsule = capsule_of(interpreter);
+        bool is_registered = capsule && import_threading(interpreter) &&
+                             enlist("atexit", "register", nullptr, exit_method, capsule) &&
                              enlist("posix", "register_at_fork", "after_in_child", fork_method, nullptr);
         python().error_clear();
         if (!is_registered)

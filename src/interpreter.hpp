@@ -33,6 +33,8 @@ struct interpreter {
     // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
     enum hook_state : uint32_t { none, busy, registered };
     std::atomic<uint32_t> hook{none};
+    // Whether the interpreter's dict keeps us; for whoever is busy.
+    bool is_kept = false;
     // CPython has cleared the interpreter; from here on its address may name another one.
     std::atomic<bool> gone{false};
     // The thread that ends it (the address of its thread-local words), exempt from the gate.
