@@ -1,0 +1,185 @@
+// References given back, and drained, with everything failing in turn: each is released once, or leaked and counted.
+#include "fault_sweep.hpp"
+#include "support/catch.hpp"
+
+using namespace support;
+using faults::of;
+using faults::on;
+using faults::sweep;
+
+namespace {
+
+pyattach_stats stats() {
+    pyattach_stats all{};
+    all.struct_size = sizeof all;
+    pyattach_stats_get(&all);
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("a reference given back with anything failing is queued, or leaked and counted") {
+    start_python();
+    ref probe;
+    std::int64_t before;
+    {
+        attached here;
+        probe = new_object();
+        before = reference_count(probe);
+    }
+    const pyattach_stats first = stats();
+    uint64_t given_back = 0;
+    auto give = [&](auto drop) {
+        return [&, drop] {
+            {
+                // Taken by somebody who is attached for certain.
+                foreign_attach here;
+                cpython<void(object *)>("Py_IncRef")(probe);
+            }
+            drop();
+            ++given_back;
+            return PYATTACH_OK;
+        };
+    };
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    CHECK(sweep("decref", on::fresh, give([&] { pyattach_decref(probe); })) >= 4);
+    CHECK(sweep("decref_in", on::fresh, give([&] { pyattach_decref_in(main, probe); })) >= 4);
+    CHECK(sweep("decref in a gap", on::in_a_gap, give([&] { pyattach_decref(probe); })) >= 2);
+    CHECK(sweep("decref, forbidden", on::inside, give([&] {
+                    forbidden traverse;
+                    pyattach_decref(probe);
+                })) >= 2);
+    attached here;
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(pyattach_pool_size() == 0);
+    const pyattach_stats last = stats();
+    const uint64_t leaked = last.drops_leaked - first.drops_leaked;
+    CHECK(last.drops_queued - first.drops_queued + leaked == given_back);
+    CHECK(last.drops_released - first.drops_released + leaked == given_back);
+    // Only where not even a node was to be had; and only that.
+    CHECK(leaked > 0);
+    CHECK(leaked < given_back / 2);
+    CHECK(reference_count(probe) - before == static_cast<std::int64_t>(leaked));
+}
+
+TEST_CASE("a chunk that cannot be had leaks one reference, and the next is queued") {
+    start_python();
+    ref probe;
+    std::int64_t before;
+    {
+        attached here;
+        probe = new_object();
+        before = reference_count(probe);
+        for (int i = 0; i < 200; ++i)
+            REQUIRE(pyattach_incref(probe) == PYATTACH_OK);
+    }
+    const pyattach_stats first = stats();
+    int failures = 0;
+    run_on_thread([&] {
+        pyattach_decref(probe); // with memory: the thread's own part of the pool is made
+        for (int i = 1; i < 200; ++i) {
+            faults::arm(0, of::memory);
+            pyattach_decref(probe);
+            failures += faults::disarm() != nullptr;
+        }
+    });
+    attached here;
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    const uint64_t leaked = stats().drops_leaked - first.drops_leaked;
+    CHECK(failures > 0);
+    CHECK(leaked > 0);
+    CHECK(leaked <= static_cast<uint64_t>(failures));
+    CHECK(reference_count(probe) - before == static_cast<std::int64_t>(leaked));
+}
+
+TEST_CASE("a drain with anything failing releases all, and keeps the pending exception") {
+    start_python();
+    auto drain = [] {
+        run("import sys\n"
+            "deaths = 0\n"
+            "class Mortal:\n"
+            "    def __del__(self):\n"
+            "        global deaths\n"
+            "        deaths += 1");
+        ref one = eval("Mortal()");
+        {
+            forbidden traverse;
+            one.drop();
+        }
+        EXPECT(pyattach_pool_size() >= 1);
+        ref failure = eval("KeyError('kept')");
+        EXPECT(pyattach_error_restore(failure) == PYATTACH_OK);
+        return failure;
+    };
+    int sweeps = 0;
+    for (int before = 0; before < 100; ++before, ++sweeps) {
+        bool is_over = run_on_thread([&] {
+            attached here;
+            ref failure = drain();
+            faults::arm(before);
+            pyattach_status status = pyattach_pool_drain();
+            const char *failed = faults::disarm();
+            EXPECT(status == PYATTACH_OK);
+            object *taken = nullptr;
+            EXPECT(pyattach_error_take(&taken) == PYATTACH_OK && taken == failure);
+            pyattach_decref(taken);
+            EXPECT(pyattach_pool_size() == 0);
+            EXPECT(eval_int("deaths") == 1);
+            return failed == nullptr;
+        });
+        if (is_over)
+            break;
+    }
+    CHECK(sweeps < 100);
+}
+
+TEST_CASE("without the call for help a crowded pool waits for who attaches") {
+    start_python();
+    ref probe;
+    std::int64_t before;
+    constexpr int many = 10000;
+    {
+        attached here;
+        probe = new_object();
+        before = reference_count(probe);
+        for (int i = 0; i < many; ++i)
+            REQUIRE(pyattach_incref(probe) == PYATTACH_OK);
+    }
+    faults::always("add_pending_call");
+    run_on_thread([&] {
+        for (int i = 0; i < many; ++i)
+            pyattach_decref(probe);
+    });
+    int asked = faults::times_failed();
+    faults::always(nullptr);
+    CHECK(asked == 2); // at 4096 and 8192: the first refusal does not end the asking
+    attached here;
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(reference_count(probe) == before);
+}
+
+TEST_CASE("states of ended threads are deleted later if the state needed for it cannot be had") {
+    start_python();
+    const pyattach_stats first = stats();
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 70; ++i)
+            run_on_thread([] { attached here; });
+        for (int before = 0; before < 12; ++before)
+            run_on_thread([before] {
+                faults::arm(before);
+                pyattach_attached scope;
+                pyattach_status status = pyattach_attached_begin(&scope);
+                faults::disarm();
+                EXPECT(status == PYATTACH_OK || status == PYATTACH_NO_MEMORY);
+                if (status == PYATTACH_OK)
+                    pyattach_attached_end(&scope);
+            });
+    }
+    {
+        attached here;
+        CHECK(eval_int("1") == 1);
+    }
+    const pyattach_stats last = stats();
+    CHECK(last.states_created - first.states_created >= 210);
+    CHECK(last.states_deleted <= last.states_created);
+}

@@ -1,0 +1,80 @@
+// Everything failing in turn, where each failure needs a process of its own: forked off at the moment before.
+#pragma once
+
+#include <cstdio>
+#include <cstring>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fault_sweep.hpp"
+#include "support/catch.hpp"
+#include "support/child.hpp"
+
+namespace faults {
+
+constexpr int is_over = 99;
+
+// Runs `once` in a fork, with more and more calls succeeding before one fails, until none is left to fail. `once` says
+// what failed. Prints the names.
+inline void for_each_failure(lasting how_long, const std::function<const char *(int before, lasting)> &once) {
+    for (int before = 0; before < 500; ++before) {
+        std::fflush(nullptr);
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        if (child == 0) {
+            alarm(50);
+            int status = 1;
+            try {
+                const char *failed = once(before, how_long);
+                if (failed)
+                    std::printf("failed: %s\n", failed);
+                status = failed ? 0 : is_over;
+            } catch (const std::exception &error) {
+                std::fprintf(stderr, "with the call after %d failing: %s\n", before, error.what());
+            }
+            std::fflush(nullptr);
+            _exit(status);
+        }
+        int status = 0;
+        EXPECT(waitpid(child, &status, 0) == child);
+        EXPECT_SENTENCE(WIFEXITED(status), "the call after " + std::to_string(before) + " failing, signal " +
+                                               std::to_string(WTERMSIG(status)) + " ended the process");
+        if (WEXITSTATUS(status) == is_over)
+            return;
+        EXPECT_SENTENCE(WEXITSTATUS(status) == 0, "it did not go well");
+    }
+    support::fail(__FILE__, __LINE__, "it never succeeds");
+}
+
+inline lasting how_long() { return support::child_arguments().at(0) == "once" ? lasting::once : lasting::from_then_on; }
+
+// While all of Python fails, an attach waits for it to become usable.
+inline of what_fails(lasting lasts) {
+    return lasts == lasting::once
+               ? of::all
+               : static_cast<of>(static_cast<unsigned>(of::all) & ~static_cast<unsigned>(of::python));
+}
+
+// What failed in the child, if all went well otherwise.
+inline std::set<std::string> names_of(const std::string &child, const char *lasts = "once") {
+    support::child_options options;
+    options.arguments = {lasts};
+    options.deadline = std::chrono::seconds(300);
+    support::child_result result = support::run_child(child, options);
+    INFO(child << ", " << lasts << ": " << result.describe());
+    REQUIRE(result.exit_code == 0);
+    std::set<std::string> names;
+    std::istringstream lines(result.output);
+    for (std::string line; std::getline(lines, line);)
+        names.insert(line.rfind("failed: ", 0) == 0 ? line.substr(8) : line);
+    return names;
+}
+inline void check_among(const std::set<std::string> &names, std::initializer_list<const char *> wanted) {
+    for (const char *one : wanted) {
+        INFO(one);
+        CHECK(names.count(one) == 1);
+    }
+}
+
+} // namespace faults

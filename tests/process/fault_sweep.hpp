@@ -1,0 +1,100 @@
+// One call of the library again and again, each time with another of its own calls failing, until none is left to fail.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+
+#include "faults.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+namespace faults {
+
+// What the thread may look at before and after.
+struct snapshot {
+    bool is_attached, is_forbidden, has_exception;
+    void *state;
+    int depth;
+};
+inline snapshot now() {
+    bool is_attached = support::cpython_says_attached();
+    return {is_attached, pyattach_is_forbidden() != 0,
+            is_attached && support::cpython<support::object *()>("PyErr_Occurred")() != nullptr,
+            is_attached ? support::current_state() : nullptr, pyattach_attach_depth()};
+}
+inline void expect_same(const snapshot &one, const snapshot &other, const std::string &when) {
+    EXPECT_SENTENCE(one.is_attached == other.is_attached, when + ": attached before and not after, or not before");
+    EXPECT_SENTENCE(one.is_forbidden == other.is_forbidden, when + ": forbidden before and not after, or not before");
+    EXPECT_SENTENCE(one.state == other.state, when + ": another thread state");
+    EXPECT_SENTENCE(one.depth == other.depth, when + ": another depth");
+    EXPECT_SENTENCE(one.has_exception == other.has_exception, when + ": an exception is pending, or pending no more");
+}
+
+// How the new thread stands on which each call is made.
+enum class on { fresh, attached_by_others, inside, in_a_gap };
+
+struct standing {
+    explicit standing(on where) {
+        if (where == on::attached_by_others)
+            foreign_ = std::make_unique<support::foreign_attach>();
+        if (where == on::inside || where == on::in_a_gap)
+            here_ = std::make_unique<support::attached>();
+        if (where == on::in_a_gap)
+            gap_ = std::make_unique<support::detached>();
+    }
+    ~standing() {
+        gap_.reset();
+        here_.reset();
+        foreign_.reset();
+    }
+
+  private:
+    std::unique_ptr<support::foreign_attach> foreign_;
+    std::unique_ptr<support::attached> here_;
+    std::unique_ptr<support::detached> gap_;
+};
+
+inline void expect_refused_well(pyattach_status status, const snapshot &before, const std::string &when) {
+    snapshot after = now();
+    if (status == PYATTACH_PYTHON_ERROR && !before.has_exception) {
+        EXPECT_SENTENCE(after.has_exception, when + ": PYTHON_ERROR without an exception");
+        pyattach_error_clear();
+        after.has_exception = false;
+    } else {
+        EXPECT_SENTENCE(status == PYATTACH_OK || status == PYATTACH_NO_MEMORY,
+                        when + ": " + pyattach_status_message(status));
+    }
+    expect_same(before, after, when);
+}
+
+// How often `call` was made to fail; first with one failure each time, then with all that would have come after it too.
+// If it succeeds it undoes what it did.
+inline int sweep(const char *name, on where, const std::function<pyattach_status()> &call,
+                 lasting how_long = lasting::once) {
+    for (int before = 0; before < 500; ++before) {
+        bool is_over = support::run_on_thread([&] {
+            standing stands(where);
+            const snapshot first = now();
+            arm(before, of::all, how_long);
+            pyattach_status status = call();
+            const char *failed = disarm();
+            std::string when = std::string(name) + ", " + (failed ? failed : "nothing") + " failing";
+            expect_refused_well(status, first, when);
+            EXPECT_SENTENCE(failed || status == PYATTACH_OK, when + ": " + pyattach_status_message(status));
+            status = call();
+            EXPECT_SENTENCE(status == PYATTACH_OK, when + ": the second try: " + pyattach_status_message(status));
+            expect_same(first, now(), when + ": the second try");
+            return failed == nullptr;
+        });
+        if (!is_over)
+            continue;
+        if (how_long == lasting::once)
+            sweep(name, where, call, lasting::from_then_on);
+        return before;
+    }
+    support::fail(__FILE__, __LINE__, std::string(name) + " never succeeds");
+}
+
+} // namespace faults

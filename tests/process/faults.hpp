@@ -1,0 +1,33 @@
+// Makes the n-th call fail that the library makes of somebody else: of the allocator, the threads library, the dynamic
+// linker, the kernel or CPython. The executable stands between the library and all of them; what others call is left
+// alone.
+#pragma once
+
+#include <set>
+#include <string>
+
+namespace faults {
+
+// What may be made to fail.
+enum class of : unsigned { memory = 1, threads = 2, linker = 4, kernel = 8, python = 16, all = 31 };
+
+// After `before` further calls that may fail, made on any thread, the next one fails, or all that follow.
+enum class lasting { once, from_then_on };
+void arm(int before, of which = of::all, lasting how_long = lasting::once);
+// The name of what failed (first); NULL: there were not so many calls.
+const char *disarm();
+
+// Every call of this name fails until it is nullptr.
+void always(const char *name);
+int times_failed(); // since the last always()
+
+// What has failed so far, and every function of CPython that can.
+const std::set<std::string> &failed_so_far();
+const std::set<std::string> &python_functions();
+
+// Between the two halves: whether this call is the one; and what the library is to get in place of a function of
+// CPython's.
+bool fails(of, const char *name);
+void *in_place_of(const char *symbol, void *address);
+
+} // namespace faults

@@ -1,0 +1,159 @@
+// CPython's functions, each with one in its place that may be told to fail. The list of them is the library's own.
+#include "faults.hpp"
+
+#include <cstring>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "cpython.hpp"
+
+namespace faults {
+namespace {
+
+using namespace pyattach;
+using namespace pyattach::cpython;
+
+constexpr const char *function_names[] = {
+#define REQUIRED(result, name, parameters, symbol, other) #name,
+#define OPTIONAL REQUIRED
+#include "../../src/cpython_functions.inc"
+};
+constexpr const char *symbol_names[][2] = {
+#undef REQUIRED
+#define REQUIRED(result, name, parameters, symbol, other) {symbol, other},
+#include "../../src/cpython_functions.inc"
+};
+constexpr size_t functions = sizeof function_names / sizeof *function_names;
+void *real[functions];
+object **memory_error;
+
+constexpr size_t index_of(std::string_view name) {
+    size_t found = 0;
+    while (function_names[found] != name)
+        ++found;
+    return found;
+}
+
+struct types {
+    template <size_t index> using at = std::tuple_element_t<index, std::tuple<
+#undef REQUIRED
+#define REQUIRED(result, name, parameters, symbol, other) std::add_pointer_t<result parameters>,
+#include "../../src/cpython_functions.inc"
+                                                                       void>>;
+};
+
+// How a function fails: with an exception, or without one. What is not here cannot, or only if its arguments are wrong.
+enum class way { none, raises, quiet };
+constexpr way way_of(std::string_view name) {
+    for (std::string_view one : {"import_module",
+                                 "add_module",
+                                 "add_module_owned",
+                                 "compile",
+                                 "compile_with",
+                                 "eval_code",
+                                 "dict_set",
+                                 "get_item",
+                                 "del_item",
+                                 "get_attribute",
+                                 "set_attribute",
+                                 "dict_new",
+                                 "call_object",
+                                 "call_positional",
+                                 "is_true",
+                                 "is_instance",
+                                 "is_subclass",
+                                 "str",
+                                 "repr",
+                                 "tuple_new",
+                                 "tuple_set",
+                                 "index",
+                                 "long_as_int64",
+                                 "long_from_int64",
+                                 "float_as_double",
+                                 "float_from_double",
+                                 "utf8_of",
+                                 "str_from_utf8",
+                                 "str_encode",
+                                 "bytes_view",
+                                 "bytes_from",
+                                 "capsule_new",
+                                 "function_new",
+                                 "error_warn",
+                                 "check_signals"})
+        if (one == name)
+            return way::raises;
+    for (std::string_view one : {"state_new", "interpreter_dict", "add_pending_call", "dict_get", "decode_locale",
+                                 "config_start", "view_main", "guard_from_view"})
+        if (one == name)
+            return way::quiet;
+    return way::none;
+}
+
+template <class Result> Result failure() {
+    if constexpr (std::is_same_v<Result, init_outcome>)
+        return {1, "faults", "made to fail by a test", 0};
+    else if constexpr (std::is_pointer_v<Result>)
+        return nullptr;
+    else
+        return static_cast<Result>(-1);
+}
+
+template <size_t index, class Function> struct stand_in {
+    static constexpr void *address = nullptr; // with further arguments of any kind: left alone
+};
+template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...)> {
+    static Result call(Parameters... given) {
+        constexpr std::string_view name = function_names[index];
+        constexpr way how = way_of(name);
+        if constexpr (how != way::none)
+            if (fails(of::python, function_names[index])) {
+                if constexpr (how == way::raises)
+                    reinterpret_cast<void (*)(object *, const char *)>(real[index_of("error_set")])(
+                        *memory_error, "made to fail by a test");
+                // It takes the reference over even then.
+                if constexpr (name == "tuple_set")
+                    reinterpret_cast<void (*)(object *)>(real[index_of("decref")])(std::get<2>(std::tuple(given...)));
+                return failure<Result>();
+            }
+        return reinterpret_cast<Result (*)(Parameters...)>(real[index])(given...);
+    }
+    // What cannot fail is left alone, for the library looks where it is.
+    static inline void *const address =
+        way_of(function_names[index]) == way::none ? nullptr : reinterpret_cast<void *>(&call);
+};
+
+template <size_t... index> void *stand_in_at(size_t wanted, std::index_sequence<index...>) {
+    void *found = nullptr;
+    ((index == wanted ? void(found = stand_in<index, std::remove_pointer_t<types::at<index>>>::address) : void()), ...);
+    return found;
+}
+
+} // namespace
+
+void *in_place_of(const char *symbol, void *address) {
+    if (std::strcmp(symbol, "PyExc_MemoryError") == 0)
+        memory_error = static_cast<object **>(address);
+    for (size_t i = 0; i < functions; ++i)
+        for (const char *one : symbol_names[i])
+            if (one && std::strcmp(one, symbol) == 0) {
+                void *ours = stand_in_at(i, std::make_index_sequence<functions>());
+                real[i] = address;
+                return ours ? ours : address;
+            }
+    return address;
+}
+
+const std::set<std::string> &python_functions() {
+    static const std::set<std::string> all = [] {
+        std::set<std::string> found;
+        for (size_t i = 0; i < functions; ++i)
+            if (way_of(function_names[i]) != way::none && real[i])
+                found.insert(function_names[i]);
+        return found;
+    }();
+    return all;
+}
+
+} // namespace faults
