@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/python.hpp"
+#include "support/sanitizers.hpp"
 #include "support/threads.hpp"
 
 using namespace pyattach;
@@ -27,15 +28,6 @@ struct _object *reference_to(struct _object *object) {
     EXPECT(pyattach_incref(object) == PYATTACH_OK);
     return object;
 }
-
-// AddressSanitizer keeps freed memory for a while; it looks for leaks instead.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool freed_memory_is_kept = true;
-#elif defined(__has_feature)
-constexpr bool freed_memory_is_kept = __has_feature(address_sanitizer);
-#else
-constexpr bool freed_memory_is_kept = false;
-#endif
 
 long resident_pages() {
     std::FILE *file = std::fopen("/proc/self/statm", "re");
@@ -169,7 +161,7 @@ TEST_CASE("a loop with an arena in each of a million rounds keeps memory flat") 
     long before = resident_pages();
     rounds(1000000, 2);
     rounds(50000, 40); // more than fit without an allocation
-    CHECK((freed_memory_is_kept || resident_pages() - before < 256));
+    CHECK((!support::is_memory_telling || resident_pages() - before < 256));
 }
 
 TEST_CASE("an arena that ends detached leaves its references to the pool") {

@@ -2,6 +2,7 @@
 //
 // 2,000 threads here; with PYATTACH_TEST_FULL=1 in the environment 100,000.
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -73,7 +74,8 @@ TEST_CASE("threads that come and go for ever leave few states and no memory behi
         // 17.1: on free-threaded builds deleting another thread's state cannot give everything back. With a GIL it
         // does; half a MiB is what an allocator may keep for itself.
         std::int64_t allowed = is_free_threaded() ? 2048 * threads : 512 * 1024;
-        CHECK(grown < allowed);
+        if (is_memory_telling)
+            CHECK(grown < allowed);
         CHECK(most_waiting <= 100);
     }
     auto now = all_counters();

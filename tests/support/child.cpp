@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <map>
 #include <poll.h>
 #include <spawn.h>
@@ -116,7 +117,8 @@ child_result run_program(const std::vector<std::string> &command, const child_op
 }
 
 child_result run_child(const std::string &name, child_options options) {
-    std::vector<std::string> command = {"/proc/self/exe", "--child", name};
+    // By its own name: valgrind takes /proc/self/exe for itself.
+    std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "--child", name};
     command.insert(command.end(), options.arguments.begin(), options.arguments.end());
     return run_program(command, options);
 }

@@ -1,0 +1,77 @@
+// What the tests beside other people's code share.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/expect.hpp"
+#include "support/python.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include "api/thread_states.hpp"
+
+namespace neighbours {
+
+// Starts Python; ends the process as a skipped test, by name, if the Python under test cannot import the module.
+inline void start_python_with(const char *module) {
+    support::start_python();
+    support::attached here;
+    support::object *found = nullptr;
+    if (pyattach_import(module, &found) == PYATTACH_OK) {
+        pyattach_decref(found);
+        return;
+    }
+    char why[200] = "";
+    pyattach_error_message(why, sizeof why);
+    std::printf("%s: SKIPPED:\n%s\n", module, why);
+    std::fflush(nullptr);
+    std::_Exit(77); // Meson's status for it
+}
+
+// What the library says is what CPython says.
+inline bool is_attached() {
+    bool truth = support::cpython_says_attached();
+    EXPECT(pyattach_is_attached() == truth);
+    return truth;
+}
+
+// Thread states of the main interpreter, whoever made them. Attached; nobody else comes or goes meanwhile.
+inline int states_in_python() {
+    using support::cpython;
+    int count = 0;
+    void *interpreter = cpython<void *()>("PyInterpreterState_Main")();
+    for (void *state = cpython<void *(void *)>("PyInterpreterState_ThreadHead")(interpreter); state; ++count)
+        state = cpython<void *(void *)>("PyThreadState_Next")(state);
+    return count;
+}
+
+// Runs `body`; when the threads that it started have ended, Python must have as many thread states as before, beside
+// those that the library knows to be dead and deletes later.
+inline void leave_no_states(const std::function<void()> &body) {
+    auto alive = [] {
+        support::attached here;
+        return states_in_python() - static_cast<int>(support::all_counters().states_dead);
+    };
+    int before = alive();
+    body();
+    // Python's own threads may be joined some instructions before their states are deleted.
+    support::wait_until("the states of ended threads to be deleted", [&] { return alive() <= before; });
+    EXPECT(alive() == before);
+}
+
+// Runs body(0) ... body(count - 1), each on a native thread, at once.
+inline void on_threads(int count, const char *what, const std::function<void(int)> &body) {
+    std::vector<std::unique_ptr<support::task>> tasks;
+    for (int i = 0; i < count; ++i)
+        tasks.push_back(std::make_unique<support::task>(what, [&body, i] { body(i); }));
+    for (auto &one : tasks)
+        one->join();
+}
+
+} // namespace neighbours
