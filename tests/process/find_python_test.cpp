@@ -212,10 +212,7 @@ TEST_CASE("of two Pythons the one in scope is used; if neither is, the caller ha
 }
 
 CHILD("eight threads look for python at once") {
-    // The allocator of a free-threaded libpython runs in the very last round of destructors of the thread that opened
-    // it; the thread sanitizer is gone by then.
-    if (is_thread_sanitized)
-        cpython_symbol("Py_GetVersion");
+    open_libpython_on_a_thread_that_stays();
     barrier together("all threads to be ready", 8);
     std::vector<std::unique_ptr<task>> tasks;
     for (int i = 0; i < 8; ++i)

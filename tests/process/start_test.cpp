@@ -1,6 +1,7 @@
 // Starting Python: options, races, failures, threads that come too early.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -52,6 +53,7 @@ TEST_CASE("eight threads start Python at once, and each may attach when its call
 }
 
 CHILD("started by a thread that ends") {
+    open_libpython_on_a_thread_that_stays();
     run_on_thread([] { start_python(); });
     run_on_thread([] {
         attached here;

@@ -1,6 +1,7 @@
 // Stopping Python, and what is left after it; starting it again.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -208,6 +209,7 @@ TEST_CASE("a native thread that outlives a life of the interpreter attaches to t
 
 // CPython test_init_in_background_thread
 CHILD("started and stopped on a thread that is not the first") {
+    open_libpython_on_a_thread_that_stays();
     run_on_thread([] {
         start_python();
         {
