@@ -1,0 +1,214 @@
+// Group 3, the rest: the pool under load, across ends and interpreters, and objects with a mind of their own.
+#include "conformance/conformance.hpp"
+
+#include <stdexcept>
+#include <ucontext.h>
+
+#include "api/pending_error.hpp"
+
+CHILD("drops a buffer after the end") {
+    start_python();
+    ref view;
+    {
+        attached here;
+        view = eval("memoryview(bytearray(b'held'))");
+    }
+    EXPECT(!stop_python());
+    auto before = all_counters();
+    view.drop();
+    EXPECT(all_counters().drops_leaked == before.drops_leaked + 1);
+    EXPECT(cpython<int()>("Py_IsInitialized")() == 0);
+    EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
+}
+TEST_CASE("PyO3 test_pybuffer_drop_without_interpreter") { check_succeeds("drops a buffer after the end"); }
+
+// Here every drop can be deferred while its interpreter lives; one of an ended interpreter cannot.
+CHILD("drops what cannot be deferred in a forbidden scope") {
+    start_python();
+    pyattach_interpreter *first_life = pyattach_interpreter_main();
+    object *of_first_life = nullptr;
+    {
+        attached here;
+        of_first_life = new_object().release();
+    }
+    EXPECT(!stop_python());
+    start_python();
+    attached here;
+    ref buffer = eval("memoryview(bytearray(b'held'))");
+    auto before = all_counters();
+    {
+        forbidden traverse;
+        pyattach_decref_in(first_life, of_first_life);
+        EXPECT(all_counters().drops_leaked == before.drops_leaked + 1);
+        buffer.drop();
+        EXPECT(all_counters().drops_queued == before.drops_queued + 1);
+    }
+    EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+    EXPECT(all_counters().drops_leaked == before.drops_leaked + 1);
+    here.end();
+    EXPECT(!stop_python());
+}
+TEST_CASE("PyO3 test_drop_buffer_during_traversal_without_gil") {
+    check_succeeds("drops what cannot be deferred in a forbidden scope");
+}
+
+TEST_CASE("PyO3 drop_unsendable_elsewhere") {
+    start_python();
+    attached here;
+    run("import sys, threading\n"
+        "told = []\n"
+        "sys.unraisablehook = lambda it: told.append(str(it.exc_value))\n"
+        "class Unsendable:\n"
+        "    def __init__(self): self.home = threading.get_ident()\n"
+        "    def __del__(self):\n"
+        "        if threading.get_ident() != self.home: raise RuntimeError('dropped elsewhere')\n");
+    ref bound = eval("Unsendable()");
+    {
+        detached gap;
+        run_on_thread([&] {
+            attached there;
+            detached inner_gap;
+            bound.drop();
+        }); // whose end releases it, there
+    }
+    CHECK(eval_text("told") == "['dropped elsewhere']");
+    run("sys.unraisablehook = sys.__unraisablehook__; del Unsendable");
+}
+
+namespace {
+
+pthread_t home_of_unsendable;
+
+// A method as a native extension has it: C++ on the inside, reported to Python as its exception.
+object *use_unsendable(object *, object *) {
+    return pyattach::callback([](pyattach::token py) {
+        if (!pthread_equal(pthread_self(), home_of_unsendable))
+            throw std::runtime_error("unsendable, used on another thread");
+        return py.from(42);
+    });
+}
+
+struct method {
+    const char *name;
+    object *(*call)(object *, object *);
+    int flags;
+    const char *documentation;
+} use_method = {"use", use_unsendable, 4, nullptr};
+
+void use_elsewhere(const char *type) {
+    home_of_unsendable = pthread_self();
+    attached here;
+    ref function(cpython<object *(method *, object *, object *)>("PyCFunction_NewEx")(&use_method, nullptr, nullptr));
+    publish("use_native", function);
+    run("class Base:\n    def use(self): return use_native()\nclass Child(Base): pass\n");
+    std::string expression = std::string(type) + "().use()";
+    CHECK(eval_int(expression) == 42);
+    detached gap;
+    run_on_thread([&] {
+        attached there;
+        object *result = nullptr;
+        CHECK(pyattach_eval(expression.c_str(), nullptr, nullptr, &result) == PYATTACH_PYTHON_ERROR);
+        CHECK(take_error() == "RuntimeError: unsendable, used on another thread");
+    });
+}
+
+} // namespace
+
+TEST_CASE("PyO3 panic_unsendable_base") {
+    start_python();
+    use_elsewhere("Base");
+}
+TEST_CASE("PyO3 panic_unsendable_child") {
+    start_python();
+    use_elsewhere("Child");
+}
+
+// Two stacks on one thread that switch inside their scopes, as greenlets do.
+namespace {
+
+ucontext_t thread_context, greenlets[2];
+object *owned_by_greenlet[2];
+
+void greenlet(int mine) {
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    pyattach::owned made = pyattach::token::assume().eval("[" + std::to_string(mine) + "]");
+    owned_by_greenlet[mine] = made.get();
+    for (int i = 0; i < 5; ++i) {
+        pyattach_attached inner;
+        EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+        swapcontext(&greenlets[mine], &greenlets[1 - mine]);
+        EXPECT(reference_count(made.get()) == 1);
+        pyattach_attached_end(&inner);
+    }
+    pyattach_attached_end(&scope); // the first of the two to end leaves the other's alone
+    owned_by_greenlet[mine] = made.release();
+}
+
+} // namespace
+
+TEST_CASE("PyO3 test_gevent") {
+    start_python();
+    attached here;
+    alignas(64) char stacks[2][1 << 19]; // on the thread's own stack, whose bounds newer Pythons look at
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(getcontext(&greenlets[i]) == 0);
+        greenlets[i].uc_stack = {};
+        greenlets[i].uc_stack.ss_sp = stacks[i];
+        greenlets[i].uc_stack.ss_size = sizeof stacks[i];
+        greenlets[i].uc_link = i == 0 ? &greenlets[1] : &thread_context;
+        makecontext(&greenlets[i], reinterpret_cast<void (*)()>(reinterpret_cast<void *>(&greenlet)), 1, i);
+    }
+    REQUIRE(swapcontext(&thread_context, &greenlets[0]) == 0);
+    CHECK(pyattach_attach_depth() == 1);
+    for (object *one : owned_by_greenlet) {
+        REQUIRE(one);
+        CHECK(reference_count(one) == 1);
+        pyattach_decref(one);
+    }
+}
+
+TEST_CASE("jni-rs global_ref_works_in_other_threads") {
+    start_python();
+    pyattach::owned counter;
+    {
+        pyattach::attached here;
+        here.token().run("import threading\n"
+                         "class Counter:\n"
+                         "    def __init__(self): self.value, self.lock = 0, threading.Lock()\n"
+                         "    def increment(self):\n"
+                         "        with self.lock: self.value += 1\n");
+        counter = here.token().eval("Counter()");
+    }
+    for (int threads : {2, 8}) {
+        {
+            pyattach::attached here;
+            here.token().set_attribute(counter, "value", 0);
+        }
+        std::vector<std::unique_ptr<task>> tasks;
+        for (int i = 0; i < threads; ++i)
+            tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&] {
+                pyattach::attached there; // each round again: threads take turns
+                for (int round = 0; round < 10000; ++round) {
+                    pyattach::attached nested;
+                    nested.token().call_method(counter, "increment");
+                }
+            }));
+        for (auto &one : tasks)
+            one->join();
+        pyattach::attached here;
+        CHECK(here.token().to<int>(here.token().get_attribute(counter, "value")) == threads * 10000);
+    }
+}
+
+TEST_CASE("CPython test_incref_decref_API") {
+    start_python();
+    attached here;
+    ref kept = new_object();
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(pyattach_incref(kept) == PYATTACH_OK);
+    CHECK(reference_count(kept) == 101);
+    for (int i = 0; i < 100; ++i)
+        i % 2 ? pyattach_decref(kept) : pyattach_decref_in(pyattach_interpreter_main(), kept);
+    CHECK(reference_count(kept) == 1);
+}
