@@ -1,37 +1,9 @@
 // Group 5: critical sections. With a GIL they are no-ops, and the order is the GIL's, as long as nobody detaches.
-#include "conformance/conformance.hpp"
-
-#include <functional>
+#include "conformance/section.hpp"
 
 namespace {
 
-// 1 if the object's lock is held, 0 if not; with a GIL there is none, and the answer is what is wanted.
-bool lock_is(bool wanted, object *of) {
-    if (!is_free_threaded())
-        return true;
-    auto *header = reinterpret_cast<const std::uint8_t *>(of);
-    return bool(header[10] & 1) == wanted; // after ob_tid and two bytes of flags: a PyMutex
-}
-
-class section {
-  public:
-    explicit section(object *one) { ok(pyattach_critical_section_begin(&section_, one)); }
-    section(object *one, object *two) { ok(pyattach_critical_section_begin2(&section_, one, two)); }
-    explicit section(pyattach_mutex *one) { ok(pyattach_critical_section_begin_mutex(&section_, one)); }
-    section(pyattach_mutex *one, pyattach_mutex *two) {
-        ok(pyattach_critical_section_begin_mutex2(&section_, one, two));
-    }
-    section(const section &) = delete;
-    section &operator=(const section &) = delete;
-    ~section() { pyattach_critical_section_end(&section_); }
-
-  private:
-    static void ok(pyattach_status status) { EXPECT(status == PYATTACH_OK); }
-    pyattach_critical_section section_;
-};
-
 // One thread is inside `first`; threads that enter the others wait until it has set its flag.
-using entering = std::function<std::unique_ptr<section>()>;
 void check_excludes(const entering &first, const std::vector<entering> &others) {
     latch inside("the first thread to be inside"), others_wait("the others to wait");
     std::atomic<bool> flag{false};
@@ -62,22 +34,6 @@ void check_excludes(const entering &first, const std::vector<entering> &others) 
         one->join();
     CHECK(static_cast<size_t>(saw_it) == others.size());
 }
-
-template <class... Arguments> entering on(Arguments... of) {
-    return [of...] { return std::make_unique<section>(of...); };
-}
-
-struct two_objects {
-    two_objects() {
-        start_python();
-        attached here;
-        one = new_object();
-        two = new_object();
-    }
-    ref one, two;
-    object *a() const { return one; }
-    object *b() const { return two; }
-};
 
 } // namespace
 
@@ -182,143 +138,4 @@ TEST_CASE("PyO3 test_critical_section_mutex2_two_containers") {
     bool a_first = a == list{1, 2, 3, 4, 5} && b == list{4, 5, 1, 2, 3, 4, 5};
     bool b_first = b == list{4, 5, 1, 2, 3} && a == list{1, 2, 3, 4, 5, 1, 2, 3};
     CHECK((a_first || b_first));
-}
-
-TEST_CASE("CPython test_critical_sections") {
-    two_objects of;
-    attached here;
-    for (int kind = 0; kind < 3; ++kind) {
-        INFO(kind);
-        object *second = kind == 0 ? nullptr : kind == 1 ? of.b() : of.a();
-        CHECK(lock_is(false, of.a()));
-        {
-            auto held = second ? on(of.a(), second)() : on(of.a())();
-            CHECK(lock_is(true, of.a()));
-            CHECK((!second || lock_is(true, second)));
-        }
-        CHECK(lock_is(false, of.a()));
-        CHECK((!second || lock_is(false, second)));
-    }
-}
-
-TEST_CASE("CPython test_critical_sections_nest") {
-    two_objects of;
-    attached here;
-    std::vector<std::unique_ptr<section>> levels;
-    for (int i = 0; i < 10; ++i)
-        levels.push_back(on(of.a())());
-    CHECK(lock_is(true, of.a()));
-    for (int i = 0; i < 10; ++i)
-        levels.push_back(i % 2 ? on(of.a(), of.b())() : on(of.b(), of.a())());
-    CHECK(lock_is(true, of.b()));
-    while (levels.size() > 1)
-        levels.pop_back();
-    CHECK(lock_is(true, of.a())); // the outermost holds again
-    levels.pop_back();
-    CHECK(lock_is(false, of.a()));
-    CHECK(lock_is(false, of.b()));
-}
-
-TEST_CASE("CPython test_critical_sections_suspend") {
-    two_objects of;
-    attached here;
-    section outer(of.a());
-    {
-        detached gap;
-        CHECK(lock_is(false, of.a()));
-        run_on_thread([&] {
-            attached there;
-            section other(of.a());
-            CHECK(lock_is(true, of.a()));
-        });
-    }
-    CHECK(lock_is(true, of.a()));
-}
-
-TEST_CASE("CPython test_critical_sections_threads") {
-    start_python();
-    ref objects[3];
-    {
-        attached here;
-        for (ref &one : objects)
-            one = new_object();
-    }
-    barrier together("all threads to be ready", 4);
-    std::atomic<int> rounds{0};
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 4; ++i)
-        tasks.push_back(std::make_unique<task>("a thread with sections to end", [&] {
-            together.arrive_and_wait();
-            attached here;
-            for (int round = 0; round < 200; ++round) {
-                object *x = objects[round % 3], *y = objects[(round + 1) % 3];
-                section outer(x);
-                section inner(y, round % 2 ? x : y);
-                if (round % 5 == 0)
-                    detached gap;
-                ++rounds;
-            }
-        }));
-    for (auto &one : tasks)
-        one->join();
-    CHECK(rounds == 800);
-}
-
-TEST_CASE("CPython test_critical_sections_gc") {
-    two_objects of;
-    barrier together("all threads to be ready", 4);
-    std::atomic<int> rounds{0};
-    std::atomic<bool> done{false};
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 3; ++i)
-        tasks.push_back(std::make_unique<task>("a contending thread to end", [&] {
-            together.arrive_and_wait();
-            attached here;
-            for (int round = 0; round < 200; ++round) {
-                section held(of.a());
-                run("[object() for _ in range(20)]");
-                ++rounds;
-            }
-        }));
-    task collector("the collecting thread to end", [&] {
-        together.arrive_and_wait();
-        attached here;
-        while (!done)
-            run("__import__('gc').collect()");
-    });
-    for (auto &one : tasks)
-        one->join();
-    done = true;
-    collector.join();
-    CHECK(rounds == 600);
-}
-
-TEST_CASE("CPython _testcapi test_critical_sections") {
-    two_objects of;
-    attached here;
-    pyattach_critical_section storage;
-    CHECK(pyattach_critical_section_begin(&storage, of.a()) == PYATTACH_OK);
-    pyattach_critical_section_end(&storage);
-    CHECK(pyattach_critical_section_begin2(&storage, of.a(), of.a()) == PYATTACH_OK);
-    pyattach_critical_section_end(&storage);
-    CHECK(pyattach_critical_section_begin(&storage, nullptr) == PYATTACH_INVALID);
-}
-
-TEST_CASE("ext: a detached scope inside a section on a mutex") {
-    start_python();
-    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    auto is_locked = [&] { return pyattach_mutex_is_locked(&mutex) == 1; };
-    attached here;
-    {
-        section held(&mutex);
-        CHECK(is_locked() == is_free_threaded());
-        {
-            detached gap;
-            CHECK_FALSE(is_locked());
-            pyattach_mutex_lock(&mutex);
-            pyattach_mutex_unlock(&mutex);
-        }
-        CHECK(is_locked() == is_free_threaded());
-    }
-    CHECK_FALSE(is_locked());
 }

@@ -1,0 +1,310 @@
+// Group 7: warm and scoped attach. The counter is the number of thread states that the library owns.
+#include "conformance/conformance.hpp"
+
+#include <pthread.h>
+
+namespace {
+
+constexpr auto warm = PYATTACH_THREADS_WARM, scoped = PYATTACH_THREADS_SCOPED;
+
+std::int64_t kept(pyattach_thread_policy outer) { return outer == warm && keeps_states() ? 1 : 0; }
+
+bool is_attached() {
+    bool by_us = pyattach_is_attached() == 1;
+    EXPECT(by_us == cpython_says_attached());
+    return by_us;
+}
+
+// An object that may be used anywhere: each call attaches by itself.
+class proxy {
+  public:
+    proxy() {
+        pyattach::attached here;
+        here.token().run("import threading\n"
+                         "class Counter:\n"
+                         "    def __init__(self): self.value, self.lock = 0, threading.Lock()\n"
+                         "    def increment(self):\n"
+                         "        with self.lock: self.value += 1\n");
+        counter_ = here.token().eval("Counter()");
+    }
+    void increment() {
+        pyattach::attached here;
+        here.token().call_method(counter_, "increment");
+    }
+    int value() {
+        pyattach::attached here;
+        return here.token().to<int>(here.token().get_attribute(counter_, "value"));
+    }
+
+  private:
+    pyattach::owned counter_;
+};
+
+} // namespace
+
+TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
+    start_python();
+    struct row {
+        bool has_outer;
+        pyattach_thread_policy outer, inner;
+    };
+    for (row each : {row{false, warm, warm}, row{false, scoped, scoped}, row{true, warm, warm}, row{true, warm, scoped},
+                     row{true, scoped, scoped}, row{true, scoped, warm}}) {
+        INFO("outer " << each.has_outer << each.outer << ", inner " << each.inner);
+        run_on_thread([&] {
+            auto before = states_owned();
+            auto count = [&] { return states_owned() - before; };
+            auto remaining = kept(each.outer);
+            std::unique_ptr<attached> outer;
+            if (each.has_outer) {
+                policy now(each.outer);
+                outer = std::make_unique<attached>();
+            }
+            {
+                policy now(each.inner);
+                attached inner;
+                CHECK(count() == 1);
+                CHECK(pyattach_thread_release() == PYATTACH_INVALID); // refused inside, all unchanged
+                CHECK(count() == 1);
+            }
+            CHECK(is_attached() == each.has_outer);
+            CHECK(count() == (each.has_outer ? 1 : remaining));
+            outer.reset();
+            CHECK_FALSE(is_attached());
+            CHECK(count() == remaining);
+            CHECK(pyattach_thread_release() == PYATTACH_OK);
+            CHECK(count() == 0);
+        });
+    }
+}
+
+TEST_CASE("jni-rs thread_detaches_for_tls_attachment_when_finished") {
+    start_python();
+    auto before = states_owned();
+    run_on_thread([&] {
+        { attached here; }
+        CHECK(states_owned() - before == kept(warm));
+    });
+    CHECK(states_owned() == before);
+}
+
+// Of destroying and detaching, only the second: what foreign code destroyed, CPython gives nobody a way to notice.
+TEST_CASE("jni-rs threads_external_detach") {
+    start_python();
+    auto before = states_owned();
+    run_on_thread([&] {
+        attached outer;
+        void *mine = current_state();
+        {
+            foreign_detach gap;
+            CHECK_FALSE(is_attached());
+            CHECK(states_owned() - before == 1);
+            attached again;
+            CHECK(is_attached());
+            CHECK(current_state() == mine);
+            CHECK(states_owned() - before == 1);
+        }
+    });
+    CHECK(states_owned() == before);
+}
+
+TEST_CASE("jni-rs thread_detaches_for_scoped_attachment") {
+    start_python();
+    policy now(scoped);
+    run_on_thread([&] {
+        auto before = states_owned();
+        {
+            attached here;
+            CHECK(states_owned() - before == 1);
+        }
+        CHECK(states_owned() == before);
+        CHECK_FALSE(is_attached());
+        CHECK(slot_state() == nullptr);
+    });
+}
+
+TEST_CASE("jni-rs thread_detaches_for_outer_scoped_attachment") {
+    start_python();
+    policy now(scoped);
+    run_on_thread([&] {
+        auto before = states_owned();
+        attached outer;
+        { attached inner; }
+        CHECK(is_attached());
+        CHECK(states_owned() - before == 1);
+        outer.end();
+        CHECK_FALSE(is_attached());
+        CHECK(states_owned() == before);
+    });
+    // A thread that has a state: nothing is made, and nothing is done at its end.
+    auto before = all_counters();
+    run_on_thread([] {
+        int ensured = cpython<int()>("PyGILState_Ensure")();
+        void *theirs = cpython<void *()>("PyEval_SaveThread")();
+        {
+            attached outer;
+            attached inner;
+            CHECK(current_state() == theirs);
+        }
+        CHECK(slot_state() == theirs);
+        cpython<void(void *)>("PyEval_RestoreThread")(theirs);
+        cpython<void(int)>("PyGILState_Release")(ensured);
+    });
+    auto after = all_counters();
+    CHECK(after.states_created == before.states_created);
+    CHECK(after.states_deleted == before.states_deleted);
+    CHECK(after.states_dead == before.states_dead);
+    CHECK(after.states_adopted == before.states_adopted + 1);
+}
+
+TEST_CASE("jni-rs threads_explicit_detach_error_for_scoped_attachment") {
+    start_python();
+    policy now(scoped);
+    run_on_thread([] {
+        auto before = states_owned();
+        {
+            attached here;
+            void *state = current_state();
+            CHECK(pyattach_thread_release() == PYATTACH_INVALID);
+            CHECK(current_state() == state);
+            CHECK(states_owned() - before == 1);
+            CHECK(eval_int("1") == 1);
+        }
+        CHECK(pyattach_thread_release() == PYATTACH_OK);
+        CHECK(states_owned() == before);
+    });
+}
+
+TEST_CASE("jni-rs threads_explicit_detach_tls_attachment") {
+    start_python();
+    run_on_thread([] {
+        auto before = states_owned();
+        {
+            attached here;
+            CHECK(pyattach_thread_release() == PYATTACH_INVALID);
+        }
+        CHECK(states_owned() - before == kept(warm));
+        CHECK(pyattach_thread_release() == PYATTACH_OK);
+        CHECK(states_owned() == before);
+        CHECK(slot_state() == nullptr);
+        CHECK(pyattach_thread_release() == PYATTACH_OK);
+        CHECK(states_owned() == before);
+    });
+}
+
+TEST_CASE("jni-rs threads_scoped_attachments_nest") {
+    start_python();
+    policy now(scoped);
+    run_on_thread([] {
+        auto before = all_counters();
+        attached outer;
+        void *state = current_state();
+        {
+            attached inner;
+            CHECK(current_state() == state);
+        }
+        CHECK(is_attached());
+        outer.end();
+        CHECK_FALSE(is_attached());
+        CHECK(all_counters().states_created == before.states_created + 1);
+    });
+}
+
+TEST_CASE("jni-rs threads_scope_attachments_block_tls_attachments") {
+    start_python();
+    run_on_thread([] {
+        auto before = states_owned();
+        {
+            policy outer_policy(scoped);
+            attached outer;
+            policy inner_policy(warm);
+            attached inner;
+        }
+        CHECK(states_owned() == before);
+        CHECK(slot_state() == nullptr);
+    });
+}
+
+TEST_CASE("jni-rs threads_guard_nesting_blocks_explicit_detachment") {
+    start_python();
+    run_on_thread([] {
+        std::vector<std::unique_ptr<attached>> open;
+        for (int level = 1; level <= 6; ++level) {
+            policy now(level % 2 ? warm : scoped);
+            open.push_back(std::make_unique<attached>());
+            CHECK(pyattach_attach_depth() == level);
+            CHECK(pyattach_thread_release() == PYATTACH_INVALID);
+        }
+        for (int level = 6; level >= 1; --level) {
+            CHECK(pyattach_attach_depth() == level);
+            CHECK(pyattach_thread_release() == PYATTACH_INVALID);
+            open.pop_back();
+        }
+        CHECK(pyattach_attach_depth() == 0);
+        CHECK(pyattach_thread_release() == PYATTACH_OK);
+    });
+}
+
+TEST_CASE("jni-rs nested_attach") {
+    start_python();
+    auto before = states_owned();
+    run_on_thread([&] {
+        {
+            attached outer;
+            for (int i = 0; i < 3; ++i) {
+                attached inner;
+                CHECK(is_attached());
+            }
+            CHECK(is_attached());
+        }
+        CHECK(states_owned() - before == kept(warm));
+    });
+    CHECK(states_owned() == before);
+}
+
+TEST_CASE("jni-rs attach_config") {
+    start_python();
+    run_on_thread([] {
+        pthread_setname_np(pthread_self(), "native-name");
+        {
+            attached here;
+            run("__import__('threading').current_thread()");
+        }
+        char name[32] = "";
+        pthread_getname_np(pthread_self(), name, sizeof name);
+        CHECK(std::string(name) == "native-name");
+    });
+}
+
+TEST_CASE("jni-rs single_thread") {
+    start_python();
+    proxy one;
+    for (int i = 0; i < 100; ++i)
+        one.increment();
+    CHECK(one.value() == 100);
+}
+TEST_CASE("jni-rs serialized_threads") {
+    start_python();
+    auto one = std::make_unique<proxy>();
+    one->increment();
+    run_on_thread([&] {
+        for (int i = 0; i < 100; ++i)
+            one->increment();
+    });
+    one->increment();
+    CHECK(one->value() == 102);
+    run_on_thread([&] { one.reset(); });
+}
+TEST_CASE("jni-rs concurrent_threads") {
+    start_python();
+    proxy one;
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 8; ++i)
+        tasks.push_back(std::make_unique<task>("a calling thread to end", [&] {
+            for (int round = 0; round < 10000; ++round)
+                one.increment();
+        }));
+    for (auto &each : tasks)
+        each->join();
+    CHECK(one.value() == 80000);
+}
