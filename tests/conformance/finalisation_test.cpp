@@ -1,0 +1,258 @@
+// Group 9, native and daemon threads when the interpreter ends under them.
+#include "conformance/conformance.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <unistd.h>
+
+#include "stress/plain_python.hpp"
+
+namespace {
+
+constexpr long long ms = 1000000;
+latch inside("the thread to be inside"), ended("the interpreter to end");
+std::atomic<int> unwound{0};
+struct unwinding {
+    ~unwinding() { ++unwound; }
+};
+
+} // namespace
+
+CHILD("hammers while the process exits") {
+    load_python();
+    stress::start_plainly();
+    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
+    EXPECT(run_string("import sys\ndeep = None\nfor _ in range(1000000): deep = [deep]\nsys.deep = deep; del deep",
+                      nullptr) == 0);
+    void *state = cpython<void *()>("PyEval_SaveThread")();
+    latch attaching("the threads to attach", 3);
+    std::vector<std::unique_ptr<task>> tasks;
+    std::atomic<int> wrong{0};
+    for (int i = 0; i < 3; ++i)
+        tasks.push_back(std::make_unique<task>("an attaching thread to end", [&] {
+            pyattach_status status = PYATTACH_OK;
+            for (bool first = true; status == PYATTACH_OK; first = false) {
+                pyattach_attached scope;
+                status = pyattach_attached_begin(&scope);
+                if (status == PYATTACH_OK)
+                    pyattach_attached_end(&scope);
+                if (first)
+                    attaching.count_down();
+            }
+            wrong += status != PYATTACH_FINALIZING && status != PYATTACH_NOT_INITIALIZED;
+        }));
+    attaching.wait();
+    cpython<void(void *)>("PyEval_RestoreThread")(state);
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    for (auto &one : tasks)
+        one->join();
+    EXPECT(wrong == 0);
+}
+TEST_CASE("PyO3 test_hammer_attaching_in_thread") { check_succeeds("hammers while the process exits"); }
+
+CHILD("sits in a detached scope when finalisation runs") {
+    start_python();
+    pyattach_set_exit_timeout(ms);
+    task refused("the thread that looks at its status to end", [] {
+        pyattach::attached here{std::nothrow};
+        pyattach::detached gap{std::nothrow, here.token()};
+        ended.wait();
+        EXPECT(gap.resume() == PYATTACH_FINALIZING);
+    });
+    task parked("the thread that does not look", [] {
+        unwinding must_not_run;
+        pyattach::attached here{std::nothrow};
+        {
+            pyattach::detached gap{std::nothrow, here.token()};
+            inside.count_down();
+            ended.wait();
+        }
+        ++unwound;
+    });
+    inside.wait();
+    EXPECT(!stop_python());
+    ended.count_down();
+    refused.join();
+    parked.wait_until_asleep();
+    EXPECT(!parked.has_returned());
+    EXPECT(unwound == 0);
+    parked.abandon();
+    end_child();
+}
+TEST_CASE("PyO3 test_detach_during_finalization") { check_succeeds("sits in a detached scope when finalisation runs"); }
+
+CHILD("asks in thread-local destructors when finalisation ran") {
+    start_python();
+    pyattach_set_exit_timeout(ms);
+    static std::atomic<int> asked{0}, attached_then{0};
+    struct local_object {
+        bool armed = false;
+        ~local_object() {
+            asked += armed;
+            attached_then += armed && (pyattach_is_attached() || cpython_says_attached());
+        }
+    };
+    task thread("the thread to end", [] {
+        static thread_local local_object local;
+        local.armed = true;
+        pyattach::attached here{std::nothrow};
+        pyattach::detached gap{std::nothrow, here.token()};
+        inside.count_down();
+        ended.wait();
+        EXPECT(gap.resume() == PYATTACH_FINALIZING);
+    });
+    inside.wait();
+    EXPECT(!stop_python());
+    ended.count_down();
+    thread.join();
+    EXPECT(asked == 1);
+    EXPECT(attached_then == 0);
+}
+TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local destructors when finalisation ran"); }
+
+namespace {
+
+// A daemon thread of Python's own, in native code, detached through a scope of ours.
+void start_daemon(void (*body)()) {
+    attached here;
+    publish("body", native_function(body));
+    run("import threading\nthreading.Thread(target=body, daemon=True).start()\n");
+}
+
+} // namespace
+
+CHILD("a daemon thread caught by finalisation") {
+    start_python();
+    pyattach_set_exit_timeout(-1); // it must not hold the end up
+    start_daemon([] {
+        unwinding cleanup_handler;
+        pyattach_detached gap;
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        inside.count_down();
+        ended.wait();
+        if (pyattach_detached_end(&gap) == PYATTACH_OK)
+            ++unwound; // ran on
+    });
+    inside.wait();
+    EXPECT(!stop_python());
+    ended.count_down();
+    usleep(50000); // what runs on would have had the time; that it did not is certain only for ever
+    EXPECT(unwound == 0);
+    end_child();
+}
+TEST_CASE("CPython test_finalize_daemon_thread_hang") { check_succeeds("a daemon thread caught by finalisation"); }
+
+CHILD("a daemon thread that re-attaches in a destructor") {
+    start_python();
+    start_daemon([] {
+        pyattach::detached gap{pyattach::token::assume()};
+        inside.count_down();
+        ended.wait();
+    }); // the destructor
+    inside.wait();
+    EXPECT(!stop_python());
+    ended.count_down();
+    std::exit(42); // with static destructors, while that thread is where it is
+}
+TEST_CASE("ext: daemon thread that re-attaches in a destructor while the process exits") {
+    child_result result = run_child("a daemon thread that re-attaches in a destructor");
+    INFO(result.describe());
+    CHECK(result.exit_code == 42);
+    CHECK(result.output == "");
+}
+
+TEST_CASE("CPython test_finalization_shutdown") {
+    child_result result = run_program({python_executable(), "-c",
+                                       "import ctypes, os, threading, time\n"
+                                       "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+                                       "local = threading.local()\n"
+                                       "class Slow:\n"
+                                       "    def __del__(self):\n"
+                                       "        scope = ctypes.create_string_buffer(64)\n"
+                                       "        assert library.pyattach_attached_begin(scope) == 0\n"
+                                       "        time.sleep(0.05)\n"
+                                       "        library.pyattach_attached_end(scope)\n"
+                                       "        os.write(1, b'destroyed')\n"
+                                       "def body():\n"
+                                       "    local.slow = Slow()\n"
+                                       "    time.sleep(0.05)\n"
+                                       "threading.Thread(target=body).start()\n"});
+    INFO(result.describe());
+    CHECK(result.exit_code == 0);
+    CHECK(result.output == "destroyed");
+}
+
+CHILD("attaches for the first time during finalisation") {
+    start_python();
+    static pyattach_status status = PYATTACH_OK;
+    auto late = [](pyattach_interpreter *, void *) { status = run_on_thread(try_to_attach); };
+    EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), late, nullptr) == PYATTACH_OK);
+    EXPECT(!stop_python());
+    EXPECT(status == PYATTACH_FINALIZING);
+}
+TEST_CASE("CPython issue 132948") { check_succeeds("attaches for the first time during finalisation"); }
+
+CHILD("attaches after the flag and after the end") {
+    start_python();
+    static int finalizing = -1;
+    static pyattach_status status = PYATTACH_OK;
+    {
+        attached here;
+        publish("late", native_function([] {
+                    finalizing = cpython<int()>(cpython_symbol("Py_IsFinalizing", false) ? "Py_IsFinalizing"
+                                                                                         : "_Py_IsFinalizing")();
+                    status = run_on_thread(try_to_attach); // joined with the GIL held: it must not wait for it
+                }));
+        run("import sys\n"
+            "class Late:\n"
+            "    def __init__(self, call): self.call = call\n"
+            "    def __del__(self): self.call()\n"
+            "sys.kept_to_the_end = Late(late)\n");
+    }
+    EXPECT(!stop_python());
+    EXPECT(finalizing == 1);
+    EXPECT(status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED);
+    EXPECT(run_on_thread(try_to_attach) == PYATTACH_NOT_INITIALIZED);
+}
+TEST_CASE("CPython issue 124619") { check_succeeds("attaches after the flag and after the end"); }
+
+TEST_CASE("CPython issue 151518") {
+    start_python();
+    std::atomic<bool> done{false};
+    task pausing("the pausing thread to end", [&] {
+        attached here;
+        while (!done)
+            run("__import__('gc').collect()");
+    });
+    int rounds = 0;
+    {
+        attached here;
+        for (; rounds < 300; ++rounds)
+            detached gap; // whose end is a re-attach
+    }
+    done = true;
+    pausing.join();
+    CHECK(rounds == 300);
+}
+
+CHILD("a thread stuck inside") {
+    start_python();
+    messages said;
+    pyattach_set_exit_timeout(20 * ms);
+    task stuck("the stuck thread", [] {
+        pthread_setname_np(pthread_self(), "stuck-inside");
+        pyattach_attached scope;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        cpython<void *()>("PyEval_SaveThread")(); // counts as attached for the library
+        inside.count_down();
+        for (;;)
+            pause();
+    });
+    inside.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
+    EXPECT(said.text().find("stuck-inside") != std::string::npos);
+    EXPECT(all_counters().exit_timeouts == 1);
+    stuck.abandon();
+    end_child();
+}
+TEST_CASE("ext: gate time-out") { check_succeeds("a thread stuck inside"); }

@@ -1,0 +1,210 @@
+// Group 9, starts: once, twice, again and again, on whatever thread.
+#include "conformance/conformance.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fstream>
+#include <unistd.h>
+
+#include "stress/plain_python.hpp"
+
+namespace {
+
+latch *site_runs, *thread_came;
+task *early_thread;
+
+void use_python() {
+    attached here;
+    EXPECT(eval_int("6 * 7") == 42);
+}
+
+} // namespace
+
+// Called by the child's sitecustomize, which is slow that way.
+extern "C" __attribute__((visibility("default"))) void conformance_in_site() {
+    site_runs->count_down();
+    thread_came->wait();
+    early_thread->wait_until_asleep();
+}
+
+CHILD("attaches while site runs") {
+    load_python();
+    latch runs("sitecustomize to run"), came("the early thread to come");
+    site_runs = &runs;
+    thread_came = &came;
+    bool was_complete = false;
+    task early("the early thread to end", [&] {
+        runs.wait();
+        came.count_down();
+        attached here;
+        was_complete = eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
+    });
+    early_thread = &early;
+    start_python();
+    early.join();
+    EXPECT(was_complete);
+}
+TEST_CASE("PyO3 test_concurrent_init_site_race") {
+    std::string directory = "/tmp/pyattach-test-XXXXXX";
+    REQUIRE(mkdtemp(directory.data()));
+    std::string file = directory + "/sitecustomize.py";
+    std::ofstream(file) << "import ctypes, sys\n"
+                           "ctypes.CDLL(None).conformance_in_site()\n"
+                           "sys.site_is_complete = True\n";
+    check_succeeds("attaches while site runs", {{}, {{"PYTHONPATH", directory}}});
+    std::remove(file.c_str());
+    rmdir(directory.c_str());
+}
+
+CHILD("loads the library twice") {
+    start_python();
+    std::vector<void *> seen;
+    for (int i = 0; i < 2; ++i) {
+        void *library = dlopen(TESTS_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        EXPECT(library);
+        seen.push_back(dlsym(library, "pyattach_attached_begin"));
+        attached here;
+        run("import ctypes\n"
+            "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+            "library.pyattach_attach_depth.restype = ctypes.c_int\n"
+            "depth = library.pyattach_attach_depth()\n");
+        EXPECT(eval_int("depth") == 1); // one state, seen from either
+    }
+    EXPECT(seen[0] == seen[1]);
+    EXPECT(seen[0] == reinterpret_cast<void *>(&pyattach_attached_begin));
+    EXPECT(!stop_python());
+}
+TEST_CASE("PyO3 test_multiple_imports_same_interpreter_ok") { check_succeeds("loads the library twice"); }
+
+CHILD("attaches a native thread right after initialisation") {
+    load_python();
+    stress::start_plainly();
+    void *state = cpython<void *()>("PyEval_SaveThread")();
+    run_on_thread(use_python);
+    cpython<void(void *)>("PyEval_RestoreThread")(state);
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+}
+TEST_CASE("CPython test_bpo20891") { check_succeeds("attaches a native thread right after initialisation"); }
+
+CHILD("initialises twice") {
+    start_python();
+    use_python();
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    EXPECT(pyattach_interpreter_start() == PYATTACH_OK);
+    EXPECT(!pyattach_is_attached());
+    {
+        attached here;
+        cpython<void()>("Py_Initialize")();
+        EXPECT(pyattach_interpreter_start() == PYATTACH_OK);
+        EXPECT(pyattach_is_attached()); // left as it was
+    }
+    EXPECT(pyattach_interpreter_main() == main);
+    use_python();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_NOT_INITIALIZED);
+}
+TEST_CASE("CPython test_initialize_twice") { check_succeeds("initialises twice"); }
+
+CHILD("initialises and finalises in the background") {
+    run_on_thread([] {
+        start_python();
+        use_python();
+        run_on_thread(use_python);
+        EXPECT(run_on_thread([] { return pyattach_interpreter_stop(); }) == PYATTACH_INVALID);
+        EXPECT(!stop_python());
+    });
+    EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
+}
+TEST_CASE("CPython test_init_in_background_thread") { check_succeeds("initialises and finalises in the background"); }
+
+CHILD("initialises again and again") {
+    std::vector<pyattach_interpreter *> lives;
+    for (int life = 0; life < 4; ++life) {
+        EXPECT(try_to_attach() == (life == 0 ? PYATTACH_NO_PYTHON : PYATTACH_NOT_INITIALIZED));
+        start_python();
+        use_python();
+        run_on_thread(use_python);
+        for (pyattach_interpreter *earlier : lives) {
+            pyattach_attached scope;
+            EXPECT(earlier != pyattach_interpreter_main());
+            EXPECT(pyattach_attached_begin_in(&scope, earlier) == PYATTACH_FINALIZING);
+        }
+        lives.push_back(pyattach_interpreter_main());
+        EXPECT(!stop_python());
+    }
+}
+TEST_CASE("CPython test_repeated_simple_init") { check_succeeds("initialises again and again"); }
+
+CHILD("cycles with three sub-interpreters each") {
+    for (int cycle = 0; cycle < 3; ++cycle) {
+        start_python();
+        {
+            attached here;
+            void *mine = current_state();
+            pyattach_interpreter *main = pyattach_interpreter_current();
+            for (int i = 0; i < 3; ++i) {
+                sub_interpreter sub;
+                EXPECT(current_state() == sub.state());
+                if (python_version() >= python_3_12) {
+                    EXPECT(slot_state() == sub.state());
+                    EXPECT(pyattach_interpreter_current() != main);
+                    EXPECT(try_to_attach() == PYATTACH_OK);
+                }
+                EXPECT(pyattach_attach_depth() == 1);
+                sub.end();
+                EXPECT(current_state() == mine);
+                EXPECT(slot_state() == mine);
+                EXPECT(pyattach_interpreter_current() == main);
+                EXPECT(pyattach_attach_depth() == 1);
+            }
+        }
+        EXPECT(!stop_python());
+    }
+}
+TEST_CASE("CPython test_repeated_init_and_subinterpreters") {
+    check_succeeds("cycles with three sub-interpreters each");
+}
+
+CHILD("attaches a native thread after finalisation") {
+    start_python();
+    latch used("the thread to have used Python"), ended("Python to have ended");
+    task warm("the thread with a warm state to end", [&] {
+        use_python();
+        used.count_down();
+        ended.wait();
+        EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
+    });
+    used.wait();
+    EXPECT(!stop_python());
+    EXPECT(run_on_thread(try_to_attach) == PYATTACH_NOT_INITIALIZED);
+    EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
+    ended.count_down();
+    warm.join();
+}
+TEST_CASE("CPython test_gilstate_after_finalization") { check_succeeds("attaches a native thread after finalisation"); }
+
+CHILD("goes on with a thread of an earlier life") {
+    start_python();
+    latch lived("the first life to be over"), restarted("the second life to begin");
+    task thread("the thread that lives twice to end", [&] {
+        use_python();
+        auto first = all_counters();
+        lived.count_down();
+        restarted.wait();
+        use_python();
+        auto second = all_counters();
+        EXPECT(second.states_created == first.states_created + 1); // not used
+        if (keeps_states())
+            EXPECT(second.states_deleted == first.states_deleted); // not freed
+    });
+    lived.wait();
+    pyattach_interpreter *first = pyattach_interpreter_main();
+    EXPECT(!stop_python());
+    start_python();
+    EXPECT(pyattach_interpreter_main() != first);
+    restarted.count_down();
+    thread.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("ext: stale warm state after restart") { check_succeeds("goes on with a thread of an earlier life"); }
