@@ -53,6 +53,10 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
         keep(me, mine, mine.warm);
         return mine.warm;
     }
+    // A scope below attached it here, and other code moved the thread elsewhere since. The state of that scope lives as
+    // long as it; a second one would take its place for good, on the main thread that of the only one that may stop.
+    if (in.inside_below != presence::outside && mine.last)
+        return mine.last;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     state = py.state_new(where.state);
     if (!state)
