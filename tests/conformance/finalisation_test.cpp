@@ -22,7 +22,7 @@ CHILD("hammers while the process exits") {
     load_python();
     stress::start_plainly();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
-    EXPECT(run_string("import sys\ndeep = None\nfor _ in range(1000000): deep = [deep]\nsys.deep = deep; del deep",
+    EXPECT(run_string("import sys\ndeep = None\nfor _ in range(300000): deep = [deep]\nsys.deep = deep; del deep",
                       nullptr) == 0);
     void *state = cpython<void *()>("PyEval_SaveThread")();
     latch attaching("the threads to attach", 3);
@@ -53,23 +53,25 @@ TEST_CASE("PyO3 test_hammer_attaching_in_thread") { check_succeeds("hammers whil
 CHILD("sits in a detached scope when finalisation runs") {
     start_python();
     pyattach_set_exit_timeout(ms);
-    task refused("the thread that looks at its status to end", [] {
+    latch both_inside("both threads to be inside", 2);
+    task refused("the thread that looks at its status to end", [&] {
         pyattach::attached here{std::nothrow};
         pyattach::detached gap{std::nothrow, here.token()};
+        both_inside.count_down();
         ended.wait();
         EXPECT(gap.resume() == PYATTACH_FINALIZING);
     });
-    task parked("the thread that does not look", [] {
+    task parked("the thread that does not look", [&] {
         unwinding must_not_run;
         pyattach::attached here{std::nothrow};
         {
             pyattach::detached gap{std::nothrow, here.token()};
-            inside.count_down();
+            both_inside.count_down();
             ended.wait();
         }
         ++unwound;
     });
-    inside.wait();
+    both_inside.wait();
     EXPECT(!stop_python());
     ended.count_down();
     refused.join();

@@ -64,9 +64,14 @@ void fork_on_native_thread(bool with_dummy) {
                 EXPECT(eval_true("threading.current_thread() is threading.main_thread()"));
                 EXPECT(eval_int("len(threading.enumerate())") == 1);
                 EXPECT(eval_int("len(threading._active)") == 1);
-                // Before 3.13 `threading` itself stumbles here, over a lock that such a main thread does not have.
-                if (python_version() >= python_3_13)
+                // Before 3.13 `threading` stumbles here, over a lock that such a main thread does not have; from then
+                // on the runtime does in Py_FinalizeEx, over the state of the main thread that is gone.
+                if (python_version() >= python_3_13) {
                     run("threading._shutdown()");
+                    here.end();
+                    EXPECT(try_to_attach() == PYATTACH_OK);
+                    return;
+                }
                 pyattach_set_exit_timeout(-1); // nobody is inside but the thread that ends it
                 EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
                 EXPECT(!pyattach_is_attached());

@@ -185,6 +185,7 @@ TEST_CASE("ext: attach to a named interpreter from a thread attached to another"
     if (!sees_switches())
         return;
     pyattach_interpreter *main = pyattach_interpreter_current();
+    void *state_of_main = current_state();
     run("marker = 'main'");
     sub_interpreter sub;
     pyattach_interpreter *other = pyattach_interpreter_current();
@@ -193,6 +194,7 @@ TEST_CASE("ext: attach to a named interpreter from a thread attached to another"
         attached in_main(main);
         CHECK(pyattach_interpreter_current() == main);
         CHECK(eval_text("marker") == "main");
+        CHECK(current_state() == state_of_main); // not a second one
         {
             attached back(other);
             CHECK(eval_text("marker") == "sub");
