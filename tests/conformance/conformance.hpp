@@ -15,7 +15,8 @@
 
 using namespace support;
 
-constexpr unsigned python_3_12 = 0x030c0000, python_3_13 = 0x030d0000, python_3_14 = 0x030e0000, python_3_15 = 0x030f0000;
+constexpr unsigned python_3_12 = 0x030c0000, python_3_13 = 0x030d0000, python_3_14 = 0x030e0000,
+                   python_3_15 = 0x030f0000;
 
 // Opens and closes a scope; the status of the attempt.
 inline pyattach_status try_to_attach() {

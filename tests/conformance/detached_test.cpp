@@ -129,8 +129,8 @@ TEST_CASE("PyO3 v0.12 doc allow_threads and parallel_count") {
         [](std::vector<std::string> all, std::atomic<int> &found) {
             std::vector<std::unique_ptr<task>> workers;
             for (const std::string &word : all)
-                workers.push_back(std::make_unique<task>(
-                    "a worker to end", [&] { found += word.find('a') != std::string::npos; }));
+                workers.push_back(
+                    std::make_unique<task>("a worker to end", [&] { found += word.find('a') != std::string::npos; }));
             for (auto &worker : workers)
                 worker->join();
         },

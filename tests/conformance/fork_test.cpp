@@ -192,7 +192,9 @@ CHILD("forks while another thread holds a guard") {
     holder.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("ext: fork while another thread holds a guard") { check_succeeds("forks while another thread holds a guard"); }
+TEST_CASE("ext: fork while another thread holds a guard") {
+    check_succeeds("forks while another thread holds a guard");
+}
 
 CHILD("plain fork") {
     start_python();

@@ -102,8 +102,8 @@ TEST_CASE("CPython test_interp_view_countdown") {
         REQUIRE(view);
         it.sub.to_main();
     }
-    auto *interpreter_of = reinterpret_cast<void *(*)(void *)>(
-        cpython_symbol("_PyInterpreterGuard_GetInterpreter", false));
+    auto *interpreter_of =
+        reinterpret_cast<void *(*)(void *)>(cpython_symbol("_PyInterpreterGuard_GetInterpreter", false));
     auto *current = cpython<void *(void *)>("PyThreadState_GetInterpreter");
     void *its_state = nullptr;
     for (int i = 0; i < 100; ++i) {

@@ -34,10 +34,10 @@ void check_sum(int threads, int rounds, bool slow) {
     CHECK(sum == threads * rounds);
 }
 
-// The main thread holds `mutex` and needs Python; another thread, attached, wants it and waits without being in the way.
-// `lock` returns what holds the lock and lets go of it at its end.
-template <class Lock> void check_waits_detached(Lock lock, const std::function<void()> &hold,
-                                                const std::function<void()> &let_go) {
+// The main thread holds `mutex` and needs Python; another thread, attached, wants it and waits without being in the
+// way. `lock` returns what holds the lock and lets go of it at its end.
+template <class Lock>
+void check_waits_detached(Lock lock, const std::function<void()> &hold, const std::function<void()> &let_go) {
     start_python();
     hold();
     std::atomic<bool> locked{false}, attached_then{false};

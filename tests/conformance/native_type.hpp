@@ -79,9 +79,7 @@ struct derived {
     static inline std::ptrdiff_t offset;
     static inline int destroyed, own_parts_traversed;
 
-    static object *&own(object *self) {
-        return *reinterpret_cast<object **>(reinterpret_cast<char *>(self) + offset);
-    }
+    static object *&own(object *self) { return *reinterpret_cast<object **>(reinterpret_cast<char *>(self) + offset); }
     static void set_own(object *self, object *to) { own(self) = second_reference(to); }
     static int traverse(object *self, visitor visit, void *arg) {
         return pyattach::during_traverse([&] {
