@@ -15,31 +15,6 @@ bool is_attached() {
     return by_us;
 }
 
-// An object that may be used anywhere: each call attaches by itself.
-class proxy {
-  public:
-    proxy() {
-        pyattach::attached here;
-        here.token().run("import threading\n"
-                         "class Counter:\n"
-                         "    def __init__(self): self.value, self.lock = 0, threading.Lock()\n"
-                         "    def increment(self):\n"
-                         "        with self.lock: self.value += 1\n");
-        counter_ = here.token().eval("Counter()");
-    }
-    void increment() {
-        pyattach::attached here;
-        here.token().call_method(counter_, "increment");
-    }
-    int value() {
-        pyattach::attached here;
-        return here.token().to<int>(here.token().get_attribute(counter_, "value"));
-    }
-
-  private:
-    pyattach::owned counter_;
-};
-
 } // namespace
 
 TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
@@ -274,37 +249,4 @@ TEST_CASE("jni-rs attach_config") {
         pthread_getname_np(pthread_self(), name, sizeof name);
         CHECK(std::string(name) == "native-name");
     });
-}
-
-TEST_CASE("jni-rs single_thread") {
-    start_python();
-    proxy one;
-    for (int i = 0; i < 100; ++i)
-        one.increment();
-    CHECK(one.value() == 100);
-}
-TEST_CASE("jni-rs serialized_threads") {
-    start_python();
-    auto one = std::make_unique<proxy>();
-    one->increment();
-    run_on_thread([&] {
-        for (int i = 0; i < 100; ++i)
-            one->increment();
-    });
-    one->increment();
-    CHECK(one->value() == 102);
-    run_on_thread([&] { one.reset(); });
-}
-TEST_CASE("jni-rs concurrent_threads") {
-    start_python();
-    proxy one;
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 8; ++i)
-        tasks.push_back(std::make_unique<task>("a calling thread to end", [&] {
-            for (int round = 0; round < 10000; ++round)
-                one.increment();
-        }));
-    for (auto &each : tasks)
-        each->join();
-    CHECK(one.value() == 80000);
 }
