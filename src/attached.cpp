@@ -107,7 +107,7 @@ enum class wanted { any, main, named };
 
 void end_nested(nested_scope &scope) noexcept {
     thread *me = this_thread.record;
-    if (scope.owner != me)
+    if (!me || scope.owner != me)
         misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
                "End it where it was begun; give each thread its own scope.");
     frame *in = scope.in;

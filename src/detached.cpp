@@ -57,7 +57,7 @@ status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat 
     push(me, gap, tag::detached);
     me.counted.add(event::detaches);
     if (mine)
-        where->gate.leave(*mine, presence::detached);
+        mine->where->gate.leave(*mine, presence::detached);
     return PYATTACH_OK;
 }
 

@@ -88,8 +88,8 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     uint32_t expected = interpreter::none;
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
         auto done = cpython::hook::failed;
-        // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first one,
-        // which says that the interpreter is gone.
+        // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
+        // one, which says that the interpreter is gone.
         if (record->is_kept || (record->is_kept = cpython::attach_record(here, record, on_gone)))
             done = cpython::register_exit_hook(here, close_interpreter, after_fork);
         if (done == cpython::hook::too_late) {

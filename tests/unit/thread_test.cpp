@@ -25,10 +25,10 @@ TEST_CASE("frames are a stack through the caller's storage") {
         CHECK(mine.top == &inner);
         CHECK(inner.below == &outer);
         CHECK(inner.tag == tag::detached);
-        pop(mine);
+        pop(mine, *mine.top);
         CHECK(inner.tag == tag::ended);
         CHECK(mine.top == &outer);
-        pop(mine);
+        pop(mine, *mine.top);
         CHECK(mine.top == &mine.base);
     });
 }
