@@ -2,7 +2,8 @@
 # What the commands in this folder share; they source it. Messages are said in the name of the command.
 #
 #   need_packages NEED...       installs what is missing, or says what to install and ends the command with status 2.
-#                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2.
+#                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
+#                               clang-tidy, clang-format, cppcheck.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
@@ -71,6 +72,13 @@ packages_headers() { echo python3-dev; }
 
 has_catch2() { "$PKG_CONFIG" --exists 'catch2 >= 2.13' 2>/dev/null; }
 packages_catch2() { echo catch2; }
+
+has_clang-tidy() { is_command clang-tidy; }
+packages_clang-tidy() { echo clang-tidy; }
+has_clang-format() { is_command clang-format; }
+packages_clang-format() { echo clang-format; }
+has_cppcheck() { is_command cppcheck; }
+packages_cppcheck() { echo cppcheck; }
 
 # --- What the commands call -------------------------------------------------------------------------------------------
 
