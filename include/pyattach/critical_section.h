@@ -3,8 +3,9 @@
  * On builds with a GIL a section does nothing but ask whether the thread is attached: the GIL excludes other threads as
  * long as nobody detaches. On free-threaded builds it locks. Detaching, in a detached scope or inside any Python code
  * that waits, suspends every section of the thread; attaching again resumes the innermost, so what a section protects
- * may have changed after such a call. While a section is open, attaches of its thread do not release references from
- * the pool. */
+ * may have changed after such a call. In CPython 3.13 the same goes for code that enters a section on the same object
+ * again, as the methods of list and dict do. What has to hold across calls of Python is protected by a mutex. While a
+ * section is open, attaches of its thread do not release references from the pool. */
 #ifndef PYATTACH_CRITICAL_SECTION_H
 #define PYATTACH_CRITICAL_SECTION_H
 
