@@ -1,5 +1,6 @@
 // The C++ face: functions that run detached, with arguments the compiler looked at. What must not compile is in
 // tests/abi.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>

@@ -4,6 +4,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
