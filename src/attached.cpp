@@ -152,7 +152,6 @@ void end_nested(nested_scope &scope) noexcept {
     mine.replaced = nullptr;
     me.top = &mine;
     me.met = door->where;
-    me.met_state = door->where->state;
     me.counted.add(event::attaches);
     drain_if_quiet_allows(*door->where);
     return PYATTACH_OK;
@@ -168,7 +167,7 @@ void end_nested(nested_scope &scope) noexcept {
     interpreter *here = nullptr;
     if (is_of_top(me, now) && !top.dead)
         here = top.where;
-    else if (py.current_is_own && py.interpreter_of(now) == me.met_state)
+    else if (py.current_is_own && is_met(me, py.interpreter_of(now)))
         here = me.met;
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_any_slowly(scope);
@@ -233,7 +232,7 @@ status assume(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     // The interpreter met last is a guess nobody checks; a drain there would touch its objects, so it takes place only
     // after a question.
-    if (me && me->met_state && __builtin_expect(me->met->pool.is_empty(), 1))
+    if (me && me->met && __builtin_expect(me->met->pool.is_empty(), 1))
         return nest(scope, *me);
     return begin(scope);
 }

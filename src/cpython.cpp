@@ -78,16 +78,18 @@ void forget_namesake() noexcept {
         kept_error kept;
         object *threading = loaded_module("threading");
         object *active = threading ? py.get_attribute(threading, "_active") : nullptr;
-        object *kind = active ? py.get_attribute(threading, "_DummyThread") : nullptr;
-        object *identify = kind ? py.get_attribute(threading, "get_ident") : nullptr;
-        object *nothing = identify ? py.tuple_new(0) : nullptr;
-        object *identity = nothing ? py.call_object(identify, nothing, nullptr) : nullptr;
-        object *namesake = identity ? py.get_item(active, identity) : nullptr;
-        if (namesake && py.is_instance(namesake, kind) == 1)
-            py.del_item(active, identity);
+        object *identity = active ? py.long_from_int64(static_cast<long long>(py.thread_ident())) : nullptr;
+        if (identity && py.dict_contains(active, identity) == 1) {
+            object *kind = py.get_attribute(threading, "_DummyThread");
+            object *namesake = kind ? py.get_item(active, identity) : nullptr;
+            if (namesake && py.is_instance(namesake, kind) == 1)
+                py.del_item(active, identity);
+            py.decref(namesake);
+            py.decref(kind);
+        }
         py.error_clear();
-        for (object *one : {namesake, identity, nothing, identify, kind, active})
-            py.decref(one);
+        py.decref(identity);
+        py.decref(active);
     });
 }
 

@@ -141,7 +141,7 @@ size_t drain(interpreter &where, size_t most) noexcept {
         if (taken == 0)
             break; // in the hands of another drain
         // A destructor may drain again by hand; its batch comes on top.
-        me->batch_left += taken;
+        me->batch_left += static_cast<uint32_t>(taken);
         cpython::kept_error kept;
         cpython::guarded([&] {
             const cpython::table &py = cpython::python();

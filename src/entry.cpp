@@ -25,13 +25,24 @@ bool is_of_ended_life(const thread &me, const seat &mine, thread_state *state) n
     return false;
 }
 
+// A gap inside a scope whose state was made for it: that is nobody else's either.
+bool is_of_scope(const thread &me, const thread_state *state) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->tag == tag::attached && one->state == state && one->temporary)
+            return true;
+    return false;
+}
+
 void keep(thread &me, seat &mine, thread_state *state) noexcept {
     mine.warm = state;
     // The short way in does not ask for the slot. From 3.12 attaching binds it; before, it stays what it was when the
     // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
     const cpython::table &py = cpython::python();
-    if (mine.where == main_interpreter() && (py.attaching_binds_slot || py.slot() == state))
-        me.home = &mine, me.door = fences_are_asymmetric ? &mine : nullptr;
+    if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
+        return;
+    bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
+    me.home = &mine;
+    me.door = is_registered && fences_are_asymmetric ? &mine : nullptr;
 }
 
 // The state to attach with. NULL: no memory.
@@ -46,7 +57,8 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
         return state;
     }
     if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, mine, state)) {
-        count(event::states_adopted);
+        if (!is_of_scope(me, state))
+            count(event::states_adopted);
         return mine.last = state;
     }
     if (mine.warm) {

@@ -22,8 +22,9 @@ namespace {
 #if defined(__linux__)
 long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
 
-// Where the kernel refuses the command although it accepted the registration: taking write permission from a page that
-// is in use makes the kernel interrupt every core this process runs on, which is a fence there.
+// Where the kernel refuses the command although it offered it, as a sandbox does that was entered since: taking write
+// permission from a page that is in use makes the kernel interrupt every core this process runs on, which is a fence
+// there.
 void interrupt_all_cores() noexcept {
     long size = sysconf(_SC_PAGESIZE);
     void *page = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -39,7 +40,14 @@ void interrupt_all_cores() noexcept {
 
 void prepare_fences() noexcept {
 #if defined(__linux__)
+#if defined(__x86_64__)
+    // Only asked for: registering a process of several threads takes the kernel milliseconds, and the closing side can
+    // do it. Should it be refused then, there is another way here.
+    long offered = membarrier(MEMBARRIER_CMD_QUERY);
+    fences_are_asymmetric = offered > 0 && (offered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+#else
     fences_are_asymmetric = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+#endif
 #endif
 }
 
@@ -48,7 +56,7 @@ void heavy_fence() noexcept {
 #if defined(__linux__)
     if (!fences_are_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return;
-    // A fork child starts unregistered.
+    // The first time in this process, and in a fork child.
     if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return;
     interrupt_all_cores();

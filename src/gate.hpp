@@ -46,7 +46,7 @@ struct seat {
     seat *next, *previous; // in the gate, under its lock
 };
 
-// True once membarrier was registered; set before the first seat is made, never changed.
+// The kernel offers membarrier; set before the first seat is made, never changed.
 extern bool fences_are_asymmetric;
 
 inline void light_fence(bool is_asymmetric) noexcept {

@@ -103,8 +103,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     }
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
     bool is_registered = record->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.met = record;
-    me.met_state = is_registered ? here : nullptr;
+    me.met = is_registered ? record : nullptr;
     return record;
 }
 

@@ -68,7 +68,7 @@ inline interpreter *main_interpreter() noexcept { return main_record.load(std::m
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept;
 
 inline bool is_met(const thread &me, const cpython::interpreter_state *here) noexcept {
-    return here == me.met_state && __builtin_expect(!me.met->gate.is_dead(), 1);
+    return me.met && here == me.met->state && __builtin_expect(!me.met->gate.is_dead(), 1);
 }
 inline interpreter *meet(thread &me, thread_state *now) noexcept {
     if (is_of_top(me, now) && !me.top->dead && __builtin_expect(!me.top->where->gate.is_dead(), 1))

@@ -4,21 +4,25 @@
 #include "detached.hpp"
 #include "fatal.hpp"
 #include "futex.hpp"
+#include "interpreter.hpp"
 
 namespace pyattach::once {
 namespace {
 
 enum : uint32_t { undone, running, awaited, done };
 
-// Returns when nobody runs it any more.
-void wait(once_storage &one) noexcept {
-    for (;;) {
+// The initialiser's thread may be one that the end of the interpreter parked: then it runs for ever.
+constexpr int64_t look_again_ns = 50000000;
+
+// Returns when nobody runs it any more, or the waiter's interpreter (in whose gap it waits, if any) is past waiting.
+void wait(once_storage &one, const frame *gap) noexcept {
+    while (!gap || !gap->where || gap->where->gate.now() < gate::sealed) {
         uint32_t seen = one.state.load(std::memory_order_acquire);
         if (seen == running && !one.state.compare_exchange_strong(seen, awaited, std::memory_order_relaxed))
             continue;
         if (seen == undone || seen == done)
             return;
-        futex::wait(one.state, awaited);
+        futex::wait(one.state, awaited, gap ? look_again_ns : -1);
     }
 }
 
@@ -46,7 +50,7 @@ status run_slowly(once_storage &one, status (*init)(void *), void *arg) noexcept
                    "Move the common part out of the initialiser.");
         detached_scope gap;
         bool detach = detached::begin(gap) == PYATTACH_OK;
-        wait(one);
+        wait(one, detach ? &gap.gap : nullptr);
         if (detach)
             if (status refused = detached::end(gap))
                 return refused;

@@ -63,17 +63,15 @@ static_assert(offsetof(frame, nested) == sizeof(uint64_t));
 struct thread {
     frame base;
     frame *top;
-    // The interpreter met last, recognised again by one comparison.
-    cpython::interpreter_state *met_state;
-    interpreter *met;
-    seat *seats; // one per interpreter this thread was announced in
-    seat *home;  // the one in the main interpreter, as long as a warm state is in it
-    seat *door;  // the same, where going in and out needs no fence of this thread's
+    interpreter *met; // the interpreter met last; NULL: none, or one that could not be registered
+    seat *seats;      // one per interpreter this thread was announced in
+    seat *home;       // the one in the main interpreter, as long as a warm state is in it
+    seat *door; // the same, once nothing is left to be asked there: the hook is registered, and going in needs no fence
     void *innermost_section;
     counters counted;
-    size_t batch_left;       // references taken out of a pool, which this thread is releasing
-    thread *next, *previous; // all threads
     int exit_rounds;
+    uint32_t batch_left;     // references taken out of a pool, which this thread is releasing
+    thread *next, *previous; // all threads
 };
 
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread

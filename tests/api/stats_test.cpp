@@ -64,6 +64,21 @@ TEST_CASE("an adopted state is counted as adopted") {
     CHECK(after.states_created == before.states_created);
 }
 
+TEST_CASE("a state made for a scope is not adopted by what attaches in a gap of it") {
+    start_python();
+    pyattach_stats before = stats();
+    run_on_thread([] {
+        pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
+        attached here;
+        detached gap;
+        attached again;
+        pyattach_set_thread_policy(PYATTACH_THREADS_WARM);
+    });
+    pyattach_stats after = stats();
+    CHECK(after.states_created - before.states_created == 1);
+    CHECK(after.states_adopted == before.states_adopted);
+}
+
 TEST_CASE("drops are counted: released at once, queued, released from the pool") {
     start_python();
     attached here;

@@ -5,6 +5,7 @@
 #include "support/threads.hpp"
 
 #include <atomic>
+#include <unistd.h>
 
 using namespace support;
 
@@ -75,6 +76,40 @@ CHILD("a thread waits for a once through the end") {
 }
 TEST_CASE("a thread that waits for a once while its interpreter ends gets FINALIZING") {
     check_succeeds("a thread waits for a once through the end");
+}
+
+CHILD("a thread waits for a once whose initialiser never comes back") {
+    start_python();
+    pyattach_set_exit_timeout(10 * ms);
+    static pyattach_once once = PYATTACH_ONCE_INIT;
+    static latch running("the initialiser to run");
+    task initialiser("the initialising thread to be parked", [] {
+        attached here;
+        auto init = [](void *) {
+            detached gap;
+            running.count_down();
+            for (;;)
+                pause();
+            return PYATTACH_OK;
+        };
+        EXPECT(pyattach_once_run(&once, init, nullptr) == PYATTACH_OK);
+    });
+    running.wait();
+    task waiter("the waiting thread to end", [] {
+        pyattach_attached scope;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        EXPECT(pyattach_once_run(
+                   &once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_FINALIZING);
+        pyattach_attached_end(&scope); // inert
+    });
+    waiter.wait_until_asleep();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    waiter.join();
+    initialiser.abandon();
+    end_child();
+}
+TEST_CASE("a thread that waits for a once is not kept by an initialiser that was parked") {
+    check_succeeds("a thread waits for a once whose initialiser never comes back");
 }
 
 CHILD("a thread sits in a gap inside critical sections through the end") {

@@ -8,6 +8,7 @@ respect; without, the runs are only counted, and the status says whether they co
 
 import argparse
 import collections
+import os
 import resource
 import signal
 import subprocess
@@ -60,7 +61,7 @@ def faults(said, status):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("program")
-    options.add_argument("--runs", type=int, default=40)
+    options.add_argument("--runs", type=int, default=1000 if os.environ.get("PYATTACH_TEST_FULL") == "1" else 40)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--deadline", type=float, default=120)
     options.add_argument("--fences", default="membarrier")

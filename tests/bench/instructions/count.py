@@ -22,13 +22,13 @@ TIMES = 1000  # as in driver.cpp
 # and Clang 14 make. The first is for CPython up to 3.11, which needs two questions to tell whether a thread is attached;
 # then from 3.12; then free-threaded.
 BOUNDS = {
-    "nested": (110, 92, 92),
-    "assume": (62, 62, 62),
-    "attach": (174, 174, 174),
-    "detach": (192, 177, 177),
-    "decref": (73, 56, 56),
-    "push": (158, 154, 154),
-    "section": (134, 104, 113),
+    "nested": (78, 78, 78),
+    "assume": (49, 49, 49),
+    "attach": (114, 114, 114),
+    "detach": (149, 149, 149),
+    "decref": (70, 48, 48),
+    "push": (132, 128, 128),
+    "section": (134, 97, 106),
     "mutex": (41, 41, 41),
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
