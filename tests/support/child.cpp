@@ -17,6 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/patience.hpp"
 
 extern char **environ;
 
@@ -102,7 +103,8 @@ child_result run_program(const std::vector<std::string> &command, const child_op
         close(ends[0]);
         throw failure("cannot start " + command[0] + ": " + std::strerror(failed));
     }
-    result.timed_out = !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline, result.output);
+    result.timed_out =
+        !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline * patience_factor(), result.output);
     close(ends[0]);
     if (result.timed_out)
         kill(child, SIGKILL);
