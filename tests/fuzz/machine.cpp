@@ -1,0 +1,273 @@
+// A thread that makes any call of the library at any time: scopes, and the model of them.
+#include "fuzz/machine.hpp"
+
+#include <algorithm>
+
+#include "support/python.hpp"
+
+namespace fuzz {
+
+size_t machine::top_frame(size_t before) const {
+    for (size_t i = before; i-- > 0;)
+        if (open_[i]->what == kind::outer || open_[i]->what == kind::gap)
+            return i;
+    return SIZE_MAX;
+}
+
+bool machine::is_attached() const {
+    size_t top = top_frame(open_.size());
+    return top != SIZE_MAX && open_[top]->what == kind::outer;
+}
+
+int machine::depth() const {
+    int found = 0;
+    for (size_t i = open_.size(); i-- > 0 && open_[i]->what != kind::gap;)
+        found += open_[i]->what == kind::outer || open_[i]->what == kind::nested;
+    return found;
+}
+
+pyattach_status machine::expected() const {
+    return is_forbidden() ? PYATTACH_FORBIDDEN : is_attached() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+}
+
+bool machine::may_end(size_t index) const {
+    const item &one = *open_[index];
+    auto none_after = [&](auto &&is_it) {
+        return std::none_of(open_.begin() + static_cast<std::ptrdiff_t>(index) + 1, open_.end(),
+                            [&](const auto &other) { return is_it(other->what); });
+    };
+    if (one.what == kind::traverse)
+        return none_after([](kind) { return true; });
+    if (is_forbidden())
+        return false;
+    auto is_frame = [](kind what) { return what == kind::outer || what == kind::gap; };
+    switch (one.what) {
+    case kind::nested:
+        return none_after(is_frame);
+    case kind::section:
+        return none_after(is_frame) && none_after([](kind what) { return what == kind::section; });
+    default:
+        return none_after([](kind) { return true; });
+    }
+}
+
+machine::item *machine::add(kind what) {
+    open_.push_back(std::make_unique<item>());
+    open_.back()->what = what;
+    return open_.back().get();
+}
+
+void machine::look() {
+    EXPECT(pyattach_is_attached() == (is_attached() && !is_forbidden()));
+    EXPECT(pyattach_attach_depth() == depth());
+    EXPECT(pyattach_is_forbidden() == is_forbidden());
+    // One state a thread, from the outermost scope on: exceptions and all else that is the thread's live there.
+    if (open_.empty())
+        state_ = nullptr;
+    if (is_attached()) {
+        void *now = support::current_state();
+        EXPECT(!state_ || now == state_);
+        state_ = now;
+    }
+    for (int i = 0; i < mutexes; ++i)
+        EXPECT(!(locked_ & 1u << i) || pyattach_mutex_is_locked(&world_.mutex[i]));
+}
+
+void machine::begin_attached() {
+    unsigned how = from_.below(6);
+    if (how == 4 && (is_forbidden() || !is_attached()))
+        how = 0; // who assumes vouches for it
+    if (how == 3 && !world_.is_up)
+        how = 2; // as does who does not want to be checked
+    auto mine = std::make_unique<item>();
+    pyattach_status answer, right = PYATTACH_OK;
+    if (is_forbidden())
+        right = PYATTACH_FORBIDDEN;
+    else if (!world_.is_up)
+        right = how == 2 ? PYATTACH_FINALIZING : PYATTACH_NOT_INITIALIZED;
+    switch (how) {
+    case 2:
+        note("attached_begin_in");
+        answer = pyattach_attached_begin_in(&mine->attached, world_.main);
+        break;
+    case 3:
+        note("attached_begin_unchecked");
+        answer = pyattach_attached_begin_unchecked(&mine->attached);
+        break;
+    case 4:
+        note("attached_assume");
+        answer = pyattach_attached_assume(&mine->attached);
+        break;
+    case 5:
+        note("attached_begin, NULL");
+        EXPECT(pyattach_attached_begin(nullptr) == PYATTACH_INVALID);
+        EXPECT(pyattach_attached_begin_in(&mine->attached, nullptr) == PYATTACH_INVALID);
+        EXPECT(pyattach_attached_begin_unchecked(nullptr) == PYATTACH_INVALID);
+        EXPECT(pyattach_attached_assume(nullptr) == PYATTACH_INVALID);
+        pyattach_attached_end(nullptr);
+        return;
+    default:
+        note("attached_begin");
+        answer = pyattach_attached_begin(&mine->attached);
+    }
+    EXPECT_SENTENCE(answer == right,
+                    std::string(pyattach_status_message(answer)) + " instead of " + pyattach_status_message(right));
+    if (answer != PYATTACH_OK) {
+        ++counted_.refused;
+        return;
+    }
+    mine->what = is_attached() ? kind::nested : kind::outer;
+    mine->had_error = raised_;
+    ++(mine->what == kind::nested ? counted_.nested : counted_.attaches);
+    open_.push_back(std::move(mine));
+}
+
+void machine::begin_detached() {
+    note("detached_begin");
+    if (from_.below(16) == 0) {
+        EXPECT(pyattach_detached_begin(nullptr) == PYATTACH_INVALID);
+        EXPECT(pyattach_detached_end(nullptr) == PYATTACH_INVALID);
+        return;
+    }
+    auto mine = std::make_unique<item>();
+    mine->what = kind::gap;
+    pyattach_status answer = pyattach_detached_begin(&mine->detached);
+    EXPECT(answer == expected());
+    if (answer != PYATTACH_OK)
+        return;
+    ++counted_.detaches;
+    open_.push_back(std::move(mine));
+}
+
+void machine::begin_forbidden() {
+    note("forbidden_begin");
+    pyattach_forbidden_begin(nullptr);
+    pyattach_forbidden_end(nullptr);
+    pyattach_forbidden_begin(&add(kind::traverse)->forbidden);
+    ++traverses_;
+}
+
+void machine::begin_section() {
+    note("critical_section_begin");
+    auto mine = std::make_unique<item>();
+    mine->what = kind::section;
+    pyattach_critical_section *at = &mine->section;
+    object *one = world_.probe, *two = world_.type;
+    pyattach_mutex *mutex = world_.section_mutex;
+    unsigned how = from_.below(7);
+    pyattach_status answer = how == 0   ? pyattach_critical_section_begin(at, one)
+                             : how == 1 ? pyattach_critical_section_begin2(at, one, two)
+                             : how == 2 ? pyattach_critical_section_begin2(at, one, one)
+                             : how == 3 ? pyattach_critical_section_begin_mutex(at, mutex)
+                             : how == 4 ? pyattach_critical_section_begin_mutex2(at, mutex, mutex + 1)
+                             : how == 5 ? pyattach_critical_section_begin_mutex2(at, mutex + 1, mutex)
+                                        : pyattach_critical_section_begin2(at, one, nullptr);
+    EXPECT(answer == (how == 6 ? PYATTACH_INVALID : expected()));
+    if (answer == PYATTACH_OK)
+        open_.push_back(std::move(mine));
+}
+
+void machine::end(size_t index) {
+    auto mine = std::move(open_[index]);
+    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(index));
+    switch (mine->what) {
+    case kind::outer:
+        note("attached_end");
+        pyattach_attached_end(&mine->attached);
+        // An exception that came up inside is reported; one that was there stays.
+        if (raised_ && !mine->had_error) {
+            raised_ = false;
+            ++counted_.unraisable;
+        }
+        break;
+    case kind::nested:
+        note("attached_end, nested");
+        pyattach_attached_end(&mine->attached);
+        break;
+    case kind::gap:
+        note("detached_end");
+        EXPECT(pyattach_detached_end(&mine->detached) == PYATTACH_OK);
+        break;
+    case kind::traverse:
+        note("forbidden_end");
+        pyattach_forbidden_end(&mine->forbidden);
+        --traverses_;
+        break;
+    case kind::section:
+        note("critical_section_end");
+        pyattach_critical_section_end(&mine->section);
+    }
+    ended_.clear();
+    ended_.push_back(std::move(mine));
+}
+
+void machine::end_one() {
+    if (open_.empty())
+        return;
+    size_t index = from_.below(static_cast<unsigned>(open_.size()));
+    if (!may_end(index))
+        index = open_.size() - 1;
+    if (may_end(index))
+        end(index);
+}
+
+void machine::step() {
+    ++counted_.steps;
+    unsigned which = from_.below(100);
+    // Deep, but not without end.
+    if (open_.size() > 12)
+        which = 60;
+    if (which < 20)
+        begin_attached();
+    else if (which < 30)
+        begin_detached();
+    else if (which < 34)
+        begin_forbidden();
+    else if (which < 40)
+        begin_section();
+    else if (which < 64)
+        end_one();
+    else if (which < 74)
+        references();
+    else if (which < 77)
+        interpreters();
+    else if (which < 78)
+        callbacks();
+    else if (which < 84)
+        locks();
+    else if (which < 86)
+        once();
+    else if (which < 88)
+        settings();
+    else if (which < 91)
+        call();
+    else if (which < 96)
+        convert();
+    else
+        errors();
+    look();
+}
+
+void machine::settle() {
+    while (!open_.empty()) {
+        ++counted_.steps;
+        end_one();
+    }
+    for (int i = 0; i < mutexes; ++i)
+        if (locked_ & 1u << i)
+            pyattach_mutex_unlock(&world_.mutex[i]);
+    locked_ = 0;
+    for (; held_ > 0; --held_)
+        drop(world_.probe);
+    look();
+}
+
+std::string machine::trail() const {
+    std::string text = "after " + std::to_string(counted_.steps) + " steps, the last of them:";
+    for (size_t i = 0; i < trail_size; ++i)
+        if (const char *one = trail_[(counted_.steps + 1 + i) % trail_size])
+            text += std::string(" ") + one + ";";
+    return text;
+}
+
+} // namespace fuzz

@@ -1,0 +1,121 @@
+// What the machines share, life by life.
+#include "fuzz/world.hpp"
+
+#include "support/python.hpp"
+#include "support/scopes.hpp"
+
+namespace fuzz {
+
+using namespace support;
+
+namespace {
+
+std::int64_t references_at_first;
+uint64_t unraisable_in_all;
+// The library's own calls by this file.
+tally own;
+
+pyattach_stats stats() {
+    pyattach_stats all{};
+    all.struct_size = sizeof all;
+    pyattach_stats_get(&all);
+    return all;
+}
+
+// What the statistics say beyond what the machines did, from one moment to the next.
+class uncounted {
+  public:
+    uncounted() : before_(stats()) {}
+    ~uncounted() {
+        pyattach_stats after = stats();
+        own.attaches += after.attaches - before_.attaches;
+        own.nested += after.nested - before_.nested;
+        own.refused += after.refused - before_.refused;
+        own.detaches += after.detaches - before_.detaches;
+        own.drops_now += after.drops_now - before_.drops_now;
+        own.drops_queued += after.drops_queued - before_.drops_queued;
+        own.drops_leaked += after.drops_leaked - before_.drops_leaked;
+    }
+
+  private:
+    pyattach_stats before_;
+};
+
+} // namespace
+
+void loads(world &here) {
+    load_python();
+    here.library = libpython();
+}
+
+void starts(world &here) {
+    uncounted meanwhile;
+    start_python();
+    attached inside;
+    run("import sys\n"
+        "unraisable = 0\n"
+        "def count(about):\n"
+        "    global unraisable\n"
+        "    unraisable += 1\n"
+        "sys.unraisablehook = count\n"
+        "class Probe:\n"
+        "    number = 7\n"
+        "    def __call__(self, *given): return len(given)\n"
+        "probe = Probe()");
+    here.probe = eval("probe").release();
+    here.number = eval("7").release();
+    here.text = eval("'seven'").release();
+    here.data = eval("b'seven'").release();
+    here.type = eval("Probe").release();
+    here.failure = eval("ValueError('seven')").release();
+    here.kind = eval("ValueError").release();
+    here.main = pyattach_interpreter_main();
+    references_at_first = reference_count(here.probe);
+    here.exits = here.callbacks = 0;
+    here.is_up = true;
+}
+
+void ends(world &here) {
+    uncounted meanwhile;
+    {
+        attached inside;
+        EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+        EXPECT(pyattach_pool_size() == 0);
+        EXPECT(reference_count(here.probe) == references_at_first);
+        unraisable_in_all += static_cast<uint64_t>(eval_int("unraisable"));
+    }
+    const char *failed = stop_python();
+    EXPECT_SENTENCE(!failed, failed);
+    EXPECT(here.exits == here.callbacks);
+    here.is_up = false;
+}
+
+void add(tally &sum, const tally &one) {
+    sum.attaches += one.attaches;
+    sum.nested += one.nested;
+    sum.refused += one.refused;
+    sum.detaches += one.detaches;
+    sum.drops_now += one.drops_now;
+    sum.drops_queued += one.drops_queued;
+    sum.drops_leaked += one.drops_leaked;
+    sum.unraisable += one.unraisable;
+    sum.steps += one.steps;
+}
+
+void expect_counted(const world &, const tally &machines) {
+    tally sum = own;
+    add(sum, machines);
+    pyattach_stats all = stats();
+    EXPECT(all.attaches == sum.attaches);
+    EXPECT(all.nested == sum.nested);
+    EXPECT(all.refused == sum.refused);
+    EXPECT(all.detaches >= sum.detaches); // who waits for a lock detaches too
+    EXPECT(all.drops_now == sum.drops_now);
+    EXPECT(all.drops_queued == sum.drops_queued);
+    EXPECT(all.drops_released == sum.drops_queued);
+    EXPECT(all.drops_leaked == sum.drops_leaked);
+    EXPECT(all.exit_timeouts == 0);
+    EXPECT(unraisable_in_all == machines.unraisable);
+}
+
+} // namespace fuzz
