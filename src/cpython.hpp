@@ -45,6 +45,7 @@ struct table {
     // A thread that ends with PyEval_RestoreThread refused goes on being unwound (up to 3.13.7) rather than hanging;
     // only documentation: every such call is guarded on every version.
     bool attaching_binds_slot;            // from 3.12 attaching a state puts it into the slot
+    bool slot_outlives_python;            // from 3.15 the slot keeps the state of a life that ended
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
     bool delete_needs_current; // from 3.12 a state is deleted as the current one; before, after swapping away from it
     bool delete_spoils_slot;   // from 3.12 deleting any state empties the slot of the thread that deletes

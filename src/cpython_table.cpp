@@ -123,6 +123,7 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_slot = minor >= 0x030c;
+    found.slot_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_needs_current = minor >= 0x030c;
     found.delete_spoils_slot = minor >= 0x030c;

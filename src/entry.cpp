@@ -18,6 +18,9 @@ constexpr int most_tries = 60000;
 // 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
 // to the new main interpreter, since that has the old one's address. Attaching it hangs for ever.
 bool is_of_ended_life(const thread &me, const seat &mine, thread_state *state) noexcept {
+    // Elsewhere a state that is there lives, and may well have the address of one that does not.
+    if (!cpython::python().slot_outlives_python)
+        return false;
     for (const seat *one = me.seats; one; one = one->next_of_thread)
         if (one != &mine && one->last == state && one->where->gone.load(std::memory_order_acquire))
             // The main thread's first state has the same address in every life.
@@ -74,6 +77,9 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     if (!state)
         return nullptr;
     count(event::states_created);
+    // No ended life has a state there any more.
+    for (seat *one = me.seats; one; one = one->next_of_thread)
+        one->last = one->last == state ? nullptr : one->last;
     in.is_new = true;
     in.temporary = !warm_state::is_kept(where);
     if (!in.temporary)
