@@ -3,6 +3,7 @@
 //
 //     PYATTACH_FUZZ_SEED=N     the seed; else a new one each time, which is printed if something fails
 //     PYATTACH_FUZZ_STEPS=N    how many calls; PYATTACH_TEST_FULL=1: ten millions
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -36,7 +37,9 @@ uint64_t steps_wanted() {
     return from_environment("PYATTACH_FUZZ_STEPS", full && *full == '1' ? 10000000 : 60000);
 }
 
-constexpr unsigned players = 3, lives = 4;
+constexpr unsigned players = 3;
+// Short enough for the others to wait for its end.
+unsigned lives() { return static_cast<unsigned>(std::max<uint64_t>(4, steps_wanted() / 150000)); }
 
 // One life of Python, or the time between two, with the same threads in all of them.
 void play(unsigned player, world &here, seeded &from, uint64_t steps, tally &sum) {
@@ -59,7 +62,7 @@ void play(unsigned player, world &here, seeded &from, uint64_t steps, tally &sum
 } // namespace
 
 CHILD("random calls") {
-    const uint64_t each = steps_wanted() / (players * lives);
+    const uint64_t each = steps_wanted() / (players * lives());
     world here;
     tally all[players];
     barrier together("all players to come to the end of a life", players + 1);
@@ -67,7 +70,7 @@ CHILD("random calls") {
     for (unsigned player = 0; player < players; ++player)
         tasks.push_back(std::make_unique<task>("a player to end", [&, player] {
             seeded from(new_seed() * players + player);
-            for (unsigned life = 0; life < lives; ++life) {
+            for (unsigned life = 0; life < lives(); ++life) {
                 together.arrive_and_wait();
                 play(player, here, from, each, all[player]);
                 together.arrive_and_wait();
@@ -78,7 +81,7 @@ CHILD("random calls") {
         }));
     // How long it takes is left to the test that waits for this process.
     fuzz::loads(here);
-    for (unsigned life = 0; life < lives; ++life) {
+    for (unsigned life = 0; life < lives(); ++life) {
         fuzz::starts(here);
         together.arrive_and_wait();
         together.arrive_and_wait();

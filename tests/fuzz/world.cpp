@@ -75,13 +75,18 @@ void starts(world &here) {
     here.is_up = true;
 }
 
+void checks(world &here) {
+    attached inside;
+    EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+    EXPECT(pyattach_pool_size() == 0);
+    EXPECT(reference_count(here.probe) == references_at_first);
+}
+
 void ends(world &here) {
     uncounted meanwhile;
+    checks(here);
     {
         attached inside;
-        EXPECT(pyattach_pool_drain() == PYATTACH_OK);
-        EXPECT(pyattach_pool_size() == 0);
-        EXPECT(reference_count(here.probe) == references_at_first);
         unraisable_in_all += static_cast<uint64_t>(eval_int("unraisable"));
     }
     const char *failed = stop_python();

@@ -8,7 +8,9 @@ namespace fuzz {
 void loads(world &);
 // Starts Python, makes what the machines need, and takes over what they leave. On the main thread, detached.
 void starts(world &);
-// Looks whether all references came back, and ends it: each exit callback is called once.
+// Looks whether all references came back: after the machines have settled. Attaches.
+void checks(world &);
+// The same, and ends it: each exit callback is called once.
 void ends(world &);
 
 void add(tally &sum, const tally &one);
