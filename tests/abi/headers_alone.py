@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards.
-The headers that include all others are compiled by each compiler as each standard, also before and after Python.h.
+The headers that include all others are compiled by each compiler as each standard, also before and after Python.h, and in C++
+also without exceptions and RTTI, and in one translation unit with pybind11 and nanobind.
 
 usage: headers_alone.py SCRATCH-DIRECTORY INCLUDE-DIRECTORY C-COMPILER C++-COMPILER HEADER...
 Python.h is that of PYATTACH_TEST_PYTHON, else of the Python given by PYATTACH_TEST_DEFAULT_PYTHON.
@@ -17,14 +18,17 @@ WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wshadow", "-Wconversi
 C_STANDARDS = ["c99", "c11"]
 CPP_STANDARDS = ["c++17", "c++20"]
 UMBRELLAS = ["pyattach.h", "pyattach.hpp"]
+LESS = ["-fno-exceptions", "-fno-rtti"]
+# Those that are there share a translation unit with ours. nanobind has its headers where Debian puts them.
+NEIGHBOURS = {"pybind11": [], "nanobind": ["/usr/share/nanobind/include"]}
 
 
 def compile_one(job):
     """The complaint, or an empty text."""
-    number, scratch, compiler, standard, include, text, system = job
+    number, scratch, compiler, standard, include, text, system, flags = job
     source = scratch / f"alone_{number}.{'cpp' if '+' in standard else 'c'}"
     source.write_text(text)
-    command = compiler + ["-std=" + standard, *WARNINGS, "-I", include]
+    command = compiler + ["-std=" + standard, *WARNINGS, *flags, "-I", include]
     for path in system:
         command += ["-isystem", path]
     result = subprocess.run(command + [str(source)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -59,8 +63,8 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
     cpp_compilers = both_kinds(cpp_compiler.split(), ["g++", "c++"] if is_clang else ["clang++", "clang++-14"])
     jobs = []
 
-    def plan(compiler, standard, text, system=()):
-        jobs.append((len(jobs), scratch, compiler, standard, include, text, system))
+    def plan(compiler, standard, text, system=(), flags=()):
+        jobs.append((len(jobs), scratch, compiler, standard, include, text, system, flags))
 
     def shared(compilers, standards):
         """Each standard by one compiler, each compiler used."""
@@ -79,6 +83,8 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
                 plan(compiler, standard, text)
         for compiler, standard in share(cpp_compilers, CPP_STANDARDS):
             plan(compiler, standard, text)
+            if name in UMBRELLAS:
+                plan(compiler, standard, text, flags=LESS)
 
     system = python_headers()
     if system is None:
@@ -92,6 +98,18 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
             for compiler, standard in all_of(compilers, standards):
                 plan(compiler, standard, python + ours + use, system)
                 plan(compiler, standard, ours + python + use, system)
+        theirs, paths = python, system
+        for name, path in NEIGHBOURS.items():
+            header = f"#include <{name}/{name}.h>\n"
+            probe = (f"probe_{name}", scratch, cpp_compiler.split(), "c++17", include, header, system + path, ["-w"])
+            if compile_one(probe):
+                print(f"SKIPPED: {name} is not there, or not for this Python")
+            else:
+                theirs, paths = theirs + header, paths + path
+        if theirs != python:
+            for compiler, standard in all_of(cpp_compilers, CPP_STANDARDS):
+                plan(compiler, standard, theirs + ours + use, paths)
+                plan(compiler, standard, ours + theirs + use, paths)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         problems = [complaint for complaint in pool.map(compile_one, jobs) if complaint]
