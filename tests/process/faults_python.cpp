@@ -54,6 +54,7 @@ constexpr way way_of(std::string_view name) {
                                  "compile_with",
                                  "eval_code",
                                  "dict_set",
+                                 "dict_contains",
                                  "get_item",
                                  "del_item",
                                  "get_attribute",
