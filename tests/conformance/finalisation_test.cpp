@@ -3,6 +3,8 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "stress/plain_python.hpp"
@@ -126,19 +128,25 @@ void start_daemon(void (*body)()) {
 CHILD("a daemon thread caught by finalisation") {
     start_python();
     pyattach_set_exit_timeout(-1); // it must not hold the end up
+    static std::atomic<pid_t> comes_back{0};
     start_daemon([] {
         unwinding cleanup_handler;
         pyattach_detached gap;
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
         inside.count_down();
         ended.wait();
+        comes_back = static_cast<pid_t>(syscall(SYS_gettid));
         if (pyattach_detached_end(&gap) == PYATTACH_OK)
             ++unwound; // ran on
     });
     inside.wait();
     EXPECT(!stop_python());
     ended.count_down();
-    usleep(50000); // what runs on would have had the time; that it did not is certain only for ever
+    wait_until("the daemon thread to be parked, or to end", [] {
+        std::ifstream file("/proc/self/task/" + std::to_string(comes_back.load()) + "/stat");
+        std::string line;
+        return comes_back != 0 && (!std::getline(file, line) || line.find(") S ", line.rfind(')')) != line.npos);
+    });
     EXPECT(unwound == 0);
     end_child();
 }
