@@ -1,0 +1,225 @@
+// Several copies of the library in one process: each extension module with a static one of its own, and the shared one.
+#include "process/static_copy.hpp"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <unistd.h>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+using namespace support;
+
+namespace {
+
+// A file that is another file is another object to the loader, with variables of its own.
+const copy_of_library *load_copy() {
+    std::string path = "/tmp/pyattach-copy-XXXXXX";
+    int file = mkstemp(path.data());
+    EXPECT(file >= 0);
+    close(file);
+    std::ofstream(path, std::ios::binary) << std::ifstream(TESTS_STATIC_COPY, std::ios::binary).rdbuf();
+    void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    std::remove(path.c_str());
+    EXPECT_SENTENCE(module, dlerror());
+    return reinterpret_cast<const copy_of_library *(*)()>(dlsym(module, "copy"))();
+}
+
+const copy_of_library shared_copy = functions_of_this_copy();
+
+// The shared one, and `more` static ones.
+std::vector<const copy_of_library *> copies(int more) {
+    std::vector<const copy_of_library *> all = {&shared_copy};
+    for (int i = 0; i < more; ++i)
+        all.push_back(load_copy());
+    std::set<void *> different;
+    for (const copy_of_library *one : all)
+        different.insert(reinterpret_cast<void *>(one->attached_begin));
+    EXPECT(different.size() == all.size()); // or the loader bound them to one another
+    return all;
+}
+
+int answer_of(const copy_of_library &through) {
+    object *result = nullptr;
+    EXPECT(through.eval("6 * 7", nullptr, nullptr, &result) == PYATTACH_OK);
+    return static_cast<int>(to_int(ref(result)));
+}
+
+// Attached by one, detached by another, attached again by a third; what each says of it.
+void nest(const copy_of_library &outer, const copy_of_library &middle, const copy_of_library &inner) {
+    pyattach_attached first, second, third;
+    pyattach_detached gap;
+    auto all_say = [&](int attached_now) {
+        for (const copy_of_library *one : {&outer, &middle, &inner})
+            EXPECT(one->is_attached() == attached_now);
+        EXPECT(cpython_says_attached() == bool(attached_now));
+    };
+    all_say(0);
+    EXPECT(outer.attached_begin(&first) == PYATTACH_OK);
+    all_say(1);
+    void *state = current_state();
+    EXPECT(middle.attached_begin(&second) == PYATTACH_OK);
+    EXPECT(current_state() == state);
+    EXPECT(middle.detached_begin(&gap) == PYATTACH_OK);
+    all_say(0);
+    EXPECT(inner.attached_begin(&third) == PYATTACH_OK);
+    all_say(1);
+    EXPECT(current_state() == state); // one thread has one state, whoever attaches it
+    EXPECT(answer_of(inner) == 42);
+    inner.attached_end(&third);
+    all_say(0);
+    EXPECT(middle.detached_end(&gap) == PYATTACH_OK);
+    all_say(1);
+    middle.attached_end(&second);
+    EXPECT(answer_of(outer) == 42);
+    outer.attached_end(&first);
+    all_say(0);
+    for (const copy_of_library *one : {&outer, &middle, &inner})
+        EXPECT(one->attach_depth() == 0);
+}
+
+} // namespace
+
+CHILD("copies nest in one another") {
+    start_python();
+    auto all = copies(3);
+    for (const copy_of_library *outer : all)
+        for (const copy_of_library *middle : all)
+            for (const copy_of_library *inner : all)
+                run_on_thread([&] {
+                    nest(*outer, *middle, *inner);
+                    nest(*inner, *outer, *middle); // with a warm state by now, made by the first of them
+                });
+    EXPECT(!stop_python());
+}
+TEST_CASE("copies attach, detach and attach again inside one another, in every combination") {
+    check_succeeds("copies nest in one another");
+}
+
+CHILD("drops into the pool of each copy") {
+    start_python();
+    auto all = copies(3);
+    ref shared;
+    {
+        attached here;
+        shared = new_object();
+        for (size_t i = 0; i < all.size(); ++i)
+            EXPECT(pyattach_incref(shared) == PYATTACH_OK);
+    }
+    for (const copy_of_library *one : all)
+        run_on_thread([&] {
+            one->interpreter_main(); // a drop belongs to an interpreter that the copy has met
+            one->decref(shared);
+            EXPECT(one->pool_size() == 1);
+        });
+    // An attach through a copy releases what waits there, and no more.
+    auto left = static_cast<std::int64_t>(all.size());
+    for (size_t i = all.size(); i-- > 0;) {
+        pyattach_attached scope;
+        EXPECT(all[i]->attached_begin(&scope) == PYATTACH_OK);
+        EXPECT(all[i]->pool_size() == 0);
+        all[i]->attached_end(&scope);
+        --left;
+        std::int64_t waiting = 0;
+        for (const copy_of_library *one : all)
+            waiting += static_cast<std::int64_t>(one->pool_size());
+        EXPECT(waiting == left);
+    }
+    attached here;
+    EXPECT(reference_count(shared) == 1);
+    here.end();
+    EXPECT(!stop_python());
+}
+TEST_CASE("each copy has a pool of its own, which its own attaches empty") {
+    check_succeeds("drops into the pool of each copy");
+}
+
+namespace {
+
+struct worker {
+    const copy_of_library *of = nullptr;
+    latch told{"the exit callback of its copy"};
+    pyattach_status came_back = PYATTACH_INVALID;
+    std::unique_ptr<task> thread;
+};
+std::atomic<int> callbacks_run{0};
+
+} // namespace
+
+CHILD("exit with a thread in each copy") {
+    start_python();
+    auto all = copies(3);
+    std::vector<std::unique_ptr<worker>> workers;
+    latch inside("a thread inside through each copy", static_cast<int>(all.size()));
+    for (const copy_of_library *one : all) {
+        one->set_exit_timeout(-1); // so that what is not told hangs
+        workers.push_back(std::make_unique<worker>());
+        worker *mine = workers.back().get();
+        mine->of = one;
+        mine->thread = std::make_unique<task>("a worker to end", [mine, &inside] {
+            pyattach_attached scope;
+            pyattach_detached gap;
+            EXPECT(mine->of->attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(mine->of->detached_begin(&gap) == PYATTACH_OK);
+            inside.count_down();
+            mine->told.wait();
+            mine->came_back = mine->of->detached_end(&gap); // let in: it is soon enough
+            if (mine->came_back == PYATTACH_OK)
+                EXPECT(answer_of(*mine->of) == 42);
+            mine->of->attached_end(&scope);
+        });
+        auto tell = [](pyattach_interpreter *, void *arg) {
+            ++callbacks_run;
+            static_cast<worker *>(arg)->told.count_down();
+        };
+        EXPECT(one->exit_callback_add(one->interpreter_main(), tell, mine) == PYATTACH_OK);
+    }
+    inside.wait();
+    EXPECT(!stop_python());
+    EXPECT(callbacks_run == static_cast<int>(all.size()));
+    for (auto &one : workers) {
+        one->thread->join();
+        EXPECT(one->came_back == PYATTACH_OK);
+        pyattach_attached late;
+        EXPECT(one->of->attached_begin(&late) == PYATTACH_NOT_INITIALIZED);
+        pyattach_stats counters{};
+        counters.struct_size = sizeof counters;
+        one->of->stats_get(&counters);
+        EXPECT(counters.exit_waits == 1);
+        EXPECT(counters.exit_timeouts == 0);
+    }
+}
+TEST_CASE("at exit the callbacks of every copy run, and the threads inside each are waited for") {
+    check_succeeds("exit with a thread in each copy");
+}
+
+// A static copy may take no static thread-local storage, of which there is little for what is loaded late.
+CHILD("forty copies") {
+    start_python();
+    auto all = copies(40);
+    auto use = [&] {
+        for (const copy_of_library *one : all) {
+            pyattach_attached scope;
+            EXPECT(one->attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(answer_of(*one) == 42);
+            one->attached_end(&scope);
+        }
+    };
+    use();
+    run_on_thread(use);
+    for (const copy_of_library *one : all) {
+        auto count = [](pyattach_interpreter *, void *) { ++callbacks_run; };
+        EXPECT(one->exit_callback_add(one->interpreter_main(), count, nullptr) == PYATTACH_OK);
+    }
+    EXPECT(!stop_python());
+    EXPECT(callbacks_run == 41);
+}
+TEST_CASE("forty copies load into one process, work, and end with it") { check_succeeds("forty copies"); }
