@@ -2,6 +2,7 @@
 #include "pool.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 #include <vector>
 
@@ -14,6 +15,12 @@ using pyattach::pool;
 using pyattach::producer;
 
 namespace {
+
+// Never ended, as the record of an interpreter that it is part of.
+pool &new_pool() {
+    static auto &all = *new std::deque<pool>;
+    return all.emplace_back();
+}
 
 object *address(std::uintptr_t number) { return reinterpret_cast<object *>(number * 16); }
 
@@ -33,7 +40,7 @@ std::vector<object *> addresses(std::uintptr_t first, std::uintptr_t count) {
 } // namespace
 
 TEST_CASE("a pool gives back what was put in, in the order of the thread that put it") {
-    pool queue;
+    pool &queue = new_pool();
     CHECK(queue.is_empty());
     producer *mine = queue.add_producer();
     REQUIRE(mine);
@@ -50,7 +57,7 @@ TEST_CASE("a pool gives back what was put in, in the order of the thread that pu
 }
 
 TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order") {
-    pool queue;
+    pool &queue = new_pool();
     producer *mine = queue.add_producer();
     for (object *one : addresses(1, 100))
         queue.push(*mine, one);
@@ -64,7 +71,7 @@ TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order
 }
 
 TEST_CASE("references without a producer, for which there was no memory, come out too") {
-    pool queue;
+    pool &queue = new_pool();
     producer *mine = queue.add_producer();
     REQUIRE(queue.push_single(address(1)));
     queue.push(*mine, address(2));
@@ -77,7 +84,7 @@ TEST_CASE("references without a producer, for which there was no memory, come ou
 }
 
 TEST_CASE("what an ended thread left is still there, and the next thread is not mixed up with it") {
-    pool queue;
+    pool &queue = new_pool();
     producer *ended = queue.add_producer();
     for (object *one : addresses(1, 10))
         queue.push(*ended, one);
@@ -95,7 +102,7 @@ TEST_CASE("what an ended thread left is still there, and the next thread is not 
 }
 
 TEST_CASE("a closed pool refuses, and says what it leaked") {
-    pool queue;
+    pool &queue = new_pool();
     producer *mine = queue.add_producer();
     for (object *one : addresses(1, chunk::slots + 1))
         queue.push(*mine, one);
@@ -109,7 +116,7 @@ TEST_CASE("a closed pool refuses, and says what it leaked") {
 }
 
 TEST_CASE("the pool calls for help once in a while when nobody drains it") {
-    pool queue;
+    pool &queue = new_pool();
     producer *mine = queue.add_producer();
     int calls = 0;
     for (object *one : addresses(1, 10000))
@@ -120,7 +127,7 @@ TEST_CASE("the pool calls for help once in a while when nobody drains it") {
 }
 
 TEST_CASE("nothing is lost or doubled between threads that push and threads that take") {
-    pool queue;
+    pool &queue = new_pool();
     constexpr std::uintptr_t pushers = 3, takers = 2, each = 20000;
     support::latch done("the pushing threads to end", pushers);
     std::vector<object *> taken[takers];
