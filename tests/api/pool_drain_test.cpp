@@ -175,3 +175,26 @@ TEST_CASE("an attach releases no more than its budget, a drain all") {
     CHECK(pyattach_pool_size() == 0);
     CHECK(reference_count(object) == 1);
 }
+
+TEST_CASE("when very many references wait and nobody attaches, Python releases them by itself") {
+    constexpr int many = 20000;
+    start_python();
+    attached here;
+    ref object = new_object();
+    for (int i = 0; i < many; ++i)
+        REQUIRE(pyattach_incref(object) == PYATTACH_OK);
+    task dropping("the dropping thread to end", [&] {
+        for (int i = 0; i < many; ++i)
+            pyattach_decref(object); // it has never attached, and does not
+    });
+    dropping.join(); // this thread stays attached, so nobody else could
+    size_t waited = pyattach_pool_size();
+    publish("object", object);
+    // Only Python itself attaches and detaches meanwhile. That it does both matters: up to 3.12 what another thread
+    // asks for is noticed by a thread that attaches. A hang is ended by the test's deadline.
+    run("import sys, time\nwhile sys.getrefcount(object) > 100: time.sleep(0)");
+    CHECK(waited == many);
+    CHECK(pyattach_pool_size() == 0);
+    run("del object");
+    CHECK(reference_count(object) == 1);
+}

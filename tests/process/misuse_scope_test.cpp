@@ -90,6 +90,20 @@ TEST_CASE("ending an attached scope on another thread aborts") {
     check_aborts("end a nested attached scope on another thread", {"pyattach_attached_end", "another thread"});
 }
 
+CHILD("end a nested scope before a detached one inside it") {
+    start_python();
+    pyattach_attached outer, nested;
+    pyattach_detached inside;
+    EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&nested) == PYATTACH_OK);
+    EXPECT(pyattach_detached_begin(&inside) == PYATTACH_OK);
+    pyattach_attached_end(&nested);
+}
+TEST_CASE("ending a nested scope while a detached one is open inside it aborts") {
+    check_aborts("end a nested scope before a detached one inside it",
+                 {"pyattach_attached_end", "still open", "innermost"});
+}
+
 CHILD("end an attached scope inside a forbidden one") {
     start_python();
     pyattach_attached scope;
