@@ -167,3 +167,28 @@ CHILD("failing stop that times out") {
 TEST_CASE("an exit that times out says who is inside, whatever fails") {
     check_among(names_of("failing stop that times out"), {"fopen", "error_warn", "membarrier"});
 }
+
+CHILD("a thread that was refused stays") {
+    load_python();
+    for_each_failure(how_long(), [](int before, lasting lasts) {
+        start_python();
+        pyattach_set_exit_timeout(0); // who is inside would be told of at once
+        latch was_refused("the thread to be refused"), has_ended("Python to have ended");
+        const char *failed = nullptr;
+        task thread("the thread that was refused to end", [&] {
+            faults::arm(before, of::all, lasts);
+            (void)attach();
+            failed = faults::disarm();
+            was_refused.count_down();
+            has_ended.wait();
+        });
+        was_refused.wait();
+        EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+        has_ended.count_down();
+        thread.join();
+        return failed;
+    });
+}
+TEST_CASE("who was refused for lack of anything is not inside: no exit waits for it") {
+    check_among(names_of("a thread that was refused stays"), {"calloc", "state_new"});
+}
