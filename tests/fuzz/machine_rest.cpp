@@ -1,6 +1,8 @@
 // A thread that makes any call of the library at any time: references, interpreters, locks, settings; and misuse.
 #include "fuzz/machine.hpp"
 
+#include <algorithm>
+
 #include "support/expect.hpp"
 
 namespace fuzz {
@@ -205,6 +207,12 @@ bool machine::misuse(unsigned which) {
             if (may_end(i))
                 continue;
             item &one = *open_[i];
+            // With nothing but sections left inside, that is noticed when those end.
+            auto after = open_.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+            if (!is_forbidden() &&
+                std::all_of(after, open_.end(), [](const auto &other) { return other->what == kind::section; }) &&
+                one.what != kind::section)
+                continue;
             switch (one.what) {
             case kind::outer:
             case kind::nested:
