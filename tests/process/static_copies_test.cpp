@@ -201,6 +201,43 @@ TEST_CASE("at exit the callbacks of every copy run, and the threads inside each 
     check_succeeds("exit with a thread in each copy");
 }
 
+CHILD("exit with a stuck thread in each copy") {
+    start_python();
+    auto all = copies(3);
+    static latch never("never");
+    latch inside("a thread inside through each copy", static_cast<int>(all.size()));
+    std::vector<std::unique_ptr<task>> stuck;
+    for (const copy_of_library *one : all) {
+        one->set_exit_timeout(20000000);
+        stuck.push_back(std::make_unique<task>("a stuck thread", [one, &inside] {
+            pyattach_attached scope;
+            EXPECT(one->attached_begin(&scope) == PYATTACH_OK);
+            cpython<void *()>("PyEval_SaveThread")(); // unseen: it counts as attached
+            inside.count_down();
+            for (;;)
+                never.wait();
+        }));
+        auto count = [](pyattach_interpreter *, void *) { ++callbacks_run; };
+        EXPECT(one->exit_callback_add(one->interpreter_main(), count, nullptr) == PYATTACH_OK);
+    }
+    inside.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
+    EXPECT(callbacks_run == static_cast<int>(all.size()));
+    for (const copy_of_library *one : all) {
+        pyattach_stats counters{};
+        counters.struct_size = sizeof counters;
+        one->stats_get(&counters);
+        EXPECT(counters.exit_waits == 1);
+        EXPECT(counters.exit_timeouts == 1);
+    }
+    for (auto &one : stuck)
+        one->abandon();
+    end_child();
+}
+TEST_CASE("a copy that gives up waiting does not keep the others from their callbacks and their own wait") {
+    check_succeeds("exit with a stuck thread in each copy");
+}
+
 // A static copy may take no static thread-local storage, of which there is little for what is loaded late.
 CHILD("forty copies") {
     start_python();
