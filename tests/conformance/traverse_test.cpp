@@ -257,6 +257,8 @@ TEST_CASE("ext: nested forbidden scopes") {
         for (int i = 0; i < 2; ++i) {
             forbidden inner;
             CHECK(pyattach_is_forbidden());
+            CHECK_FALSE(pyattach_is_attached());
+            CHECK(cpython_says_attached()); // which is why a mark of its own is needed
             CHECK(try_to_attach() == PYATTACH_FORBIDDEN);
             CHECK(pyattach_pool_drain() == PYATTACH_FORBIDDEN);
         }
