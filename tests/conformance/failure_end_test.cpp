@@ -97,11 +97,14 @@ CHILD("3 with us") {
     here.end();
     EXPECT(!stop_python());
 }
+namespace {
+// 3.12 now and then gets away with Python code where there is no thread state, depending on what memory holds.
+bool survives_by_luck(const about &python) { return python.version >= python_3_12 && python.version < python_3_13; }
+} // namespace
 TEST_CASE("failure 3: a reference dropped where nobody is attached") {
     about python;
-    // 3.12 may survive it by luck; without a GIL the thread that made the object is left to destroy it.
-    bool is_3_12 = python.version >= python_3_12 && python.version < python_3_13;
-    check_plain("3 plain", outcome::crashed, !python.is_free_threaded && !is_3_12);
+    // Without a GIL the thread that made the object is left to destroy it.
+    check_plain("3 plain", outcome::crashed, !python.is_free_threaded && !survives_by_luck(python));
     check_succeeds("3 with us");
 }
 
@@ -142,7 +145,6 @@ CHILD("13 plain") {
     auto &py = start_plain();
     EXPECT(py.run(destructor_that_calls("conformance_reenter_plainly").c_str(), nullptr) == 0);
     void *state = py.save();
-    must_end_soon();
     for (int i = 0; i < 20; ++i)
         run_on_thread([&] {
             plain_attach here;
@@ -199,7 +201,7 @@ CHILD("16 with us") {
 }
 TEST_CASE("failure 16: a reference dropped after the end") {
     about python;
-    check_plain("16 plain", outcome::crashed);
+    check_plain("16 plain", outcome::crashed, !survives_by_luck(python));
     check_succeeds("16 with us");
 }
 
