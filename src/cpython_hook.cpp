@@ -2,6 +2,7 @@
 // first contact.
 #include "cpython.hpp"
 
+#include <atomic>
 #include <cstdio>
 #include <initializer_list>
 #include <pthread.h>
@@ -128,22 +129,38 @@ bool import_threading(interpreter_state *interpreter) noexcept {
     return imported != nullptr;
 }
 
-// Guards held right now, so that a fork child can close those of threads it does not have.
+// Guards held right now, so that a fork child can close those of threads it does not have. A place is taken before the
+// guard is, so that nothing but the store of CPython's answer lies between the two: CPython forks with the lock held
+// under which it gives guards out. It is given back by a thread that is attached, while which Python does not fork.
 struct held_guard {
-    void *guard;
+    std::atomic<void *> guard;
     pthread_t owner;
+    bool is_taken;
 };
 constexpr int most_guards = 64;
 held_guard held[most_guards];
 pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 
-void note(void *guard, void *instead_of) noexcept {
+held_guard *take_place() noexcept {
+    held_guard *found = nullptr;
     pthread_mutex_lock(&held_lock);
     for (held_guard &one : held)
-        if (one.guard == instead_of) {
-            one = {guard, pthread_self()};
+        if (!one.is_taken) {
+            found = &one;
+            one.owner = pthread_self();
+            one.is_taken = true;
             break;
         }
+    pthread_mutex_unlock(&held_lock);
+    return found;
+}
+
+void give_back(held_guard &one) noexcept {
+    void *guard = one.guard.exchange(nullptr, std::memory_order_relaxed);
+    if (guard)
+        python().guard_close(guard);
+    pthread_mutex_lock(&held_lock);
+    one.is_taken = false;
     pthread_mutex_unlock(&held_lock);
 }
 
@@ -216,21 +233,23 @@ void *guard_main(bool *refused) noexcept {
     *refused = false;
     if (!py.view_main || !py.guard_from_view || !py.guard_close || !py.view_close)
         return nullptr;
-    void *view = py.view_main();
-    void *guard = view ? py.guard_from_view(view) : nullptr;
-    *refused = view && !guard;
-    if (guard)
-        note(guard, nullptr);
-    if (view)
+    held_guard *place = take_place();
+    void *view = place ? py.view_main() : nullptr;
+    if (view) {
+        place->guard.store(py.guard_from_view(view), std::memory_order_relaxed);
+        *refused = !place->guard.load(std::memory_order_relaxed);
         py.view_close(view);
-    return guard;
+    }
+    if (place && !place->guard.load(std::memory_order_relaxed)) {
+        give_back(*place);
+        place = nullptr;
+    }
+    return place;
 }
 
 void release_guard(void *guard) noexcept {
-    if (!guard)
-        return;
-    note(nullptr, guard);
-    python().guard_close(guard);
+    if (guard)
+        give_back(*static_cast<held_guard *>(guard));
 }
 
 void hold_guards() noexcept { pthread_mutex_lock(&held_lock); }
@@ -238,10 +257,8 @@ void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
 
 void release_lost_guards() noexcept {
     for (held_guard &one : held)
-        if (one.guard && !pthread_equal(one.owner, pthread_self())) {
-            python().guard_close(one.guard);
-            one.guard = nullptr;
-        }
+        if (one.is_taken && !pthread_equal(one.owner, pthread_self()))
+            give_back(one);
 }
 
 } // namespace pyattach::cpython

@@ -2,8 +2,8 @@
 //
 // Before the fork every internal lock is taken, so the child finds none held and nothing half written. In the child
 // only the forking thread lives: the records and seats of all others go, their thread states are left to CPython, which
-// frees them itself; queued references stay. No CPython function is called here: this runs inside fork(), before
-// Python's own after-fork.
+// frees them itself; queued references stay. CPython is left alone here: this runs inside fork(), before Python's own
+// after-fork.
 #include "fork.hpp"
 
 #include <pthread.h>
@@ -49,10 +49,17 @@ void let_all_go() noexcept {
 }
 
 void in_child() noexcept {
-    is_raw_fork.store(true, std::memory_order_relaxed);
+    // Python tells when it is in order again, if a first contact got as far as asking for that. One that did not begins
+    // anew.
+    bool is_told = false;
     forget_start();
-    for (interpreter *one = newest_record(); one; one = one->next)
+    for (interpreter *one = newest_record(); one; one = one->next) {
+        uint32_t interrupted = interpreter::busy;
+        one->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
+        is_told = is_told || one->hook.load(std::memory_order_relaxed) == interpreter::registered;
         one->gate.empty();
+    }
+    is_raw_fork.store(is_told, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
     for (interpreter *one = newest_record(); one; one = one->next)
         one->pool.relist();
@@ -60,15 +67,17 @@ void in_child() noexcept {
     // Their states went with their threads; CPython frees them.
     for (interpreter *one = newest_record(); one; one = one->next)
         warm_state::forget_dead(*one);
+    // The one call of CPython's made here: it counts down and frees. Python itself would wait for these for ever.
+    cpython::release_lost_guards();
 }
 
 } // namespace
 
-void prepare_fork() noexcept { pthread_atfork(hold_all, let_all_go, in_child); }
-
-void after_fork() noexcept {
-    is_raw_fork.store(false, std::memory_order_relaxed);
-    cpython::release_lost_guards();
+void prepare_fork() noexcept {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, [] { pthread_atfork(hold_all, let_all_go, in_child); });
 }
+
+void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
 
 } // namespace pyattach
