@@ -37,7 +37,7 @@ uint32_t depth_of(const frame &top) noexcept {
 }
 
 // Only after the attach returned (invariant 2).
-inline void open(frame &mine, thread &me, const entry::result &in, thread_state *replaced) noexcept {
+inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
     mine.temporary = in.temporary;
     mine.exempt = in.exempt;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
@@ -49,7 +49,9 @@ inline void open(frame &mine, thread &me, const entry::result &in, thread_state 
     mine.state = in.state;
     mine.where = in.where;
     mine.seat = in.seat;
-    mine.replaced = replaced;
+    mine.replaced = in.replaced;
+    mine.back = in.back;
+    mine.was_detached = in.was_detached;
     push(me, mine, tag::attached);
     me.counted.add(event::attaches);
 }
@@ -72,7 +74,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     refused = is_known ? entry::known(me, *where, replaced, checked, in) : entry::first(me, replaced, in);
     if (refused)
         return refuse(scope, refused);
-    open(scope.outer, me, in, replaced);
+    open(scope.outer, me, in);
     if (checked) {
         meet(me, in.state);
         drain_if_quiet_allows(*in.where);
@@ -139,7 +141,7 @@ void end_nested(nested_scope &scope) noexcept {
     seat *door = me.door;
     frame &mine = scope.outer;
     mine.tag = tag::attached;
-    mine.dead = mine.temporary = mine.exempt = mine.had_error = false;
+    mine.dead = mine.temporary = mine.exempt = mine.had_error = mine.was_detached = false;
     mine.is_short = true;
     mine.spare = 0;
     mine.inside_below = presence::outside;

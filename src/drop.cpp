@@ -33,14 +33,14 @@ int drain_for_others(void *record) noexcept;
 // listens.
 void call_for_help(interpreter &where, seat &mine) noexcept {
     if (&where != main_interpreter() || this_thread.forbidden ||
-        where.pool.is_help_called.load(std::memory_order_relaxed))
+        where.pool.is_help_called().load(std::memory_order_relaxed))
         return;
     uint8_t before = mine.inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(mine))
         return;
-    if (!where.pool.is_help_called.exchange(true, std::memory_order_relaxed) &&
+    if (!where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
         cpython::python().add_pending_call(drain_for_others, &where) != 0)
-        where.pool.is_help_called.store(false, std::memory_order_relaxed);
+        where.pool.is_help_called().store(false, std::memory_order_relaxed);
     where.gate.leave(mine, before);
 }
 
@@ -49,7 +49,7 @@ int drain_for_others(void *record) noexcept {
     if (own_record() && this_thread.quiet == 0)
         drain(where, drain_budget());
     if (where.pool.is_empty() || cpython::python().add_pending_call(drain_for_others, record) != 0)
-        where.pool.is_help_called.store(false, std::memory_order_relaxed);
+        where.pool.is_help_called().store(false, std::memory_order_relaxed);
     return 0;
 }
 
@@ -107,7 +107,7 @@ void drop(object *reference, interpreter *owner) noexcept {
     const cpython::table &py = cpython::python();
     bool release_now = now && !this_thread.forbidden;
     if (release_now && owner)
-        release_now = known(py.interpreter_of(now)) == owner;
+        release_now = owner->state == py.interpreter_of(now) && !owner->gone.load(std::memory_order_acquire);
     if (!release_now) {
         defer(owner ? owner : standing_for(now), reference);
         return;
@@ -171,8 +171,12 @@ status drain_current() noexcept {
 
 size_t waiting() noexcept {
     thread_state *now = current_state();
-    interpreter *here = now ? known(cpython::python().interpreter_of(now)) : main_interpreter();
-    return here ? here->pool.size() : 0;
+    cpython::interpreter_state *state = now ? cpython::python().interpreter_of(now) : nullptr;
+    lock_registry();
+    interpreter *here = state ? known_held(state) : main_interpreter();
+    size_t all = here && !here->gone.load(std::memory_order_relaxed) ? here->pool.size() : 0;
+    unlock_registry();
+    return all;
 }
 
 void set_drain_budget(size_t objects) noexcept { budget_objects.store(objects, std::memory_order_relaxed); }

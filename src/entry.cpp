@@ -16,16 +16,37 @@ namespace {
 constexpr int most_tries = 60000;
 
 // 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
-// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever.
-bool is_of_ended_life(const thread &me, const seat &mine, thread_state *state) noexcept {
-    // Elsewhere a state that is there lives, and may well have the address of one that does not.
-    if (!cpython::python().slot_outlives_python)
+// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever. (Before, the slot is
+// empty then, and an equal address is a new state's.)
+bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
+    const cpython::table &py = cpython::python();
+    if (!py.slot_outlives_python)
         return false;
-    for (const seat *one = me.seats; one; one = one->next_of_thread)
-        if (one != &mine && one->last == state && one->where->gone.load(std::memory_order_acquire))
-            // The main thread's first state has the same address in every life.
-            return cpython::python().state_id(state) != 1;
-    return false;
+    bool is_ours = state == me.ended_state;
+    for (const seat *one = me.seats; one && !is_ours; one = one->next_of_thread)
+        is_ours = one->last == state && one->where->gone.load(std::memory_order_acquire);
+    // The main thread's first state has the same address in every life.
+    return is_ours && py.state_id(state) != 1;
+}
+
+// The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
+thread_state *suspended(const thread &me, const interpreter &where) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below) {
+        if (one->dead)
+            continue;
+        if (one->where == &where)
+            return one->state;
+        if (one->tag == tag::attached && one->replaced && one->back == &where)
+            return one->replaced;
+    }
+    return nullptr;
+}
+
+// The record of the interpreter that a state of this thread is of; NULL: it never met the library.
+interpreter *whose(thread_state *state) noexcept {
+    cpython::interpreter_state *its = cpython::python().interpreter_of(state);
+    interpreter *main = main_interpreter();
+    return main && main->state == its ? main : pyattach::known(its);
 }
 
 // A gap inside a scope whose state was made for it: that is nobody else's either.
@@ -59,19 +80,26 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
         keep(me, mine, state);
         return state;
     }
-    if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, mine, state)) {
+    if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, state)) {
         if (!is_of_scope(me, state))
             count(event::states_adopted);
         return mine.last = state;
+    }
+    // Attaching another one takes this one out of the slot.
+    if (state && !in.replaced && py.attaching_binds_slot && !is_of_ended_life(me, state)) {
+        in.back = whose(state);
+        in.replaced = in.back ? state : nullptr;
+        in.was_detached = true;
     }
     if (mine.warm) {
         keep(me, mine, mine.warm);
         return mine.warm;
     }
-    // A scope below attached it here, and other code moved the thread elsewhere since. The state of that scope lives as
-    // long as it; a second one would take its place for good, on the main thread that of the only one that may stop.
-    if (in.inside_below != presence::outside && mine.last)
-        return mine.last;
+    // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other code.
+    // That state lives as long as the scope; a second one would take its place for good, on the main thread that of the
+    // only one that may stop.
+    if ((state = suspended(me, where)))
+        return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     state = py.state_new(where.state);
     if (!state)
@@ -87,17 +115,49 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     return mine.last = state;
 }
 
-// Detaches from `state`, destroys it if asked to, and goes back to `replaced`. The gate is left by the caller,
-// afterwards.
-void leave(thread_state *state, bool destroy, thread_state *replaced) noexcept {
+// Detaches from `state`, and destroys it if asked to. The gate is left by the caller, afterwards.
+void leave(thread_state *state, bool destroy) noexcept {
     if (destroy) {
-        replaced ? cpython::destroy_swapped(state, replaced) : cpython::destroy_current(state);
+        cpython::destroy_current(state);
         count(event::states_deleted);
-    } else if (replaced) {
-        cpython::guarded([replaced] { cpython::python().state_swap(replaced); });
     } else {
         cpython::save();
     }
+}
+
+// After a visit to another interpreter, on a thread that is detached now: what was there before `ended` is there again.
+// Attached, if the thread was: unless that interpreter has ended meanwhile; then scopes below which its gate binds are
+// inert, and a thread that other code attached is parked, as in detached::end. Else in the slot, for other code that
+// asks for this thread's state. May block.
+void go_back(thread &me, const frame &ended) noexcept {
+    thread_state *state = ended.replaced;
+    interpreter *back = ended.back;
+    if (!state)
+        return;
+    if (ended.was_detached) {
+        seat *mine = seat_of(me, *back);
+        uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
+        // A thread that is inside already, below a detached scope, is let in as when that ends.
+        if (!mine || !(before == presence::outside ? back->gate.enter(*mine) : back->gate.come_back(*mine)))
+            return;
+        cpython::restore(state);
+        cpython::save();
+        back->gate.leave(*mine, before);
+        return;
+    }
+    // Who ends an interpreter switches back by hand.
+    if (cpython::python().current() == state)
+        return;
+    frame &below = *me.top;
+    if (below.tag == tag::attached && below.seat && below.state == state) {
+        if (!below.where->gate.come_back(*below.seat) && !below.exempt) {
+            below.dead = true;
+            return;
+        }
+    } else if (back && back->gone.load(std::memory_order_acquire)) {
+        cpython::park();
+    }
+    cpython::restore(state);
 }
 
 } // namespace
@@ -107,9 +167,12 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     if (is_raw_fork.load(std::memory_order_relaxed))
         return PYATTACH_UNSUPPORTED;
     in.where = &where;
+    in.replaced = replaced;
+    in.back = replaced ? whose(replaced) : nullptr;
+    in.was_detached = false;
     in.seat = seat_of(me, where);
     if (!in.seat)
-        return PYATTACH_NO_MEMORY;
+        return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     in.inside_below = in.seat->inside.load(std::memory_order_relaxed);
     in.exempt = false;
     if (!where.gate.enter(*in.seat)) {
@@ -159,8 +222,13 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
             if (main->gate.is_dead())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
-                leave(in.state, in.temporary, replaced);
+                leave(in.state, in.temporary);
                 main->gate.leave(*in.seat, in.inside_below);
+                frame visit{};
+                visit.replaced = in.replaced;
+                visit.back = in.back;
+                visit.was_detached = in.was_detached;
+                go_back(me, visit);
             }
         }
         cpython::release_guard(guard);
@@ -170,35 +238,6 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         nanosleep(&briefly, nullptr);
     }
 }
-
-namespace {
-
-// After a visit to another interpreter on a thread that is detached now: other code that asks for this thread's state
-// finds the warm one of the main interpreter again, not the visit's, or none. May block.
-void come_home(thread &me) noexcept {
-    seat *home = me.home;
-    if (!home || !home->warm || !cpython::python().attaching_binds_slot || home->where != main_interpreter())
-        return;
-    // Inside the main interpreter already, below a detached scope: it will be attached to in its own time.
-    uint8_t before = home->inside.load(std::memory_order_relaxed);
-    if (before != presence::outside || !home->where->gate.enter(*home))
-        return;
-    cpython::restore(home->warm);
-    cpython::save();
-    home->where->gate.leave(*home, before);
-}
-
-// Goes back to the interpreter this scope switched away from, if that still lets us in.
-void go_back(thread &me, frame &ended) noexcept {
-    frame &below = *me.top;
-    if (below.tag == tag::attached && below.seat && !below.where->gate.come_back(*below.seat) && !below.exempt) {
-        below.dead = true;
-        return;
-    }
-    cpython::restore(ended.replaced);
-}
-
-} // namespace
 
 void go_out(frame &mine) noexcept {
     thread *me = this_thread.record;
@@ -231,12 +270,11 @@ void go_out(frame &mine) noexcept {
     if (cpython::python().error_occurred() && !mine.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    leave(mine.state, mine.temporary, mine.replaced);
+    leave(mine.state, mine.temporary);
     pop(*me, mine);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.seat, mine.inside_below);
-    if (__builtin_expect(mine.seat != me->home && !mine.replaced, 0))
-        come_home(*me);
+    go_back(*me, mine);
     drop_late_record(*me);
 }
 

@@ -10,6 +10,10 @@ struct result {
     thread_state *state;
     interpreter *where;
     pyattach::seat *seat;
+    // What go_back() goes back to: `replaced`, or what was in the slot; NULL: nothing.
+    thread_state *replaced;
+    interpreter *back;
+    bool was_detached;
     uint8_t inside_below; // what the seat said before
     bool is_new;          // the state was made for this entry
     bool temporary;       // and is destroyed with it

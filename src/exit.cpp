@@ -25,9 +25,10 @@ std::atomic<long long> exit_timeout_ns{10 * second_ns};
 void run_exit_callbacks(interpreter &ending) noexcept {
     for (;;) {
         lock_registry();
-        exit_callback *first = ending.callbacks;
-        if (first && !(ending.callbacks = first->next))
-            ending.last_callback = &ending.callbacks;
+        rooms &its = *ending.rooms;
+        exit_callback *first = its.callbacks;
+        if (first && !(its.callbacks = first->next))
+            its.last_callback = &its.callbacks;
         unlock_registry();
         if (!first)
             return;
@@ -157,8 +158,8 @@ status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *
     // or we see it closed.
     bool is_open = where->gate.now() == gate::open;
     if (is_open) {
-        *where->last_callback = one;
-        where->last_callback = &one->next;
+        *where->rooms->last_callback = one;
+        where->rooms->last_callback = &one->next;
     }
     unlock_registry();
     if (!is_open)
@@ -170,14 +171,16 @@ status remove_exit_callback(interpreter *where, pyattach_exit_callback call, voi
     if (!where || !call)
         return PYATTACH_INVALID;
     lock_registry();
-    exit_callback **link = &where->callbacks;
+    exit_callback *none = nullptr, **link = &none;
+    if (!where->gone.load(std::memory_order_relaxed))
+        link = &where->rooms->callbacks;
     while (*link && ((*link)->call != call || (*link)->arg != arg))
         link = &(*link)->next;
     exit_callback *found = *link;
     if (found) {
         *link = found->next;
-        if (where->last_callback == &found->next)
-            where->last_callback = link;
+        if (where->rooms->last_callback == &found->next)
+            where->rooms->last_callback = link;
     }
     unlock_registry();
     std::free(found);

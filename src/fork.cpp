@@ -21,13 +21,13 @@ std::atomic<bool> is_raw_fork{false};
 
 namespace {
 
-// In this order; nothing in the library holds one of these while it takes another.
+// In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
     cpython::hold_finder();
     lock_registry();
-    for (interpreter *one = newest_record(); one; one = one->next) {
-        one->gate.hold();
-        one->pool.hold();
+    for (rooms *one = newest_rooms(); one; one = one->next) {
+        one->of->gate.hold();
+        one->of->pool.hold();
         pthread_mutex_lock(&one->dead.lock);
     }
     hold_threads();
@@ -39,10 +39,10 @@ void let_all_go() noexcept {
     cpython::let_guards_go();
     let_message_handler_go();
     let_threads_go();
-    for (interpreter *one = newest_record(); one; one = one->next) {
+    for (rooms *one = newest_rooms(); one; one = one->next) {
         pthread_mutex_unlock(&one->dead.lock);
-        one->pool.let_go();
-        one->gate.let_go();
+        one->of->pool.let_go();
+        one->of->gate.let_go();
     }
     unlock_registry();
     cpython::let_finder_go();
@@ -53,20 +53,21 @@ void in_child() noexcept {
     // anew.
     bool is_told = false;
     forget_start();
-    for (interpreter *one = newest_record(); one; one = one->next) {
+    for (rooms *one = newest_rooms(); one; one = one->next) {
         uint32_t interrupted = interpreter::busy;
-        one->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told = is_told || one->hook.load(std::memory_order_relaxed) == interpreter::registered;
-        one->gate.empty();
+        one->of->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
+        is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
+                              one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
+        one->of->gate.empty();
     }
     is_raw_fork.store(is_told, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
-    for (interpreter *one = newest_record(); one; one = one->next)
-        one->pool.relist();
+    for (rooms *one = newest_rooms(); one; one = one->next)
+        one->of->pool.relist();
     let_all_go();
     // Their states went with their threads; CPython frees them.
-    for (interpreter *one = newest_record(); one; one = one->next)
-        warm_state::forget_dead(*one);
+    for (rooms *one = newest_rooms(); one; one = one->next)
+        warm_state::forget_dead(*one->of);
     // The one call of CPython's made here: it counts down and frees. Python itself would wait for these for ever.
     cpython::release_lost_guards();
 }

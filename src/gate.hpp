@@ -71,7 +71,15 @@ class gate {
     // Sealed: closed, and threads that were detached inside are not waited for or let in any more.
     enum state : uint32_t { open, closed, sealed, dead };
 
-    gate() noexcept;
+    // All but the word. Apart, because it goes when nobody holds a seat any more, while the word stays for whoever still
+    // knows the interpreter.
+    struct room {
+        seat *seats = nullptr;
+        pthread_mutex_t lock;
+        pthread_cond_t left;
+        room() noexcept;
+    };
+    explicit gate(room &its) noexcept : room_(&its) {}
 
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
     bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
@@ -103,9 +111,9 @@ class gate {
     }
 
     // Around fork(): nobody adds, removes or wakes. In the child, held, only the forking thread's seat is put back.
-    void hold() noexcept { pthread_mutex_lock(&lock_); }
-    void let_go() noexcept { pthread_mutex_unlock(&lock_); }
-    void empty() noexcept { seats_ = nullptr; }
+    void hold() noexcept { pthread_mutex_lock(&room_->lock); }
+    void let_go() noexcept { pthread_mutex_unlock(&room_->lock); }
+    void empty() noexcept { room_->seats = nullptr; }
     void put_back(seat &) noexcept;
 
     void add(seat &) noexcept;
@@ -140,9 +148,7 @@ class gate {
     unsigned count(const seat *except, bool attached_only) const noexcept;
 
     std::atomic<uint32_t> word_{open};
-    seat *seats_ = nullptr;
-    pthread_mutex_t lock_;
-    pthread_cond_t left_;
+    room *room_;
 };
 
 int64_t monotonic_ns() noexcept;

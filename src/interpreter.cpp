@@ -21,54 +21,153 @@ std::atomic<interpreter *> main_record{nullptr};
 namespace {
 
 pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-// Newest first. Readers walk it without the lock: records are only ever put in front, and never freed.
-std::atomic<interpreter *> records{nullptr};
+rooms *all_rooms; // newest first
+size_t ended_high_water;
+
+// Records come by the page: they are never freed, so nothing but themselves need be kept.
+constexpr unsigned records_a_page = 4096 / sizeof(interpreter);
+char *fresh_records;
+unsigned fresh_left;
+
+interpreter *fresh_record(cpython::interpreter_state *state) noexcept {
+    if (fresh_left == 0) {
+        void *page = nullptr;
+        if (posix_memalign(&page, alignof(interpreter), records_a_page * sizeof(interpreter)) != 0)
+            return nullptr;
+        fresh_records = static_cast<char *>(page);
+        fresh_left = records_a_page;
+    }
+    void *memory = std::malloc(sizeof(rooms));
+    if (!memory)
+        return nullptr;
+    auto *record = reinterpret_cast<interpreter *>(fresh_records);
+    auto *its = new (memory) rooms(*record);
+    new (fresh_records) interpreter(state, *its);
+    fresh_records += sizeof(interpreter);
+    --fresh_left;
+    its->next = all_rooms;
+    return (all_rooms = its)->of;
+}
+
+void free_rooms(rooms &empty) noexcept {
+    while (exit_callback *one = empty.callbacks) {
+        empty.callbacks = one->next;
+        std::free(one);
+    }
+    empty.~rooms();
+    std::free(&empty);
+}
 
 // CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
-// thrown away.
+// thrown away. In a fork child it may be said twice.
 void on_gone(void *value) noexcept {
     interpreter &record = *static_cast<interpreter *>(value);
+    if (record.gone.load(std::memory_order_relaxed))
+        return;
     record.gate.set(gate::dead);
+    size_t high_water = record.pool.high_water();
     count(event::drops_leaked, record.pool.close());
     warm_state::forget_dead(record);
     interpreter *expected = &record;
     main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
-    // Last, and with release: who sees it gone sees it dead.
+    lock_registry();
+    if (high_water > ended_high_water)
+        ended_high_water = high_water;
+    // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
     record.gone.store(true, std::memory_order_release);
+    let_rooms_go_held(record);
+    unlock_registry();
+}
+
+bool is_in_use(const thread &me, const seat &mine) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->seat == &mine)
+            return true;
+    return false;
+}
+
+// Threads may live through any number of interpreters.
+void give_up_seats_of_ended(thread &me) noexcept {
+    seat **link = &me.seats;
+    while (seat *one = *link) {
+        if (!one->where->gone.load(std::memory_order_acquire) || is_in_use(me, *one)) {
+            link = &one->next_of_thread;
+            continue;
+        }
+        if (one->last && one->last == cpython::python().slot())
+            me.ended_state = one->last;
+        if (me.home == one)
+            me.home = me.door = nullptr;
+        *link = one->next_of_thread;
+        warm_state::hand_over(*one);
+    }
 }
 
 } // namespace
 
 void lock_registry() noexcept { pthread_mutex_lock(&registry_lock); }
 void unlock_registry() noexcept { pthread_mutex_unlock(&registry_lock); }
+rooms *newest_rooms() noexcept { return all_rooms; }
+size_t high_water_of_ended() noexcept { return ended_high_water; }
 
-interpreter *known(cpython::interpreter_state *state) noexcept {
-    for (interpreter *one = records.load(std::memory_order_acquire); one; one = one->next)
-        if (one->state == state && !one->gone.load(std::memory_order_acquire))
-            return one;
+interpreter *known_held(cpython::interpreter_state *state) noexcept {
+    for (rooms *one = all_rooms; one; one = one->next)
+        if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
+            return one->of;
     return nullptr;
 }
 
-interpreter *newest_record() noexcept { return records.load(std::memory_order_acquire); }
+interpreter *known(cpython::interpreter_state *state) noexcept {
+    lock_registry();
+    interpreter *record = known_held(state);
+    unlock_registry();
+    return record;
+}
+
+void let_rooms_go_held(interpreter &where) noexcept {
+    if (--where.rooms->holders)
+        return;
+    rooms **link = &all_rooms;
+    while (*link != where.rooms)
+        link = &(*link)->next;
+    *link = where.rooms->next;
+    free_rooms(*where.rooms);
+}
+
+void let_rooms_go(interpreter &where) noexcept {
+    lock_registry();
+    let_rooms_go_held(where);
+    unlock_registry();
+}
+
+void forget_other_interpreters() noexcept {
+    cpython::interpreter_state *main = cpython::python().main_interpreter();
+    for (;;) {
+        lock_registry();
+        rooms *one = all_rooms;
+        while (one && (one->of->state == main || one->of->gone.load(std::memory_order_relaxed)))
+            one = one->next;
+        unlock_registry();
+        if (!one)
+            return;
+        on_gone(one->of);
+    }
+}
 
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
-    interpreter *record = known(state);
+    interpreter *record = known_held(state);
     if (!record) {
-        interpreter *newest = records.load(std::memory_order_relaxed);
-        if (!newest) {
+        static bool is_prepared; // under the lock
+        if (!is_prepared) {
             prepare_fences();
             prepare_fork();
+            is_prepared = true;
         }
-        if (void *memory = std::malloc(sizeof(interpreter))) {
-            record = new (memory) interpreter();
-            record->state = state;
-            record->next = newest;
-            records.store(record, std::memory_order_release);
-            if (is_main)
-                main_record.store(record, std::memory_order_release);
-        }
+        record = fresh_record(state);
+        if (record && is_main)
+            main_record.store(record, std::memory_order_release);
     }
     unlock_registry();
     return record;
@@ -119,9 +218,19 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
     for (seat *one = me.seats; one; one = one->next_of_thread)
         if (one->where == &where)
             return one;
+    give_up_seats_of_ended(me);
     void *memory = std::calloc(1, sizeof(seat));
     if (!memory)
         return nullptr;
+    lock_registry();
+    bool is_gone = where.gone.load(std::memory_order_relaxed);
+    if (!is_gone)
+        ++where.rooms->holders;
+    unlock_registry();
+    if (is_gone) {
+        std::free(memory);
+        return nullptr;
+    }
     seat *mine = new (memory) seat();
     mine->where = &where;
     mine->self = pthread_self();

@@ -1,5 +1,15 @@
-// One life of one interpreter of this process: its gate, its pool, its exit callbacks. Never freed, so a handle is
-// valid to pass for ever; each life has a record of its own, so the record is the generation (invariant 6).
+// One life of one interpreter of this process: its gate, its pool, its exit callbacks. Each life has a record of its own,
+// so the record is the generation (invariant 6).
+//
+// The record is never freed, because a handle is valid to pass for ever and a scope of any thread may name it; so it is
+// small, and the rest is in rooms of its own, which go. What is looked at without a hold on the rooms is in the record:
+//   - by handles (begin_in, decref_in, exit callbacks): `gone`, `hook`, the gate's word, the pool's head;
+//   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `ending_thread`, `state`;
+//   - by stop(), after the end: `timed_out`.
+// Everything else is done by a thread with a seat in the gate (coming in, leaving, queueing, handing its state over), by
+// one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen it not
+// gone. A seat is a hold, and so is the life until CPython has cleared the interpreter: the last to let go frees the
+// rooms. A thread that lives on gives its seats in ended interpreters up when it next needs a new one.
 #pragma once
 
 #include <atomic>
@@ -26,10 +36,29 @@ struct dead_states {
     std::atomic<uint32_t> count{0};
 };
 
-struct interpreter {
-    cpython::interpreter_state *state = nullptr;
+struct interpreter;
+
+struct rooms {
+    pyattach::gate::room gate;
+    pyattach::pool::room pool;
+    dead_states dead;
+    // Under the registry's lock:
+    exit_callback *callbacks = nullptr, **last_callback = &callbacks;
+    unsigned holders = 1;
+    interpreter *of;
+    rooms *next = nullptr; // all there are
+
+    explicit rooms(interpreter &whose) noexcept : of(&whose) {}
+};
+
+// On a line of its own: entering reads it, and only rare events write it.
+struct alignas(64) interpreter {
+    cpython::interpreter_state *const state;
     pyattach::gate gate;
     pyattach::pool pool;
+    pyattach::rooms *const rooms; // only for those named above
+    // The thread that ends it (the address of its thread-local words), exempt from the gate.
+    std::atomic<thread_local_words *> ending_thread{nullptr};
     // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
     enum hook_state : uint32_t { none, busy, registered };
     std::atomic<uint32_t> hook{none};
@@ -37,17 +66,17 @@ struct interpreter {
     bool is_kept = false;
     // CPython has cleared the interpreter; from here on its address may name another one.
     std::atomic<bool> gone{false};
-    // The thread that ends it (the address of its thread-local words), exempt from the gate.
-    std::atomic<thread_local_words *> ending_thread{nullptr};
     std::atomic<bool> timed_out{false};
-    dead_states dead;
-    exit_callback *callbacks = nullptr, **last_callback = &callbacks; // under the registry's lock
-    interpreter *next = nullptr;                                      // all records
+
+    interpreter(cpython::interpreter_state *its, pyattach::rooms &all) noexcept
+        : state(its), gate(all.gate), pool(all.pool), rooms(&all) {}
 
     bool is_exempt() const noexcept {
         return ending_thread.load(std::memory_order_relaxed) == &this_thread && !gone.load(std::memory_order_relaxed);
     }
 };
+
+static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behind");
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
 void drain_unless_quiet(interpreter &here) noexcept;
@@ -56,7 +85,7 @@ inline void drain_if_quiet_allows(interpreter &here) noexcept {
         drain_unless_quiet(here);
 }
 
-// The record of a living interpreter that was met before, else NULL. Asks nothing of CPython but what `state` is.
+// The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
 interpreter *known(cpython::interpreter_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
 extern std::atomic<interpreter *> main_record;
@@ -90,14 +119,22 @@ inline bool is_inert(const frame &one) noexcept {
                         (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
 }
 
-// This thread's seat in `where`; made at its first entry, NULL if memory is short.
+// This thread's seat in `where`; made at its first entry, NULL if memory is short or the interpreter is gone.
 seat *seat_of(thread &me, interpreter &where) noexcept;
+// The hold that comes with a seat is given up; the seat has left the gate.
+void let_rooms_go(interpreter &where) noexcept;
 
-// For each record, newest first.
-interpreter *newest_record() noexcept;
-
-// Guards the list of records and the exit callbacks.
+// Guards the list of rooms, who holds them, and the exit callbacks.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
+// Under that lock: all rooms, also of interpreters that are gone, newest first; and the two above.
+rooms *newest_rooms() noexcept;
+interpreter *known_held(cpython::interpreter_state *state) noexcept;
+void let_rooms_go_held(interpreter &where) noexcept;
+// How much ever waited at once in the pools of those that are gone; under that lock.
+size_t high_water_of_ended() noexcept;
+
+// In a fork child, which has the main interpreter only: the others are gone. Attached.
+void forget_other_interpreters() noexcept;
 
 } // namespace pyattach

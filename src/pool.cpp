@@ -22,6 +22,14 @@ void free_chunks(producer &one) noexcept {
 
 } // namespace
 
+pool::room::~room() {
+    while (producer *one = producers) {
+        producers = one->older;
+        free_chunks(*one);
+        std::free(one);
+    }
+}
+
 producer *pool::add_producer() noexcept {
     void *memory = nullptr;
     if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
@@ -35,16 +43,16 @@ producer *pool::add_producer() noexcept {
     producer *one = new (memory) producer();
     one->head = one->tail = first;
     hold();
-    one->older = producers_;
-    if (producers_)
-        producers_->newer = one;
-    producers_ = one;
+    one->older = room_->producers;
+    if (room_->producers)
+        room_->producers->newer = one;
+    room_->producers = one;
     let_go();
     return one;
 }
 
 void pool::unlink_and_free(producer &one) noexcept {
-    (one.newer ? one.newer->older : producers_) = one.older;
+    (one.newer ? one.newer->older : room_->producers) = one.older;
     if (one.older)
         one.older->newer = one.newer;
     free_chunks(one);
@@ -88,8 +96,12 @@ pool::outcome pool::push(producer &mine, object *reference) noexcept {
     }
     mine.tail->slot[mine.tail_at++] = reference;
     uint64_t before = mine.count.fetch_add(1, std::memory_order_acq_rel);
-    if (__builtin_expect(before == 0, 0))
-        return list(mine) ? outcome::queued : outcome::refused;
+    if (__builtin_expect(before == 0, 0)) {
+        if (list(mine))
+            return outcome::queued;
+        mine.count.fetch_sub(1, std::memory_order_relaxed); // closed: nobody else looks at it any more
+        return outcome::refused;
+    }
     return __builtin_expect(before % crowd == crowd - 1, 0) ? outcome::crowded : outcome::queued;
 }
 
@@ -98,10 +110,8 @@ bool pool::push_single(object *reference) noexcept {
     if (!one)
         return false;
     one->single = reference;
-    singles_.fetch_add(1, std::memory_order_relaxed);
     if (list(*one))
         return true;
-    singles_.fetch_sub(1, std::memory_order_relaxed);
     std::free(one);
     return false;
 }
@@ -142,8 +152,8 @@ void pool::note_waiting(const listed *all) noexcept {
     size_t waiting = 0;
     for (const listed *one = all; one; one = one->next)
         waiting += one->single ? 1 : waiting_in(*static_cast<const producer *>(one));
-    size_t high = high_water_.load(std::memory_order_relaxed);
-    while (waiting > high && !high_water_.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
+    size_t high = room_->high_water.load(std::memory_order_relaxed);
+    while (waiting > high && !room_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
     }
 }
 
@@ -158,7 +168,6 @@ size_t pool::take(object **references, size_t most) noexcept {
         rest = one->next;
         if (one->single) {
             references[taken++] = one->single;
-            singles_.fetch_sub(1, std::memory_order_relaxed);
             std::free(one);
             continue;
         }
@@ -186,17 +195,21 @@ size_t pool::take(object **references, size_t most) noexcept {
 }
 
 size_t pool::size() noexcept {
-    size_t waiting = singles_.load(std::memory_order_relaxed);
+    size_t waiting = 0;
     hold();
-    for (const producer *one = producers_; one; one = one->older)
+    for (const producer *one = room_->producers; one; one = one->older)
         waiting += waiting_in(*one);
+    // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
+    uintptr_t head = head_.load(std::memory_order_acquire);
+    for (auto *one = reinterpret_cast<const listed *>(head == closed ? 0 : head); one; one = one->next)
+        waiting += one->single != nullptr;
     let_go();
     return waiting;
 }
 
 size_t pool::high_water() noexcept {
     // What waits falls only in a drain, and each looks how much there is before it begins.
-    return std::max(size(), high_water_.load(std::memory_order_relaxed));
+    return std::max(size(), room_->high_water.load(std::memory_order_relaxed));
 }
 
 size_t pool::close() noexcept {
@@ -208,7 +221,6 @@ size_t pool::close() noexcept {
         rest = one->next;
         if (one->single) {
             ++leaked;
-            singles_.fetch_sub(1, std::memory_order_relaxed);
             std::free(one);
             continue;
         }
@@ -236,14 +248,11 @@ void pool::relist() noexcept {
             singles = one;
         }
     }
-    size_t kept = 0;
     while (listed *one = singles) {
         singles = one->next;
         list(*one);
-        ++kept;
     }
-    singles_.store(kept, std::memory_order_relaxed);
-    for (producer *one = producers_, *older; one; one = older) {
+    for (producer *one = room_->producers, *older; one; one = older) {
         older = one->older;
         if (waiting_in(*one))
             list(*one);

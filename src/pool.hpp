@@ -58,6 +58,17 @@ class pool {
     // How many references one drain copies out at most before it releases them.
     static constexpr size_t largest_batch = 512;
 
+    // All but the head of the list, which stays for whoever still knows the interpreter. With it go the producers.
+    struct room {
+        pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        producer *producers = nullptr;
+        std::atomic<size_t> high_water{0};
+        // One drain that Python itself was asked for may be on its way.
+        std::atomic<bool> is_help_called{false};
+        ~room();
+    };
+    explicit pool(room &its) noexcept : room_(&its) {}
+
     bool is_empty() const noexcept { return head_.load(std::memory_order_relaxed) <= closed; }
     size_t size() noexcept;
     size_t high_water() noexcept;
@@ -77,12 +88,12 @@ class pool {
     // Refuses from now on; returns how many references were waiting. They are leaked.
     size_t close() noexcept;
 
-    // One drain that Python itself was asked for may be on its way.
-    std::atomic<bool> is_help_called{false};
+    // See the room.
+    std::atomic<bool> &is_help_called() noexcept { return room_->is_help_called; }
 
     // Around fork(). In the child, held: producers in the hands of drains that are not there any more are listed again.
-    void hold() noexcept { pthread_mutex_lock(&lock_); }
-    void let_go() noexcept { pthread_mutex_unlock(&lock_); }
+    void hold() noexcept { pthread_mutex_lock(&room_->lock); }
+    void let_go() noexcept { pthread_mutex_unlock(&room_->lock); }
     void relist() noexcept;
     // The thread is not there any more. Empty ones are freed by relist().
     void orphan_in_child(producer &one) noexcept { one.count.fetch_or(producer::orphan, std::memory_order_relaxed); }
@@ -100,9 +111,7 @@ class pool {
     void note_waiting(const listed *all) noexcept;
 
     std::atomic<uintptr_t> head_{0};
-    std::atomic<size_t> singles_{0}, high_water_{0};
-    pthread_mutex_t lock_ = PTHREAD_MUTEX_INITIALIZER;
-    producer *producers_ = nullptr;
+    room *room_;
 };
 
 } // namespace pyattach

@@ -26,10 +26,13 @@ void get_stats(pyattach_stats *out) noexcept {
     all.drops_leaked = counted(event::drops_leaked);
     all.exit_waits = counted(event::exit_waits);
     all.exit_timeouts = counted(event::exit_timeouts);
-    for (interpreter *one = newest_record(); one; one = one->next) {
+    lock_registry();
+    all.pool_high_water = high_water_of_ended();
+    for (rooms *one = newest_rooms(); one; one = one->next) {
         all.states_dead += one->dead.count.load(std::memory_order_relaxed);
-        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, one->pool.high_water());
+        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, one->of->pool.high_water());
     }
+    unlock_registry();
     std::memcpy(out, &all, std::min(out->struct_size, sizeof all));
 }
 

@@ -113,10 +113,14 @@ size_t forget_other_threads() noexcept {
         if (one == me)
             continue;
         lost_references += one->batch_left;
+        for (unsigned i = 0; i < frequent_events; ++i)
+            counted_elsewhere[i].fetch_add(one->counted.values[i].load(std::memory_order_relaxed),
+                                           std::memory_order_relaxed);
         while (seat *lost = one->seats) {
             one->seats = lost->next_of_thread;
             if (lost->drops)
                 lost->where->pool.orphan_in_child(*lost->drops);
+            let_rooms_go_held(*lost->where);
             std::free(lost);
         }
         std::free(one);

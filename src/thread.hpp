@@ -40,7 +40,8 @@ struct frame {
     bool temporary : 1;   // attached: the state is destroyed with the scope
     bool exempt : 1;      // opened by the ending thread after the gate closed
     bool had_error : 1;   // attached: the state came with an exception, which is not this scope's to report
-    uint8_t spare : 5;    // so that a frame is written without being read
+    bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
+    uint8_t spare : 4;    // so that a frame is written without being read
     uint8_t inside_below; // attached: what the seat said before
     uint32_t nested;      // attached scopes open directly in this frame
     uint32_t depth_below; // attached scopes open below, down to the last detached one
@@ -49,6 +50,7 @@ struct frame {
     interpreter *where;     // its interpreter; NULL if that never met the library
     pyattach::seat *seat;   // announces this thread there; NULL: the gate does not bind it
     thread_state *replaced; // attached: the state of another interpreter to go back to
+    interpreter *back;      // its interpreter; NULL if that never met the library. Not set without `replaced`
 
     // From the tag to `inside_below`, for a comparison of all at once.
     uint64_t head() const noexcept {
@@ -67,6 +69,7 @@ struct thread {
     seat *seats;      // one per interpreter this thread was announced in
     seat *home;       // the one in the main interpreter, as long as a warm state is in it
     seat *door; // the same, once nothing is left to be asked there: the hook is registered, and going in needs no fence
+    thread_state *ended_state; // of an ended life, whose seat was given up: still in the slot where that survives
     void *innermost_section;
     counters counted;
     int exit_rounds;

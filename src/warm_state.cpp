@@ -114,10 +114,10 @@ void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
 }
 
 void reap(interpreter &where, uint32_t at_least) noexcept {
-    if (where.dead.count.load(std::memory_order_relaxed) < at_least || !cpython::python().reaps_foreign_states)
+    if (where.rooms->dead.count.load(std::memory_order_relaxed) < at_least || !cpython::python().reaps_foreign_states)
         return;
     uint32_t taken;
-    if (seat *gone = take_gone(where.dead, taken))
+    if (seat *gone = take_gone(where.rooms->dead, taken))
         destroy(where, gone, taken);
 }
 
@@ -145,17 +145,19 @@ void hand_over(seat &mine) noexcept {
         where.pool.orphan(*mine.drops);
     if (!mine.warm || where.gate.is_dead()) {
         std::free(&mine);
-        return;
+    } else {
+        where.rooms->dead.count.fetch_add(1, std::memory_order_relaxed);
+        give_back(where.rooms->dead, &mine, &mine);
+        // It may have died meanwhile, and its end have passed the list already.
+        if (where.gate.is_dead())
+            forget_dead(where);
     }
-    where.dead.count.fetch_add(1, std::memory_order_relaxed);
-    give_back(where.dead, &mine, &mine);
-    // It may have died meanwhile, and its end have passed the list already.
-    if (where.gate.is_dead())
-        forget_dead(where);
+    // Seats in the list hold nothing: it is emptied before the rooms go.
+    let_rooms_go(where);
 }
 
 void reap_some(interpreter &where) noexcept {
-    if (has_namesake(where.dead))
+    if (has_namesake(where.rooms->dead))
         cpython::forget_namesake();
     reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
 }
@@ -163,17 +165,17 @@ void reap_some(interpreter &where) noexcept {
 void reap_all(interpreter &where) noexcept { reap(where, 1); }
 
 void forget_dead(interpreter &where) noexcept {
-    pthread_mutex_lock(&where.dead.lock);
-    seat *all = where.dead.first;
-    where.dead.first = nullptr;
-    pthread_mutex_unlock(&where.dead.lock);
+    pthread_mutex_lock(&where.rooms->dead.lock);
+    seat *all = where.rooms->dead.first;
+    where.rooms->dead.first = nullptr;
+    pthread_mutex_unlock(&where.rooms->dead.lock);
     uint32_t forgotten = 0;
     while (seat *one = all) {
         all = one->next;
         std::free(one);
         ++forgotten;
     }
-    where.dead.count.fetch_sub(forgotten, std::memory_order_relaxed);
+    where.rooms->dead.count.fetch_sub(forgotten, std::memory_order_relaxed);
 }
 
 status release() noexcept {

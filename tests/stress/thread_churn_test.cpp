@@ -8,29 +8,17 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
-#include <unistd.h>
 #include <vector>
 
 #include "api/thread_states.hpp"
+#include "stress/resident.hpp"
 
 using namespace support;
 
 namespace {
 
-std::int64_t resident_bytes() {
-    long total = 0, resident = 0;
-    std::FILE *file = std::fopen("/proc/self/statm", "re");
-    EXPECT(file && std::fscanf(file, "%ld %ld", &total, &resident) == 2);
-    std::fclose(file);
-    return resident * sysconf(_SC_PAGESIZE);
-}
-
-int number_of_threads() {
-    const char *full = std::getenv("PYATTACH_TEST_FULL");
-    return full && *full == '1' ? 100000 : 2000;
-}
+int number_of_threads() { return is_full_run() ? 100000 : 2000; }
 
 // Leaves a value of the thread's own behind, and free lists full of small objects.
 void live_and_end() {

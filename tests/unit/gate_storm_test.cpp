@@ -29,10 +29,14 @@ thread_local bool pausing;
 std::atomic<bool> closer_has_gone_on{false};
 enum class pauses { none, entering, leaving };
 
-std::unique_ptr<gate> new_gate() {
+struct whole_gate : gate::room, gate {
+    whole_gate() : gate(static_cast<gate::room &>(*this)) {}
+};
+
+std::unique_ptr<whole_gate> new_gate() {
     static bool prepared = (pyattach::prepare_fences(), true);
     (void)prepared;
-    return std::make_unique<gate>();
+    return std::make_unique<whole_gate>();
 }
 
 // Some nanoseconds each, differently many each time, so that threads meet in different places.
@@ -64,7 +68,7 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
     storm_result result;
     constexpr int visitors = 3;
     for (int round = 0; round < rounds && !(until && result.*until); ++round) {
-        std::unique_ptr<gate> door = new_gate();
+        std::unique_ptr<whole_gate> door = new_gate();
         seat seats[visitors] = {};
         int visits[visitors] = {};
         std::atomic<bool> is_over{false};
@@ -143,7 +147,7 @@ void run_on_core(int wanted) {
 int collisions_missed(int rounds) {
     std::atomic<int> turn{0};
     std::atomic<bool> was_let_in{false};
-    std::unique_ptr<gate> door = new_gate();
+    std::unique_ptr<whole_gate> door = new_gate();
     seat mine{};
     door->add(mine);
     // Stores that have to wait for the other core, and the announcement behind them; the look overtakes them all.
@@ -204,7 +208,7 @@ void storms() {
 // For the thread sanitizer: nothing but the seat passes on what the visitor wrote.
 TEST_CASE("what a thread did inside has happened when the closer goes on") {
     for (int round = 0; round < 100; ++round) {
-        std::unique_ptr<gate> door = new_gate();
+        std::unique_ptr<whole_gate> door = new_gate();
         seat mine = {};
         door->add(mine);
         int visits = 0;

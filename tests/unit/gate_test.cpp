@@ -15,10 +15,14 @@ namespace {
 
 constexpr int64_t far_away = 60000000000;
 
-std::unique_ptr<gate> new_gate() {
+struct whole_gate : gate::room, gate {
+    whole_gate() : gate(static_cast<gate::room &>(*this)) {}
+};
+
+std::unique_ptr<whole_gate> new_gate() {
     static bool prepared = (pyattach::prepare_fences(), true);
     (void)prepared;
-    return std::make_unique<gate>();
+    return std::make_unique<whole_gate>();
 }
 
 } // namespace

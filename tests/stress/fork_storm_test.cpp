@@ -1,0 +1,162 @@
+// Forks while eight native threads attach, detach, queue references and come and go; each child does all of that itself,
+// forks again, and ends Python.
+//
+// 30 children here; with PYATTACH_TEST_FULL=1 in the environment 1,000.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <random>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "api/thread_states.hpp"
+#include "stress/resident.hpp"
+
+using namespace support;
+
+namespace {
+
+constexpr int natives = 8;
+std::atomic<bool> is_over{false};
+
+void work_once(std::minstd_rand &random) {
+    ref kept, other;
+    {
+        attached here;
+        kept = new_object();
+        other = new_object();
+        EXPECT(eval_int("6 * 7") == 42);
+        if (random() % 2) {
+            detached gap;
+            other.drop();
+            if (random() % 4 == 0)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+    // What a detached thread drops waits in the pool.
+}
+
+// Some live through it all with their states warm, some start a thread that ends.
+void work_till_the_end(int number) {
+    std::minstd_rand random(77u + unsigned(number));
+    while (!is_over) {
+        work_once(random);
+        if (number % 4 == 3)
+            run_on_thread([&] { work_once(random); });
+        if (number % 2)
+            std::this_thread::sleep_for(std::chrono::microseconds(300));
+    }
+}
+
+int fork_in_python() {
+    run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
+    return static_cast<int>(eval_int("child"));
+}
+
+void expect_exit_0(int child) {
+    int status = 0;
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a child ended with " + std::to_string(status));
+}
+
+// The only thread there is; attached when it was forked.
+[[noreturn]] void live_as_a_grandchild(attached &here) {
+    alarm(60);
+    EXPECT(eval_int("2") == 2);
+    here.end();
+    std::minstd_rand random;
+    work_once(random);
+    run_on_thread([&] { work_once(random); });
+    std::_Exit(0);
+}
+
+[[noreturn]] void live_as_a_child(attached &here, int number) {
+    alarm(60);
+    EXPECT(eval_int("1") == 1);
+    here.end();
+    std::minstd_rand random(unsigned(number) + 1);
+    for (int i = 0; i < 3; ++i)
+        work_once(random);
+    run_on_thread([&] { work_once(random); });
+    {
+        attached again;
+        EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+        EXPECT(pyattach_pool_size() == 0);
+        if (number % 4 == 0) {
+            int child = fork_in_python();
+            if (child == 0)
+                live_as_a_grandchild(again);
+            detached gap;
+            expect_exit_0(child);
+        }
+    }
+    if (number % 2 == 0) {
+        pyattach_status status = pyattach_interpreter_stop();
+        // On free-threaded 3.13 only the thread that started Python may end it, and so it is with a child.
+        std::_Exit(status == PYATTACH_OK || status == PYATTACH_INVALID ? 0 : 10 + status);
+    }
+    std::_Exit(0); // as multiprocessing's children do
+}
+
+[[noreturn]] void live_guarded(attached &here, int number) {
+    try {
+        live_as_a_child(here, number);
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "in a forked child: %s\n", error.what());
+        std::_Exit(9);
+    }
+}
+
+} // namespace
+
+CHILD("a storm of forks") {
+    int forks = std::stoi(child_arguments().at(0));
+    start_python();
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < natives; ++i)
+        tasks.push_back(std::make_unique<task>("a native thread to end", [i] { work_till_the_end(i); }));
+    std::int64_t before = 0;
+    for (int i = 0; i < forks; ++i) {
+        // Every third one is forked by a native thread.
+        auto fork_once = [i] {
+            attached here;
+            int child = fork_in_python();
+            if (child == 0)
+                live_guarded(here, i);
+            detached gap;
+            expect_exit_0(child);
+        };
+        if (i % 3 == 2)
+            run_on_thread(fork_once);
+        else
+            fork_once();
+        if (i == forks / 4)
+            before = resident_bytes();
+    }
+    std::int64_t grown = resident_bytes() - before;
+    is_over = true;
+    for (auto &one : tasks)
+        one->join();
+    std::printf("%d forks, %lld bytes grown, %llu leaked\n", forks, static_cast<long long>(grown),
+                static_cast<unsigned long long>(all_counters().drops_leaked));
+    std::fflush(stdout);
+    EXPECT(all_counters().drops_leaked == 0);
+    // What allocators and free-threaded Python keep for themselves does not grow with the number of forks.
+    EXPECT(grown < (is_free_threaded() ? 64 : 8) * 1024 * 1024);
+    EXPECT(!stop_python());
+}
+
+TEST_CASE("children forked while native threads are at work attach, drop, fork again and exit") {
+    child_options options{{is_full_run() ? "1000" : "30"}};
+    options.deadline = std::chrono::seconds(is_full_run() ? 3000 : 120);
+    child_result result = run_child("a storm of forks", options);
+    std::fputs(result.output.c_str(), stdout);
+    check_succeeds(result);
+}

@@ -1,0 +1,37 @@
+// A sub-interpreter, made and ended as other code does it: through CPython, without the library. Attached to the main
+// interpreter, and always on the same thread.
+#pragma once
+
+#include <functional>
+
+#include "support/python.hpp"
+
+namespace support {
+
+// Whether this Python has interpreters with a GIL of their own.
+inline bool has_own_gils() { return python_version() >= 0x030c0000; }
+// Up to 3.11 a thread that other code switched to a sub-interpreter cannot be seen to be there.
+inline bool sees_switches() { return python_version() >= 0x030c0000; }
+
+class sub_interpreter {
+  public:
+    enum kind { legacy, own_gil };
+    explicit sub_interpreter(kind = legacy);
+    sub_interpreter(const sub_interpreter &) = delete;
+    sub_interpreter &operator=(const sub_interpreter &) = delete;
+    ~sub_interpreter() { end(); }
+
+    // The library's handle. First contact takes place there.
+    pyattach_interpreter *handle();
+    // Switches this thread there as other code does, calls, and switches back.
+    void inside(const std::function<void()> &function);
+    // Its PyInterpreterState.
+    void *state() const { return interpreter_; }
+    void end();
+
+  private:
+    void *interpreter_ = nullptr, *first_ = nullptr;
+    pyattach_interpreter *handle_ = nullptr;
+};
+
+} // namespace support
