@@ -1,5 +1,5 @@
 // Python ends and starts again, over and over, while eight native threads live through all of it: warm, in detached
-// scopes, with references of earlier lives in hand.
+// scopes, with references of earlier lives in hand and queued.
 //
 // 8 lives here; with PYATTACH_TEST_FULL=1 in the environment 100.
 #include "support/catch.hpp"
@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <memory>
 #include <random>
-#include <sched.h>
+#include <thread>
 #include <vector>
 
 #include "api/thread_states.hpp"
@@ -21,59 +21,93 @@ using namespace support;
 namespace {
 
 constexpr int natives = 8;
-std::atomic<bool> is_over{false};
-std::atomic<long> attaches{0}, refusals{0}, inert_gaps{0}, old_drops{0};
+std::atomic<bool> is_over{false}, wants_long_gap{false}, is_in_long_gap{false};
+std::atomic<int> lives_ended{0};
+std::atomic<long> attaches{0}, first_attaches{0}, refusals{0}, inert_gaps{0}, old_drops{0};
+
+void pause(unsigned microseconds) { std::this_thread::sleep_for(std::chrono::microseconds(microseconds)); }
 
 std::string name_of(pyattach_interpreter *handle) { return std::to_string(reinterpret_cast<std::uintptr_t>(handle)); }
 
 // Never knows which life it is in but by the handle, which no two lives share.
-void live_through_all(unsigned seed) {
-    std::minstd_rand random(seed);
-    ref old;
-    pyattach_interpreter *whose_old = nullptr;
-    while (!is_over) {
-        pyattach_attached scope;
-        pyattach_status status = pyattach_attached_begin(&scope);
-        if (status != PYATTACH_OK) {
-            EXPECT(status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED);
-            ++refusals;
-            sched_yield();
-            continue;
+class native {
+  public:
+    explicit native(int number) : number_(number), random_(4321u + unsigned(number)) {}
+
+    void live() {
+        while (!is_over) {
+            pyattach_attached scope;
+            pyattach_status status = pyattach_attached_begin(&scope);
+            if (status != PYATTACH_OK) {
+                EXPECT(status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED);
+                ++refusals;
+                pause(200);
+                continue;
+            }
+            ++attaches;
+            try {
+                look_around();
+                if (number_ == 0 && wants_long_gap.exchange(false))
+                    stay_away_until_the_end();
+                else if (random_() % 3 == 0)
+                    stay_away();
+            } catch (...) {
+                pyattach_attached_end(&scope);
+                throw;
+            }
+            pyattach_attached_end(&scope);
+            pyattach_decref_in(here_, queued_.release());
+            pause(random_() % 200);
         }
-        ++attaches;
-        pyattach_interpreter *here = pyattach_interpreter_current();
-        EXPECT(here);
-        try {
-            if (whose_old && whose_old != here && old.get()) {
+        old_.release(); // there is no life to give it back to
+    }
+
+  private:
+    void look_around() {
+        here_ = pyattach_interpreter_current();
+        EXPECT(here_);
+        // Set by the first thread in this life.
+        run("import sys; sys.life = getattr(sys, 'life', '" + name_of(here_) + "')");
+        EXPECT(eval_text("__import__('sys').life") == name_of(here_));
+        if (whose_old_ != here_) {
+            if (old_.get()) {
                 // Of an earlier life: its memory may be something else's by now.
-                pyattach_decref_in(whose_old, old.release());
+                pyattach_decref_in(whose_old_, old_.release());
                 ++old_drops;
             }
-            if (!old.get()) {
-                old = new_object();
-                whose_old = here;
-            }
-            // Set by this thread or another one in this life, or by nobody.
-            run("import sys; sys.life = getattr(sys, 'life', '" + name_of(here) + "')");
-            EXPECT(eval_text("__import__('sys').life") == name_of(here));
-        } catch (...) {
-            pyattach_attached_end(&scope);
-            throw;
+            old_ = new_object();
+            whose_old_ = here_;
+            ++first_attaches;
         }
-        if (random() % 3 == 0) {
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
-            if (whose_old == here)
-                pyattach_decref_in(here, old.release());
-            for (int i = 0; i < 50; ++i)
-                sched_yield();
-            if (pyattach_detached_end(&gap) != PYATTACH_OK)
-                ++inert_gaps;
-        }
-        pyattach_attached_end(&scope);
+        queued_ = new_object();
     }
-    old.release(); // no life to give it back to
-}
+
+    void stay_away() {
+        detached gap;
+        queued_.drop();
+        pause(random_() % 300);
+        inert_gaps += gap.end() != PYATTACH_OK;
+    }
+
+    // For longer than the end of a life waits for a detached thread.
+    void stay_away_until_the_end() {
+        int life = lives_ended;
+        detached gap;
+        is_in_long_gap = true;
+        wait_until("the life to end", [&] {
+            pause(1000);
+            return lives_ended > life;
+        });
+        is_in_long_gap = false;
+        EXPECT(gap.end() == PYATTACH_FINALIZING);
+        ++inert_gaps;
+    }
+
+    int number_;
+    std::minstd_rand random_;
+    pyattach_interpreter *here_ = nullptr, *whose_old_ = nullptr;
+    ref old_, queued_;
+};
 
 } // namespace
 
@@ -83,14 +117,19 @@ CHILD("a storm of restarts") {
     std::int64_t before = 0;
     for (int life = 0; life < lives; ++life) {
         start_python();
-        if (life == 0)
-            for (int i = 0; i < natives; ++i)
-                tasks.push_back(
-                    std::make_unique<task>("a native thread to end", [i] { live_through_all(4321u + unsigned(i)); }));
-        long seen = attaches;
-        wait_until("the native threads to attach", [&] { return attaches > seen + 200; });
+        for (int i = 0; life == 0 && i < natives; ++i)
+            tasks.push_back(std::make_unique<task>("a native thread to end", [i] { native(i).live(); }));
+        wait_until("the native threads to attach", [&] {
+            pause(1000);
+            return first_attaches >= natives * (life + 1);
+        });
+        if (life % 8 == 6) {
+            wants_long_gap = true;
+            wait_until("a thread to be in a detached scope", [] { return is_in_long_gap.load(); });
+        }
         const char *failed = stop_python();
         EXPECT_SENTENCE(!failed, std::string("Python did not end well: ") + (failed ? failed : ""));
+        ++lives_ended;
         if (life == lives / 4)
             before = resident_bytes();
     }
@@ -99,14 +138,17 @@ CHILD("a storm of restarts") {
     for (auto &one : tasks)
         one->join();
     auto now = all_counters();
-    std::printf("%d lives, %ld attaches, %ld refused, %ld gaps that ended in no life, %ld old references, %llu leaked, "
+    std::printf("%d lives, %ld attaches, %ld refused, %ld gaps that outlived theirs, %ld old references, %llu leaked, "
                 "%lld bytes a life\n",
                 lives, attaches.load(), refusals.load(), inert_gaps.load(), old_drops.load(),
                 static_cast<unsigned long long>(now.drops_leaked),
                 static_cast<long long>(grown / (lives - lives / 4)));
     std::fflush(stdout);
-    EXPECT(old_drops > 0 && refusals > 0);
+    EXPECT(old_drops == natives * (lives - 1));
+    EXPECT(refusals > 0 && inert_gaps > 0);
+    // Those of ended lives, and what threads had in hand when the gate closed; nothing in the pool of a later life.
     EXPECT(now.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
+    EXPECT(now.drops_queued == now.drops_released);
     EXPECT(now.exit_timeouts == 0);
     EXPECT(now.states_dead == 0);
 }

@@ -2,6 +2,7 @@
 // interpreter, and always on the same thread.
 #pragma once
 
+#include <exception>
 #include <functional>
 
 #include "support/python.hpp"
@@ -19,7 +20,10 @@ class sub_interpreter {
     explicit sub_interpreter(kind = legacy);
     sub_interpreter(const sub_interpreter &) = delete;
     sub_interpreter &operator=(const sub_interpreter &) = delete;
-    ~sub_interpreter() { end(); }
+    ~sub_interpreter() {
+        if (std::uncaught_exceptions() == 0) // a test that failed may be anywhere
+            end();
+    }
 
     // The library's handle. First contact takes place there.
     pyattach_interpreter *handle();

@@ -1,0 +1,315 @@
+// Sub-interpreters: native threads go into a named one and come back, references die where they were born, and what has
+// ended stays closed.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
+#include "support/threads.hpp"
+
+#include <memory>
+#include <vector>
+
+#include "api/thread_states.hpp"
+
+using namespace support;
+
+namespace {
+
+std::vector<sub_interpreter::kind> kinds() {
+    load_python();
+    if (has_own_gils())
+        return {sub_interpreter::legacy, sub_interpreter::own_gil};
+    return {sub_interpreter::legacy};
+}
+
+// Runs a scenario with each kind of sub-interpreter.
+void check_each_kind(const std::string &name) {
+    for (auto kind : kinds())
+        check_succeeds(name, {{kind == sub_interpreter::own_gil ? "own" : "legacy"}});
+}
+sub_interpreter::kind kind_asked_for() {
+    return child_arguments().at(0) == "own" ? sub_interpreter::own_gil : sub_interpreter::legacy;
+}
+
+pyattach_status status_of_attaching_to(pyattach_interpreter *where) {
+    pyattach_attached scope;
+    pyattach_status status = pyattach_attached_begin_in(&scope, where);
+    if (status == PYATTACH_OK)
+        pyattach_attached_end(&scope);
+    return status;
+}
+
+// Two sub-interpreters, marked, with the caller left detached.
+struct pair_of_interpreters {
+    std::unique_ptr<sub_interpreter> first, second;
+    pyattach_interpreter *main, *a, *b;
+    pair_of_interpreters() {
+        start_python();
+        attached here;
+        main = pyattach_interpreter_main();
+        first = std::make_unique<sub_interpreter>(kind_asked_for());
+        second = std::make_unique<sub_interpreter>(kind_asked_for());
+        a = first->handle();
+        b = second->handle();
+        mark(main);
+        mark(a);
+        mark(b);
+    }
+    void mark(pyattach_interpreter *where) {
+        attached there(where);
+        run("import sys; sys.name = '" + std::string(name_of(where)) + "'");
+    }
+    const char *name_of(pyattach_interpreter *where) const { return where == main ? "main" : where == a ? "a" : "b"; }
+    void expect_in(pyattach_interpreter *where) const {
+        EXPECT(pyattach_is_attached() == 1);
+        EXPECT(pyattach_interpreter_current() == where);
+        EXPECT(eval_text("__import__('sys').name") == name_of(where));
+    }
+    void end() {
+        {
+            attached here;
+            first->end();
+            second->end();
+        }
+        EXPECT(!stop_python());
+    }
+};
+
+} // namespace
+
+CHILD("in and out of sub-interpreters") {
+    pair_of_interpreters all;
+    auto visit_from_here = [&](pyattach_interpreter *from) {
+        void *slot = slot_state();
+        for (pyattach_interpreter *where : {all.a, all.b, all.a, all.main}) {
+            {
+                attached there(where);
+                all.expect_in(where);
+                {
+                    detached gap;
+                    EXPECT(pyattach_is_attached() == 0);
+                }
+                all.expect_in(where);
+            }
+            // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main interpreter
+            // leaves a warm state where there was none.)
+            if (where == all.main && !slot)
+                slot = slot_state();
+            EXPECT(slot_state() == slot);
+            if (from)
+                all.expect_in(from);
+            else
+                EXPECT(pyattach_is_attached() == 0);
+        }
+    };
+    run_on_thread([&] {
+        visit_from_here(nullptr); // a thread without any state
+        {
+            attached here;
+            visit_from_here(all.main);
+            detached gap;
+            visit_from_here(nullptr);
+        }
+        visit_from_here(nullptr); // one with a warm state
+        attached there(all.a);
+        visit_from_here(all.a);
+        detached gap;
+        visit_from_here(nullptr);
+    });
+    run_on_thread([&] { // one with a state of other code's
+        foreign_attach outer;
+        visit_from_here(all.main);
+        foreign_detach gap;
+        visit_from_here(nullptr);
+    });
+    visit_from_here(nullptr); // the main thread
+    all.end();
+}
+// conformance.md, group 10: attach to a named interpreter from a thread attached to another; 17.5
+TEST_CASE("a thread that leaves an interpreter finds again what was there before") {
+    check_each_kind("in and out of sub-interpreters");
+}
+
+CHILD("the same interpreter twice on one thread") {
+    pair_of_interpreters all;
+    auto expect_one_state = [&] {
+        attached outer(all.a);
+        void *state = current_state();
+        attached between(all.b);
+        attached home(all.main);
+        attached inner(all.a);
+        all.expect_in(all.a);
+        EXPECT(current_state() == state);
+        inner.end();
+        all.expect_in(all.main);
+        home.end();
+        all.expect_in(all.b);
+        between.end();
+        EXPECT(current_state() == state);
+        all.expect_in(all.a);
+    };
+    run_on_thread(expect_one_state);
+    run_on_thread([&] {
+        attached here;
+        expect_one_state();
+    });
+    {
+        // A thread of Python's: its own state is gone back to also from within.
+        foreign_attach here;
+        void *mine = current_state();
+        attached there(all.a);
+        attached home(all.main);
+        EXPECT(current_state() == mine);
+    }
+    all.end();
+}
+TEST_CASE("a thread that comes back to an interpreter further in goes on with the state it has there") {
+    check_each_kind("the same interpreter twice on one thread");
+}
+
+CHILD("references of sub-interpreters") {
+    pair_of_interpreters all;
+    run_on_thread([&] {
+        attached there(all.a);
+        auto born_here = [] {
+            return object_whose_death("import sys; sys.deaths = getattr(sys, 'deaths', []) + [sys.name]");
+        };
+        ref first = born_here(), second = born_here(), third = born_here();
+        {
+            detached gap; // below begin_in: the interpreter that was let go of
+            first.drop();
+            attached home;
+            EXPECT(pyattach_interpreter_current() == all.main);
+            EXPECT(pyattach_pool_size() == 0);
+            EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+        }
+        EXPECT(eval_text("__import__('sys').deaths[-1]") == "a");
+        {
+            forbidden traverse; // as in a tp_traverse of that interpreter's collector
+            second.drop();
+        }
+        EXPECT(pyattach_pool_size() == 1);
+        {
+            attached other(all.b);
+            pyattach_decref_in(all.a, third.release());
+            EXPECT(pyattach_pool_size() == 0);
+            EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+            EXPECT(!eval_true("hasattr(__import__('sys'), 'deaths')"));
+        }
+        EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+        EXPECT(eval_int("len(__import__('sys').deaths)") == 3);
+        // And what waits when it ends is released there, too.
+        ref last = object_whose_death("import sys; print('released in', sys.name, flush=True)");
+        there.end();
+        pyattach_decref_in(all.a, last.release());
+    });
+    all.end();
+}
+TEST_CASE("a reference is released in its own interpreter, wherever it is dropped") {
+    for (auto kind : kinds()) {
+        child_result result =
+            run_child("references of sub-interpreters", {{kind == sub_interpreter::own_gil ? "own" : "legacy"}});
+        check_succeeds(result);
+        CHECK(result.output == "released in a\n");
+    }
+}
+
+CHILD("an ended sub-interpreter and its successor") {
+    start_python();
+    std::vector<pyattach_interpreter *> handles;
+    int with_an_old_address = 0;
+    std::vector<void *> addresses;
+    ref old;
+    pyattach_interpreter *whose_old = nullptr;
+    latch may_end("permission to end");
+    barrier turn("both threads to take their turn", 2);
+    pyattach_interpreter *current = nullptr;
+    bool is_over = false;
+    task thread("the native thread to end", [&] {
+        for (;;) {
+            turn.arrive_and_wait();
+            if (is_over)
+                return;
+            for (pyattach_interpreter *earlier : handles)
+                EXPECT((earlier == current) == (status_of_attaching_to(earlier) == PYATTACH_OK));
+            pyattach_decref_in(whose_old, old.release()); // of the life before: leaked
+            attached there(current);
+            EXPECT(pyattach_pool_size() == 0);
+            old = new_object();
+            whose_old = current;
+            there.end();
+            turn.arrive_and_wait();
+        }
+    });
+    for (int i = 0; i < 12; ++i) {
+        attached here;
+        sub_interpreter one(kind_asked_for());
+        current = one.handle();
+        for (pyattach_interpreter *earlier : handles)
+            EXPECT(earlier != current);
+        handles.push_back(current);
+        for (void *address : addresses)
+            with_an_old_address += address == one.state();
+        addresses.push_back(one.state());
+        detached gap;
+        turn.arrive_and_wait();
+        turn.arrive_and_wait();
+        gap.end();
+        one.end();
+        EXPECT(status_of_attaching_to(current) == PYATTACH_FINALIZING);
+        EXPECT(pyattach_exit_callback_add(current, [](pyattach_interpreter *, void *) {}, nullptr) ==
+               PYATTACH_FINALIZING);
+        EXPECT(pyattach_exit_callback_remove(current, [](pyattach_interpreter *, void *) {}, nullptr) ==
+               PYATTACH_INVALID);
+    }
+    is_over = true;
+    turn.arrive_and_wait();
+    thread.join();
+    old.release();
+    EXPECT(all_counters().drops_leaked == 11);
+    EXPECT(!stop_python());
+    for (pyattach_interpreter *one : handles)
+        EXPECT(status_of_attaching_to(one) == PYATTACH_FINALIZING);
+}
+// conformance.md, group 10: attach to an interpreter that ended, or to a new one with the same address
+TEST_CASE("each life of a sub-interpreter has a handle of its own, and an ended one is refused for ever") {
+    check_each_kind("an ended sub-interpreter and its successor");
+}
+
+CHILD("warm threads and a sub-interpreter") {
+    start_python();
+    barrier visited("all threads to have visited", 5), ended("the interpreter to have ended", 5);
+    pyattach_interpreter *where = nullptr;
+    {
+        attached here;
+        sub_interpreter one(kind_asked_for());
+        where = one.handle();
+        std::vector<std::unique_ptr<task>> tasks;
+        for (int i = 0; i < 4; ++i)
+            tasks.push_back(std::make_unique<task>("a warm thread to end", [&] {
+                { attached home; }
+                // Up to 3.13 a state that is left makes CPython abort when the interpreter ends.
+                for (int round = 0; round < 3; ++round)
+                    attached there(where);
+                visited.arrive_and_wait();
+                ended.arrive_and_wait();
+                EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING);
+                EXPECT(pyattach_thread_release() == PYATTACH_OK); // touches nothing of the ended one
+                attached home;
+                EXPECT(eval_int("1") == 1);
+            }));
+        detached gap;
+        visited.arrive_and_wait();
+        gap.end();
+        one.end();
+        detached again;
+        ended.arrive_and_wait();
+        for (auto &each : tasks)
+            each->join();
+    }
+    EXPECT(!stop_python());
+}
+// CPython test_daemon_threads_fatal_error, inverted
+TEST_CASE("threads with warm states do not keep a sub-interpreter from ending") {
+    check_each_kind("warm threads and a sub-interpreter");
+}
