@@ -59,11 +59,9 @@ void free_rooms(rooms &empty) noexcept {
 }
 
 // CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
-// thrown away. In a fork child it may be said twice.
+// thrown away.
 void on_gone(void *value) noexcept {
     interpreter &record = *static_cast<interpreter *>(value);
-    if (record.gone.load(std::memory_order_relaxed))
-        return;
     record.gate.set(gate::dead);
     size_t high_water = record.pool.high_water();
     count(event::drops_leaked, record.pool.close());
@@ -138,20 +136,6 @@ void let_rooms_go(interpreter &where) noexcept {
     lock_registry();
     let_rooms_go_held(where);
     unlock_registry();
-}
-
-void forget_other_interpreters() noexcept {
-    cpython::interpreter_state *main = cpython::python().main_interpreter();
-    for (;;) {
-        lock_registry();
-        rooms *one = all_rooms;
-        while (one && (one->of->state == main || one->of->gone.load(std::memory_order_relaxed)))
-            one = one->next;
-        unlock_registry();
-        if (!one)
-            return;
-        on_gone(one->of);
-    }
 }
 
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept {

@@ -134,7 +134,4 @@ void let_rooms_go_held(interpreter &where) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;
 
-// In a fork child, which has the main interpreter only: the others are gone. Attached.
-void forget_other_interpreters() noexcept;
-
 } // namespace pyattach

@@ -13,17 +13,39 @@
 #include <vector>
 
 #include "api/thread_states.hpp"
+#include "stress/plain_python.hpp"
 
 using namespace support;
 
 namespace {
 
+void expect_exit_0(pid_t child) {
+    int status = 0;
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with " + std::to_string(status));
+}
+
+// Attached, in whatever way. Returns twice, as fork() does.
+pid_t fork_by_os() {
+    auto *long_of = cpython<long long(object *)>("PyLong_AsLongLong");
+    auto *import = cpython<object *(const char *)>("PyImport_ImportModule");
+    auto *call = cpython<object *(object *, const char *, const char *, ...)>("PyObject_CallMethod");
+    object *os = import("os");
+    object *result = call(os, "fork", nullptr);
+    EXPECT(result);
+    auto child = static_cast<pid_t>(long_of(result));
+    auto *decref = cpython<void(object *)>("Py_DecRef");
+    decref(result);
+    decref(os);
+    return child;
+}
+
 // Attached; as os.fork() does it. In the child `live` runs, still attached, and what it throws fails the parent.
 void fork_in_python(const std::function<void()> &live) {
-    run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
-    int child = static_cast<int>(eval_int("child"));
+    run("import warnings; warnings.simplefilter('ignore')");
+    pid_t child = fork_by_os();
     if (child == 0) {
-        alarm(60);
+        alarm(20);
         try {
             live();
         } catch (const std::exception &error) {
@@ -34,9 +56,7 @@ void fork_in_python(const std::function<void()> &live) {
         std::_Exit(0);
     }
     detached gap;
-    int status = 0;
-    EXPECT(waitpid(child, &status, 0) == child);
-    EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with " + std::to_string(status));
+    expect_exit_0(child);
 }
 
 // As a program that knows nothing of Python does it.
@@ -44,7 +64,7 @@ void fork_plainly(const std::function<void()> &live) {
     std::fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        alarm(60);
+        alarm(20);
         try {
             live();
         } catch (const std::exception &error) {
@@ -54,9 +74,7 @@ void fork_plainly(const std::function<void()> &live) {
         std::fflush(stdout);
         std::_Exit(0);
     }
-    int status = 0;
-    EXPECT(waitpid(child, &status, 0) == child);
-    EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with " + std::to_string(status));
+    expect_exit_0(child);
 }
 
 void use_python() {
@@ -89,6 +107,7 @@ class bystanders {
             }));
         there_.wait();
     }
+    ~bystanders() { may_go_.count_down(); } // also of a test that failed
     void let_go() {
         may_go_.count_down();
         for (auto &one : tasks_)
@@ -133,7 +152,7 @@ TEST_CASE("references that were queued before a fork are released in the child, 
 CHILD("a child of which a thread was draining") {
     start_python();
     static latch draining("a drain to be under way"), may_go_on("permission to go on");
-    ref blocking;
+    pyattach_set_drain_budget(0);
     {
         attached here;
         publish("pause", native_function([] {
@@ -141,17 +160,18 @@ CHILD("a child of which a thread was draining") {
                     draining.count_down();
                     may_go_on.wait();
                 }));
-        blocking = object_whose_death("pause()");
+    }
+    task drain("the draining thread to end", [] {
+        attached here; // the thread that made them: without a GIL others leave the end of an object to it
+        ref blocking = object_whose_death("pause()");
         std::vector<ref> others;
         for (int i = 0; i < 5; ++i)
             others.push_back(new_object());
-        detached gap;
-        blocking.drop();
-        others.clear();
-        pyattach_set_drain_budget(0);
-    }
-    task drain("the draining thread to end", [] {
-        attached here;
+        {
+            detached gap;
+            blocking.drop();
+            others.clear();
+        }
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
     });
     draining.wait();
@@ -190,8 +210,7 @@ CHILD("a child among warm and detached threads") {
             EXPECT(eval_int("1") == 1);
             run("import threading\n"
                 "assert threading.main_thread() is threading.current_thread()\n"
-                "assert threading.active_count() == 1\n"
-                "assert threading.main_thread().native_id == threading.get_native_id()");
+                "assert threading.active_count() == 1, threading.enumerate()\n");
             {
                 detached gap;
                 for (int i = 0; i < 3; ++i)
@@ -213,7 +232,7 @@ CHILD("a child among warm and detached threads") {
     others.let_go();
     EXPECT(!stop_python());
 }
-// CPython test_native_id_after_fork, test_main_thread_after_fork_from_foreign_thread
+// CPython test_main_thread_after_fork_from_foreign_thread
 TEST_CASE("the thread that forked goes on in the child with its state, and the others are forgotten") {
     check_succeeds("a child among warm and detached threads");
 }
@@ -239,11 +258,30 @@ CHILD("a child of a native thread that ends Python") {
     others.let_go();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child that a native thread forked ends Python in an orderly way") {
+
+// Without the library.
+CHILD("plainly: a child of a native thread that ends Python") {
     load_python();
-    // 16: another thread than the one that initialised Python.
-    if (is_free_threaded())
+    stress::start_plainly();
+    foreign_detach gap;
+    run_on_thread([] {
+        foreign_attach here;
+        pid_t child = fork_by_os();
+        if (child == 0)
+            std::_Exit(cpython<int()>("Py_FinalizeEx")() == 0 ? 0 : 9);
+        foreign_detach waiting;
+        expect_exit_0(child);
+    });
+    std::_Exit(0);
+}
+
+TEST_CASE("a child that a native thread forked ends Python in an orderly way") {
+    child_result plain = run_child("plainly: a child of a native thread that ends Python");
+    if (plain.exit_code != 0) {
+        // From 3.13 on Py_FinalizeEx goes back to the main thread's state, which the fork has freed.
+        WARN("this CPython cannot end in a child that another thread forked: " << plain.describe());
         return;
+    }
     child_result result = run_child("a child of a native thread that ends Python");
     check_succeeds(result);
     CHECK(result.output == "ended\nended\n");
@@ -264,10 +302,10 @@ CHILD("a plain fork") {
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
         EXPECT(pyattach_attached_begin_in(&scope, main) == PYATTACH_UNSUPPORTED);
         EXPECT(pyattach_is_attached() == 0);
-        EXPECT(pyattach_thread_release() == PYATTACH_UNSUPPORTED || pyattach_thread_release() == PYATTACH_OK);
     };
     fork_plainly([&] { // detached
         expect_refused();
+        EXPECT(pyattach_thread_release() == PYATTACH_UNSUPPORTED);
         size_t waiting = pyattach_pool_size();
         mine.drop();
         EXPECT(pyattach_pool_size() == waiting + 1);
@@ -309,7 +347,7 @@ CHILD("a plain fork put in order") {
         cpython<void()>("PyOS_BeforeFork")();
         pid_t child = fork();
         if (child == 0) {
-            alarm(60);
+            alarm(20);
             pyattach_attached scope;
             int refused = -1;
             std::thread([&] { refused = pyattach_attached_begin(&scope); }).join();
@@ -333,47 +371,34 @@ TEST_CASE("a program that forks by itself and calls Python's own functions aroun
     check_succeeds("a plain fork put in order");
 }
 
-CHILD("a child of a process with sub-interpreters") {
-    start_python();
-    {
-        attached here;
-        sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
-        pyattach_interpreter *sub = one.handle(), *legacy = other.handle();
-        {
-            attached there(sub);
-            ref mine = new_object();
-            there.end();
-            pyattach_decref_in(sub, mine.release());
-        }
-        bystanders others(2);
-        fork_in_python([&] {
-            // CPython has destroyed all interpreters but the main one.
-            pyattach_attached scope;
-            for (pyattach_interpreter *gone : {sub, legacy}) {
-                EXPECT(pyattach_attached_begin_in(&scope, gone) == PYATTACH_FINALIZING);
-                ref one_more = new_object();
-                pyattach_decref_in(gone, one_more.release());
-            }
-            EXPECT(all_counters().drops_leaked == 3);
-            EXPECT(pyattach_interpreter_current() == pyattach_interpreter_main());
-            {
-                detached gap;
-                run_on_thread(use_python);
-                EXPECT(pyattach_thread_release() == PYATTACH_INVALID);
-            }
-            EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-        });
-        {
-            attached there(sub); // the parent's is untouched
-            EXPECT(eval_int("1") == 1);
-        }
-        detached gap;
-        others.let_go();
-    }
-    EXPECT(!stop_python());
+// Without the library.
+CHILD("plainly: a child of a process with sub-interpreters") {
+    load_python();
+    stress::start_plainly();
+    sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
+    auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
+    EXPECT(run_string("import os, signal, warnings\n"
+                      "warnings.simplefilter('ignore')\n"
+                      "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+                      "child = os.fork()\n"
+                      "if child == 0: os._exit(0)\n"
+                      "import time\n"
+                      "for _ in range(200):\n"
+                      "    pid, status = os.waitpid(child, os.WNOHANG)\n"
+                      "    if pid: break\n"
+                      "    time.sleep(0.01)\n"
+                      "else:\n"
+                      "    os.kill(child, 9)\n"
+                      "    os.waitpid(child, 0)\n"
+                      "    os._exit(42)\n"
+                      "os._exit(0 if status == 0 else 43)\n",
+                      nullptr) == 0);
 }
-TEST_CASE("in a forked child the sub-interpreters are gone, with their references") {
-    check_succeeds("a child of a process with sub-interpreters");
+
+TEST_CASE("CPython cannot fork while there are sub-interpreters") {
+    // 3.9 to 3.15 do not survive it: they take a lock of theirs twice, miss a thread state, or read freed memory. When one
+    // does, this fails, and the library has to be looked at.
+    CHECK(run_child("plainly: a child of a process with sub-interpreters").exit_code != 0);
 }
 
 CHILD("multiprocessing") {
