@@ -95,9 +95,9 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
         keep(me, mine, mine.warm);
         return mine.warm;
     }
-    // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other code.
-    // That state lives as long as the scope; a second one would take its place for good, on the main thread that of the
-    // only one that may stop.
+    // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
+    // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
+    // of the only one that may stop.
     if ((state = suspended(me, where)))
         return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.

@@ -71,8 +71,8 @@ class gate {
     // Sealed: closed, and threads that were detached inside are not waited for or let in any more.
     enum state : uint32_t { open, closed, sealed, dead };
 
-    // All but the word. Apart, because it goes when nobody holds a seat any more, while the word stays for whoever still
-    // knows the interpreter.
+    // All but the word. Apart, because it goes when nobody holds a seat any more, while the word stays for whoever
+    // still knows the interpreter.
     struct room {
         seat *seats = nullptr;
         pthread_mutex_t lock;

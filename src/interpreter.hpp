@@ -1,13 +1,13 @@
-// One life of one interpreter of this process: its gate, its pool, its exit callbacks. Each life has a record of its own,
-// so the record is the generation (invariant 6).
+// One life of one interpreter of this process: its gate, its pool, its exit callbacks. Each life has a record of its
+// own, so the record is the generation (invariant 6).
 //
 // The record is never freed, because a handle is valid to pass for ever and a scope of any thread may name it; so it is
 // small, and the rest is in rooms of its own, which go. What is looked at without a hold on the rooms is in the record:
 //   - by handles (begin_in, decref_in, exit callbacks): `gone`, `hook`, the gate's word, the pool's head;
 //   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `ending_thread`, `state`;
 //   - by stop(), after the end: `timed_out`.
-// Everything else is done by a thread with a seat in the gate (coming in, leaving, queueing, handing its state over), by
-// one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen it not
+// Everything else is done by a thread with a seat in the gate (coming in, leaving, queueing, handing its state over),
+// by one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen it not
 // gone. A seat is a hold, and so is the life until CPython has cleared the interpreter: the last to let go frees the
 // rooms. A thread that lives on gives its seats in ended interpreters up when it next needs a new one.
 #pragma once

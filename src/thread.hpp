@@ -35,16 +35,16 @@ enum class tag : uint32_t {
 
 struct frame {
     pyattach::tag tag;
-    bool dead;            // the interpreter ended: scopes in this frame are inert
-    bool is_short;        // attached by the warm path: the state is home's, and everything below says nothing
-    bool temporary : 1;   // attached: the state is destroyed with the scope
-    bool exempt : 1;      // opened by the ending thread after the gate closed
-    bool had_error : 1;   // attached: the state came with an exception, which is not this scope's to report
+    bool dead;             // the interpreter ended: scopes in this frame are inert
+    bool is_short;         // attached by the warm path: the state is home's, and everything below says nothing
+    bool temporary : 1;    // attached: the state is destroyed with the scope
+    bool exempt : 1;       // opened by the ending thread after the gate closed
+    bool had_error : 1;    // attached: the state came with an exception, which is not this scope's to report
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
-    uint8_t spare : 4;    // so that a frame is written without being read
-    uint8_t inside_below; // attached: what the seat said before
-    uint32_t nested;      // attached scopes open directly in this frame
-    uint32_t depth_below; // attached scopes open below, down to the last detached one
+    uint8_t spare : 4;     // so that a frame is written without being read
+    uint8_t inside_below;  // attached: what the seat said before
+    uint32_t nested;       // attached scopes open directly in this frame
+    uint32_t depth_below;  // attached scopes open below, down to the last detached one
     frame *below;
     thread_state *state;    // attached: the state attached; detached: the one to come back to
     interpreter *where;     // its interpreter; NULL if that never met the library

@@ -396,8 +396,8 @@ CHILD("plainly: a child of a process with sub-interpreters") {
 }
 
 TEST_CASE("CPython cannot fork while there are sub-interpreters") {
-    // 3.9 to 3.15 do not survive it: they take a lock of theirs twice, miss a thread state, or read freed memory. When one
-    // does, this fails, and the library has to be looked at.
+    // 3.9 to 3.15 do not survive it: they take a lock of theirs twice, miss a thread state, or read freed memory. When
+    // one does, this fails, and the library has to be looked at.
     CHECK(run_child("plainly: a child of a process with sub-interpreters").exit_code != 0);
 }
 

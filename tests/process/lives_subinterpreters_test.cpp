@@ -91,8 +91,8 @@ CHILD("in and out of sub-interpreters") {
                 }
                 all.expect_in(where);
             }
-            // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main interpreter
-            // leaves a warm state where there was none.)
+            // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main
+            // interpreter leaves a warm state where there was none.)
             if (where == all.main && !slot)
                 slot = slot_state();
             EXPECT(slot_state() == slot);
@@ -257,10 +257,10 @@ CHILD("an ended sub-interpreter and its successor") {
         gap.end();
         one.end();
         EXPECT(status_of_attaching_to(current) == PYATTACH_FINALIZING);
-        EXPECT(pyattach_exit_callback_add(current, [](pyattach_interpreter *, void *) {}, nullptr) ==
-               PYATTACH_FINALIZING);
-        EXPECT(pyattach_exit_callback_remove(current, [](pyattach_interpreter *, void *) {}, nullptr) ==
-               PYATTACH_INVALID);
+        EXPECT(pyattach_exit_callback_add(
+                   current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_FINALIZING);
+        EXPECT(pyattach_exit_callback_remove(
+                   current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_INVALID);
     }
     is_over = true;
     turn.arrive_and_wait();

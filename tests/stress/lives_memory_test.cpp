@@ -1,5 +1,5 @@
-// Memory: what a life of an interpreter leaves behind when eight native threads lived in it through the library, compared
-// with what it leaves behind when they did so through CPython alone. Most versions of CPython leave something.
+// Memory: what a life of an interpreter leaves behind when eight native threads lived in it through the library,
+// compared with what it leaves behind when they did so through CPython alone. Most versions of CPython leave something.
 //
 // What malloc has given out is compared, which is exact, and where all memory of the library comes from; resident pages
 // are told besides.
@@ -178,7 +178,8 @@ bytes bytes_left(const std::string &name, int lives) {
     std::printf("%s: %s", name.c_str(), result.output.c_str());
     check_succeeds(result);
     bytes left{};
-    CHECK(std::sscanf(result.output.c_str(), "%lld bytes from malloc and %lld", &left.from_malloc, &left.resident) == 2);
+    CHECK(std::sscanf(result.output.c_str(), "%lld bytes from malloc and %lld", &left.from_malloc, &left.resident) ==
+          2);
     return left;
 }
 

@@ -141,8 +141,7 @@ CHILD("a storm of restarts") {
     std::printf("%d lives, %ld attaches, %ld refused, %ld gaps that outlived theirs, %ld old references, %llu leaked, "
                 "%lld bytes a life\n",
                 lives, attaches.load(), refusals.load(), inert_gaps.load(), old_drops.load(),
-                static_cast<unsigned long long>(now.drops_leaked),
-                static_cast<long long>(grown / (lives - lives / 4)));
+                static_cast<unsigned long long>(now.drops_leaked), static_cast<long long>(grown / (lives - lives / 4)));
     std::fflush(stdout);
     EXPECT(old_drops == natives * (lives - 1));
     EXPECT(refusals > 0 && inert_gaps > 0);
