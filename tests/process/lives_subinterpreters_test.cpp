@@ -1,5 +1,4 @@
-// Sub-interpreters: native threads go into a named one and come back, references die where they were born, and what has
-// ended stays closed.
+// Sub-interpreters: native threads go into a named one and come back, and references die where they were born.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,37 +6,12 @@
 #include "support/threads.hpp"
 
 #include <memory>
-#include <vector>
 
-#include "api/thread_states.hpp"
+#include "process/each_kind.hpp"
 
 using namespace support;
 
 namespace {
-
-std::vector<sub_interpreter::kind> kinds() {
-    load_python();
-    if (has_own_gils())
-        return {sub_interpreter::legacy, sub_interpreter::own_gil};
-    return {sub_interpreter::legacy};
-}
-
-// Runs a scenario with each kind of sub-interpreter.
-void check_each_kind(const std::string &name) {
-    for (auto kind : kinds())
-        check_succeeds(name, {{kind == sub_interpreter::own_gil ? "own" : "legacy"}});
-}
-sub_interpreter::kind kind_asked_for() {
-    return child_arguments().at(0) == "own" ? sub_interpreter::own_gil : sub_interpreter::legacy;
-}
-
-pyattach_status status_of_attaching_to(pyattach_interpreter *where) {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin_in(&scope, where);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
 
 // Two sub-interpreters, marked, with the caller left detached.
 struct pair_of_interpreters {
@@ -212,104 +186,4 @@ TEST_CASE("a reference is released in its own interpreter, wherever it is droppe
         check_succeeds(result);
         CHECK(result.output == "released in a\n");
     }
-}
-
-CHILD("an ended sub-interpreter and its successor") {
-    start_python();
-    std::vector<pyattach_interpreter *> handles;
-    int with_an_old_address = 0;
-    std::vector<void *> addresses;
-    ref old;
-    pyattach_interpreter *whose_old = nullptr;
-    latch may_end("permission to end");
-    barrier turn("both threads to take their turn", 2);
-    pyattach_interpreter *current = nullptr;
-    bool is_over = false;
-    task thread("the native thread to end", [&] {
-        for (;;) {
-            turn.arrive_and_wait();
-            if (is_over)
-                return;
-            for (pyattach_interpreter *earlier : handles)
-                EXPECT((earlier == current) == (status_of_attaching_to(earlier) == PYATTACH_OK));
-            pyattach_decref_in(whose_old, old.release()); // of the life before: leaked
-            attached there(current);
-            EXPECT(pyattach_pool_size() == 0);
-            old = new_object();
-            whose_old = current;
-            there.end();
-            turn.arrive_and_wait();
-        }
-    });
-    for (int i = 0; i < 12; ++i) {
-        attached here;
-        sub_interpreter one(kind_asked_for());
-        current = one.handle();
-        for (pyattach_interpreter *earlier : handles)
-            EXPECT(earlier != current);
-        handles.push_back(current);
-        for (void *address : addresses)
-            with_an_old_address += address == one.state();
-        addresses.push_back(one.state());
-        detached gap;
-        turn.arrive_and_wait();
-        turn.arrive_and_wait();
-        gap.end();
-        one.end();
-        EXPECT(status_of_attaching_to(current) == PYATTACH_FINALIZING);
-        EXPECT(pyattach_exit_callback_add(
-                   current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_FINALIZING);
-        EXPECT(pyattach_exit_callback_remove(
-                   current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_INVALID);
-    }
-    is_over = true;
-    turn.arrive_and_wait();
-    thread.join();
-    old.release();
-    EXPECT(all_counters().drops_leaked == 11);
-    EXPECT(!stop_python());
-    for (pyattach_interpreter *one : handles)
-        EXPECT(status_of_attaching_to(one) == PYATTACH_FINALIZING);
-}
-// conformance.md, group 10: attach to an interpreter that ended, or to a new one with the same address
-TEST_CASE("each life of a sub-interpreter has a handle of its own, and an ended one is refused for ever") {
-    check_each_kind("an ended sub-interpreter and its successor");
-}
-
-CHILD("warm threads and a sub-interpreter") {
-    start_python();
-    barrier visited("all threads to have visited", 5), ended("the interpreter to have ended", 5);
-    pyattach_interpreter *where = nullptr;
-    {
-        attached here;
-        sub_interpreter one(kind_asked_for());
-        where = one.handle();
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 4; ++i)
-            tasks.push_back(std::make_unique<task>("a warm thread to end", [&] {
-                { attached home; }
-                // Up to 3.13 a state that is left makes CPython abort when the interpreter ends.
-                for (int round = 0; round < 3; ++round)
-                    attached there(where);
-                visited.arrive_and_wait();
-                ended.arrive_and_wait();
-                EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING);
-                EXPECT(pyattach_thread_release() == PYATTACH_OK); // touches nothing of the ended one
-                attached home;
-                EXPECT(eval_int("1") == 1);
-            }));
-        detached gap;
-        visited.arrive_and_wait();
-        gap.end();
-        one.end();
-        detached again;
-        ended.arrive_and_wait();
-        for (auto &each : tasks)
-            each->join();
-    }
-    EXPECT(!stop_python());
-}
-// CPython test_daemon_threads_fatal_error, inverted
-TEST_CASE("threads with warm states do not keep a sub-interpreter from ending") {
-    check_each_kind("warm threads and a sub-interpreter");
 }
