@@ -75,6 +75,47 @@ TEST_CASE("each life of a sub-interpreter has a handle of its own, and an ended 
     check_each_kind("an ended sub-interpreter and its successor");
 }
 
+CHILD("a sub-interpreter ends around a thread in a gap") {
+    start_python();
+    static pyattach_interpreter *where = nullptr;
+    static latch in_gap("the thread to be in its gap"), may_leave("the exit callback");
+    static int callbacks = 0;
+    std::unique_ptr<task> sitter;
+    {
+        attached here;
+        sub_interpreter one(kind_asked_for());
+        where = one.handle();
+        auto callback = [](pyattach_interpreter *ending, void *) {
+            EXPECT(ending == where);
+            // The gate is closed: nobody new comes in, and who is inside may come back and leave.
+            run_on_thread([] { EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING); });
+            ++callbacks;
+            may_leave.count_down();
+        };
+        EXPECT(pyattach_exit_callback_add(where, callback, nullptr) == PYATTACH_OK);
+        sitter = std::make_unique<task>("the sitting thread to leave", [] {
+            attached there(where);
+            detached gap;
+            in_gap.count_down();
+            may_leave.wait();
+            EXPECT(gap.end() == PYATTACH_OK);
+            EXPECT(eval_int("6 * 7") == 42);
+        });
+        {
+            detached gap;
+            in_gap.wait();
+        }
+        one.end();
+    }
+    EXPECT(callbacks == 1);
+    sitter->join();
+    EXPECT(all_counters().exit_timeouts == 0);
+    EXPECT(!stop_python());
+}
+TEST_CASE("the end of a sub-interpreter closes its gate, calls back, and waits for who is inside") {
+    check_each_kind("a sub-interpreter ends around a thread in a gap");
+}
+
 CHILD("warm threads and a sub-interpreter") {
     start_python();
     barrier visited("all threads to have visited", 5), ended("the interpreter to have ended", 5);
