@@ -156,6 +156,11 @@ CHILD("a storm of forks") {
 
 TEST_CASE("children forked while native threads are at work attach, drop, fork again and exit") {
     load_python();
+    if (is_debug_build()) {
+        // A native thread that forked gives its state back, the last one, and takes a new one.
+        WARN("a debug build of Python asserts that the first state of an interpreter is made once");
+        return;
+    }
     child_options options{{is_full_run() ? "1000" : is_free_threaded() ? "10" : "30"}};
     options.deadline = std::chrono::seconds(is_full_run() ? 3000 : 120);
     child_result result = run_child("a storm of forks", options);

@@ -4,7 +4,8 @@
     count.py DRIVER LIBRARY PYTHON LIBPYTHON OPTIMISED
 
 Unlike time, the count does not depend on what else the machine does. CPython's own instructions, and those of the
-dynamic linker, are shown and not judged. Skipped (status 77) without valgrind, and in builds that are not optimised.
+dynamic linker, are shown and not judged. Skipped (status 77) without valgrind, in builds that are not optimised, and for
+a debug build of Python.
 """
 
 import collections
@@ -82,6 +83,10 @@ def main(driver, library, python, libpython, optimised):
         return SKIPPED
     python = os.environ.get("PYATTACH_TEST_PYTHON", python)
     libpython = os.environ.get("PYATTACH_TEST_LIBPYTHON", libpython)
+    # There every attach makes a state of its own.
+    if subprocess.run([python, "-c", "import sys; sys.exit(hasattr(sys, 'gettotalrefcount'))"]).returncode != 0:
+        print("a debug build of Python says nothing about the fast paths")
+        return SKIPPED
     version, free_threaded, counts = count(driver, python, libpython)
     column = 2 if free_threaded else int(version >= 0x030c0000)
     print(f"CPython {version >> 24}.{version >> 16 & 255}{', free-threaded' if free_threaded else ''}")
