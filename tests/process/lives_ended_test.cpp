@@ -16,8 +16,6 @@ using namespace support;
 CHILD("an ended sub-interpreter and its successor") {
     start_python();
     std::vector<pyattach_interpreter *> handles;
-    int with_an_old_address = 0;
-    std::vector<void *> addresses;
     ref old;
     pyattach_interpreter *whose_old = nullptr;
     latch may_end("permission to end");
@@ -47,9 +45,6 @@ CHILD("an ended sub-interpreter and its successor") {
         for (pyattach_interpreter *earlier : handles)
             EXPECT(earlier != current);
         handles.push_back(current);
-        for (void *address : addresses)
-            with_an_old_address += address == one.state();
-        addresses.push_back(one.state());
         detached gap;
         turn.arrive_and_wait();
         turn.arrive_and_wait();
