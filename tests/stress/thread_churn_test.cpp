@@ -18,8 +18,7 @@ using namespace support;
 
 namespace {
 
-// A free-threaded heap grows by segments of 4 MiB: of few threads it would say nothing.
-int number_of_threads() { return is_full_run() ? 100000 : is_free_threaded() ? 16000 : 2000; }
+int number_of_threads() { return is_full_run() ? 100000 : 2000; }
 
 // Leaves a value of the thread's own behind, and free lists full of small objects.
 void live_and_end() {
