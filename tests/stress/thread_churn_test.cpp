@@ -20,12 +20,23 @@ namespace {
 
 int number_of_threads() { return is_full_run() ? 100000 : 2000; }
 
-// Leaves a value of the thread's own behind, and free lists full of small objects.
+// Leaves a value of the thread's own behind, and free lists full of small objects. Compiled once: each compilation
+// leaves about 1 KiB behind on free-threaded 3.13, also with PyGILState_Ensure and Release and without this library.
+object *live = nullptr;
+void make_live() {
+    make_local();
+    run("def live():\n"
+        "    local.value = [i for i in range(20)]\n"
+        "    [(i * 0.5, (i,), [i], {i: i}) for i in range(100)]\n");
+    live = eval("live").release();
+}
+
 void live_and_end() {
+    static auto *const call = cpython<object *(object *)>("PyObject_CallNoArgs");
     for (int i = 0; i < 3; ++i) {
         attached here;
-        run("local.value = [i for i in range(20)]\n"
-            "[(i * 0.5, (i,), [i], {i: i}) for i in range(100)]\n");
+        ref result(call(live));
+        EXPECT(result.get());
     }
 }
 
@@ -49,7 +60,7 @@ TEST_CASE("threads that come and go for ever leave few states and no memory behi
     start_python();
     {
         attached here;
-        make_local();
+        make_live();
     }
     int threads = number_of_threads();
     for (int at_once : {1, 8}) {
