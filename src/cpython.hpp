@@ -138,9 +138,15 @@ void *attached_record(interpreter_state *interpreter) noexcept;
 // Keeps `record` there, once; `gone` is called with it when the interpreter is cleared.
 bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept;
 enum class hook { registered, too_late, failed };
-// Has `closing(record)` called by the interpreter's atexit.
-// And `forked()` by a fork child once Python itself is in order there.
-hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record), void (*forked)()) noexcept;
+// Called by Python, attached.
+struct callbacks {
+    void (*closing)(void *record); // by the interpreter's atexit
+    // Around os.fork(), before CPython stops the other threads; for free-threaded builds alone.
+    void (*fork_begins)();
+    void (*fork_ended)(); // in the parent
+    void (*forked)();     // by the child, once Python itself is in order there
+};
+hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
 // `threading` knows threads by an identity that the system gives again: forgets the stand-in it made for an ended

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <initializer_list>
 #include <pthread.h>
+#include <utility>
 
 namespace pyattach::cpython {
 namespace {
@@ -20,30 +21,42 @@ struct method {
 constexpr int takes_no_arguments = 4;
 
 const char capsule_name[] = "pyattach.interpreter";
-void (*closing_hook)(void *record);
+callbacks hooks;
 void (*gone_hook)(void *record);
-void (*forked_hook)();
+
+object *new_none() noexcept {
+    python().incref(python().none);
+    return python().none;
+}
 
 object *on_exit(object *self, object *) noexcept {
-    const table &py = python();
-    closing_hook(py.capsule_pointer(self, capsule_name));
-    py.incref(py.none);
-    return py.none;
+    hooks.closing(python().capsule_pointer(self, capsule_name));
+    return new_none();
 }
 
 void on_capsule_end(object *capsule) noexcept { gone_hook(python().capsule_pointer(capsule, capsule_name)); }
 
 unsigned char dict_lock; // see dict_of
 
+object *on_fork_begin(object *, object *) noexcept {
+    hooks.fork_begins();
+    return new_none();
+}
+
+object *on_fork_end(object *, object *) noexcept {
+    hooks.fork_ended();
+    return new_none();
+}
+
 object *on_fork(object *, object *) noexcept {
-    const table &py = python();
     dict_lock = 0; // whoever held it is not here
-    forked_hook();
-    py.incref(py.none);
-    return py.none;
+    hooks.forked();
+    return new_none();
 }
 
 method exit_method = {"pyattach_close", on_exit, takes_no_arguments, "Refuse, wake and await native threads."};
+method fork_begin_method = {"pyattach_before_fork", on_fork_begin, takes_no_arguments, "Let collections end."};
+method fork_end_method = {"pyattach_after_fork_in_parent", on_fork_end, takes_no_arguments, "Let them begin."};
 method fork_method = {"pyattach_after_fork", on_fork, takes_no_arguments, "Let threads attach in the child."};
 
 // Several copies of this library may live in one process, each with records of its own: the key names the copy.
@@ -72,24 +85,33 @@ object *capsule_of(interpreter_state *interpreter) noexcept {
     return dict ? python().dict_get(dict, key().text) : nullptr;
 }
 
-// module.function(callback), or with the callback as a keyword.
-bool enlist(const char *module_name, const char *function_name, const char *keyword, method &callback,
-            object *self) noexcept {
+struct argument {
+    const char *keyword; // NULL: the first one by position
+    method &callback;
+};
+
+// module.function(callback, ...).
+bool enlist(const char *module_name, const char *function_name, object *self,
+            std::initializer_list<argument> arguments) noexcept {
     const table &py = python();
     object *module = py.import_module(module_name);
     object *function = module ? py.get_attribute(module, function_name) : nullptr;
-    object *callable = function ? py.function_new(&callback, self, nullptr) : nullptr;
-    object *positional = callable ? py.tuple_new(keyword ? 0 : 1) : nullptr;
-    object *keywords = positional && keyword ? py.dict_new() : nullptr;
-    object *result = nullptr;
-    if (keywords && py.dict_set(keywords, keyword, callable) == 0) {
-        result = py.call_object(function, positional, keywords);
-    } else if (positional && !keyword) {
-        py.incref(callable); // the tuple takes it over
-        if (py.tuple_set(positional, 0, callable) == 0)
-            result = py.call_object(function, positional, nullptr);
+    bool is_positional = !arguments.begin()->keyword;
+    object *positional = function ? py.tuple_new(is_positional ? 1 : 0) : nullptr;
+    object *keywords = positional && !is_positional ? py.dict_new() : nullptr;
+    bool is_complete = positional && (is_positional || keywords);
+    for (const argument &one : arguments) {
+        object *callable = is_complete ? py.function_new(&one.callback, self, nullptr) : nullptr;
+        if (!callable)
+            is_complete = false;
+        else if (!is_positional)
+            is_complete = py.dict_set(keywords, one.keyword, callable) == 0;
+        else
+            is_complete = py.tuple_set(positional, 0, std::exchange(callable, nullptr)) == 0; // which takes it over
+        py.decref(callable);
     }
-    for (object *one : {result, keywords, positional, callable, function, module})
+    object *result = is_complete ? py.call_object(function, positional, keywords) : nullptr;
+    for (object *one : {result, keywords, positional, function, module})
         py.decref(one);
     return result != nullptr;
 }
@@ -127,6 +149,14 @@ bool import_threading(interpreter_state *interpreter) noexcept {
         pthread_join(helper, &imported);
     py.restore(mine);
     return imported != nullptr;
+}
+
+// All at once: a beginning whose end nobody hears of would put collections off for ever.
+bool enlist_for_forks() noexcept {
+    if (!python().free_threaded)
+        return enlist("posix", "register_at_fork", nullptr, {{"after_in_child", fork_method}});
+    return enlist("posix", "register_at_fork", nullptr,
+                  {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
 }
 
 // Guards held right now, so that a fork child can close those of threads it does not have. A place is taken before the
@@ -210,17 +240,15 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(vo
     });
 }
 
-hook register_exit_hook(interpreter_state *interpreter, void (*closing)(void *record), void (*forked)()) noexcept {
-    return guarded([=] {
+hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept {
+    return guarded([&, interpreter] {
         kept_error kept;
-        closing_hook = closing;
-        forked_hook = forked;
+        hooks = wanted;
         // A second try after half a success registers a callback twice, and its second call finds nothing to do.
         // Without memory it is not found; a callback without it would crash at exit.
         object *capsule = capsule_of(interpreter);
         bool is_registered = capsule && import_threading(interpreter) &&
-                             enlist("atexit", "register", nullptr, exit_method, capsule) &&
-                             enlist("posix", "register_at_fork", "after_in_child", fork_method, nullptr);
+                             enlist("atexit", "register", capsule, {{nullptr, exit_method}}) && enlist_for_forks();
         python().error_clear();
         if (!is_registered)
             return hook::failed;

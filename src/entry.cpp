@@ -101,7 +101,11 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     if ((state = suspended(me, where)))
         return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
+    if (py.free_threaded)
+        begin_stop();
     state = py.state_new(where.state);
+    if (py.free_threaded)
+        end_stop();
     if (!state)
         return nullptr;
     count(event::states_created);

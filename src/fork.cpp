@@ -6,10 +6,12 @@
 // after-fork.
 #include "fork.hpp"
 
+#include <ctime>
 #include <pthread.h>
 
 #include "cpython.hpp"
 #include "fatal.hpp"
+#include "futex.hpp"
 #include "interpreter.hpp"
 #include "start.hpp"
 #include "thread.hpp"
@@ -20,6 +22,34 @@ namespace pyattach {
 std::atomic<bool> is_raw_fork{false};
 
 namespace {
+
+// Store one, then look at the other, on both sides and sequentially consistent: whichever store comes second is followed
+// by a look that sees the first.
+futex::word forks{0};
+futex::word stops{0};
+
+int64_t now_ns() noexcept {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * int64_t{1000000000} + now.tv_nsec;
+}
+
+// Lets go of the interpreter, if it is this thread's, until the word is at most `wanted`; a second at most.
+void await(futex::word &at, uint32_t wanted) noexcept {
+    uint32_t now = at.load(std::memory_order_seq_cst);
+    if (now <= wanted)
+        return;
+    const cpython::table &py = cpython::python();
+    cpython::thread_state *mine = current_state() ? py.save() : nullptr;
+    constexpr int64_t patience_ns = 1000000000;
+    const int64_t until = now_ns() + patience_ns;
+    for (int64_t left = patience_ns; now > wanted && left > 0; left = until - now_ns()) {
+        futex::wait(at, now, left);
+        now = at.load(std::memory_order_seq_cst);
+    }
+    if (mine)
+        cpython::restore(mine);
+}
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
@@ -61,6 +91,8 @@ void in_child() noexcept {
         one->of->gate.empty();
     }
     is_raw_fork.store(is_told, std::memory_order_relaxed);
+    forks.store(0, std::memory_order_relaxed);
+    stops.store(this_thread.stops, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
     for (rooms *one = newest_rooms(); one; one = one->next)
         one->of->pool.relist();
@@ -80,5 +112,50 @@ void prepare_fork() noexcept {
 }
 
 void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
+
+bool try_begin_stop() noexcept {
+    if (this_thread.stops)
+        return false;
+    this_thread.stops = 1;
+    stops.fetch_add(1, std::memory_order_seq_cst);
+    if (forks.load(std::memory_order_seq_cst) == 0)
+        return true;
+    end_stop();
+    return false;
+}
+
+void begin_stop() noexcept {
+    // Within another of this thread's, who forks is waiting for that.
+    if (this_thread.stops == 0) {
+        if (try_begin_stop())
+            return;
+        await(forks, 0);
+        if (try_begin_stop())
+            return;
+    }
+    ++this_thread.stops;
+    stops.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void end_stop() noexcept {
+    --this_thread.stops;
+    stops.fetch_sub(1, std::memory_order_seq_cst);
+    if (forks.load(std::memory_order_seq_cst) != 0)
+        futex::wake(stops, futex::everyone);
+}
+
+void fork_begins() noexcept {
+    forks.fetch_add(1, std::memory_order_seq_cst);
+    // A finaliser that forks does so within a collection of its own thread.
+    await(stops, this_thread.stops);
+}
+
+void fork_ended() noexcept {
+    // Not below zero, should Python call this without the other.
+    uint32_t now = forks.load(std::memory_order_relaxed);
+    while (now > 0 && !forks.compare_exchange_weak(now, now - 1, std::memory_order_seq_cst))
+        ;
+    futex::wake(forks, futex::everyone);
+}
 
 } // namespace pyattach

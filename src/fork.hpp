@@ -14,4 +14,19 @@ extern std::atomic<bool> is_raw_fork;
 // Python has put itself in order in the child; attached.
 void after_fork() noexcept;
 
+// Free-threaded 3.13: whoever stops an interpreter's other threads, to collect garbage or to make room for a new thread
+// state, holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it,
+// locked, into a child where nobody is left to unlock it. So this library does either while nobody forks, and os.fork()
+// waits until it is done; a second at most, because a finaliser may wait for the very thread that forks. What others
+// do is Python's own risk.
+//
+// False: somebody forks, or this thread is at it already.
+bool try_begin_stop() noexcept;
+// Attached or not. Waits, detached, while somebody forks; a second at most.
+void begin_stop() noexcept;
+void end_stop() noexcept;
+// Attached. The first lets go of the interpreter while it waits.
+void fork_begins() noexcept;
+void fork_ended() noexcept;
+
 } // namespace pyattach

@@ -174,7 +174,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.
         if (record->is_kept || (record->is_kept = cpython::attach_record(here, record, on_gone)))
-            done = cpython::register_exit_hook(here, close_interpreter, after_fork);
+            done = cpython::register_exit_hook(here, {close_interpreter, fork_begins, fork_ended, after_fork});
         if (done == cpython::hook::too_late) {
             // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
             if (cpython::python().state_id(cpython::python().current()) == 1)

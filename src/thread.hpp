@@ -84,7 +84,7 @@ struct thread_local_words {
     uint16_t forbidden; // forbidden scopes open
     uint16_t ended;     // the thread's exit hook has run
     uint16_t quiet;     // locks and sections open, drains running: no automatic drain
-    uint16_t spare;
+    uint16_t stops;     // see fork.hpp
 
     // Neither forbidden nor ended, in one look.
     bool is_usual() const noexcept {

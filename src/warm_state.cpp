@@ -116,9 +116,15 @@ void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
 void reap(interpreter &where, uint32_t at_least) noexcept {
     if (where.rooms->dead.count.load(std::memory_order_relaxed) < at_least || !cpython::python().reaps_foreign_states)
         return;
+    // Refused: they wait for a later attach, and at the interpreter's end for CPython itself.
+    const bool collects = cpython::python().free_threaded;
+    if (collects && !try_begin_stop())
+        return;
     uint32_t taken;
     if (seat *gone = take_gone(where.rooms->dead, taken))
         destroy(where, gone, taken);
+    if (collects)
+        end_stop();
 }
 
 } // namespace
