@@ -155,8 +155,9 @@ bool import_threading(interpreter_state *interpreter) noexcept {
 bool enlist_for_forks() noexcept {
     if (!python().free_threaded)
         return enlist("posix", "register_at_fork", nullptr, {{"after_in_child", fork_method}});
-    return enlist("posix", "register_at_fork", nullptr,
-                  {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
+    return enlist(
+        "posix", "register_at_fork", nullptr,
+        {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
 }
 
 // Guards held right now, so that a fork child can close those of threads it does not have. A place is taken before the

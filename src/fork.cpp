@@ -23,8 +23,8 @@ std::atomic<bool> is_raw_fork{false};
 
 namespace {
 
-// Store one, then look at the other, on both sides and sequentially consistent: whichever store comes second is followed
-// by a look that sees the first.
+// Store one, then look at the other, on both sides and sequentially consistent: whichever store comes second is
+// followed by a look that sees the first.
 futex::word forks{0};
 futex::word stops{0};
 
