@@ -22,14 +22,6 @@ status nest(attached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
-// How the frame of a warm attach begins as long as nothing happened to it.
-inline uint64_t warm_head() noexcept {
-    frame usual = {};
-    usual.tag = tag::attached;
-    usual.is_short = true;
-    return usual.head();
-}
-
 uint32_t depth_of(const frame &top) noexcept {
     if (is_inert(top))
         return 0;
@@ -180,7 +172,10 @@ void end_nested(nested_scope &scope) noexcept {
 // The way back.
 [[gnu::noinline]] void end_warm(frame &mine, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    if (__builtin_expect(py.current() != mine.state || py.error_occurred(), 0))
+    // An interpreter that has ended took the state along.
+    if (__builtin_expect(mine.where->gate.is_dead() || !cpython::is_attached(py, mine.state) ||
+                             cpython::has_exception(py, mine.state),
+                         0))
         return entry::go_out(mine);
     cpython::save(py);
     mine.tag = tag::ended;
@@ -209,6 +204,8 @@ status begin(attached_scope &scope) noexcept {
         return begin_any_slowly(scope);
     if (me->top == &me->base && me->door)
         return begin_warm(scope, *me);
+    if (is_warm_inside(*me) && __builtin_expect(me->top->where->pool.is_empty(), 1))
+        return nest(scope, *me);
     return begin_nested(scope, *me);
 }
 

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "interpreter.hpp"
+
 namespace pyattach::call {
 
 namespace {

@@ -141,6 +141,52 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     return PYATTACH_OK;
 }
 
+namespace {
+
+// offsetof(PyThreadState, _status) and of `current_exception`, up to 3.11 `curexc_type`; tests/abi compares them with
+// the headers.
+struct layout {
+    unsigned minor;
+    uint16_t active_at, exception_at;
+};
+constexpr layout layouts[] = {
+    {0x0309, 0, 88},   {0x030a, 0, 88},   {0x030b, 0, 96},   {0x030c, 24, 96},
+    {0x030d, 32, 112}, {0x030e, 32, 112}, {0x030f, 32, 136},
+};
+
+} // namespace
+
+void trust_layout() noexcept {
+    const table &py = python();
+    const layout *its = nullptr;
+    for (const layout &one : layouts)
+        if (sizeof(void *) == 8 && !py.debug && one.minor == py.version_hex >> 16)
+            its = &one;
+    if (!its || __atomic_load_n(&found.exception_at, __ATOMIC_RELAXED))
+        return;
+    kept_error kept;
+    thread_state *mine = py.current();
+    auto exception = [=] { return peek<const void *>(mine, its->exception_at); };
+    auto active = [=] { return !its->active_at || (peek<uint32_t>(mine, its->active_at) & active_bit); };
+    bool is_as_known = !exception() && active();
+    py.incref(*py.type_error);
+    py.error_restore(*py.type_error, nullptr, nullptr);
+    is_as_known = is_as_known && exception();
+    py.error_clear();
+    is_as_known = is_as_known && !exception();
+    if (its->active_at) {
+        py.save();
+        is_as_known = is_as_known && !active();
+        restore(py, mine);
+        is_as_known = is_as_known && active();
+    }
+    if (!is_as_known)
+        return;
+    // Each says by itself that it may be used.
+    __atomic_store_n(&found.active_at, its->active_at, __ATOMIC_RELAXED);
+    __atomic_store_n(&found.exception_at, its->exception_at, __ATOMIC_RELAXED);
+}
+
 // The file that holds `address`; "" if that cannot be told.
 void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
     Dl_info info;

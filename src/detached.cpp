@@ -84,8 +84,10 @@ status begin(detached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (!me || !this_thread.is_usual())
         return begin_slowly(scope);
-    thread_state *now = cpython::python().current();
     const frame &top = *me->top;
+    if (is_warm_inside(*me))
+        return open(scope.gap, *me, top.state, top.where, top.seat, false);
+    thread_state *now = cpython::python().current();
     if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
         return begin_slowly(scope);
     return open(scope.gap, *me, now, top.where, top.seat, false);

@@ -98,11 +98,12 @@ void defer(interpreter *owner, object *reference) noexcept {
     count(event::drops_leaked);
 }
 
-} // namespace
+void release(object *reference) noexcept {
+    const cpython::table &py = cpython::python();
+    cpython::guarded([&py, reference] { py.decref(reference); });
+}
 
-void drop(object *reference, interpreter *owner) noexcept {
-    if (!reference)
-        return;
+[[gnu::noinline]] void drop_slowly(object *reference, interpreter *owner) noexcept {
     thread_state *now = current_state(); // finds Python if need be
     const cpython::table &py = cpython::python();
     bool release_now = now && !this_thread.forbidden;
@@ -112,11 +113,38 @@ void drop(object *reference, interpreter *owner) noexcept {
         defer(owner ? owner : standing_for(now), reference);
         return;
     }
-    if (thread *me = this_thread.record)
+    count(event::drops_now);
+    release(reference);
+}
+
+} // namespace
+
+// Written out for the two usual cases, a thread in a warm scope and one that is not attached and gave something back
+// before; the rest is for the slow path.
+void drop(object *reference, interpreter *owner) noexcept {
+    thread *me = this_thread.record;
+    if (__builtin_expect(!reference || !me || !this_thread.is_usual(), 0))
+        return reference ? drop_slowly(reference, owner) : void();
+    const frame &top = *me->top;
+    if (is_warm_inside(*me) && (!owner || owner == top.where)) {
         me->counted.add(event::drops_now);
-    else
-        count(event::drops_now);
-    cpython::guarded([&py, reference] { py.decref(reference); });
+        return release(reference);
+    }
+#if PYATTACH_REFERENCE_POOL
+    seat *mine = me->seats;
+    interpreter *whose = owner;
+    if (!whose)
+        whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
+    // Who has queued there before has seen the exit hook registered.
+    if (mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && !current_state()) {
+        auto outcome = whose->pool.push(*mine->drops, reference);
+        if (__builtin_expect(outcome == pool::outcome::crowded, 0))
+            call_for_help(*whose, *mine);
+        if (__builtin_expect(outcome != pool::outcome::refused, 1))
+            return me->counted.add(event::drops_queued);
+    }
+#endif
+    drop_slowly(reference, owner);
 }
 
 status take_reference(object *reference) noexcept {

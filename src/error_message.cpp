@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpython.hpp"
+#include "interpreter.hpp"
 #include "thread.hpp"
 
 namespace pyattach::call {

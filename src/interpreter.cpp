@@ -170,6 +170,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     }
     uint32_t expected = interpreter::none;
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
+        cpython::trust_layout();
         auto done = cpython::hook::failed;
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.

@@ -78,6 +78,33 @@ struct alignas(64) interpreter {
 
 static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behind");
 
+// The scope on top attached the thread with its warm state, which is attached still: told without asking CPython. That
+// state is this thread's for as long as the interpreter is there.
+inline bool is_warm_inside(const thread &me) noexcept {
+    const frame &top = *me.top;
+    return top.head() == warm_head() && __builtin_expect(!top.where->gate.is_dead(), 1) &&
+           cpython::is_attached(cpython::python(), top.state);
+}
+
+// CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
+inline thread_state *current_state() noexcept {
+    const thread *me = this_thread.record;
+    if (me && is_warm_inside(*me))
+        return me->top->state;
+    const cpython::table &py = cpython::python();
+    thread_state *now = py.current();
+    if (__builtin_expect(py.current_is_own, 1))
+        return now;
+    return now && is_own_state(now) ? now : nullptr;
+}
+
+// OK, FORBIDDEN or NOT_ATTACHED.
+inline status require_attached() noexcept {
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+}
+
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
 void drain_unless_quiet(interpreter &here) noexcept;
 inline void drain_if_quiet_allows(interpreter &here) noexcept {

@@ -4,6 +4,7 @@
 #include "detached.hpp"
 #include "fatal.hpp"
 #include "futex.hpp"
+#include "interpreter.hpp"
 #include "thread.hpp"
 
 namespace pyattach::mutex {

@@ -82,27 +82,27 @@ bool pool::list(listed &one) noexcept {
     return true;
 }
 
-pool::outcome pool::push(producer &mine, object *reference) noexcept {
-    if (__builtin_expect(mine.tail_at == chunk::slots, 0)) {
-        chunk *fresh = mine.spare.exchange(nullptr, std::memory_order_acquire);
-        if (!fresh)
-            fresh = static_cast<chunk *>(std::malloc(sizeof(chunk)));
-        if (!fresh)
-            return outcome::refused;
-        fresh->next = nullptr;
-        mine.tail->next = fresh;
-        mine.tail = fresh;
-        mine.tail_at = 0;
-    }
-    mine.tail->slot[mine.tail_at++] = reference;
-    uint64_t before = mine.count.fetch_add(1, std::memory_order_acq_rel);
-    if (__builtin_expect(before == 0, 0)) {
+bool pool::extend(producer &mine) noexcept {
+    chunk *fresh = mine.spare.exchange(nullptr, std::memory_order_acquire);
+    if (!fresh)
+        fresh = static_cast<chunk *>(std::malloc(sizeof(chunk)));
+    if (!fresh)
+        return false;
+    fresh->next = nullptr;
+    mine.tail->next = fresh;
+    mine.tail = fresh;
+    mine.tail_at = 0;
+    return true;
+}
+
+pool::outcome pool::settle(producer &mine, uint64_t before) noexcept {
+    if (before == 0) {
         if (list(mine))
             return outcome::queued;
         mine.count.fetch_sub(1, std::memory_order_relaxed); // closed: nobody else looks at it any more
         return outcome::refused;
     }
-    return __builtin_expect(before % crowd == crowd - 1, 0) ? outcome::crowded : outcome::queued;
+    return before % crowd == crowd - 1 ? outcome::crowded : outcome::queued;
 }
 
 bool pool::push_single(object *reference) noexcept {

@@ -80,7 +80,16 @@ class pool {
 
     enum class outcome { queued, crowded, refused };
     // Crowded: queued, and it is time that somebody drains. Refused: closed, or no memory.
-    outcome push(producer &, object *) noexcept;
+    outcome push(producer &mine, object *reference) noexcept {
+        if (__builtin_expect(mine.tail_at == chunk::slots, 0) && !extend(mine))
+            return outcome::refused;
+        mine.tail->slot[mine.tail_at++] = reference;
+        uint64_t before = mine.count.fetch_add(1, std::memory_order_acq_rel);
+        // Neither the first nor one that makes it crowded, in one question.
+        if (__builtin_expect((before + 1) % crowd > 1, 1))
+            return outcome::queued;
+        return settle(mine, before);
+    }
     bool push_single(object *) noexcept;
 
     // Copies up to `most` references out, oldest of each thread first, for the caller to release.
@@ -103,6 +112,8 @@ class pool {
     static constexpr uintptr_t closed = 1;
     static constexpr uint64_t crowd = 4096;
 
+    static bool extend(producer &) noexcept;
+    outcome settle(producer &, uint64_t count_before) noexcept;
     bool list(listed &) noexcept;
     listed *take_list(uintptr_t leave_behind) noexcept;
     size_t take_from(producer &, object **references, size_t most) noexcept;

@@ -4,6 +4,8 @@
 // object, fetching and restoring them is the same with two of the words made up.
 #include "raised.hpp"
 
+#include "interpreter.hpp"
+
 namespace pyattach::call {
 
 namespace {

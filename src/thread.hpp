@@ -61,6 +61,14 @@ struct frame {
 };
 static_assert(offsetof(frame, nested) == sizeof(uint64_t));
 
+// How the frame of a warm attach begins as long as nothing happened to it.
+inline uint64_t warm_head() noexcept {
+    frame usual = {};
+    usual.tag = tag::attached;
+    usual.is_short = true;
+    return usual.head();
+}
+
 // Allocated at a thread's first contact, freed by its exit hook.
 struct thread {
     frame base;
@@ -125,22 +133,6 @@ inline bool is_of_top(const thread &me, const thread_state *now) noexcept {
 }
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
 bool is_own_state(thread_state *now) noexcept;
-
-// CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
-inline thread_state *current_state() noexcept {
-    const cpython::table &py = cpython::python();
-    thread_state *now = py.current();
-    if (__builtin_expect(py.current_is_own, 1))
-        return now;
-    return now && is_own_state(now) ? now : nullptr;
-}
-
-// OK, FORBIDDEN or NOT_ATTACHED.
-inline status require_attached() noexcept {
-    if (this_thread.forbidden)
-        return PYATTACH_FORBIDDEN;
-    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
-}
 
 inline void drop_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))

@@ -1,6 +1,8 @@
 // What an object is.
 #include "type.hpp"
 
+#include "interpreter.hpp"
+
 namespace pyattach::call {
 
 namespace {

@@ -1,5 +1,5 @@
 // What the library knows about a thread, without any Python.
-#include "thread.hpp"
+#include "interpreter.hpp"
 
 #include "support/catch.hpp"
 #include "support/threads.hpp"
