@@ -123,7 +123,7 @@ void end_nested(nested_scope &scope) noexcept {
 // the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
 [[gnu::noinline]] status begin_warm(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = py.current();
+    thread_state *now = cpython::current(py);
     if (__builtin_expect(now && (py.current_is_own || is_own_state(now)), 0))
         return begin_any_slowly(scope);
     if (__builtin_expect(!me.door->where->gate.enter_quickly(*me.door), 0))
@@ -132,20 +132,13 @@ void end_nested(nested_scope &scope) noexcept {
     // Only after the attach returned (invariant 2).
     seat *door = me.door;
     frame &mine = scope.outer;
-    mine.tag = tag::attached;
-    mine.dead = mine.temporary = mine.exempt = mine.had_error = mine.was_detached = false;
-    mine.is_short = true;
-    mine.spare = 0;
-    mine.inside_below = presence::outside;
-    mine.nested = 0;
-    mine.depth_below = me.base.nested;
+    mine.begin_with(warm_head());
+    mine.set_nested(0, me.base.nested);
     mine.below = &me.base;
     mine.state = door->warm;
     mine.where = door->where;
     mine.seat = door;
-    mine.replaced = nullptr;
     me.top = &mine;
-    me.met = door->where;
     me.counted.add(event::attaches);
     drain_if_quiet_allows(*door->where);
     return PYATTACH_OK;
@@ -154,7 +147,7 @@ void end_nested(nested_scope &scope) noexcept {
 // Found attached, as far as can be told at a glance.
 [[gnu::noinline]] status begin_nested(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = py.current();
+    thread_state *now = cpython::current(py);
     if (!now)
         return begin_any_slowly(scope);
     const frame &top = *me.top;
@@ -173,15 +166,14 @@ void end_nested(nested_scope &scope) noexcept {
 [[gnu::noinline]] void end_warm(frame &mine, thread &me) noexcept {
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
-    if (__builtin_expect(mine.where->gate.is_dead() || !cpython::is_attached(py, mine.state) ||
-                             cpython::has_exception(py, mine.state),
-                         0))
+    if (__builtin_expect(
+            mine.where->gate.is_dead() || !cpython::is_attached(mine.state) || cpython::has_exception(mine.state), 0))
         return entry::go_out(mine);
     cpython::save(py);
     mine.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave_quickly(*mine.seat);
+    mine.where->gate.leave_quickly(*mine.seat, presence::outside);
 }
 
 [[gnu::noinline]] void end_slowly(attached_scope &scope) noexcept {
@@ -240,7 +232,8 @@ void end(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (me && this_thread.is_usual()) {
         nested_scope &nested = scope.nested;
-        if (nested.tag == tag::nested && nested.owner == me && nested.in == me->top) {
+        // The frame on top is nobody else's, so the scope was begun on this thread.
+        if (nested.tag == tag::nested && nested.in == me->top) {
             --nested.in->nested;
             nested.tag = tag::ended;
             return;

@@ -56,13 +56,7 @@ struct table {
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
-
-    // Where a thread state says what is asked of it most often; see is_attached. Both are 0 until trust_layout has
-    // found CPython's answers there, and where they are not known.
-    uint16_t active_at;    // from 3.12: the word whose `active_bit` is set while the state is attached
-    uint16_t exception_at; // the pending exception, or its type
 };
-constexpr uint32_t active_bit = 1 << 4;
 
 // The table in use. Before a Python is found it is one in which `current` looks for it first and everything else is
 // NULL, so that the question "am I attached?" needs no test of its own. Ask that question before taking the table for
@@ -137,19 +131,33 @@ template <class Word> Word peek(const thread_state *state, unsigned at) noexcept
     return __atomic_load_n(where, __ATOMIC_RELAXED);
 }
 
-// Of a thread state that is this thread's and has not been deleted: is it the current one, and does it hold an
-// exception? The headers of CPython give both answers' places to every extension module, those made by Cython read the
-// exception there, and within a minor version they do not move; a call instead costs a look-up of CPython's
-// thread-local each time, a tenth of a whole attach.
-inline bool is_attached(const table &py, const thread_state *state) noexcept {
-    if (const unsigned at = __atomic_load_n(&py.active_at, __ATOMIC_RELAXED))
-        return peek<uint32_t>(state, at) & active_bit;
-    return py.current() == state;
+// Where CPython keeps the answers to the questions asked most often. A call instead costs as much as everything else
+// that this library does in an attach, and from 3.12 a look-up of a thread-local besides. Within a minor version these
+// places do not move: thread states are laid open in CPython's headers, and modules made by Cython read the exception
+// there. All are 0 where they are not known, and until trust_layout has found CPython's answers in them.
+struct layout {
+    std::atomic<uint16_t> exception_at; // in a thread state: the pending exception, or its type; stored last
+    std::atomic<uint16_t> active_at;    // in a thread state, from 3.12: the word whose `active_bit` says "attached"
+    std::atomic<thread_state *const *> current_at; // up to 3.11: what `current` returns
+};
+extern layout trusted;
+constexpr uint32_t active_bit = 1 << 4;
+inline bool is_layout_trusted() noexcept { return trusted.exception_at.load(std::memory_order_acquire) != 0; }
+
+inline thread_state *current(const table &py) noexcept {
+    if (thread_state *const *at = trusted.current_at.load(std::memory_order_relaxed))
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    return py.current();
 }
-inline bool has_exception(const table &py, const thread_state *attached) noexcept {
-    if (const unsigned at = __atomic_load_n(&py.exception_at, __ATOMIC_RELAXED))
-        return peek<const void *>(attached, at) != nullptr;
-    return py.error_occurred() != nullptr;
+// Where the layout is trusted, of a thread state that is this thread's and has not been deleted: is it the current one,
+// and does it hold an exception?
+inline bool is_attached(const thread_state *state) noexcept {
+    if (const unsigned at = trusted.active_at.load(std::memory_order_relaxed))
+        return peek<uint32_t>(state, at) & active_bit;
+    return __atomic_load_n(trusted.current_at.load(std::memory_order_relaxed), __ATOMIC_RELAXED) == state;
+}
+inline bool has_exception(const thread_state *attached) noexcept {
+    return peek<const void *>(attached, trusted.exception_at.load(std::memory_order_relaxed)) != nullptr;
 }
 // Attached: compares what is known about this version with what its functions say.
 void trust_layout() noexcept;

@@ -28,6 +28,7 @@ constexpr table make_absent() noexcept {
 }
 
 table found;
+const char *runtime; // _PyRuntime; NULL: not exported
 char found_path[PATH_MAX];
 
 struct symbol {
@@ -135,6 +136,7 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.has_mutex = mutex_is_as_known(found);
     if (found.free_threaded && !(found.sections_lock && found.has_mutex))
         return unsupported(why, "it is free-threaded, and its critical sections or mutexes are not as known");
+    runtime = static_cast<const char *>(dlsym(handle, "_PyRuntime"));
     pin_this_library();
     // Release pairs with the acquire in python(): the table is complete before anybody sees it.
     published.store(&found, std::memory_order_release);
@@ -143,48 +145,50 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
 
 namespace {
 
-// offsetof(PyThreadState, _status) and of `current_exception`, up to 3.11 `curexc_type`; tests/abi compares them with
-// the headers.
-struct layout {
+// offsetof(PyThreadState, _status), of `current_exception`, up to 3.11 `curexc_type`, and
+// offsetof(_PyRuntimeState, gilstate.tstate_current); the same on free-threaded builds.
+struct known_layout {
     unsigned minor;
-    uint16_t active_at, exception_at;
+    uint16_t active_at, exception_at, current_at;
 };
-constexpr layout layouts[] = {
-    {0x0309, 0, 88},   {0x030a, 0, 88},   {0x030b, 0, 96},   {0x030c, 24, 96},
-    {0x030d, 32, 112}, {0x030e, 32, 112}, {0x030f, 32, 136},
+constexpr known_layout layouts[] = {
+    {0x0309, 0, 88, 568}, {0x030a, 0, 88, 568}, {0x030b, 0, 96, 576}, {0x030c, 24, 96, 0},
+    {0x030d, 32, 112, 0}, {0x030e, 32, 112, 0}, {0x030f, 32, 136, 0},
 };
 
 } // namespace
 
 void trust_layout() noexcept {
     const table &py = python();
-    const layout *its = nullptr;
-    for (const layout &one : layouts)
+    const known_layout *its = nullptr;
+    for (const known_layout &one : layouts)
         if (sizeof(void *) == 8 && !py.debug && one.minor == py.version_hex >> 16)
             its = &one;
-    if (!its || __atomic_load_n(&found.exception_at, __ATOMIC_RELAXED))
+    if (!its || is_layout_trusted())
         return;
     kept_error kept;
-    thread_state *mine = py.current();
-    auto exception = [=] { return peek<const void *>(mine, its->exception_at); };
-    auto active = [=] { return !its->active_at || (peek<uint32_t>(mine, its->active_at) & active_bit); };
-    bool is_as_known = !exception() && active();
+    thread_state *const mine = py.current();
+    auto *current_at = reinterpret_cast<thread_state *const *>(runtime ? runtime + its->current_at : nullptr);
+    auto holds_exception = [=] { return peek<const void *>(mine, its->exception_at) != nullptr; };
+    auto says_attached = [=] {
+        return its->active_at ? (peek<uint32_t>(mine, its->active_at) & active_bit) != 0
+                              : current_at && __atomic_load_n(current_at, __ATOMIC_RELAXED) == mine;
+    };
+    bool is_as_known = !holds_exception() && says_attached();
     py.incref(*py.type_error);
     py.error_restore(*py.type_error, nullptr, nullptr);
-    is_as_known = is_as_known && exception();
+    is_as_known = is_as_known && holds_exception();
     py.error_clear();
-    is_as_known = is_as_known && !exception();
-    if (its->active_at) {
-        py.save();
-        is_as_known = is_as_known && !active();
-        restore(py, mine);
-        is_as_known = is_as_known && active();
-    }
-    if (!is_as_known)
+    is_as_known = is_as_known && !holds_exception();
+    py.save();
+    is_as_known = is_as_known && !says_attached();
+    restore(py, mine);
+    if (!is_as_known || !says_attached())
         return;
-    // Each says by itself that it may be used.
-    __atomic_store_n(&found.active_at, its->active_at, __ATOMIC_RELAXED);
-    __atomic_store_n(&found.exception_at, its->exception_at, __ATOMIC_RELAXED);
+    trusted.active_at.store(its->active_at, std::memory_order_relaxed);
+    if (its->current_at)
+        trusted.current_at.store(current_at, std::memory_order_relaxed);
+    trusted.exception_at.store(its->exception_at, std::memory_order_release);
 }
 
 // The file that holds `address`; "" if that cannot be told.
@@ -202,6 +206,7 @@ void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
 }
 
 const table absent = make_absent();
+layout trusted;
 std::atomic<const table *> published{&absent};
 
 } // namespace pyattach::cpython

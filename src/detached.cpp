@@ -61,6 +61,31 @@ status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat 
     return PYATTACH_OK;
 }
 
+// The same below a warm attach, where there is less to write, and fences are known to be asymmetric.
+status open_warm(frame &gap, thread &me, frame &top) noexcept {
+    cpython::save();
+    gap.begin_with(warm_head(tag::detached));
+    gap.set_nested(0, 0);
+    gap.below = &top;
+    gap.state = top.state;
+    gap.where = top.where;
+    gap.seat = top.seat;
+    me.top = &gap;
+    me.counted.add(event::detaches);
+    top.where->gate.leave_quickly(*top.seat, presence::detached);
+    return PYATTACH_OK;
+}
+
+status close_warm(frame &gap, thread &me) noexcept {
+    if (__builtin_expect(!gap.where->gate.come_back_quickly(*gap.seat), 0) && !is_exempt(gap))
+        return stay_out(me, PYATTACH_FINALIZING);
+    cpython::restore(gap.state);
+    // Only now: until the call returned the thread was not attached (invariant 2).
+    pop(me, gap);
+    drain_if_quiet_allows(*gap.where);
+    return PYATTACH_OK;
+}
+
 [[gnu::noinline]] status begin_slowly(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
@@ -84,10 +109,10 @@ status begin(detached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (!me || !this_thread.is_usual())
         return begin_slowly(scope);
-    const frame &top = *me->top;
+    frame &top = *me->top;
     if (is_warm_inside(*me))
-        return open(scope.gap, *me, top.state, top.where, top.seat, false);
-    thread_state *now = cpython::python().current();
+        return open_warm(scope.gap, *me, top);
+    thread_state *now = cpython::current(cpython::python());
     if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
         return begin_slowly(scope);
     return open(scope.gap, *me, now, top.where, top.seat, false);
@@ -96,6 +121,9 @@ status begin(detached_scope &scope) noexcept {
 status end(detached_scope &scope) noexcept {
     frame &gap = scope.gap;
     thread *me = this_thread.record;
+    if (me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && gap.nested == 0 && me->top == &gap &&
+        __builtin_expect(!is_raw_fork.load(std::memory_order_relaxed), 1))
+        return close_warm(gap, *me);
     if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || gap.nested || this_thread.forbidden, 0))
         misused(scope);
     if (gap.seat) {

@@ -36,8 +36,8 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
             continue;
         if (one->where == &where)
             return one->state;
-        if (one->tag == tag::attached && one->replaced && one->back == &where)
-            return one->replaced;
+        if (one->tag == tag::attached && one->came_from() && one->back == &where)
+            return one->came_from();
     }
     return nullptr;
 }
@@ -66,7 +66,7 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
         return;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
     me.home = &mine;
-    me.door = is_registered && fences_are_asymmetric ? &mine : nullptr;
+    me.door = is_registered && fences_are_asymmetric && cpython::is_layout_trusted() ? &mine : nullptr;
 }
 
 // The state to attach with. NULL: no memory.
@@ -134,7 +134,7 @@ void leave(thread_state *state, bool destroy) noexcept {
 // inert, and a thread that other code attached is parked, as in detached::end. Else in the slot, for other code that
 // asks for this thread's state. May block.
 void go_back(thread &me, const frame &ended) noexcept {
-    thread_state *state = ended.replaced;
+    thread_state *state = ended.came_from();
     interpreter *back = ended.back;
     if (!state)
         return;
@@ -252,7 +252,7 @@ void go_out(frame &mine) noexcept {
                "End the scopes inside it first; keep scopes in automatic storage.");
     if (is_inert(mine)) {
         pop(*me, mine);
-        if (mine.replaced && !mine.where->is_exempt())
+        if (mine.came_from() && !mine.where->is_exempt())
             go_back(*me, mine);
         drop_late_record(*me);
         return;

@@ -89,12 +89,17 @@ class gate {
         uint8_t before = mine.inside.load(std::memory_order_relaxed);
         return __builtin_expect(announce(mine, presence::attached) == open, 1) || refuse(mine, before);
     }
-    // The same for a seat that says outside, and the way back, where fences are known to be asymmetric.
+    // The same where fences are known to be asymmetric, for a seat that says outside; then come_back and leave,
+    // likewise.
     bool enter_quickly(seat &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) == open, 1) || refuse(mine, presence::outside);
     }
-    void leave_quickly(seat &mine) noexcept {
-        if (__builtin_expect(announce(mine, presence::outside, true) != open, 0))
+    bool come_back_quickly(seat &mine) noexcept {
+        return __builtin_expect(announce(mine, presence::attached, true) < sealed, 1) ||
+               refuse(mine, presence::outside);
+    }
+    void leave_quickly(seat &mine, uint8_t now) noexcept {
+        if (__builtin_expect(announce(mine, now, true) != open, 0))
             wake();
     }
 

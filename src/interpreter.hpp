@@ -83,7 +83,7 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 inline bool is_warm_inside(const thread &me) noexcept {
     const frame &top = *me.top;
     return top.head() == warm_head() && __builtin_expect(!top.where->gate.is_dead(), 1) &&
-           cpython::is_attached(cpython::python(), top.state);
+           cpython::is_attached(top.state);
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
@@ -92,7 +92,7 @@ inline thread_state *current_state() noexcept {
     if (me && is_warm_inside(*me))
         return me->top->state;
     const cpython::table &py = cpython::python();
-    thread_state *now = py.current();
+    thread_state *now = cpython::current(py);
     if (__builtin_expect(py.current_is_own, 1))
         return now;
     return now && is_own_state(now) ? now : nullptr;

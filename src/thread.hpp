@@ -35,22 +35,30 @@ enum class tag : uint32_t {
 
 struct frame {
     pyattach::tag tag;
-    bool dead;             // the interpreter ended: scopes in this frame are inert
-    bool is_short;         // attached by the warm path: the state is home's, and everything below says nothing
+    bool dead;     // the interpreter ended: scopes in this frame are inert
+    bool is_short; // made by the warm path: the state is home's, `replaced` and `back` are not set
     bool temporary : 1;    // attached: the state is destroyed with the scope
     bool exempt : 1;       // opened by the ending thread after the gate closed
     bool had_error : 1;    // attached: the state came with an exception, which is not this scope's to report
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
-    uint8_t spare : 4;     // so that a frame is written without being read
-    uint8_t inside_below;  // attached: what the seat said before
-    uint32_t nested;       // attached scopes open directly in this frame
-    uint32_t depth_below;  // attached scopes open below, down to the last detached one
+    uint8_t spare : 4;
+    uint8_t inside_below; // attached: what the seat said before
+    uint32_t nested;      // attached scopes open directly in this frame
+    uint32_t depth_below; // attached scopes open below, down to the last detached one
     frame *below;
     thread_state *state;    // attached: the state attached; detached: the one to come back to
     interpreter *where;     // its interpreter; NULL if that never met the library
     pyattach::seat *seat;   // announces this thread there; NULL: the gate does not bind it
-    thread_state *replaced; // attached: the state of another interpreter to go back to
+    thread_state *replaced; // attached, and not short: the state of another interpreter to go back to; see came_from
     interpreter *back;      // its interpreter; NULL if that never met the library. Not set without `replaced`
+
+    thread_state *came_from() const noexcept { return is_short ? nullptr : replaced; }
+
+    // Both in one store.
+    void set_nested(uint32_t here, uint32_t below_it) noexcept {
+        const uint32_t both[2] = {here, below_it};
+        __builtin_memcpy(&nested, both, sizeof both);
+    }
 
     // From the tag to `inside_below`, for a comparison of all at once.
     uint64_t head() const noexcept {
@@ -58,13 +66,15 @@ struct frame {
         __builtin_memcpy(&all, this, sizeof all);
         return all;
     }
+    void begin_with(uint64_t all) noexcept { __builtin_memcpy(static_cast<void *>(this), &all, sizeof all); }
 };
 static_assert(offsetof(frame, nested) == sizeof(uint64_t));
+static_assert(offsetof(frame, depth_below) == offsetof(frame, nested) + sizeof(uint32_t));
 
-// How the frame of a warm attach begins as long as nothing happened to it.
-inline uint64_t warm_head() noexcept {
+// How the frame of a warm attach begins as long as nothing happened to it; and that of a gap below.
+inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
     frame usual = {};
-    usual.tag = tag::attached;
+    usual.tag = kind;
     usual.is_short = true;
     return usual.head();
 }
