@@ -140,8 +140,9 @@ void drop(object *reference, interpreter *owner) noexcept {
         auto outcome = whose->pool.push(*mine->drops, reference);
         if (__builtin_expect(outcome == pool::outcome::crowded, 0))
             call_for_help(*whose, *mine);
-        if (__builtin_expect(outcome != pool::outcome::refused, 1))
-            return me->counted.add(event::drops_queued);
+        if (__builtin_expect(outcome == pool::outcome::refused, 0))
+            return count(event::drops_leaked);
+        return me->counted.add(event::drops_queued);
     }
 #endif
     drop_slowly(reference, owner);
