@@ -56,6 +56,7 @@ struct table {
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
+    const char *runtime; // _PyRuntime; NULL: not exported
 };
 
 // The table in use. Before a Python is found it is one in which `current` looks for it first and everything else is

@@ -28,7 +28,6 @@ constexpr table make_absent() noexcept {
 }
 
 table found;
-const char *runtime; // _PyRuntime; NULL: not exported
 char found_path[PATH_MAX];
 
 struct symbol {
@@ -46,6 +45,7 @@ constexpr symbol symbols[] = {
     {"PyExc_RuntimeWarning", nullptr, offsetof(table, runtime_warning), true},
     {"PyExc_SystemError", nullptr, offsetof(table, system_error), true},
     {"PyExc_MemoryError", nullptr, offsetof(table, memory_error), true},
+    {"_PyRuntime", nullptr, offsetof(table, runtime), false},
 };
 #undef REQUIRED
 #undef OPTIONAL
@@ -136,59 +136,10 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.has_mutex = mutex_is_as_known(found);
     if (found.free_threaded && !(found.sections_lock && found.has_mutex))
         return unsupported(why, "it is free-threaded, and its critical sections or mutexes are not as known");
-    runtime = static_cast<const char *>(dlsym(handle, "_PyRuntime"));
     pin_this_library();
     // Release pairs with the acquire in python(): the table is complete before anybody sees it.
     published.store(&found, std::memory_order_release);
     return PYATTACH_OK;
-}
-
-namespace {
-
-// offsetof(PyThreadState, _status), of `current_exception`, up to 3.11 `curexc_type`, and
-// offsetof(_PyRuntimeState, gilstate.tstate_current); the same on free-threaded builds.
-struct known_layout {
-    unsigned minor;
-    uint16_t active_at, exception_at, current_at;
-};
-constexpr known_layout layouts[] = {
-    {0x0309, 0, 88, 568}, {0x030a, 0, 88, 568}, {0x030b, 0, 96, 576}, {0x030c, 24, 96, 0},
-    {0x030d, 32, 112, 0}, {0x030e, 32, 112, 0}, {0x030f, 32, 136, 0},
-};
-
-} // namespace
-
-void trust_layout() noexcept {
-    const table &py = python();
-    const known_layout *its = nullptr;
-    for (const known_layout &one : layouts)
-        if (sizeof(void *) == 8 && !py.debug && one.minor == py.version_hex >> 16)
-            its = &one;
-    if (!its || is_layout_trusted())
-        return;
-    kept_error kept;
-    thread_state *const mine = py.current();
-    auto *current_at = reinterpret_cast<thread_state *const *>(runtime ? runtime + its->current_at : nullptr);
-    auto holds_exception = [=] { return peek<const void *>(mine, its->exception_at) != nullptr; };
-    auto says_attached = [=] {
-        return its->active_at ? (peek<uint32_t>(mine, its->active_at) & active_bit) != 0
-                              : current_at && __atomic_load_n(current_at, __ATOMIC_RELAXED) == mine;
-    };
-    bool is_as_known = !holds_exception() && says_attached();
-    py.incref(*py.type_error);
-    py.error_restore(*py.type_error, nullptr, nullptr);
-    is_as_known = is_as_known && holds_exception();
-    py.error_clear();
-    is_as_known = is_as_known && !holds_exception();
-    py.save();
-    is_as_known = is_as_known && !says_attached();
-    restore(py, mine);
-    if (!is_as_known || !says_attached())
-        return;
-    trusted.active_at.store(its->active_at, std::memory_order_relaxed);
-    if (its->current_at)
-        trusted.current_at.store(current_at, std::memory_order_relaxed);
-    trusted.exception_at.store(its->exception_at, std::memory_order_release);
 }
 
 // The file that holds `address`; "" if that cannot be told.
@@ -206,7 +157,6 @@ void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
 }
 
 const table absent = make_absent();
-layout trusted;
 std::atomic<const table *> published{&absent};
 
 } // namespace pyattach::cpython
