@@ -22,7 +22,7 @@ bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
     const cpython::table &py = cpython::python();
     if (!py.slot_outlives_python)
         return false;
-    bool is_ours = state == me.ended_state;
+    bool is_ours = state == me.base.state; // see thread::ended_state
     for (const seat *one = me.seats; one && !is_ours; one = one->next_of_thread)
         is_ours = one->last == state && one->where->gone.load(std::memory_order_acquire);
     // The main thread's first state has the same address in every life.
@@ -65,7 +65,7 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
     if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
         return;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.home = &mine;
+    me.home() = &mine;
     me.door = is_registered && fences_are_asymmetric && cpython::is_layout_trusted() ? &mine : nullptr;
 }
 

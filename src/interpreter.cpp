@@ -93,9 +93,9 @@ void give_up_seats_of_ended(thread &me) noexcept {
             continue;
         }
         if (one->last && one->last == cpython::python().slot())
-            me.ended_state = one->last;
-        if (me.home == one)
-            me.home = me.door = nullptr;
+            me.ended_state() = one->last;
+        if (me.home() == one)
+            me.home() = me.door = nullptr;
         *link = one->next_of_thread;
         warm_state::hand_over(*one);
     }

@@ -130,7 +130,7 @@ size_t forget_other_threads() noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // Not for the short way in: the next attach looks whether Python is in order again.
-    me->home = me->door = nullptr;
+    me->home() = me->door = nullptr;
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);

@@ -85,15 +85,21 @@ struct thread {
     frame *top;
     interpreter *met; // the interpreter met last; NULL: none, or one that could not be registered
     seat *seats;      // one per interpreter this thread was announced in
-    seat *home;       // the one in the main interpreter, as long as a warm state is in it
     seat *door; // the same, once nothing is left to be asked there: the hook is registered, and going in needs no fence
-    thread_state *ended_state; // of an ended life, whose seat was given up: still in the slot where that survives
     void *innermost_section;
     counters counted;
     int exit_rounds;
     uint32_t batch_left;     // references taken out of a pool, which this thread is releasing
     thread *next, *previous; // all threads
+
+    // In words of the bottom frame that say nothing of it: it attached nothing.
+    // The seat in the main interpreter, as long as a warm state is in it.
+    pyattach::seat *&home() noexcept { return base.seat; }
+    // Of an ended life, whose seat was given up: still in the slot where that survives.
+    thread_state *&ended_state() noexcept { return base.state; }
 };
+// With its seat and malloc's words: 256 bytes a thread.
+static_assert(sizeof(void *) != 8 || sizeof(thread) <= 168);
 
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.

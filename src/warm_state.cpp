@@ -140,7 +140,7 @@ bool is_kept(const interpreter &where) noexcept {
     // A state that is kept stays where other code looks for this thread's, which must never be one of a
     // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
     return where.state == py.main_interpreter() ||
-           (py.sub_interpreters_keep_states && this_thread.record && this_thread.record->home);
+           (py.sub_interpreters_keep_states && this_thread.record && this_thread.record->home());
 }
 
 void hand_over(seat &mine) noexcept {
@@ -200,8 +200,8 @@ status release() noexcept {
         if (!state)
             continue;
         one->warm = nullptr;
-        if (me->home == one)
-            me->home = me->door = nullptr;
+        if (me->home() == one)
+            me->home() = me->door = nullptr;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;
