@@ -125,3 +125,35 @@ TEST_CASE("CPython cannot fork while there are sub-interpreters") {
     // one does, this fails, and the library has to be looked at.
     CHECK(run_child("plainly: a child of a process with sub-interpreters").exit_code != 0);
 }
+
+// Without the library.
+CHILD("plainly: a native thread's child that takes a second state") {
+    load_python();
+    stress::start_plainly();
+    const stress::plain_python &py = stress::python();
+    void *mine = py.save();
+    run_on_thread([&] {
+        int held = py.ensure();
+        EXPECT(py.run("import os, warnings\n"
+                      "warnings.simplefilter('ignore')\n"
+                      "child = os.fork()\n"
+                      "status = os.waitpid(child, 0)[1] if child else 0\n",
+                      nullptr) == 0);
+        bool is_parent = py.run("import sys; sys.stderr = None\nassert child", nullptr) == 0;
+        if (!is_parent) {
+            py.release(held); // deletes the only thread state that this process has
+            held = py.ensure();
+            std::_Exit(0);
+        }
+        EXPECT(py.run("os._exit(42 if status else 0)", nullptr) == 0);
+        py.release(held);
+    });
+    py.restore(mine);
+}
+
+TEST_CASE("a debug build of CPython up to 3.11 asserts that an interpreter's first state is made once") {
+    load_python();
+    // Why the storm of forks leaves debug builds out.
+    if (is_debug_build() && python_version() < 0x030c0000)
+        CHECK(run_child("plainly: a native thread's child that takes a second state").exit_code == 42);
+}

@@ -25,6 +25,7 @@ namespace {
 
 constexpr int natives = 8;
 std::atomic<bool> is_over{false};
+object *answer; // a function
 
 void work_once(std::minstd_rand &random) {
     ref kept, other;
@@ -32,7 +33,9 @@ void work_once(std::minstd_rand &random) {
         attached here;
         kept = new_object();
         other = new_object();
-        EXPECT(eval_int("6 * 7") == 42);
+        // Compiled once: each compilation leaves memory behind on free-threaded 3.13, see thread_churn_test.
+        static auto *const call = cpython<object *(object *)>("PyObject_CallNoArgs");
+        EXPECT(to_int(ref(call(answer))) == 42);
         if (random() % 2) {
             detached gap;
             other.drop();
@@ -120,6 +123,10 @@ void expect_exit_0(int child) {
 CHILD("a storm of forks") {
     int forks = std::stoi(child_arguments().at(0));
     start_python();
+    {
+        attached here;
+        answer = eval("lambda: 6 * 7").release();
+    }
     std::vector<std::unique_ptr<task>> tasks;
     for (int i = 0; i < natives; ++i)
         tasks.push_back(std::make_unique<task>("a native thread to end", [i] { work_till_the_end(i); }));
@@ -156,9 +163,9 @@ CHILD("a storm of forks") {
 
 TEST_CASE("children forked while native threads are at work attach, drop, fork again and exit") {
     load_python();
-    if (is_debug_build()) {
-        // A native thread that forked gives its state back, the last one, and takes a new one.
-        WARN("a debug build of Python asserts that the first state of an interpreter is made once");
+    if (is_debug_build() && python_version() < 0x030c0000) {
+        // A native thread that forked gives its state back, the last one, and takes a new one: see fork_plain_test.
+        WARN("a debug build of Python up to 3.11 asserts that the first state of an interpreter is made once");
         return;
     }
     child_options options{{is_full_run() ? "1000" : is_free_threaded() ? "10" : "30"}};
