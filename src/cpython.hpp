@@ -184,6 +184,10 @@ struct callbacks {
     void (*forked)();     // by the child, once Python itself is in order there
 };
 hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept;
+// Several copies of this library may end with one interpreter, one after the other: when the first of them that timed
+// out began to wait, on the monotonic clock; 0: none did. Attached.
+int64_t timed_out_since(interpreter_state *interpreter) noexcept;
+void note_time_out(interpreter_state *interpreter, int64_t since) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
 // `threading` knows threads by an identity that the system gives again: forgets the stand-in it made for an ended

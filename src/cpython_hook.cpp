@@ -1,5 +1,4 @@
-// What CPython calls back: our record's end, the interpreter's exit, the child after a fork. And the guards that bridge
-// first contact.
+// What CPython calls back: our record's end, the interpreter's exit, what is around a fork.
 #include "cpython.hpp"
 
 #include <atomic>
@@ -160,45 +159,6 @@ bool enlist_for_forks() noexcept {
         {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
 }
 
-// Guards held right now, so that a fork child can close those of threads it does not have. A place is taken before the
-// guard is, so that nothing but the store of CPython's answer lies between the two: CPython forks with the lock held
-// under which it gives guards out. It is given back by a thread that is attached, while which Python does not fork.
-struct held_guard {
-    std::atomic<void *> guard;
-    pthread_t owner;
-    bool is_taken;
-};
-constexpr int most_guards = 64;
-held_guard held[most_guards];
-pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
-
-held_guard *take_place() noexcept {
-    held_guard *found = nullptr;
-    pthread_mutex_lock(&held_lock);
-    for (held_guard &one : held)
-        if (!one.is_taken) {
-            found = &one;
-            one.owner = pthread_self();
-            one.is_taken = true;
-            break;
-        }
-    pthread_mutex_unlock(&held_lock);
-    return found;
-}
-
-void give_back(held_guard &one) noexcept {
-    void *guard = one.guard.exchange(nullptr, std::memory_order_relaxed);
-    if (guard)
-        python().guard_close(guard);
-    pthread_mutex_lock(&held_lock);
-    one.is_taken = false;
-    pthread_mutex_unlock(&held_lock);
-}
-
-} // namespace
-
-namespace {
-
 // While the exit callbacks run, registering one succeeds, and it never runs. That phase has no mark of its own; it
 // begins when `threading` is shutting down and all non-daemon threads but the main one have ended.
 bool is_exit_under_way() noexcept {
@@ -257,37 +217,25 @@ hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted)
     });
 }
 
-void *guard_main(bool *refused) noexcept {
-    const table &py = python();
-    *refused = false;
-    if (!py.view_main || !py.guard_from_view || !py.guard_close || !py.view_close)
-        return nullptr;
-    held_guard *place = take_place();
-    void *view = place ? py.view_main() : nullptr;
-    if (view) {
-        place->guard.store(py.guard_from_view(view), std::memory_order_relaxed);
-        *refused = !place->guard.load(std::memory_order_relaxed);
-        py.view_close(view);
-    }
-    if (place && !place->guard.load(std::memory_order_relaxed)) {
-        give_back(*place);
-        place = nullptr;
-    }
-    return place;
+// Not the copy's own key: all copies share it.
+constexpr const char *time_out_key = "pyattach.timed_out_since";
+
+int64_t timed_out_since(interpreter_state *interpreter) noexcept {
+    object *dict = dict_of(interpreter);
+    object *since = dict ? python().dict_get(dict, time_out_key) : nullptr;
+    return since ? python().long_as_int64(since) : 0;
 }
 
-void release_guard(void *guard) noexcept {
-    if (guard)
-        give_back(*static_cast<held_guard *>(guard));
-}
-
-void hold_guards() noexcept { pthread_mutex_lock(&held_lock); }
-void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
-
-void release_lost_guards() noexcept {
-    for (held_guard &one : held)
-        if (one.is_taken && !pthread_equal(one.owner, pthread_self()))
-            give_back(one);
+void note_time_out(interpreter_state *interpreter, int64_t since) noexcept {
+    guarded([=] {
+        const table &py = python();
+        kept_error kept;
+        object *dict = dict_of(interpreter);
+        object *number = dict ? py.long_from_int64(since) : nullptr;
+        if (!number || py.dict_set(dict, time_out_key, number) != 0)
+            py.error_clear(); // then the limits add up
+        py.decref(number);
+    });
 }
 
 } // namespace pyattach::cpython

@@ -72,11 +72,14 @@ void tell_who_is_inside(interpreter &ending, const seat *mine, unsigned inside) 
     cpython::warn(text);
 }
 
-// Detached; comes back attached. True: everybody left who should.
-bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&state) noexcept {
+// Detached; comes back attached. True: everybody left who should. `earlier`: another copy of this library has timed out
+// here since; the limits run together, but threads that were told only now get a second.
+bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&state, int64_t earlier) noexcept {
     const long long limit = exit_timeout_ns.load(std::memory_order_relaxed);
     const int64_t begin = monotonic_ns();
-    const int64_t end = limit < 0 || limit > INT64_MAX - begin ? INT64_MAX : begin + limit;
+    int64_t end = limit < 0 || limit > INT64_MAX - begin ? INT64_MAX : begin + limit;
+    if (earlier && end != INT64_MAX)
+        end = std::min(end, std::max<int64_t>(earlier + limit, begin + second_ns));
     // Up to 3.13 a sub-interpreter aborts when a state is left at its end, so there everybody is waited for to the
     // last.
     const cpython::table &py = cpython::python();
@@ -101,6 +104,8 @@ bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&stat
             unsigned left = ending.gate.wait(mine, true, 0);
             if (left)
                 tell_who_is_inside(ending, mine, left);
+            if (left && !earlier)
+                cpython::note_time_out(ending.state, begin);
             return left == 0;
         }
         state = cpython::save();
@@ -130,10 +135,11 @@ void close_interpreter(void *record) noexcept {
     // This thread is not waited for: it may be ending the interpreter inside an attached scope of its own.
     const seat *mine = own_seat(ending);
 
+    const int64_t earlier = cpython::timed_out_since(ending.state);
     thread_state *state = cpython::save();
     run_exit_callbacks(ending);
     count(event::exit_waits);
-    if (!wait_for_threads(ending, mine, state)) {
+    if (!wait_for_threads(ending, mine, state, earlier)) {
         count(event::exit_timeouts);
         ending.timed_out.store(true, std::memory_order_relaxed);
     }

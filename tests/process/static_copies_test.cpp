@@ -201,14 +201,15 @@ TEST_CASE("at exit the callbacks of every copy run, and the threads inside each 
     check_succeeds("exit with a thread in each copy");
 }
 
-CHILD("exit with a stuck thread in each copy") {
-    start_python();
-    auto all = copies(3);
+namespace {
+
+// A thread that stays inside through each copy, attached as far as the library can tell.
+std::vector<std::unique_ptr<task>> stick_in(const std::vector<const copy_of_library *> &all, long long timeout_ns) {
     static latch never("never");
     latch inside("a thread inside through each copy", static_cast<int>(all.size()));
     std::vector<std::unique_ptr<task>> stuck;
     for (const copy_of_library *one : all) {
-        one->set_exit_timeout(20000000);
+        one->set_exit_timeout(timeout_ns);
         stuck.push_back(std::make_unique<task>("a stuck thread", [one, &inside] {
             pyattach_attached scope;
             EXPECT(one->attached_begin(&scope) == PYATTACH_OK);
@@ -217,10 +218,21 @@ CHILD("exit with a stuck thread in each copy") {
             for (;;)
                 never.wait();
         }));
+    }
+    inside.wait();
+    return stuck;
+}
+
+} // namespace
+
+CHILD("exit with a stuck thread in each copy") {
+    start_python();
+    auto all = copies(3);
+    auto stuck = stick_in(all, 20000000);
+    for (const copy_of_library *one : all) {
         auto count = [](pyattach_interpreter *, void *) { ++callbacks_run; };
         EXPECT(one->exit_callback_add(one->interpreter_main(), count, nullptr) == PYATTACH_OK);
     }
-    inside.wait();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT(callbacks_run == static_cast<int>(all.size()));
     for (const copy_of_library *one : all) {
@@ -236,6 +248,31 @@ CHILD("exit with a stuck thread in each copy") {
 }
 TEST_CASE("a copy that gives up waiting does not keep the others from their callbacks and their own wait") {
     check_succeeds("exit with a stuck thread in each copy");
+}
+
+// Says how long the exit takes while a thread is stuck in each of so many copies, whose limits are 3 s.
+CHILD("limits of copies with stuck threads") {
+    start_python();
+    auto stuck = stick_in(copies(std::stoi(child_arguments().at(0)) - 1), 3000000000);
+    auto began = std::chrono::steady_clock::now();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
+    std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    std::printf("\ntook %f\n", took.count());
+    for (auto &one : stuck)
+        one->abandon();
+    end_child();
+}
+TEST_CASE("the limits of copies that wait one after the other run together") {
+    auto seconds = [](const char *number) {
+        child_result result = run_child("limits of copies with stuck threads", {{number}});
+        check_succeeds(result);
+        size_t at = result.output.find("\ntook ");
+        return at == std::string::npos ? 0.0 : std::stod(result.output.substr(at + 6));
+    };
+    // With a second for each further copy 5 s to 3; one after the other it would be 9.
+    double one = seconds("1"), three = seconds("3");
+    CHECK(one >= 3);
+    CHECK(three < 2.3 * one);
 }
 
 // A static copy may take no static thread-local storage, of which there is little for what is loaded late.
