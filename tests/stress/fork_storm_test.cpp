@@ -156,8 +156,8 @@ CHILD("a storm of forks") {
                 static_cast<unsigned long long>(all_counters().drops_leaked));
     std::fflush(stdout);
     EXPECT(all_counters().drops_leaked == 0);
-    // What allocators and free-threaded Python keep for themselves does not grow with the number of forks.
-    EXPECT(grown < (is_free_threaded() ? 64 : 8) * 1024 * 1024);
+    // What allocators keep for themselves does not grow with the number of forks.
+    EXPECT(grown < 8 * 1024 * 1024);
     EXPECT(!stop_python());
 }
 
