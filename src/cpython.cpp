@@ -1,10 +1,18 @@
 // What the library does with CPython that takes more than one call.
 #include "cpython.hpp"
 
+#include <atomic>
+#include <cstdio>
 #include <ctime>
 #include <initializer_list>
 
 namespace pyattach::cpython {
+namespace {
+
+const char kept_name[] = "pyattach.thread_state";
+std::atomic<void (*)(void *value)> cleared_hook{nullptr};
+
+} // namespace
 
 // A borrowed module that has been imported already, else NULL.
 object *loaded_module(const char *name) noexcept {
@@ -27,6 +35,30 @@ void park() noexcept {
         timespec long_time = {3600, 0};
         nanosleep(&long_time, nullptr);
     }
+}
+
+bool keep_in_state(void *value, void (*cleared)(void *)) noexcept {
+    return guarded([=] {
+        const table &py = python();
+        kept_error kept;
+        cleared_hook.store(cleared, std::memory_order_relaxed); // always the same
+        object *capsule = py.capsule_new(value, kept_name, [](object *dying) {
+            cleared_hook.load(std::memory_order_relaxed)(python().capsule_pointer(dying, kept_name));
+        });
+        if (!capsule) {
+            cleared(value);
+            py.error_clear();
+            return false;
+        }
+        // Each copy of this library in the process has a key of its own.
+        char key[48];
+        std::snprintf(key, sizeof key, "%s.%p", kept_name, static_cast<const void *>(kept_name));
+        object *dict = py.state_dict();
+        bool is_kept = dict && py.dict_set(dict, key, capsule) == 0;
+        py.error_clear();
+        py.decref(capsule);
+        return is_kept;
+    });
 }
 
 void destroy_current(thread_state *state) noexcept {

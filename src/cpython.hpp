@@ -50,6 +50,8 @@ struct table {
     bool delete_needs_current; // from 3.12 a state is deleted as the current one; before, after swapping away from it
     bool delete_spoils_slot;   // from 3.12 deleting any state empties the slot of the thread that deletes
     bool sub_interpreters_keep_states; // from 3.14 an ending sub-interpreter tolerates left-over thread states
+    bool end_frees_states;             // up to 3.13 the end frees the states of others, who may be coming back to them
+    bool ends_refused_threads;         // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
     bool reaps_foreign_states;         // false on debug builds: their assertions forbid deleting another thread's state
     bool sections_lock;                // free-threaded: critical sections are more than a no-op
     bool has_mutex;                    // PyMutex is there, with the two bits we know
@@ -86,16 +88,22 @@ inline bool is_found() noexcept { return published.load(std::memory_order_acquir
 // Every call that may attach or run Python code goes through here (invariant 10). Up to 3.13.7 CPython ends a thread it
 // refuses with pthread_exit, which unwinds our frames and the caller's; below a noexcept frame that terminates the
 // process, and a destructor that parks is not even run there. Catching it in the innermost frame works everywhere.
-template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&call) noexcept -> decltype(call()) {
+template <class Call, class Farewell>
+__attribute__((always_inline)) inline auto guarded(Call &&call, Farewell &&before_parking) noexcept
+    -> decltype(call()) {
 #ifdef __GLIBCXX__
     try {
         return call();
     } catch (abi::__forced_unwind &) {
+        before_parking();
         park();
     }
 #else
     return call();
 #endif
+}
+template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&call) noexcept -> decltype(call()) {
+    return guarded(call, [] {});
 }
 
 // With the table at hand, where every instruction counts.
@@ -107,6 +115,10 @@ inline thread_state *save(const table &py) noexcept {
     return guarded([&py] { return py.save(); });
 }
 inline thread_state *save() noexcept { return save(python()); }
+
+// Keeps `value` in the dict of the current state; `cleared` is called with it when somebody clears that state, on their
+// thread. False: memory is short, and `cleared` has been called. May collect garbage; keeps the pending exception.
+bool keep_in_state(void *value, void (*cleared)(void *value)) noexcept;
 
 // Destroys the current state, which leaves the thread detached. Runs Python code.
 void destroy_current(thread_state *state) noexcept;

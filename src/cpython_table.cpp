@@ -129,6 +129,8 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.delete_needs_current = minor >= 0x030c;
     found.delete_spoils_slot = minor >= 0x030c;
     found.sub_interpreters_keep_states = minor >= 0x030e;
+    found.end_frees_states = minor < 0x030e;
+    found.ends_refused_threads = found.version_hex < 0x030d0800;
     found.reaps_foreign_states = !found.debug;
     found.sections_lock = found.free_threaded && found.section_begin && found.section2_begin && found.section_end &&
                           found.section2_end && (found.section_begin_mutex || found.section_begin_slow) &&

@@ -4,6 +4,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
+#include "tether.hpp"
 
 namespace pyattach::detached {
 namespace {
@@ -32,11 +33,20 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
-// ends it (up to 3.13.7, by unwinding through everybody's frames, which restore() turns into parking) or hangs it.
-[[gnu::noinline]] bool is_state_gone(const frame &gap) noexcept {
+// ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
+bool is_state_gone(const frame &gap) noexcept {
     if (gap.exempt)
         return false;
     return gap.where ? gap.where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
+}
+
+[[gnu::noinline]] void come_back_unbound(const frame &gap) noexcept {
+    if (is_state_gone(gap))
+        cpython::park();
+    if (gap.tether)
+        come_back(*gap.tether);
+    else
+        cpython::restore(gap.state);
 }
 
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
@@ -100,6 +110,7 @@ status close_warm(frame &gap, thread &me) noexcept {
     const frame &below = *me->top;
     seat *mine = below.tag == tag::attached && below.where == where && !below.dead ? below.seat : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
+    scope.gap.tether = !mine && where ? tether_of(*me, *where, now) : nullptr;
     return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
 }
 
@@ -131,10 +142,10 @@ status end(detached_scope &scope) noexcept {
             return stay_out(*me, PYATTACH_UNSUPPORTED);
         if (__builtin_expect(!gap.where->gate.come_back(*gap.seat), 0) && !is_exempt(gap))
             return stay_out(*me, PYATTACH_FINALIZING);
-    } else if (__builtin_expect(is_state_gone(gap), 0)) {
-        cpython::park();
+        cpython::restore(gap.state);
+    } else {
+        come_back_unbound(gap);
     }
-    cpython::restore(gap.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(*me, gap);
     if (gap.where)

@@ -6,6 +6,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "start.hpp"
+#include "tether.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach::entry {
@@ -160,6 +161,8 @@ void go_back(thread &me, const frame &ended) noexcept {
         }
     } else if (back && back->gone.load(std::memory_order_acquire)) {
         cpython::park();
+    } else if (tether *its = tether_to(me, state)) {
+        return come_back(*its);
     }
     cpython::restore(state);
 }
@@ -173,6 +176,9 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     in.where = &where;
     in.replaced = replaced;
     in.back = replaced ? whose(replaced) : nullptr;
+    // The gate does not see to the way back to what other code attached.
+    if (in.back && !is_of_top(me, replaced))
+        tether_of(me, *in.back, replaced);
     in.was_detached = false;
     in.seat = seat_of(me, where);
     if (!in.seat)

@@ -55,10 +55,11 @@ bool try_lock(mutex_storage &one) noexcept {
 void lock(mutex_storage &one) noexcept {
     if (__builtin_expect(try_lock(one), 1))
         return;
+    detached_scope gap;
+    const bool is_detached = detached::begin(gap) == PYATTACH_OK;
     // Quiet already while coming back: a destructor run by the re-attach would run under the lock.
     ++this_thread.quiet;
-    detached_scope gap;
-    if (detached::begin(gap) != PYATTACH_OK) {
+    if (!is_detached) {
         // Not attached, or inside tp_traverse, where nothing may detach.
         wait(one);
         return;

@@ -9,6 +9,7 @@
 
 #include "fatal.hpp"
 #include "interpreter.hpp"
+#include "tether.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -49,6 +50,7 @@ void forget(thread &gone) noexcept {
         gone.seats = one->next_of_thread;
         warm_state::hand_over(*one);
     }
+    cut_tethers(gone);
     this_thread.record = nullptr;
     std::free(&gone);
 }
@@ -123,6 +125,7 @@ size_t forget_other_threads() noexcept {
             let_rooms_go_held(*lost->where);
             std::free(lost);
         }
+        cut_tethers(*one);
         std::free(one);
     }
     threads = me;

@@ -19,6 +19,7 @@ using cpython::thread_state;
 
 struct interpreter;
 struct seat;
+struct tether;
 struct thread;
 
 // The first word of every scope. Unlikely in memory that was never a scope, so that ending one by mistake is noticed.
@@ -46,11 +47,14 @@ struct frame {
     uint32_t nested;      // attached scopes open directly in this frame
     uint32_t depth_below; // attached scopes open below, down to the last detached one
     frame *below;
-    thread_state *state;    // attached: the state attached; detached: the one to come back to
-    interpreter *where;     // its interpreter; NULL if that never met the library
-    pyattach::seat *seat;   // announces this thread there; NULL: the gate does not bind it
-    thread_state *replaced; // attached, and not short: the state of another interpreter to go back to; see came_from
-    interpreter *back;      // its interpreter; NULL if that never met the library. Not set without `replaced`
+    thread_state *state;  // attached: the state attached; detached: the one to come back to
+    interpreter *where;   // its interpreter; NULL if that never met the library
+    pyattach::seat *seat; // announces this thread there; NULL: the gate does not bind it
+    union {
+        thread_state *replaced;   // attached, and not short: the state of another interpreter to go back to
+        pyattach::tether *tether; // detached, without a seat: what keeps the state alive on the way back; or NULL
+    };
+    interpreter *back; // its interpreter; NULL if that never met the library. Not set without `replaced`
 
     thread_state *came_from() const noexcept { return is_short ? nullptr : replaced; }
 
@@ -97,6 +101,9 @@ struct thread {
     pyattach::seat *&home() noexcept { return base.seat; }
     // Of an ended life, whose seat was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
+    // To states of other code's that this thread let go of.
+    tether *&tethers() noexcept { return base.tether; }
+    tether *tethers() const noexcept { return base.tether; }
 };
 // With its seat and malloc's words: 256 bytes a thread.
 static_assert(sizeof(void *) != 8 || sizeof(thread) <= 168);

@@ -18,7 +18,7 @@ LAYERS = [
     {"thread", "pool"},
     {"gate", "drop"},
     {"interpreter"},
-    {"warm_state", "exit", "fork", "start"},
+    {"warm_state", "exit", "fork", "start", "tether"},
     {"entry"},
     {"attached", "detached", "forbidden"},
     {"mutex", "once"},
@@ -40,6 +40,7 @@ UPWARD = {
     ("start", "attached"): "a start by somebody else is awaited by attaching once",
     ("stats", "interpreter"): "sums over all interpreters",
     ("thread", "interpreter"): "the end of a thread gives its seats back",
+    ("thread", "tether"): "the end of a thread cuts its tethers",
     ("thread", "warm_state"): "the end of a thread hands its states over",
     ("warm_state", "fork"): "after a raw fork nothing is released",
 }

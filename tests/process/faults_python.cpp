@@ -85,8 +85,8 @@ constexpr way way_of(std::string_view name) {
                                  "check_signals"})
         if (one == name)
             return way::raises;
-    for (std::string_view one : {"state_new", "interpreter_dict", "add_pending_call", "dict_get", "decode_locale",
-                                 "config_start", "view_main", "guard_from_view"})
+    for (std::string_view one : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
+                                 "decode_locale", "config_start", "view_main", "guard_from_view"})
         if (one == name)
             return way::quiet;
     return way::none;

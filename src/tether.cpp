@@ -1,0 +1,145 @@
+// Tether: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
+#include "tether.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "futex.hpp"
+#include "interpreter.hpp"
+
+namespace pyattach {
+
+struct tether {
+    tether *next; // of its thread
+    thread_state *state;
+    uint64_t id; // the state's, as addresses come again
+    interpreter *where;
+    thread_local_words *owner;
+    futex::word coming{0};
+    std::atomic<bool> cleared{false};
+    std::atomic<uint32_t> holders{2};
+};
+
+namespace {
+
+constexpr int64_t millisecond_ns = 1000000;
+// A thread that CPython ends says so as soon as it is scheduled. One that hangs never does; then this is for one that
+// was about to look into its state.
+constexpr int64_t ended_limit_ns = 2000 * millisecond_ns, hung_limit_ns = 20 * millisecond_ns;
+
+// One end of Python waits this long in all: whoever is in the window was in it when the flag went up.
+std::atomic<const interpreter *> ending{nullptr};
+std::atomic<int64_t> end_of_patience_ns{0};
+
+int64_t limit_ns() noexcept {
+#ifdef __GLIBC__ // elsewhere a thread ends without unwinding
+    const cpython::table &py = cpython::python();
+    // Free-threaded, one that waits for the world to start again is forgotten there.
+    if (py.ends_refused_threads && !py.free_threaded)
+        return ended_limit_ns;
+#endif
+    return hung_limit_ns;
+}
+
+void let_go(tether &one) noexcept {
+    if (one.holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        std::free(&one);
+}
+
+// The capsule's destructor. Attached, and staying so: whoever waits for the GIL leaves only if nobody hands it on.
+void on_cleared(void *value) noexcept {
+    tether &one = *static_cast<tether *>(value);
+    one.cleared.store(true, std::memory_order_seq_cst);
+    // A thread that clears its own state is not coming back to it, nor is one that has ended. (If the owner's address
+    // is this thread's by now, the owner has ended.)
+    if (one.owner != &this_thread && one.holders.load(std::memory_order_acquire) == 2) {
+        // Only one thread ends an interpreter.
+        if (ending.exchange(one.where, std::memory_order_relaxed) != one.where)
+            end_of_patience_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
+        const int64_t until = end_of_patience_ns.load(std::memory_order_relaxed);
+        // Looks again by itself, so that coming back needs no wake-up.
+        while (one.coming.load(std::memory_order_seq_cst) && monotonic_ns() < until)
+            futex::wait(one.coming, 1, millisecond_ns);
+    }
+    let_go(one);
+}
+
+bool is_in_use(const thread &me, const tether &wanted) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->tag == tag::detached && !one->seat && one->tether == &wanted)
+            return true;
+    return false;
+}
+
+void drop_cleared(thread &me) noexcept {
+    for (tether **link = &me.tethers(); tether *one = *link;) {
+        if (!one->cleared.load(std::memory_order_acquire) || is_in_use(me, *one)) {
+            link = &one->next;
+            continue;
+        }
+        *link = one->next;
+        let_go(*one);
+    }
+}
+
+[[gnu::noinline]] tether *make(thread &me, interpreter &where, thread_state *now) noexcept {
+    const cpython::table &py = cpython::python();
+    // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
+    bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
+    if (this_thread.quiet || is_ending)
+        return nullptr;
+    const uint64_t id = py.state_id(now);
+    for (const tether *one = me.tethers(); one; one = one->next)
+        if (one->state == now && one->id == id && one->where == &where)
+            return nullptr; // being cleared by this thread, whose destructors run; what is put in the dict now stays
+    drop_cleared(me);
+    void *memory = std::malloc(sizeof(tether));
+    if (!memory)
+        return nullptr;
+    auto *made = new (memory) tether{nullptr, now, id, &where, &this_thread};
+    if (!cpython::keep_in_state(made, on_cleared)) {
+        let_go(*made);
+        return nullptr;
+    }
+    made->next = me.tethers();
+    return me.tethers() = made;
+}
+
+} // namespace
+
+tether *tether_to(const thread &me, const thread_state *state) noexcept {
+    // One that is not cleared is in the dict of a state that lives, so the address names that one.
+    for (tether *one = me.tethers(); one; one = one->next)
+        if (one->state == state && !one->cleared.load(std::memory_order_relaxed))
+            return one;
+    return nullptr;
+}
+
+tether *tether_of(thread &me, interpreter &where, thread_state *now) noexcept {
+    if (!cpython::python().end_frees_states)
+        return nullptr;
+    tether *found = tether_to(me, now);
+    return __builtin_expect(!!found, 1) ? found : make(me, where, now);
+}
+
+void come_back(tether &mine) noexcept {
+    mine.coming.store(1, std::memory_order_seq_cst);
+    if (mine.cleared.load(std::memory_order_seq_cst)) {
+        mine.coming.store(0, std::memory_order_relaxed);
+        cpython::park();
+    }
+    // Release: what the thread read of its state was read before CPython frees that.
+    auto arrived = [&mine] { mine.coming.store(0, std::memory_order_release); };
+    cpython::guarded([&mine] { cpython::python().restore(mine.state); }, arrived);
+    arrived();
+}
+
+void cut_tethers(thread &me) noexcept {
+    while (tether *one = me.tethers()) {
+        me.tethers() = one->next;
+        let_go(*one);
+    }
+}
+
+} // namespace pyattach

@@ -1,0 +1,240 @@
+// Python's own daemon threads that come back from a detached scope while Python ends: one that looked whether it may,
+// and is not scheduled until Python has ended, must not look into a freed thread state then.
+//
+// The executable stands between the library and libpython: it hands out the addresses of two functions of CPython's.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
+#include "support/threads.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace support;
+
+namespace {
+
+thread_local bool is_held;
+void (*while_held)();
+latch came_near("a thread to be about to attach"), cleared("its thread state to be cleared");
+std::atomic<bool> has_ended{false}, ended_too_early{false}, came_back{false};
+pid_t main_thread;
+
+void (*real_restore)(void *);
+void *(*real_pointer)(object *, const char *);
+
+void restore(void *state) {
+    if (std::exchange(is_held, false)) {
+        came_near.count_down();
+        while_held();
+    }
+    real_restore(state);
+}
+
+// CPython has begun to clear the state of a thread.
+void *pointer(object *capsule, const char *name) {
+    if (std::strcmp(name, "pyattach.thread_state") == 0)
+        cleared.count_down();
+    return real_pointer(capsule, name);
+}
+
+bool is_asleep(pid_t thread) {
+    std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    std::FILE *file = std::fopen(path.c_str(), "re");
+    char state = 0;
+    int read = file ? std::fscanf(file, "%*d (%*[^)]) %c", &state) : 0;
+    if (file)
+        std::fclose(file);
+    return read == 1 && state == 'S';
+}
+
+void *real_dlsym(void *handle, const char *name) {
+    using function = void *(void *, const char *);
+    static function *const found = [] {
+        for (const char *version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"})
+            if (void *address = dlvsym(RTLD_NEXT, "dlsym", version))
+                return reinterpret_cast<function *>(address);
+        std::abort();
+    }();
+    return found(handle, name);
+}
+
+// The end of Python frees the states of others, after it has ended (not hung) those threads that try to attach.
+bool waits_for_threads() { return python_version() < 0x030d0800 && !is_free_threaded(); }
+
+void leave_a_gap() {
+    detached gap;
+    is_held = true;
+    gap.end();
+}
+
+// Starts Python, and a daemon thread of its own that calls `function`, which comes back from somewhere.
+void start_with_daemon(void (*function)()) {
+    main_thread = static_cast<pid_t>(syscall(SYS_gettid));
+    start_python();
+    attached here;
+    publish("come_back", native_function([function] {
+                function();
+                came_back = true;
+            }));
+    run("import threading; threading.Thread(target=come_back, daemon=True).start()");
+}
+
+// Held, until Python waits for this thread or ends regardless.
+void await_the_end() {
+    wait_until("Python to end, or to wait", [] { return has_ended || (cleared.is_open() && is_asleep(main_thread)); });
+    ended_too_early = has_ended.load();
+}
+
+void expect_that_the_end_waits() {
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    has_ended = true;
+    EXPECT(!waits_for_threads() || (cleared.is_open() && !ended_too_early));
+    EXPECT(!came_back); // CPython refused it, and it is parked
+}
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) void *dlsym(void *handle, const char *name) noexcept {
+    void *address = real_dlsym(handle, name);
+    auto stand_in = [address](auto *&real, auto *ours) {
+        real = reinterpret_cast<std::remove_reference_t<decltype(real)>>(address);
+        return reinterpret_cast<void *>(ours);
+    };
+    if (address && std::strcmp(name, "PyEval_RestoreThread") == 0)
+        return stand_in(real_restore, restore);
+    if (address && std::strcmp(name, "PyCapsule_GetPointer") == 0)
+        return stand_in(real_pointer, pointer);
+    return address;
+}
+
+CHILD("Python ends while a thread of its own comes back") {
+    while_held = await_the_end;
+    start_with_daemon(leave_a_gap);
+    came_near.wait();
+    expect_that_the_end_waits();
+    end_child();
+}
+CHILD("Python ends while a thread of its own comes back after a lock") {
+    static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    pyattach_mutex_lock(&mutex);
+    while_held = await_the_end;
+    start_with_daemon([] {
+        is_held = true;
+        pyattach_mutex_lock(&mutex);
+    });
+    pyattach_mutex_unlock(&mutex);
+    came_near.wait();
+    expect_that_the_end_waits();
+    end_child();
+}
+CHILD("Python ends while a thread of its own comes back from another interpreter") {
+    static latch may_visit("the sub-interpreter to be there"), visited("the visit");
+    static pyattach_interpreter *other;
+    while_held = [] {
+        visited.count_down();
+        await_the_end();
+    };
+    start_with_daemon([] {
+        {
+            detached gap;
+            may_visit.wait();
+        }
+        attached there(other);
+        is_held = true;
+    });
+    {
+        attached here;
+        sub_interpreter sub;
+        other = sub.handle();
+        may_visit.count_down();
+        {
+            detached gap;
+            visited.wait();
+        }
+        sub.end();
+    }
+    expect_that_the_end_waits();
+    end_child();
+}
+TEST_CASE("Python does not free the thread state of a daemon thread that is coming back to it") {
+    check_succeeds("Python ends while a thread of its own comes back");
+    check_succeeds("Python ends while a thread of its own comes back after a lock");
+    check_succeeds("Python ends while a thread of its own comes back from another interpreter");
+}
+
+CHILD("Python ends while a thread of its own never gets on") {
+    while_held = [] {
+        for (;;)
+            pause();
+    };
+    start_with_daemon(leave_a_gap);
+    came_near.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    end_child();
+}
+TEST_CASE("Python ends all the same if that thread never gets on") {
+    check_succeeds("Python ends while a thread of its own never gets on");
+}
+
+CHILD("forks while a thread of its own comes back") {
+    static latch forked("the fork");
+    while_held = [] { forked.wait(); };
+    start_with_daemon(leave_a_gap);
+    came_near.wait();
+    {
+        attached here;
+        run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
+        if (eval_int("child") == 0) {
+            // The thread is not here, its state has been cleared, and nobody waited for it.
+            here.end();
+            EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+            std::_Exit(0);
+        }
+        forked.count_down();
+        int status = 0, child = static_cast<int>(eval_int("child"));
+        detached gap;
+        EXPECT(waitpid(child, &status, 0) == child && status == 0);
+        wait_until("the thread to come back", [] { return came_back.load(); });
+    }
+    EXPECT(!stop_python());
+}
+TEST_CASE("a child that was forked while a thread was coming back has nobody to wait for") {
+    check_succeeds("forks while a thread of its own comes back");
+}
+
+CHILD("detaches while its own state is cleared") {
+    start_python();
+    static int calls = 0;
+    {
+        attached here;
+        publish("let_others_run", native_function([] {
+                    detached gap;
+                    gap.end();
+                    ++calls;
+                }));
+        run("import threading\n"
+            "own = threading.local()\n"
+            "class Late:\n"
+            "    def __init__(self, call): self.call = call\n"
+            "    def __del__(self): self.call()\n"
+            "def before(): let_others_run(); own.late = Late(let_others_run)\n"
+            "def at_last(): own.late = Late(let_others_run)\n");
+    }
+    for (const char *function : {"before", "at_last"})
+        for (int i = 0; i < 3; ++i)
+            run_on_thread([=] {
+                foreign_attach state; // a thread state for the scope alone
+                run(std::string(function) + "()");
+            });
+    EXPECT(calls == 9);
+    EXPECT(!stop_python());
+}
+TEST_CASE("a destructor that CPython runs while it clears this thread's state may detach") {
+    check_succeeds("detaches while its own state is cleared");
+}
