@@ -109,8 +109,8 @@ status close_warm(frame &gap, thread &me) noexcept {
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame &below = *me->top;
     seat *mine = below.tag == tag::attached && below.where == where && !below.dead ? below.seat : nullptr;
-    // Whoever is attached after CPython raised its flag is the thread that ends it.
     scope.gap.tether = !mine && where ? tether_of(*me, *where, now) : nullptr;
+    // Whoever is attached after CPython raised its flag is the thread that ends it.
     return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
 }
 

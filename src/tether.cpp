@@ -53,13 +53,14 @@ void on_cleared(void *value) noexcept {
     one.cleared.store(true, std::memory_order_seq_cst);
     // A thread that clears its own state is not coming back to it, nor is one that has ended. (If the owner's address
     // is this thread's by now, the owner has ended.)
-    if (one.owner != &this_thread && one.holders.load(std::memory_order_acquire) == 2) {
+    bool may_come = one.owner != &this_thread && one.holders.load(std::memory_order_acquire) == 2;
+    if (may_come && one.coming.load(std::memory_order_seq_cst)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(one.where, std::memory_order_relaxed) != one.where)
             end_of_patience_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
         const int64_t until = end_of_patience_ns.load(std::memory_order_relaxed);
         // Looks again by itself, so that coming back needs no wake-up.
-        while (one.coming.load(std::memory_order_seq_cst) && monotonic_ns() < until)
+        while (one.coming.load(std::memory_order_acquire) && monotonic_ns() < until)
             futex::wait(one.coming, 1, millisecond_ns);
     }
     let_go(one);
@@ -125,7 +126,9 @@ tether *tether_of(thread &me, interpreter &where, thread_state *now) noexcept {
 
 void come_back(tether &mine) noexcept {
     mine.coming.store(1, std::memory_order_seq_cst);
-    if (mine.cleared.load(std::memory_order_seq_cst)) {
+    // Else another thread has used the state meanwhile, and put a tether of its own in the place of this one.
+    if (mine.cleared.load(std::memory_order_seq_cst) &&
+        (cpython::python().is_finalizing() || mine.where->gone.load(std::memory_order_acquire))) {
         mine.coming.store(0, std::memory_order_relaxed);
         cpython::park();
     }

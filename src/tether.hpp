@@ -9,7 +9,7 @@
 // destructor called between the flag and the end of the memory, and the destructor waits until the thread is out of
 // the window:
 //
-//   come back:  coming = 1;  cleared? coming = 0, park : attach;  coming = 0
+//   come back:  coming = 1;  cleared by the end? coming = 0, park : attach;  coming = 0
 //   clear:      cleared = 1;  coming? wait, with a limit;  [CPython frees the state]
 //
 // Each side writes one word and reads the other, sequentially consistent: whichever store comes second is followed by
