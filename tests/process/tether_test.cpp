@@ -238,3 +238,22 @@ CHILD("detaches while its own state is cleared") {
 TEST_CASE("a destructor that CPython runs while it clears this thread's state may detach") {
     check_succeeds("detaches while its own state is cleared");
 }
+
+CHILD("another thread uses the state meanwhile") {
+    start_python();
+    // Before, the library cannot know that a thread has been given another's state; debug builds forbid it.
+    if (python_version() < 0x030c0000 || is_debug_build() || is_free_threaded())
+        return;
+    foreign_attach mine;
+    void *state = current_state();
+    detached gap;
+    run_on_thread([state] {
+        cpython<void(void *)>("PyEval_RestoreThread")(state);
+        { detached theirs; }
+        cpython<void *()>("PyEval_SaveThread")();
+    });
+    EXPECT(gap.end() == PYATTACH_OK);
+}
+TEST_CASE("a thread comes back to a state that another thread was given meanwhile") {
+    check_succeeds("another thread uses the state meanwhile");
+}
