@@ -221,9 +221,12 @@ status assume(attached_scope &scope) noexcept {
                "Use pyattach_attached_begin where that is not certain.");
 #endif
     thread *me = this_thread.record;
+    if (!me)
+        return begin(scope);
     // The interpreter met last is a guess nobody checks; a drain there would touch its objects, so it takes place only
     // after a question.
-    if (me && me->met && __builtin_expect(me->met->pool.is_empty(), 1))
+    const interpreter *here = me->top->head() == warm_head() ? me->top->where : me->met;
+    if (here && __builtin_expect(here->pool.is_empty(), 1))
         return nest(scope, *me);
     return begin(scope);
 }

@@ -55,10 +55,20 @@ void forget(thread &gone) noexcept {
     std::free(&gone);
 }
 
+// Up to 3.11 attaching does not put a state where PyGILState_* looks. With CPython's key emptied, what attaches from
+// now on needs a state made for it, which goes there; with the warm one, code that asks for this thread's state would
+// make a second one and wait for itself, and the debugging allocator would end the process.
+bool is_slot_lost() noexcept {
+    if (!cpython::is_found())
+        return false;
+    const cpython::table &py = cpython::python();
+    return !py.attaching_binds_slot && !py.slot();
+}
+
 void on_thread_exit(void *value) noexcept {
     thread &me = *static_cast<thread *>(value);
     // Not the very last round: sanitizers tear down what they know of the thread there.
-    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1) {
+    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 && !is_slot_lost()) {
         pthread_setspecific(exit_key, value);
         return;
     }

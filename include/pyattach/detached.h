@@ -14,8 +14,8 @@ typedef struct pyattach_detached {
 } pyattach_detached;
 
 /* Lets go of the interpreter until the scope ends, whoever attached the thread. Critical sections of this thread are
- * suspended meanwhile. First contact may run Python code; up to 3.11 so may a thread's first scope within a thread state
- * that is not this library's (it may collect garbage). NOT_ATTACHED, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
+ * suspended meanwhile. First contact may run Python code; up to 3.11 so may a thread's first scope within a thread
+ * state that is not this library's (it may collect garbage). NOT_ATTACHED, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_begin(pyattach_detached *);
 
 /* Attaches again and releases references waiting in the pool. May block; may run Python code (their destructors).

@@ -9,6 +9,7 @@
 #include "pyattach/pyattach.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 #include "tests_config.hpp"

@@ -8,16 +8,15 @@
 namespace {
 
 child_result python(const std::string &script) {
-    return run_program({python_executable(), "-c",
-                        "import ctypes, sys, threading\n"
-                        "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
-                        "def scopes():\n"
-                        "    scope = ctypes.create_string_buffer(64)\n"
-                        "    status = library.pyattach_attached_begin(scope)\n"
-                        "    if status == 0: library.pyattach_attached_end(scope)\n"
-                        "    return status\n"
-                        "assert scopes() == 0\n" +
-                            script});
+    return run_python("import ctypes, sys, threading\n"
+                      "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+                      "def scopes():\n"
+                      "    scope = ctypes.create_string_buffer(64)\n"
+                      "    status = library.pyattach_attached_begin(scope)\n"
+                      "    if status == 0: library.pyattach_attached_end(scope)\n"
+                      "    return status\n"
+                      "assert scopes() == 0\n" +
+                      script);
 }
 
 std::string order;

@@ -172,21 +172,20 @@ TEST_CASE("ext: daemon thread that re-attaches in a destructor while the process
 }
 
 TEST_CASE("CPython test_finalization_shutdown") {
-    child_result result = run_program({python_executable(), "-c",
-                                       "import ctypes, os, threading, time\n"
-                                       "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
-                                       "local = threading.local()\n"
-                                       "class Slow:\n"
-                                       "    def __del__(self):\n"
-                                       "        scope = ctypes.create_string_buffer(64)\n"
-                                       "        assert library.pyattach_attached_begin(scope) == 0\n"
-                                       "        time.sleep(0.05)\n"
-                                       "        library.pyattach_attached_end(scope)\n"
-                                       "        os.write(1, b'destroyed')\n"
-                                       "def body():\n"
-                                       "    local.slow = Slow()\n"
-                                       "    time.sleep(0.05)\n"
-                                       "threading.Thread(target=body).start()\n"});
+    child_result result = run_python("import ctypes, os, threading, time\n"
+                                     "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+                                     "local = threading.local()\n"
+                                     "class Slow:\n"
+                                     "    def __del__(self):\n"
+                                     "        scope = ctypes.create_string_buffer(64)\n"
+                                     "        assert library.pyattach_attached_begin(scope) == 0\n"
+                                     "        time.sleep(0.05)\n"
+                                     "        library.pyattach_attached_end(scope)\n"
+                                     "        os.write(1, b'destroyed')\n"
+                                     "def body():\n"
+                                     "    local.slow = Slow()\n"
+                                     "    time.sleep(0.05)\n"
+                                     "threading.Thread(target=body).start()\n");
     INFO(result.describe());
     CHECK(result.exit_code == 0);
     CHECK(result.output == "destroyed");

@@ -156,6 +156,7 @@ TEST_CASE("PyO3 test_intern") {
         return it.get();
     };
     struct ::_object *first = site();
+    may_leak(first); // a static object drops it, when Python has ended
     CHECK(site() == first);
     CHECK(site() == first);
     CHECK(made == 1);

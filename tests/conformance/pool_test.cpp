@@ -30,6 +30,7 @@ CHILD("drops what cannot be deferred in a forbidden scope") {
     {
         attached here;
         of_first_life = new_object().release();
+        may_leak(of_first_life);
     }
     EXPECT(!stop_python());
     start_python();

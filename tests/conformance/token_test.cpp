@@ -161,7 +161,7 @@ TEST_CASE("PyO3 v0.12 doc new_pool") {
         long before = resident_pages();
         for (int i = 0; i < 20000; ++i)
             round(); // 80 MB, were they kept
-        CHECK((resident_pages() - before) * sysconf(_SC_PAGESIZE) < 16 << 20);
+        CHECK((!is_memory_telling || (resident_pages() - before) * sysconf(_SC_PAGESIZE) < 16 << 20));
     });
 }
 

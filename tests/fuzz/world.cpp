@@ -2,6 +2,7 @@
 #include "fuzz/world.hpp"
 
 #include "support/python.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 
 namespace fuzz {
@@ -69,6 +70,8 @@ void starts(world &here) {
     here.type = eval("Probe").release();
     here.failure = eval("ValueError('seven')").release();
     here.kind = eval("ValueError").release();
+    for (object *kept : {here.probe, here.number, here.text, here.data, here.type, here.failure, here.kind})
+        may_leak(kept); // calls go on using it when Python has ended
     here.main = pyattach_interpreter_main();
     references_at_first = reference_count(here.probe);
     here.exits = here.callbacks = 0;

@@ -1,6 +1,7 @@
 // Exit out of the ordinary: begun by hand, cut short, reported, reached by threads and destructors that come late.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -73,6 +74,7 @@ CHILD("atexit callbacks thrown away") {
     {
         attached here;
         left = new_object();
+        may_leak(left);
     }
     stop_python();
     left.drop();

@@ -15,15 +15,14 @@ using namespace support;
 namespace {
 
 child_result python(const std::string &script) {
-    return run_program({python_executable(), "-c",
-                        "import ctypes, sys, threading, _thread\n"
-                        "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
-                        "def scopes():\n" // native code that is called attached: begins, detaches, comes back, ends
-                        "    scope, gap = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)\n"
-                        "    if attached.pyattach_attached_begin(scope) == 0:\n"
-                        "        attached.pyattach_attached_end(scope)\n"
-                        "assert attached.pyattach_is_attached() == 1\n" +
-                            script});
+    return run_python("import ctypes, sys, threading, _thread\n"
+                      "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
+                      "def scopes():\n" // native code that is called attached: begins, detaches, comes back, ends
+                      "    scope, gap = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)\n"
+                      "    if attached.pyattach_attached_begin(scope) == 0:\n"
+                      "        attached.pyattach_attached_end(scope)\n"
+                      "assert attached.pyattach_is_attached() == 1\n" +
+                      script);
 }
 
 } // namespace
@@ -154,7 +153,8 @@ CHILD("forks while others make first contact") {
         alarm(60);
         std::_Exit(cpython<int()>("Py_FinalizeEx")() == 0 ? 0 : 20);
     }
-    EXPECT(run_string("_, status = os.waitpid(child, 0)\nassert status == 0, status\n", nullptr) == 0);
+    EXPECT(run_string("sys.stderr = sys.__stderr__\n_, status = os.waitpid(child, 0)\nassert status == 0, status\n",
+                      nullptr) == 0);
     state = cpython<void *()>("PyEval_SaveThread")();
     for (auto &one : tasks)
         one->join();

@@ -1,6 +1,7 @@
 // fork() without Python's own preparations, and what CPython cannot fork.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
@@ -21,6 +22,7 @@ CHILD("a plain fork") {
     {
         attached here;
         mine = new_object();
+        may_leak(mine); // dropped when Python has ended
     }
     auto expect_refused = [&] {
         pyattach_attached scope;

@@ -1,6 +1,7 @@
 // Sub-interpreters that have ended stay closed, and nobody keeps one from ending.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
@@ -33,6 +34,7 @@ CHILD("an ended sub-interpreter and its successor") {
             attached there(current);
             EXPECT(pyattach_pool_size() == 0);
             old = new_object();
+            may_leak(old);
             whose_old = current;
             there.end();
             turn.arrive_and_wait();

@@ -104,6 +104,8 @@ CHILD("started with options") {
     pyattach_start_options options = options_with_program();
     options.home = child_arguments()[0].c_str();
     options.isolated = 1;
+    // PYTHONMALLOC is ignored, so the references that CPython holds lie in arenas of its own.
+    unseen_allocations in_arenas;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     attached here;
     EXPECT(eval_text("__import__('sys').executable") == python_executable());

@@ -109,8 +109,10 @@ CHILD("references dropped after the end") {
     }
     pyattach_interpreter *main = pyattach_interpreter_main();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    may_leak(object);
     object.drop();
     EXPECT(pyattach_pool_size() == 0);
+    may_leak(other);
     run_on_thread([&] { pyattach_decref_in(main, other.release()); });
     EXPECT(pyattach_pool_size() == 0);
     EXPECT(pyattach_interpreter_main() == nullptr); // and nothing started Python again
@@ -165,6 +167,7 @@ CHILD("started and stopped again and again") {
             EXPECT(eval_true("not hasattr(__import__('sys'), 'earlier_life')"));
             run("import sys; sys.earlier_life = True");
             leftover = new_object();
+            may_leak(leftover);
         });
         {
             attached here;

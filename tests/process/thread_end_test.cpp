@@ -18,7 +18,8 @@ void use_python() {
     if (pyattach_attached_begin(&scope) != PYATTACH_OK)
         return;
     object *result = nullptr;
-    if (pyattach_eval("6 * 7", nullptr, nullptr, &result) == PYATTACH_OK)
+    // Also to code that asks for this thread's state, although the thread's end empties the place where it looks.
+    if (cpython<int()>("PyGILState_Check")() == 1 && pyattach_eval("6 * 7", nullptr, nullptr, &result) == PYATTACH_OK)
         ++evaluated;
     pyattach_decref(result);
     pyattach_attached_end(&scope);

@@ -4,6 +4,7 @@
 // 8 lives here; with PYATTACH_TEST_FULL=1 in the environment 100.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -76,10 +77,12 @@ class native {
                 ++old_drops;
             }
             old_ = new_object();
+            may_leak(old_);
             whose_old_ = here_;
             ++first_attaches;
         }
         queued_ = new_object();
+        may_leak(queued_);
     }
 
     void stay_away() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pyattach/pyattach.h"
+#include "support/sanitizers.hpp"
 
 namespace storm {
 namespace {
@@ -163,6 +164,7 @@ void sit(dice &mine) {
 
 void called_by_daemon() {
     stress::object *one = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
+    support::may_leak(one);
     daemon_is_busy = true;
     pyattach_detached gap;
     if (pyattach_status status = pyattach_detached_begin(&gap))

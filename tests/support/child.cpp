@@ -18,6 +18,8 @@
 #include "support/catch.hpp"
 #include "support/expect.hpp"
 #include "support/patience.hpp"
+#include "support/python.hpp"
+#include "support/sanitizers.hpp"
 
 extern char **environ;
 
@@ -123,6 +125,12 @@ child_result run_child(const std::string &name, child_options options) {
     std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe"), "--child", name};
     command.insert(command.end(), options.arguments.begin(), options.arguments.end());
     return run_program(command, options);
+}
+
+child_result run_python(const std::string &script, child_options options) {
+    if (std::string library = library_to_preload(); !library.empty())
+        options.environment.emplace_back("LD_PRELOAD", library);
+    return run_program({python_executable(), "-c", script}, options);
 }
 
 void check_aborts(const std::string &name, std::initializer_list<const char *> words, child_options options) {

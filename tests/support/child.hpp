@@ -30,6 +30,8 @@ struct child_result {
 
 child_result run_program(const std::vector<std::string> &command, const child_options & = {});
 child_result run_child(const std::string &name, child_options = {});
+// The Python under test, which may load the library.
+child_result run_python(const std::string &script, child_options = {});
 
 // With Catch2: the child aborts, and says each of `words` on the way.
 void check_aborts(const std::string &name, std::initializer_list<const char *> words, child_options = {});
