@@ -82,8 +82,12 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // state is this thread's for as long as the interpreter is there.
 inline bool is_warm_inside(const thread &me) noexcept {
     const frame &top = *me.top;
-    return top.head() == warm_head() && __builtin_expect(!top.where->gate.is_dead(), 1) &&
-           cpython::is_attached(top.state);
+    const bool is_warm = top.head() == warm_head();
+#ifdef __clang_analyzer__
+    if (is_warm && !top.where)
+        __builtin_unreachable(); // the warm path has met it
+#endif
+    return is_warm && __builtin_expect(!top.where->gate.is_dead(), 1) && cpython::is_attached(top.state);
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
