@@ -151,12 +151,11 @@ CHILD("forks while others make first contact") {
     EXPECT(run_string("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()", nullptr) == 0);
     if (run_string("import sys; sys.stderr = None\nassert child != 0", nullptr) != 0) {
         alarm(60);
-        if (is_free_threaded()) {
-            // Free-threaded 3.13 does not make the locks of objects anew: once in some hundred forks the end of such a
-            // child waits for that of sys.modules, which a thread held that is not there.
-            attached here;
-            std::_Exit(eval_int("6 * 7") == 42 ? 0 : 21);
-        }
+        // It has run Python code, and there are no guards before 3.15. Free-threaded 3.13 does not make the locks of
+        // objects anew: once in some hundred forks such a child's end waits for that of sys.modules, which a thread
+        // held that is not there.
+        if (is_free_threaded())
+            std::_Exit(0);
         std::_Exit(cpython<int()>("Py_FinalizeEx")() == 0 ? 0 : 20);
     }
     EXPECT(run_string("sys.stderr = sys.__stderr__\n_, status = os.waitpid(child, 0)\nassert status == 0, status\n",
