@@ -55,15 +55,11 @@ void forget(thread &gone) noexcept {
     std::free(&gone);
 }
 
-// Up to 3.11 attaching does not put a state where PyGILState_* looks. With CPython's key emptied, what attaches from
-// now on needs a state made for it, which goes there; with the warm one, code that asks for this thread's state would
-// make a second one and wait for itself, and the debugging allocator would end the process.
-bool is_slot_lost() noexcept {
-    if (!cpython::is_found())
-        return false;
-    const cpython::table &py = cpython::python();
-    return !py.attaching_binds_slot && !py.slot();
-}
+// CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
+// looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
+// goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
+// and the debugging allocator would end the process.
+bool is_slot_lost() noexcept { return cpython::is_found() && !cpython::python().slot(); }
 
 void on_thread_exit(void *value) noexcept {
     thread &me = *static_cast<thread *>(value);
