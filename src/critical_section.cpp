@@ -15,8 +15,10 @@ template <class Lock> status open(section_scope &scope, bool has_null, bool is_p
     scope.tag = tag::refused;
     if (has_null)
         return PYATTACH_INVALID;
-    if (status refused = require_attached())
-        return refused;
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    if (!current_state())
+        return PYATTACH_NOT_ATTACHED;
     thread *me = own_record();
     if (!me)
         return PYATTACH_NO_MEMORY;

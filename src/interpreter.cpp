@@ -191,6 +191,12 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     return record;
 }
 
+status require_attached() noexcept {
+    if (this_thread.forbidden)
+        return PYATTACH_FORBIDDEN;
+    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+}
+
 pid_t own_native_id() noexcept {
 #if defined(__linux__)
     return static_cast<pid_t>(syscall(SYS_gettid));

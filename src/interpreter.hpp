@@ -102,12 +102,8 @@ inline thread_state *current_state() noexcept {
     return now && is_own_state(now) ? now : nullptr;
 }
 
-// OK, FORBIDDEN or NOT_ATTACHED.
-inline status require_attached() noexcept {
-    if (this_thread.forbidden)
-        return PYATTACH_FORBIDDEN;
-    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
-}
+// OK, FORBIDDEN or NOT_ATTACHED. Out of line: it stands at the head of many calls that take longer.
+status require_attached() noexcept;
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
 void drain_unless_quiet(interpreter &here) noexcept;
