@@ -123,14 +123,14 @@ void end_nested(nested_scope &scope) noexcept {
 // the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
 [[gnu::noinline]] status begin_warm(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = cpython::current(py);
+    thread_state *now = cpython::peek(me.current_at);
     if (__builtin_expect(now && (py.current_is_own || is_own_state(now)), 0))
         return begin_any_slowly(scope);
-    if (__builtin_expect(!me.door->where->gate.enter_quickly(*me.door), 0))
+    if (__builtin_expect(!me.door()->where->gate.enter_quickly(*me.door()), 0))
         return begin_any_slowly(scope);
-    cpython::restore(py, me.door->warm);
+    cpython::restore(py, me.door()->warm);
     // Only after the attach returned (invariant 2).
-    seat *door = me.door;
+    seat *door = me.door();
     frame &mine = scope.outer;
     mine.begin_with(warm_head());
     mine.set_nested(0, me.base.nested);
@@ -147,7 +147,7 @@ void end_nested(nested_scope &scope) noexcept {
 // Found attached, as far as can be told at a glance.
 [[gnu::noinline]] status begin_nested(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = cpython::current(py);
+    thread_state *now = me.current_at ? cpython::peek(me.current_at) : py.current();
     if (!now)
         return begin_any_slowly(scope);
     const frame &top = *me.top;
@@ -155,7 +155,7 @@ void end_nested(nested_scope &scope) noexcept {
     if (is_of_top(me, now) && !top.dead)
         here = top.where;
     else if (py.current_is_own && is_met(me, py.interpreter_of(now)))
-        here = me.met;
+        here = me.met();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_any_slowly(scope);
     drain_if_quiet_allows(*here);
@@ -166,8 +166,9 @@ void end_nested(nested_scope &scope) noexcept {
 [[gnu::noinline]] void end_warm(frame &mine, thread &me) noexcept {
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
-    if (__builtin_expect(
-            mine.where->gate.is_dead() || !cpython::is_attached(mine.state) || cpython::has_exception(mine.state), 0))
+    if (__builtin_expect(mine.where->gate.is_dead() || cpython::peek(me.current_at) != mine.state ||
+                             cpython::has_exception(mine.state),
+                         0))
         return entry::go_out(mine);
     cpython::save(py);
     mine.tag = tag::ended;
@@ -194,7 +195,7 @@ status begin(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (__builtin_expect(!me || !this_thread.is_usual(), 0))
         return begin_any_slowly(scope);
-    if (me->top == &me->base && me->door)
+    if (me->top == &me->base && me->door())
         return begin_warm(scope, *me);
     if (is_warm_inside(*me) && __builtin_expect(me->top->where->pool.is_empty(), 1))
         return nest(scope, *me);
@@ -226,7 +227,7 @@ status assume(attached_scope &scope) noexcept {
     // The interpreter met last is a guess nobody checks; a drain there would touch its objects, so it takes place only
     // after a question.
     const bool is_empty =
-        me->top->head() == warm_head() ? me->top->where->pool.is_empty() : me->met && me->met->pool.is_empty();
+        me->top->head() == warm_head() ? me->top->where->pool.is_empty() : me->met() && me->met()->pool.is_empty();
     if (__builtin_expect(is_empty, 1))
         return nest(scope, *me);
     return begin(scope);

@@ -58,7 +58,8 @@ struct table {
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
-    const char *runtime; // _PyRuntime; NULL: not exported
+    const char *runtime;                      // _PyRuntime; NULL: not exported
+    void *(*thread_local_at)(const size_t *); // __tls_get_addr; NULL: not exported
 };
 
 // The table in use. Before a Python is found it is one in which `current` looks for it first and everything else is
@@ -141,38 +142,28 @@ class kept_error {
     object *type_ = nullptr, *value_ = nullptr, *traceback_ = nullptr;
 };
 
-template <class Word> Word peek(const thread_state *state, unsigned at) noexcept {
-    auto *where = reinterpret_cast<const Word *>(reinterpret_cast<const char *>(state) + at);
-    return __atomic_load_n(where, __ATOMIC_RELAXED);
-}
+// A word of CPython's that this thread, or whoever holds the GIL, writes.
+template <class Word> Word peek(Word const *where) noexcept { return __atomic_load_n(where, __ATOMIC_RELAXED); }
 
-// Where CPython keeps the answers to the questions asked most often. A call instead costs as much as everything else
-// that this library does in an attach, and from 3.12 a look-up of a thread-local besides. Within a minor version these
-// places do not move: thread states are laid open in CPython's headers, and modules made by Cython read the exception
-// there. All are 0 where they are not known, and until trust_layout has found CPython's answers in them.
+// Where CPython keeps the answers to the questions asked most often: a look there instead of a call, which costs as
+// much as everything else that this library does in an attach. The exception's place in a thread state does not move
+// within a minor version: thread states are laid open in CPython's headers, and modules made by Cython look there too.
+// The current state is a thread-local of CPython's from 3.12, found by looking for it, and a global before. Nothing is
+// believed until trust_layout has seen CPython give both answers there.
 struct layout {
-    std::atomic<uint16_t> exception_at; // in a thread state: the pending exception, or its type; stored last
-    std::atomic<uint16_t> active_at;    // in a thread state, from 3.12: the word whose `active_bit` says "attached"
-    std::atomic<thread_state *const *> current_at; // up to 3.11: what `current` returns
+    std::atomic<unsigned> exception_at; // in a thread state: the pending exception, or its type; 0: nothing is trusted
+    std::atomic<thread_state *const *> shared; // the global; NULL: a thread-local
+    std::atomic<size_t> module, offset;        // of the thread-local, as __tls_get_addr takes them
 };
 extern layout trusted;
-constexpr uint32_t active_bit = 1 << 4;
 inline bool is_layout_trusted() noexcept { return trusted.exception_at.load(std::memory_order_acquire) != 0; }
 
-inline thread_state *current(const table &py) noexcept {
-    if (thread_state *const *at = trusted.current_at.load(std::memory_order_relaxed))
-        return __atomic_load_n(at, __ATOMIC_RELAXED);
-    return py.current();
-}
-// Where the layout is trusted, of a thread state that is this thread's and has not been deleted: is it the current one,
-// and does it hold an exception?
-inline bool is_attached(const thread_state *state) noexcept {
-    if (const unsigned at = trusted.active_at.load(std::memory_order_relaxed))
-        return peek<uint32_t>(state, at) & active_bit;
-    return __atomic_load_n(trusted.current_at.load(std::memory_order_relaxed), __ATOMIC_RELAXED) == state;
-}
+// Where this thread's current state is kept; up to 3.11 that of whoever holds the GIL. NULL: not known.
+thread_state *const *current_at() noexcept;
+// Where the layout is trusted: does this thread state hold an exception?
 inline bool has_exception(const thread_state *attached) noexcept {
-    return peek<const void *>(attached, trusted.exception_at.load(std::memory_order_relaxed)) != nullptr;
+    auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
+    return peek(reinterpret_cast<const object *const *>(at)) != nullptr;
 }
 // Attached: compares what is known about this version with what its functions say.
 void trust_layout() noexcept;

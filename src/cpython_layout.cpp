@@ -1,56 +1,123 @@
-// Where CPython keeps the answers to the questions asked most often, as far as its headers say, and whether this one
-// does.
+// Where CPython keeps the answers to the questions asked most often, and whether this one does.
 #include "cpython_layout.hpp"
+
+#include <link.h>
 
 namespace pyattach::cpython {
 namespace {
 
 // From the headers of each version; the same on free-threaded builds, where all pointers have 8 bytes.
 constexpr places known[] = {
-    {0x0309, 0, 88, 568}, {0x030a, 0, 88, 568}, {0x030b, 0, 96, 576}, {0x030c, 24, 96, 0},
-    {0x030d, 32, 112, 0}, {0x030e, 32, 112, 0}, {0x030f, 32, 136, 0},
+    {0x0309, 88, 568}, {0x030a, 88, 568}, {0x030b, 96, 576}, {0x030c, 96, 0},
+    {0x030d, 112, 0},  {0x030e, 112, 0},  {0x030f, 136, 0},
 };
 
-thread_state *const *current_at(const places &where) noexcept {
-    return reinterpret_cast<thread_state *const *>(python().runtime + where.current);
+// The thread-locals of whatever holds a piece of code, in the calling thread.
+struct block {
+    uintptr_t code;
+    size_t module;
+    uintptr_t begin, end;
+};
+
+int look_into(dl_phdr_info *object, size_t, void *wanted) noexcept {
+    auto &found = *static_cast<block *>(wanted);
+    bool is_here = false;
+    size_t size = 0;
+    for (unsigned i = 0; i < object->dlpi_phnum; ++i) {
+        const auto &part = object->dlpi_phdr[i];
+        if (part.p_type == PT_TLS)
+            size = part.p_memsz;
+        if (part.p_type == PT_LOAD)
+            is_here = is_here || found.code - (object->dlpi_addr + part.p_vaddr) < part.p_memsz;
+    }
+    if (!is_here)
+        return 0;
+    found.module = object->dlpi_tls_modid;
+    found.begin = reinterpret_cast<uintptr_t>(object->dlpi_tls_data);
+    found.end = found.begin ? found.begin + size : 0;
+    return 1;
+}
+
+thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
+    const size_t index[2] = {module, offset};
+    return static_cast<thread_state *const *>(python().thread_local_at(index));
 }
 
 } // namespace
 
-bool are_answers_at(const places &where) noexcept {
+bool is_exception_at(unsigned exception) noexcept {
     const table &py = python();
-    thread_state *const mine = py.current();
-    if (!where.active && !py.runtime)
-        return false;
-    auto holds_exception = [=] { return peek<const void *>(mine, where.exception) != nullptr; };
-    auto says_attached = [=] {
-        return where.active ? (peek<uint32_t>(mine, where.active) & active_bit) != 0
-                            : __atomic_load_n(current_at(where), __ATOMIC_RELAXED) == mine;
-    };
+    auto *const at = reinterpret_cast<const object *const *>(reinterpret_cast<const char *>(py.current()) + exception);
     kept_error kept;
-    bool is_right = !holds_exception() && says_attached();
+    bool is_right = !peek(at);
     py.incref(*py.type_error);
     py.error_restore(*py.type_error, nullptr, nullptr);
-    is_right = is_right && holds_exception();
+    is_right = is_right && peek(at);
     py.error_clear();
-    is_right = is_right && !holds_exception();
+    return is_right && !peek(at);
+}
+
+bool is_current_at(thread_state *const *where) noexcept {
+    const table &py = python();
+    thread_state *const mine = py.current();
+    bool is_right = peek(where) == mine;
     py.save();
-    is_right = is_right && !says_attached();
+    is_right = is_right && peek(where) != mine;
     restore(py, mine);
-    return is_right && says_attached();
+    return is_right && peek(where) == mine;
+}
+
+bool find_current(size_t (&index)[2]) noexcept {
+    const table &py = python();
+    const thread_state *const mine = py.current();
+    block its = {reinterpret_cast<uintptr_t>(py.save), 0, 0, 0};
+    if (!py.thread_local_at || !dl_iterate_phdr(look_into, &its))
+        return false;
+    // Others keep the same state while the thread is detached, such as what PyGILState looks at from 3.15.
+    unsigned found = 0;
+    for (uintptr_t at = (its.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= its.end;
+         at += sizeof(void *)) {
+        auto *where = reinterpret_cast<thread_state *const *>(at);
+        if (peek(where) != mine || !is_current_at(where))
+            continue;
+        index[0] = its.module;
+        index[1] = at - its.begin;
+        ++found;
+    }
+    // On some machines __tls_get_addr counts from elsewhere.
+    return found == 1 && reinterpret_cast<uintptr_t>(thread_local_at(index[0], index[1])) == its.begin + index[1];
 }
 
 void trust_layout() noexcept {
     const table &py = python();
     if (is_layout_trusted() || py.debug || sizeof(void *) != 8)
         return;
-    for (const places &where : known)
-        if (where.minor == py.version_hex >> 16 && are_answers_at(where)) {
-            trusted.active_at.store(where.active, std::memory_order_relaxed);
-            if (!where.active)
-                trusted.current_at.store(current_at(where), std::memory_order_relaxed);
-            trusted.exception_at.store(where.exception, std::memory_order_release);
+    for (const places &where : known) {
+        if (where.minor != py.version_hex >> 16 || !is_exception_at(where.exception))
+            continue;
+        if (where.current) {
+            auto *shared = reinterpret_cast<thread_state *const *>(py.runtime + where.current);
+            if (!py.runtime || !is_current_at(shared))
+                continue;
+            trusted.shared.store(shared, std::memory_order_relaxed);
+        } else {
+            size_t index[2];
+            if (!find_current(index))
+                continue;
+            trusted.module.store(index[0], std::memory_order_relaxed);
+            trusted.offset.store(index[1], std::memory_order_relaxed);
         }
+        trusted.exception_at.store(where.exception, std::memory_order_release);
+    }
+}
+
+thread_state *const *current_at() noexcept {
+    if (!is_layout_trusted())
+        return nullptr;
+    if (thread_state *const *shared = trusted.shared.load(std::memory_order_relaxed))
+        return shared;
+    return thread_local_at(trusted.module.load(std::memory_order_relaxed),
+                           trusted.offset.load(std::memory_order_relaxed));
 }
 
 layout trusted;

@@ -7,12 +7,16 @@ namespace pyattach::cpython {
 
 struct places {
     unsigned minor;     // of versions 3.minor, as 0x030d
-    uint16_t active;    // offsetof(PyThreadState, _status); 0 up to 3.11
-    uint16_t exception; // offsetof(PyThreadState, current_exception); up to 3.11 of curexc_type
-    uint16_t current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current)
+    unsigned exception; // offsetof(PyThreadState, current_exception); up to 3.11 of curexc_type
+    unsigned current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current); later 0: a thread-local
 };
 
-// Attached: raises and clears an exception, detaches and attaches again, and looks each time what is there.
-bool are_answers_at(const places &) noexcept;
+// Attached: raises and clears an exception, and looks each time what is there.
+bool is_exception_at(unsigned exception) noexcept;
+// Attached: detaches and attaches again, and looks each time whether `where` says so.
+bool is_current_at(thread_state *const *where) noexcept;
+// Attached: CPython's thread-local, as __tls_get_addr takes it. False: it has none, or more than one word says what
+// that would say, or threads' own words cannot be found here.
+bool find_current(size_t (&index)[2]) noexcept;
 
 } // namespace pyattach::cpython

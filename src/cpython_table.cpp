@@ -116,6 +116,8 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
         std::snprintf(text, sizeof text, "it lacks %s", missing);
         return unsupported(why, text);
     }
+    void *address = dlsym(RTLD_DEFAULT, "__tls_get_addr");
+    std::memcpy(reinterpret_cast<char *>(&found) + offsetof(table, thread_local_at), &address, sizeof address);
     path_of(reinterpret_cast<const void *>(found.is_initialized), found_path);
     found.path = found_path;
     const unsigned minor = found.version_hex >> 16;

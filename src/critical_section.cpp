@@ -26,13 +26,13 @@ template <class Lock> status open(section_scope &scope, bool has_null, bool is_p
     scope.is_locked = py.sections_lock;
     scope.is_pair = is_pair;
     scope.owner = me;
-    scope.outer = static_cast<section_scope *>(me->innermost_section);
+    scope.outer = static_cast<section_scope *>(me->innermost_section());
     scope.in = me->top;
     // May wait, detached by CPython itself; quiet comes first so that nothing of ours is drained on the way.
     ++this_thread.quiet;
     if (scope.is_locked)
         cpython::guarded([&] { lock(py, scope.storage); });
-    me->innermost_section = &scope;
+    me->innermost_section() = &scope;
     scope.tag = tag::section;
     return PYATTACH_OK;
 }
@@ -78,7 +78,7 @@ void end(section_scope &scope) noexcept {
     if (scope.owner != me)
         misuse("pyattach_critical_section_end: the section was begun on another thread.",
                "A section ends on its own thread.", "End it where it was begun.");
-    if (me->innermost_section != &scope)
+    if (me->innermost_section() != &scope)
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const cpython::table &py = cpython::python();
@@ -88,7 +88,7 @@ void end(section_scope &scope) noexcept {
         misuse("pyattach_critical_section_end: the thread is not attached.", "A section ends on an attached thread.",
                "End it before detaching for good; end detached scopes inside it first.");
     scope.tag = tag::ended;
-    me->innermost_section = scope.outer;
+    me->innermost_section() = scope.outer;
     if (scope.is_locked && is_attached)
         cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
     --this_thread.quiet;

@@ -123,7 +123,7 @@ status begin(detached_scope &scope) noexcept {
     frame &top = *me->top;
     if (is_warm_inside(*me))
         return open_warm(scope.gap, *me, top);
-    thread_state *now = cpython::current(cpython::python());
+    thread_state *now = me->current_at ? cpython::peek(me->current_at) : cpython::python().current();
     if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
         return begin_slowly(scope);
     return open(scope.gap, *me, now, top.where, top.seat, false);

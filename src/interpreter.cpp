@@ -94,8 +94,8 @@ void give_up_seats_of_ended(thread &me) noexcept {
         }
         if (one->last && one->last == cpython::python().slot())
             me.ended_state() = one->last;
-        if (me.home() == one)
-            me.home() = me.door = nullptr;
+        if (me.door() == one)
+            me.door() = nullptr;
         *link = one->next_of_thread;
         warm_state::hand_over(*one);
     }
@@ -187,7 +187,8 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     }
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
     bool is_registered = record->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.met = is_registered ? record : nullptr;
+    me.met() = is_registered ? record : nullptr;
+    me.current_at = cpython::current_at(); // a record may be older than what is known of CPython
     return record;
 }
 

@@ -87,19 +87,19 @@ inline bool is_warm_inside(const thread &me) noexcept {
     if (is_warm && !top.where)
         __builtin_unreachable(); // the warm path has met it
 #endif
-    return is_warm && __builtin_expect(!top.where->gate.is_dead(), 1) && cpython::is_attached(top.state);
+    return is_warm && __builtin_expect(!top.where->gate.is_dead(), 1) && cpython::peek(me.current_at) == top.state;
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
 inline thread_state *current_state() noexcept {
     const thread *me = this_thread.record;
-    if (me && is_warm_inside(*me))
-        return me->top->state;
     const cpython::table &py = cpython::python();
-    thread_state *now = cpython::current(py);
-    if (__builtin_expect(py.current_is_own, 1))
-        return now;
-    return now && is_own_state(now) ? now : nullptr;
+    if (__builtin_expect(!me || !me->current_at, 0)) {
+        thread_state *now = py.current();
+        return py.current_is_own || (now && is_own_state(now)) ? now : nullptr;
+    }
+    thread_state *now = cpython::peek(me->current_at);
+    return !now || is_of_top(*me, now) || __builtin_expect(py.current_is_own, 1) || is_own_state(now) ? now : nullptr;
 }
 
 // OK, FORBIDDEN or NOT_ATTACHED. Out of line: it stands at the head of many calls that take longer.
@@ -124,13 +124,14 @@ inline interpreter *main_interpreter() noexcept { return main_record.load(std::m
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept;
 
 inline bool is_met(const thread &me, const cpython::interpreter_state *here) noexcept {
-    return me.met && here == me.met->state && __builtin_expect(!me.met->gate.is_dead(), 1);
+    const interpreter *met = me.met();
+    return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
 inline interpreter *meet(thread &me, thread_state *now) noexcept {
     if (is_of_top(me, now) && !me.top->dead && __builtin_expect(!me.top->where->gate.is_dead(), 1))
         return me.top->where;
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
-    return is_met(me, here) ? me.met : meet_slowly(me, here);
+    return is_met(me, here) ? me.met() : meet_slowly(me, here);
 }
 
 // The record for code that runs while Python starts: nothing is registered.

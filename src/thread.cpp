@@ -90,6 +90,7 @@ thread *make_record() noexcept {
     thread *me = new (memory) thread();
     me->base.tag = tag::base;
     me->top = &me->base;
+    me->current_at = cpython::current_at();
     // Without the hook the record would outlive its thread; a thread that is past its hook frees the record itself.
     if (!this_thread.ended && (!make_exit_key() || pthread_setspecific(exit_key, me) != 0)) {
         std::free(me);
@@ -106,7 +107,7 @@ thread *make_record() noexcept {
 }
 
 void drop_late_record_slowly(thread &me) noexcept {
-    if (me.top == &me.base && me.base.nested == 0 && !me.innermost_section)
+    if (me.top == &me.base && me.base.nested == 0 && !me.innermost_section())
         forget(me);
 }
 
@@ -139,7 +140,7 @@ size_t forget_other_threads() noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // Not for the short way in: the next attach looks whether Python is in order again.
-    me->home() = me->door = nullptr;
+    me->door() = nullptr;
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);

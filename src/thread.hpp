@@ -46,7 +46,10 @@ struct frame {
     uint8_t inside_below; // attached: what the seat said before
     uint32_t nested;      // attached scopes open directly in this frame
     uint32_t depth_below; // attached scopes open below, down to the last detached one
-    frame *below;
+    union {
+        frame *below;
+        void *innermost_section; // of the bottom frame: the thread's
+    };
     thread_state *state;  // attached: the state attached; detached: the one to come back to
     interpreter *where;   // its interpreter; NULL if that never met the library
     pyattach::seat *seat; // announces this thread there; NULL: the gate does not bind it
@@ -87,26 +90,31 @@ inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
 struct thread {
     frame base;
     frame *top;
-    interpreter *met; // the interpreter met last; NULL: none, or one that could not be registered
-    seat *seats;      // one per interpreter this thread was announced in
-    seat *door; // the same, once nothing is left to be asked there: the hook is registered, and going in needs no fence
-    void *innermost_section;
+    // Where CPython keeps this thread's current state (up to 3.11 that of whoever holds the GIL); NULL: not known
+    // (yet).
+    thread_state *const *current_at;
+    seat *seats; // one per interpreter this thread was announced in
     counters counted;
     int exit_rounds;
     uint32_t batch_left;     // references taken out of a pool, which this thread is releasing
     thread *next, *previous; // all threads
 
     // In words of the bottom frame that say nothing of it: it attached nothing.
-    // The seat in the main interpreter, as long as a warm state is in it.
-    pyattach::seat *&home() noexcept { return base.seat; }
+    // The seat in the main interpreter, as long as a warm state is in it and nothing is left to be asked there: the
+    // hook is registered, going in needs no fence, and `current_at` and the place of the exception are known.
+    pyattach::seat *&door() noexcept { return base.seat; }
+    // The interpreter met last; NULL: none, or one that could not be registered.
+    interpreter *&met() noexcept { return base.back; }
+    interpreter *met() const noexcept { return base.back; }
+    void *&innermost_section() noexcept { return base.innermost_section; }
     // Of an ended life, whose seat was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
     // To states of other code's that this thread let go of.
     tether *&tethers() noexcept { return base.tether; }
     tether *tethers() const noexcept { return base.tether; }
 };
-// With its seat and malloc's words: 256 bytes a thread.
-static_assert(sizeof(void *) != 8 || sizeof(thread) <= 168);
+// With its seat and malloc's words: 240 bytes a thread.
+static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.

@@ -139,8 +139,13 @@ bool is_kept(const interpreter &where) noexcept {
         return false;
     // A state that is kept stays where other code looks for this thread's, which must never be one of a
     // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
-    return where.state == py.main_interpreter() ||
-           (py.sub_interpreters_keep_states && this_thread.record && this_thread.record->home());
+    if (where.state == py.main_interpreter())
+        return true;
+    const thread *me = py.sub_interpreters_keep_states ? this_thread.record : nullptr;
+    for (const seat *one = me ? me->seats : nullptr; one; one = one->next_of_thread)
+        if (one->warm && one->where == main_interpreter())
+            return true;
+    return false;
 }
 
 void hand_over(seat &mine) noexcept {
@@ -200,8 +205,8 @@ status release() noexcept {
         if (!state)
             continue;
         one->warm = nullptr;
-        if (me->home() == one)
-            me->home() = me->door = nullptr;
+        if (me->door() == one)
+            me->door() = nullptr;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;

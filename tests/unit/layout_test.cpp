@@ -1,4 +1,4 @@
-// CPython's own words for "attached" and "an exception is pending", read without a call.
+// CPython's own words for the current state and for a pending exception, read without a call.
 #include "cpython_layout.hpp"
 #include "interpreter.hpp"
 
@@ -6,6 +6,7 @@
 #include "api/thread_states.hpp"
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
 
 using namespace support;
@@ -44,48 +45,79 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         if (!is_known_version())
             return;
         cpython::thread_state *mine = own_state();
-        CHECK(cpython::is_attached(mine));
-        CHECK(cpython::current(cpython::python()) == mine);
+        cpython::thread_state *const *at = cpython::current_at();
+        REQUIRE(at);
+        CHECK(pyattach::this_thread.record->current_at == at);
+        CHECK(*at == mine);
         {
             foreign_detach gap;
-            CHECK(!cpython::is_attached(mine));
+            CHECK(*at != mine);
         }
-        CHECK(cpython::is_attached(mine));
+        CHECK(*at == mine);
         CHECK(!cpython::has_exception(mine));
         pyattach::object *none = nullptr;
         CHECK(pyattach_eval("1 / 0", nullptr, nullptr, &none) == PYATTACH_PYTHON_ERROR);
         CHECK(cpython::has_exception(mine));
         CHECK(take_error() == "ZeroDivisionError: division by zero");
         CHECK(!cpython::has_exception(mine));
+        {
+            detached gap;
+            run_on_thread([at] {
+                attached again;
+                CHECK(*cpython::current_at() == own_state());
+                // From 3.12 each thread has its own.
+                CHECK((cpython::current_at() == at) == !cpython::python().current_is_own);
+            });
+        }
     });
 }
 
 TEST_CASE("places that do not answer as CPython does are not trusted") {
     start_python();
     attached here;
-    unsigned minor = python_version() >> 16;
-    bool has_runtime = cpython::python().runtime;
-    for (uint16_t wrong : {0, 8, 16, 200}) { // links, the interpreter, something else
-        CHECK(!cpython::are_answers_at({minor, 24, wrong, 0}));
-        CHECK(!cpython::are_answers_at({minor, wrong, 96, 0}));
-        CHECK((!has_runtime || !cpython::are_answers_at({minor, 0, 88, wrong})));
-    }
+    for (unsigned wrong : {0, 8, 16, 200}) // links, the interpreter, something else
+        CHECK(!cpython::is_exception_at(wrong));
+    cpython::thread_state *const mine = own_state(), *const none = nullptr;
+    CHECK(!cpython::is_current_at(&mine)); // also while the thread is detached
+    CHECK(!cpython::is_current_at(&none));
     CHECK(cpython_says_attached());
     CHECK(take_error() == "no exception");
+}
+
+TEST_CASE("a switch to another state is seen there") {
+    start_python();
+    attached here;
+    if (!cpython::is_layout_trusted())
+        return;
+    cpython::thread_state *const mine = own_state();
+    cpython::thread_state *const *at = cpython::current_at();
+    sub_interpreter other;
+    other.inside([=] {
+        CHECK(*at != mine);
+        CHECK(*at == own_state());
+    });
+    CHECK(*at == mine);
+}
+
+TEST_CASE("the thread-local is found where there is one") {
+    start_python();
+    attached here;
+    size_t index[2] = {0, 0};
+    CHECK(cpython::find_current(index) == (python_version() >= 0x030c0000));
+    if (index[0] != 0 && cpython::is_layout_trusted()) {
+        CHECK(cpython::trusted.module == index[0]);
+        CHECK(cpython::trusted.offset == index[1]);
+    }
+    CHECK(cpython_says_attached());
 }
 
 TEST_CASE("a Python whose places are not known is asked by calls") {
     start_python();
     run_on_thread(come_and_go); // as a rule
     const auto exception = cpython::trusted.exception_at.load();
-    const auto active = cpython::trusted.active_at.load();
-    auto *const current = cpython::trusted.current_at.load();
     cpython::trusted.exception_at = 0;
-    cpython::trusted.active_at = 0;
-    cpython::trusted.current_at = nullptr;
+    CHECK(!cpython::current_at());
     run_on_thread(come_and_go);
-    cpython::trusted.current_at = current;
-    cpython::trusted.active_at = active;
     cpython::trusted.exception_at = exception;
     run_on_thread(come_and_go);
 }
