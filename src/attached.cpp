@@ -224,11 +224,9 @@ status assume(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (!me)
         return begin(scope);
-    // The interpreter met last is a guess nobody checks; a drain there would touch its objects, so it takes place only
-    // after a question.
-    const bool is_empty =
-        me->top->head() == warm_head() ? me->top->where->pool.is_empty() : me->met() && me->met()->pool.is_empty();
-    if (__builtin_expect(is_empty, 1))
+    // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
+    const interpreter *here = me->top->tag == tag::attached ? me->top->where : me->met();
+    if (__builtin_expect(here && here->pool.is_empty(), 1))
         return nest(scope, *me);
     return begin(scope);
 }

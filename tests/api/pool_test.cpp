@@ -1,6 +1,7 @@
 // References: given back anywhere, released once somebody is attached.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
 
 using namespace support;
@@ -55,6 +56,16 @@ TEST_CASE("a first attach, a nested one, an assumed one and the end of a detache
         CHECK(pyattach_pool_size() == 0);
     }
     SECTION("assumed") {
+        drop_elsewhere();
+        pyattach_attached assumed;
+        REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
+        CHECK(pyattach_pool_size() == 0);
+        pyattach_attached_end(&assumed);
+    }
+    SECTION("assumed, after a visit elsewhere") {
+        sub_interpreter other;
+        if (sees_switches())
+            other.inside([] { attached there; });
         drop_elsewhere();
         pyattach_attached assumed;
         REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
