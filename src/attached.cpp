@@ -9,17 +9,10 @@ namespace pyattach {
 namespace attached {
 namespace {
 
-status refuse(attached_scope &scope, status why) noexcept {
+[[gnu::noinline]] status refuse(attached_scope &scope, status why) noexcept {
     scope.tag = tag::refused;
     count(event::refused);
     return why;
-}
-
-status nest(attached_scope &scope, thread &me) noexcept {
-    scope.nested = {tag::nested, &me, me.top};
-    ++me.top->nested;
-    me.counted.add(event::nested);
-    return PYATTACH_OK;
 }
 
 uint32_t depth_of(const frame &top) noexcept {
@@ -114,42 +107,39 @@ void end_nested(nested_scope &scope) noexcept {
     drop_late_record(*me);
 }
 
-[[gnu::noinline]] status begin_any_slowly(attached_scope &scope) noexcept {
-    return begin_slowly(scope, current_state(), wanted::any, nullptr, true);
-}
+} // namespace
 
 // The warm path: this thread has a state of the main interpreter, no scope is open, and the gate is too. (A seat in an
 // interpreter that has ended is behind a gate that is dead; a thread without a scope is outside.) Anything else is for
 // the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
-[[gnu::noinline]] status begin_warm(attached_scope &scope, thread &me) noexcept {
-    const cpython::table &py = cpython::python();
-    thread_state *now = cpython::peek(me.current_at);
-    if (__builtin_expect(now && (py.current_is_own || is_own_state(now)), 0))
-        return begin_any_slowly(scope);
-    if (__builtin_expect(!me.door()->where->gate.enter_quickly(*me.door()), 0))
-        return begin_any_slowly(scope);
-    cpython::restore(py, me.door()->warm);
-    // Only after the attach returned (invariant 2).
-    seat *door = me.door();
+status begin_warm(attached_scope &scope, thread &me) noexcept {
+    // Attached by other code; or, up to 3.11, somebody is, and this thread will wait for them anyway.
+    if (cpython::peek(me.current_at))
+        return begin_otherwise(scope);
+    seat &door = *me.door();
+    if (__builtin_expect(!door.where->gate.enter_quickly(door), 0))
+        return begin_otherwise(scope);
+    // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &mine = scope.outer;
     mine.begin_with(warm_head());
     mine.set_nested(0, me.base.nested);
     mine.below = &me.base;
-    mine.state = door->warm;
-    mine.where = door->where;
-    mine.seat = door;
+    mine.state = door.warm;
+    mine.where = door.where;
+    mine.seat = &door;
+    cpython::restore(cpython::python(), door.warm);
+    // Only after the attach returned (invariant 2).
     me.top = &mine;
     me.counted.add(event::attaches);
-    drain_if_quiet_allows(*door->where);
+    drain_if_quiet_allows(*mine.where);
     return PYATTACH_OK;
 }
 
-// Found attached, as far as can be told at a glance.
-[[gnu::noinline]] status begin_nested(attached_scope &scope, thread &me) noexcept {
+status begin_nested(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = me.current_at ? cpython::peek(me.current_at) : py.current();
+    thread_state *now = cpython::peek(me.current_at);
     if (!now)
-        return begin_any_slowly(scope);
+        return begin_otherwise(scope);
     const frame &top = *me.top;
     interpreter *here = nullptr;
     if (is_of_top(me, now) && !top.dead)
@@ -157,13 +147,17 @@ void end_nested(nested_scope &scope) noexcept {
     else if (py.current_is_own && is_met(me, py.interpreter_of(now)))
         here = me.met();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
-        return begin_any_slowly(scope);
+        return begin_otherwise(scope);
     drain_if_quiet_allows(*here);
     return nest(scope, me);
 }
 
-// The way back.
-[[gnu::noinline]] void end_warm(frame &mine, thread &me) noexcept {
+[[gnu::noinline]] status begin_otherwise(attached_scope &scope) noexcept {
+    return begin_slowly(scope, current_state(), wanted::any, nullptr, true);
+}
+
+void end_warm(attached_scope &scope, thread &me) noexcept {
+    frame &mine = scope.outer;
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
     if (__builtin_expect(mine.where->gate.is_dead() || cpython::peek(me.current_at) != mine.state ||
@@ -177,7 +171,7 @@ void end_nested(nested_scope &scope) noexcept {
     mine.where->gate.leave_quickly(*mine.seat, presence::outside);
 }
 
-[[gnu::noinline]] void end_slowly(attached_scope &scope) noexcept {
+void end_otherwise(attached_scope &scope) noexcept {
     if (this_thread.forbidden)
         misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
                "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
@@ -187,19 +181,6 @@ void end_nested(nested_scope &scope) noexcept {
         entry::go_out(scope.outer);
     else
         not_open("attached", scope.tag);
-}
-
-} // namespace
-
-status begin(attached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
-        return begin_any_slowly(scope);
-    if (me->top == &me->base && me->door())
-        return begin_warm(scope, *me);
-    if (is_warm_inside(*me) && __builtin_expect(me->top->where->pool.is_empty(), 1))
-        return nest(scope, *me);
-    return begin_nested(scope, *me);
 }
 
 status begin_in(attached_scope &scope, interpreter &where) noexcept {
@@ -223,28 +204,12 @@ status assume(attached_scope &scope) noexcept {
 #endif
     thread *me = this_thread.record;
     if (!me)
-        return begin(scope);
+        return begin_otherwise(scope);
     // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
     const interpreter *here = me->top->tag == tag::attached ? me->top->where : me->met();
     if (__builtin_expect(here && here->pool.is_empty(), 1))
         return nest(scope, *me);
-    return begin(scope);
-}
-
-void end(attached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (me && this_thread.is_usual()) {
-        nested_scope &nested = scope.nested;
-        // The frame on top is nobody else's, so the scope was begun on this thread.
-        if (nested.tag == tag::nested && nested.in == me->top) {
-            --nested.in->nested;
-            nested.tag = tag::ended;
-            return;
-        }
-        if (scope.outer.head() == warm_head() && scope.outer.nested == 0 && me->top == &scope.outer)
-            return end_warm(scope.outer, *me);
-    }
-    end_slowly(scope);
+    return begin_otherwise(scope);
 }
 
 bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }

@@ -22,11 +22,51 @@ union attached_scope {
 
 namespace attached {
 
-status begin(attached_scope &) noexcept;
 status begin_in(attached_scope &, interpreter &) noexcept;
 status begin_unchecked(attached_scope &) noexcept;
 status assume(attached_scope &) noexcept;
-void end(attached_scope &) noexcept;
+
+// The warm path: this thread has a state of the main interpreter, and no scope is open. Found attached, as far as can
+// be told at a glance. And what comes of it when that is not so.
+status begin_warm(attached_scope &, thread &me) noexcept;
+status begin_nested(attached_scope &, thread &me) noexcept;
+status begin_otherwise(attached_scope &) noexcept;
+void end_warm(attached_scope &, thread &me) noexcept;
+void end_otherwise(attached_scope &) noexcept;
+
+inline status nest(attached_scope &scope, thread &me) noexcept {
+    scope.nested = {tag::nested, &me, me.top};
+    ++me.top->nested;
+    me.counted.add(event::nested);
+    return PYATTACH_OK;
+}
+
+// Decided here, without a call, in whoever asks.
+inline status begin(attached_scope &scope) noexcept {
+    thread *me = this_thread.record;
+    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
+        return begin_otherwise(scope);
+    if (me->top == &me->base && me->door())
+        return begin_warm(scope, *me);
+    if (is_warm_inside(*me) && __builtin_expect(me->top->where->pool.is_empty(), 1))
+        return nest(scope, *me);
+    return begin_nested(scope, *me);
+}
+inline void end(attached_scope &scope) noexcept {
+    thread *me = this_thread.record;
+    if (me && this_thread.is_usual()) {
+        nested_scope &nested = scope.nested;
+        // The frame on top is nobody else's, so the scope was begun on this thread.
+        if (nested.tag == tag::nested && nested.in == me->top) {
+            --nested.in->nested;
+            nested.tag = tag::ended;
+            return;
+        }
+        if (scope.outer.head() == warm_head() && scope.outer.nested == 0 && me->top == &scope.outer)
+            return end_warm(scope, *me);
+    }
+    end_otherwise(scope);
+}
 
 bool is_attached() noexcept;
 int depth() noexcept;

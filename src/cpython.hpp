@@ -158,7 +158,9 @@ struct layout {
 extern layout trusted;
 inline bool is_layout_trusted() noexcept { return trusted.exception_at.load(std::memory_order_acquire) != 0; }
 
-// Where this thread's current state is kept; up to 3.11 that of whoever holds the GIL. NULL: not known.
+// Where this thread's current state is kept; up to 3.11 that of whoever holds the GIL. If that is not known, `unknown`,
+// which says NULL.
+extern thread_state *const unknown;
 thread_state *const *current_at() noexcept;
 // Where the layout is trusted: does this thread state hold an exception?
 inline bool has_exception(const thread_state *attached) noexcept {

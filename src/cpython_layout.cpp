@@ -113,7 +113,7 @@ void trust_layout() noexcept {
 
 thread_state *const *current_at() noexcept {
     if (!is_layout_trusted())
-        return nullptr;
+        return &unknown;
     if (thread_state *const *shared = trusted.shared.load(std::memory_order_relaxed))
         return shared;
     return thread_local_at(trusted.module.load(std::memory_order_relaxed),
@@ -121,5 +121,6 @@ thread_state *const *current_at() noexcept {
 }
 
 layout trusted;
+thread_state *const unknown = nullptr;
 
 } // namespace pyattach::cpython

@@ -71,32 +71,7 @@ status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat 
     return PYATTACH_OK;
 }
 
-// The same below a warm attach, where there is less to write, and fences are known to be asymmetric.
-status open_warm(frame &gap, thread &me, frame &top) noexcept {
-    cpython::save();
-    gap.begin_with(warm_head(tag::detached));
-    gap.set_nested(0, 0);
-    gap.below = &top;
-    gap.state = top.state;
-    gap.where = top.where;
-    gap.seat = top.seat;
-    me.top = &gap;
-    me.counted.add(event::detaches);
-    top.where->gate.leave_quickly(*top.seat, presence::detached);
-    return PYATTACH_OK;
-}
-
-status close_warm(frame &gap, thread &me) noexcept {
-    if (__builtin_expect(!gap.where->gate.come_back_quickly(*gap.seat), 0) && !is_exempt(gap))
-        return stay_out(me, PYATTACH_FINALIZING);
-    cpython::restore(gap.state);
-    // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(me, gap);
-    drain_if_quiet_allows(*gap.where);
-    return PYATTACH_OK;
-}
-
-[[gnu::noinline]] status begin_slowly(detached_scope &scope) noexcept {
+status begin_slowly(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
     thread_state *now = current_state();
@@ -116,25 +91,50 @@ status close_warm(frame &gap, thread &me) noexcept {
 
 } // namespace
 
-status begin(detached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (!me || !this_thread.is_usual())
-        return begin_slowly(scope);
-    frame &top = *me->top;
-    if (is_warm_inside(*me))
-        return open_warm(scope.gap, *me, top);
-    thread_state *now = me->current_at ? cpython::peek(me->current_at) : cpython::python().current();
-    if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
-        return begin_slowly(scope);
-    return open(scope.gap, *me, now, top.where, top.seat, false);
+// The usual way: there is less to write, and fences are known to be asymmetric.
+status begin_warm(detached_scope &scope, thread &me) noexcept {
+    // Nobody looks at the frame before it is on top, so most of it is written before the call.
+    frame &gap = scope.gap, &top = *me.top;
+    gap.begin_with(warm_head(tag::detached));
+    gap.set_nested(0, 0);
+    gap.below = &top;
+    gap.state = top.state;
+    gap.where = top.where;
+    gap.seat = top.seat;
+    cpython::save();
+    me.top = &gap;
+    me.counted.add(event::detaches);
+    gap.where->gate.leave_quickly(*gap.seat, presence::detached);
+    return PYATTACH_OK;
 }
 
-status end(detached_scope &scope) noexcept {
+status end_warm(detached_scope &scope, thread &me) noexcept {
+    const frame &gap = scope.gap;
+    interpreter *where = gap.where;
+    if (__builtin_expect(!where->gate.come_back_quickly(*gap.seat), 0) && !is_exempt(gap))
+        return stay_out(me, PYATTACH_FINALIZING);
+    cpython::restore(gap.state);
+    // Only now: until the call returned the thread was not attached (invariant 2).
+    pop(me, scope.gap);
+    drain_if_quiet_allows(*where);
+    return PYATTACH_OK;
+}
+
+status begin_otherwise(detached_scope &scope) noexcept {
+    const thread *me = this_thread.record;
+    if (!me || !this_thread.is_usual())
+        return begin_slowly(scope);
+    // Attached by a scope of ours, as far as can be told at a glance.
+    const frame &top = *me->top;
+    thread_state *now = cpython::peek(me->current_at);
+    if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
+        return begin_slowly(scope);
+    return open(scope.gap, *this_thread.record, now, top.where, top.seat, false);
+}
+
+status end_otherwise(detached_scope &scope) noexcept {
     frame &gap = scope.gap;
     thread *me = this_thread.record;
-    if (me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && gap.nested == 0 && me->top == &gap &&
-        __builtin_expect(!is_raw_fork.load(std::memory_order_relaxed), 1))
-        return close_warm(gap, *me);
     if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || gap.nested || this_thread.forbidden, 0))
         misused(scope);
     if (gap.seat) {

@@ -1,6 +1,7 @@
 // Detached: others may run Python meanwhile.
 #pragma once
 
+#include "interpreter.hpp"
 #include "thread.hpp"
 
 namespace pyattach {
@@ -13,8 +14,23 @@ union detached_scope {
 
 namespace detached {
 
-status begin(detached_scope &) noexcept;
-status end(detached_scope &) noexcept;
+status begin_warm(detached_scope &, thread &me) noexcept;
+status begin_otherwise(detached_scope &) noexcept;
+status end_warm(detached_scope &, thread &me) noexcept;
+status end_otherwise(detached_scope &) noexcept;
+
+// Below a warm attach, and anything else: decided here, without a call, in whoever asks.
+inline status begin(detached_scope &scope) noexcept {
+    thread *me = this_thread.record;
+    return me && this_thread.is_usual() && is_warm_inside(*me) ? begin_warm(scope, *me) : begin_otherwise(scope);
+}
+inline status end(detached_scope &scope) noexcept {
+    const frame &gap = scope.gap;
+    thread *me = this_thread.record;
+    const bool is_warm =
+        me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && gap.nested == 0 && me->top == &gap;
+    return is_warm ? end_warm(scope, *me) : end_otherwise(scope);
+}
 
 } // namespace detached
 } // namespace pyattach

@@ -46,7 +46,7 @@ void call_for_help(interpreter &where, seat &mine) noexcept {
 
 int drain_for_others(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
-    if (own_record() && this_thread.quiet == 0)
+    if (own_record() && !is_quiet())
         drain(where, drain_budget());
     if (where.pool.is_empty() || cpython::python().add_pending_call(drain_for_others, record) != 0)
         where.pool.is_help_called().store(false, std::memory_order_relaxed);

@@ -66,7 +66,7 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
     if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
         return;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.door() = is_registered && fences_are_asymmetric && me.current_at ? &mine : nullptr;
+    me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : nullptr;
 }
 
 // The state to attach with. NULL: no memory.

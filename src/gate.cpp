@@ -106,10 +106,7 @@ void gate::set(state now) noexcept {
     heavy_fence();
 }
 
-bool gate::refuse(seat &mine, uint8_t before) noexcept {
-    leave(mine, before);
-    return false;
-}
+void gate::refuse(seat &mine, uint8_t before) noexcept { leave(mine, before); }
 
 void gate::wake() noexcept {
     // The lock orders this after the closer's look at the seats and before its sleep, so the wake-up cannot fall

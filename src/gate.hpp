@@ -87,16 +87,17 @@ class gate {
     // Announces the thread; false: the gate is closed, and the seat says what it said before.
     bool enter(seat &mine) noexcept {
         uint8_t before = mine.inside.load(std::memory_order_relaxed);
-        return __builtin_expect(announce(mine, presence::attached) == open, 1) || refuse(mine, before);
+        return __builtin_expect(announce(mine, presence::attached) == open, 1) || (refuse(mine, before), false);
     }
     // The same where fences are known to be asymmetric, for a seat that says outside; then come_back and leave,
     // likewise.
     bool enter_quickly(seat &mine) noexcept {
-        return __builtin_expect(announce(mine, presence::attached, true) == open, 1) || refuse(mine, presence::outside);
+        return __builtin_expect(announce(mine, presence::attached, true) == open, 1) ||
+               (refuse(mine, presence::outside), false);
     }
     bool come_back_quickly(seat &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) < sealed, 1) ||
-               refuse(mine, presence::outside);
+               (refuse(mine, presence::outside), false);
     }
     void leave_quickly(seat &mine, uint8_t now) noexcept {
         if (__builtin_expect(announce(mine, now, true) != open, 0))
@@ -105,7 +106,8 @@ class gate {
 
     // Comes back from a detached scope: refused only once the gate is sealed. The seat then says outside.
     bool come_back(seat &mine) noexcept {
-        return __builtin_expect(announce(mine, presence::attached) < sealed, 1) || refuse(mine, presence::outside);
+        return __builtin_expect(announce(mine, presence::attached) < sealed, 1) ||
+               (refuse(mine, presence::outside), false);
     }
 
     // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
@@ -148,7 +150,7 @@ class gate {
 #endif
     }
 
-    bool refuse(seat &mine, uint8_t before) noexcept; // false
+    void refuse(seat &mine, uint8_t before) noexcept;
     void wake() noexcept;
     unsigned count(const seat *except, bool attached_only) const noexcept;
 

@@ -234,7 +234,7 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
 }
 
 void drain_unless_quiet(interpreter &here) noexcept {
-    if (this_thread.quiet == 0)
+    if (!is_quiet())
         drain(here, drain_budget());
 }
 

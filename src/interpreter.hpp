@@ -94,12 +94,17 @@ inline bool is_warm_inside(const thread &me) noexcept {
 inline thread_state *current_state() noexcept {
     const thread *me = this_thread.record;
     const cpython::table &py = cpython::python();
-    if (__builtin_expect(!me || !me->current_at, 0)) {
-        thread_state *now = py.current();
-        return py.current_is_own || (now && is_own_state(now)) ? now : nullptr;
-    }
-    thread_state *now = cpython::peek(me->current_at);
-    return !now || is_of_top(*me, now) || __builtin_expect(py.current_is_own, 1) || is_own_state(now) ? now : nullptr;
+    const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
+    thread_state *now = is_known ? cpython::peek(me->current_at) : py.current();
+    if (!now || py.current_is_own)
+        return now;
+    return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
+}
+
+// Told without a call; false: perhaps not.
+inline bool is_surely_attached(const thread &me) noexcept {
+    const thread_state *now = cpython::peek(me.current_at);
+    return now && (cpython::python().current_is_own || is_of_top(me, now));
 }
 
 // OK, FORBIDDEN or NOT_ATTACHED. Out of line: it stands at the head of many calls that take longer.

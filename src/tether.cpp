@@ -88,7 +88,7 @@ void drop_cleared(thread &me) noexcept {
     const cpython::table &py = cpython::python();
     // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
     bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
-    if (this_thread.quiet || is_ending)
+    if (is_quiet() || is_ending)
         return nullptr;
     const uint64_t id = py.state_id(now);
     for (const tether *one = me.tethers(); one; one = one->next)

@@ -90,8 +90,7 @@ inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
 struct thread {
     frame base;
     frame *top;
-    // Where CPython keeps this thread's current state (up to 3.11 that of whoever holds the GIL); NULL: not known
-    // (yet).
+    // Where CPython keeps this thread's current state (up to 3.11 that of whoever holds the GIL), or cpython::unknown.
     thread_state *const *current_at;
     seat *seats; // one per interpreter this thread was announced in
     counters counted;
@@ -122,7 +121,7 @@ struct thread_local_words {
     thread *record;
     uint16_t forbidden; // forbidden scopes open
     uint16_t ended;     // the thread's exit hook has run
-    uint16_t quiet;     // locks and sections open, drains running: no automatic drain
+    uint16_t quiet;     // locks held, drains running; see is_quiet
     uint16_t stops;     // see fork.hpp
 
     // Neither forbidden nor ended, in one look.
@@ -141,6 +140,11 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 #else
 extern __thread thread_local_words this_thread;
 #endif
+
+// No automatic drain now.
+inline bool is_quiet() noexcept {
+    return this_thread.quiet != 0 || (this_thread.record && this_thread.record->innermost_section());
+}
 
 // This thread's record, made if need be; NULL if memory is short.
 thread *make_record() noexcept;
