@@ -109,7 +109,8 @@ void forget_namesake() noexcept {
         const table &py = python();
         kept_error kept;
         object *threading = loaded_module("threading");
-        object *active = threading ? py.get_attribute(threading, "_active") : nullptr;
+        object *globals = threading ? py.module_dict(threading) : nullptr; // shorter than asking for an attribute
+        object *active = globals ? py.dict_get(globals, "_active") : nullptr;
         object *identity = active ? py.long_from_int64(static_cast<long long>(py.thread_ident())) : nullptr;
         if (identity && py.dict_contains(active, identity) == 1) {
             object *kind = py.get_attribute(threading, "_DummyThread");
@@ -121,7 +122,6 @@ void forget_namesake() noexcept {
         }
         py.error_clear();
         py.decref(identity);
-        py.decref(active);
     });
 }
 
