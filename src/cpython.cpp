@@ -104,19 +104,27 @@ bool is_usable() noexcept {
     });
 }
 
-void forget_namesake() noexcept {
-    guarded([] {
+object *stand_ins() noexcept {
+    const table &py = python();
+    object *threading = loaded_module("threading");
+    object *globals = threading ? py.module_dict(threading) : nullptr;
+    object *active = globals ? py.dict_get(globals, "_active") : nullptr;
+    if (active)
+        py.incref(active);
+    return active;
+}
+
+void forget_namesake(object *stand_ins) noexcept {
+    guarded([stand_ins] {
         const table &py = python();
         kept_error kept;
-        object *threading = loaded_module("threading");
-        object *globals = threading ? py.module_dict(threading) : nullptr; // shorter than asking for an attribute
-        object *active = globals ? py.dict_get(globals, "_active") : nullptr;
-        object *identity = active ? py.long_from_int64(static_cast<long long>(py.thread_ident())) : nullptr;
-        if (identity && py.dict_contains(active, identity) == 1) {
-            object *kind = py.get_attribute(threading, "_DummyThread");
-            object *namesake = kind ? py.get_item(active, identity) : nullptr;
+        object *identity = py.long_from_int64(static_cast<long long>(py.thread_ident()));
+        if (identity && py.dict_contains(stand_ins, identity) == 1) {
+            object *threading = loaded_module("threading");
+            object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
+            object *namesake = kind ? py.get_item(stand_ins, identity) : nullptr;
             if (namesake && py.is_instance(namesake, kind) == 1)
-                py.del_item(active, identity);
+                py.del_item(stand_ins, identity);
             py.decref(namesake);
             py.decref(kind);
         }

@@ -147,6 +147,10 @@ void close_interpreter(void *record) noexcept {
     for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
         drain(ending, ending.pool.size());
     warm_state::reap_all(ending);
+    // After a time-out somebody may be looking into it; then it is left to them.
+    object *stand_ins = ending.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
+    if (!ending.timed_out.load(std::memory_order_relaxed))
+        cpython::python().decref(stand_ins);
     ending.gate.set(gate::dead);
     count(event::drops_leaked, ending.pool.close());
     warm_state::forget_dead(ending);

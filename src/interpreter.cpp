@@ -182,6 +182,8 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
                 record->ending_thread.store(&this_thread, std::memory_order_relaxed);
             record->gate.set(gate::dead);
         }
+        if (done == cpython::hook::registered)
+            record->rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
         record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                            std::memory_order_release);
     }

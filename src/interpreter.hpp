@@ -42,6 +42,8 @@ struct rooms {
     pyattach::gate::room gate;
     pyattach::pool::room pool;
     dead_states dead;
+    // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
+    std::atomic<object *> stand_ins{nullptr};
     // Under the registry's lock:
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
     unsigned holders = 1;

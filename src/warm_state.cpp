@@ -168,8 +168,9 @@ void hand_over(seat &mine) noexcept {
 }
 
 void reap_some(interpreter &where) noexcept {
-    if (has_namesake(where.rooms->dead))
-        cpython::forget_namesake();
+    object *stand_ins = where.rooms->stand_ins.load(std::memory_order_acquire);
+    if (stand_ins && has_namesake(where.rooms->dead))
+        cpython::forget_namesake(stand_ins);
     reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
 }
 
