@@ -53,6 +53,7 @@ struct table {
     bool end_frees_states;             // up to 3.13 the end frees the states of others, who may be coming back to them
     bool ends_refused_threads;         // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
     bool reaps_foreign_states;         // false on debug builds: their assertions forbid deleting another thread's state
+    bool fork_copies_state_lock;       // up to 3.11; see new_state
     bool sections_lock;                // free-threaded: critical sections are more than a no-op
     bool has_mutex;                    // PyMutex is there, with the two bits we know
     bool free_threaded, debug;
@@ -82,6 +83,8 @@ void hold_finder() noexcept;
 void let_finder_go() noexcept;
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
+void hold_states() noexcept;
+void let_states_go() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 [[noreturn]] void park() noexcept;
@@ -123,6 +126,9 @@ inline thread_state *save() noexcept { return save(python()); }
 // thread. False: memory is short, and `cleared` has been called. May collect garbage; keeps the pending exception.
 bool keep_in_state(void *value, void (*cleared)(void *value)) noexcept;
 
+// Attached or not. NULL: no memory. Not while somebody forks: up to 3.11 a child inherits CPython's lock on all thread
+// states as the fork finds it, and waits for it before anything else.
+thread_state *new_state(interpreter_state *of) noexcept;
 // Destroys the current state, which leaves the thread detached. Runs Python code.
 void destroy_current(thread_state *state) noexcept;
 // The same for a state that was swapped in over `previous`, which is current afterwards.

@@ -1,4 +1,4 @@
-// PEP 788's guards, which bridge first contact.
+// PEP 788's guards, which bridge first contact; and new thread states: what a fork must not find half done.
 #include "cpython.hpp"
 
 #include <pthread.h>
@@ -17,6 +17,7 @@ struct held_guard {
 constexpr int most_guards = 64;
 held_guard held[most_guards];
 pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t making_state = PTHREAD_MUTEX_INITIALIZER;
 
 held_guard *take_place() noexcept {
     held_guard *found = nullptr;
@@ -69,6 +70,25 @@ void release_guard(void *guard) noexcept {
 
 void hold_guards() noexcept { pthread_mutex_lock(&held_lock); }
 void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
+
+thread_state *new_state(interpreter_state *of) noexcept {
+    const table &py = python();
+    if (!py.fork_copies_state_lock)
+        return py.state_new(of);
+    pthread_mutex_lock(&making_state);
+    thread_state *made = py.state_new(of);
+    pthread_mutex_unlock(&making_state);
+    return made;
+}
+
+void hold_states() noexcept {
+    if (python().fork_copies_state_lock)
+        pthread_mutex_lock(&making_state);
+}
+void let_states_go() noexcept {
+    if (python().fork_copies_state_lock)
+        pthread_mutex_unlock(&making_state);
+}
 
 void release_lost_guards() noexcept {
     for (held_guard &one : held)

@@ -118,7 +118,7 @@ bool enlist(const char *module_name, const char *function_name, object *self,
 // Imports `threading` on a thread that ends with it.
 void *import_threading_here(void *interpreter) noexcept {
     const table &py = python();
-    thread_state *state = py.state_new(static_cast<interpreter_state *>(interpreter));
+    thread_state *state = new_state(static_cast<interpreter_state *>(interpreter));
     if (!state)
         return nullptr;
     restore(state);

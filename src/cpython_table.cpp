@@ -131,6 +131,7 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.delete_needs_current = minor >= 0x030c;
     found.delete_spoils_slot = minor >= 0x030c;
     found.sub_interpreters_keep_states = minor >= 0x030e;
+    found.fork_copies_state_lock = minor < 0x030c;
     found.end_frees_states = minor < 0x030e;
     found.ends_refused_threads = found.version_hex < 0x030d0800;
     found.reaps_foreign_states = !found.debug;

@@ -103,7 +103,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
         begin_stop();
-    state = py.state_new(where.state);
+    state = cpython::new_state(where.state);
     if (py.free_threaded)
         end_stop();
     if (!state)

@@ -62,11 +62,13 @@ void hold_all() noexcept {
     }
     hold_threads();
     hold_message_handler();
+    cpython::hold_states();
     cpython::hold_guards();
 }
 
 void let_all_go() noexcept {
     cpython::let_guards_go();
+    cpython::let_states_go();
     let_message_handler_go();
     let_threads_go();
     for (rooms *one = newest_rooms(); one; one = one->next) {

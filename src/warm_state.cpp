@@ -92,7 +92,7 @@ void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
         if (py.delete_spoils_slot) {
             // Deleting another thread's state empties this thread's slot. A scratch state on top takes that blow; when
             // it is gone, ours is bound to the slot again.
-            scratch = py.state_new(where.state);
+            scratch = cpython::new_state(where.state);
             if (!scratch)
                 return; // out of memory: they leak, and are counted as not deleted
             py.state_swap(scratch);

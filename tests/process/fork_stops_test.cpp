@@ -1,5 +1,5 @@
-// Free-threaded Python: what stops the world, and forks. (On the others there is nothing to stop, and these tests are
-// trivially true.)
+// What must not be under way when Python forks: stopping the world, on free-threaded builds (on the others there is
+// nothing to stop, and those tests are trivially true), and making a thread state, up to 3.11.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,6 +7,7 @@
 
 #include <thread>
 
+#include "api/thread_states.hpp"
 #include "process/forked.hpp"
 #include "stress/plain_python.hpp"
 
@@ -152,4 +153,63 @@ TEST_CASE("free-threaded 3.13 cannot fork while other threads stop the world") {
     // Should this fail, CPython has been mended, and fork.hpp has a rule too many.
     if (is_free_threaded() && python_version() < 0x030E0000)
         CHECK(run_child("plainly: forks while others stop the world").exit_code == 42);
+}
+
+namespace {
+
+// A child that cannot even return from os.fork() is found by waiting for it.
+constexpr const char *fork_200_times = "import os, time, warnings\n"
+                                       "warnings.simplefilter('ignore')\n"
+                                       "for _ in range(200):\n"
+                                       "    child = os.fork()\n"
+                                       "    if child == 0: os._exit(0)\n"
+                                       "    end = time.monotonic() + 5\n"
+                                       "    while os.waitpid(child, os.WNOHANG)[0] == 0:\n"
+                                       "        time.sleep(0.001)\n"
+                                       "        if time.monotonic() > end:\n"
+                                       "            os.kill(child, 9)\n"
+                                       "            os._exit(42)\n";
+
+} // namespace
+
+CHILD("forks while others take new states") {
+    start_python();
+    policy scoped(PYATTACH_THREADS_SCOPED);
+    std::atomic<bool> is_over{false};
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 2; ++i)
+        tasks.push_back(std::make_unique<task>("a thread that comes and goes to end", [&] {
+            while (!is_over)
+                attached here;
+        }));
+    {
+        attached here;
+        run(fork_200_times);
+    }
+    is_over = true;
+    tasks.clear();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a fork finds no thread state half made") { check_succeeds("forks while others take new states"); }
+
+// Without the library.
+CHILD("plainly: forks while others take new states") {
+    load_python();
+    stress::start_plainly();
+    auto ensure = cpython<int()>("PyGILState_Ensure");
+    auto release = cpython<void(int)>("PyGILState_Release");
+    for (int i = 0; i < 2; ++i)
+        std::thread([=] {
+            for (;;)
+                release(ensure());
+        }).detach();
+    for (int i = 0; i < 20; ++i)
+        EXPECT(stress::python().run(fork_200_times, nullptr) == 0);
+    std::_Exit(0);
+}
+TEST_CASE("up to 3.11 Python cannot fork while other threads take new states") {
+    load_python();
+    // Should this fail, CPython has been mended, and cpython::new_state has a rule too many.
+    if (python_version() < 0x030C0000)
+        CHECK(run_child("plainly: forks while others take new states").exit_code == 42);
 }
