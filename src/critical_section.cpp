@@ -9,41 +9,63 @@
 namespace pyattach::critical_section {
 namespace {
 
+enum kind { object_lock, object_locks, mutex_lock, mutex_locks };
+
+void lock(void *at, kind what, void *one, void *two) noexcept {
+    const cpython::table &py = cpython::python();
+    switch (what) {
+    case object_lock:
+        return py.section_begin(at, static_cast<object *>(one));
+    case object_locks:
+        return py.section2_begin(at, static_cast<object *>(one), static_cast<object *>(two));
+    case mutex_lock:
+        // 3.13 exports only the slow half, which links the section and takes the mutex whether or not it is contended.
+        return py.section_begin_mutex ? py.section_begin_mutex(at, one) : py.section_begin_slow(at, one);
+    case mutex_locks:
+        if (py.section2_begin_mutex)
+            return py.section2_begin_mutex(at, one, two);
+        // In address order, as the fast half would have sorted them.
+        if (two < one)
+            std::swap(one, two);
+        return py.section2_begin_slow(at, one, two, 0);
+    }
+}
+
 // Of the two halves of begin and end the locking is apart, and so is whatever is not usual: what is left calls nobody.
-// `lock` is called on free-threaded builds only, with the table and the storage CPython links.
-template <class Lock> [[gnu::noinline]] status take(section_scope &scope, Lock lock) noexcept {
-    cpython::guarded([&] { lock(cpython::python(), scope.storage); });
+// `lock` is called on free-threaded builds only, with the storage that CPython links.
+[[gnu::noinline]] status take(section_scope &scope, kind what, void *one, void *two) noexcept {
+    cpython::guarded([&] { lock(scope.storage, what, one, two); });
     return PYATTACH_OK;
 }
 
-template <class Lock> status link(section_scope &scope, thread &me, bool is_pair, Lock lock) noexcept {
+inline status link(section_scope &scope, thread &me, kind what, void *one, void *two) noexcept {
     scope.tag = tag::section;
     scope.is_locked = cpython::python().sections_lock;
-    scope.is_pair = is_pair;
+    scope.is_pair = what == object_locks || what == mutex_locks;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section());
     scope.in = me.top;
     // From here on nothing of ours is drained on this thread: taking the lock may wait, detached by CPython itself.
     me.innermost_section() = &scope;
-    return scope.is_locked ? take(scope, lock) : PYATTACH_OK;
+    return scope.is_locked ? take(scope, what, one, two) : PYATTACH_OK;
 }
 
-template <class Lock>
-[[gnu::noinline]] status open_slowly(section_scope &scope, bool has_null, bool is_pair, Lock lock) noexcept {
+[[gnu::noinline]] status open_slowly(section_scope &scope, kind what, void *one, void *two) noexcept {
     scope.tag = tag::refused;
-    if (has_null)
+    if (!one || !two)
         return PYATTACH_INVALID;
     if (status refused = require_attached())
         return refused;
     thread *me = own_record();
-    return me ? link(scope, *me, is_pair, lock) : PYATTACH_NO_MEMORY;
+    return me ? link(scope, *me, what, one, two) : PYATTACH_NO_MEMORY;
 }
 
-template <class Lock> status open(section_scope &scope, bool has_null, bool is_pair, Lock lock) noexcept {
+// Of one lock `two` is the same.
+inline status open(section_scope &scope, kind what, void *one, void *two) noexcept {
     thread *me = this_thread.record;
-    if (__builtin_expect(has_null || !me || !this_thread.is_usual() || !is_surely_attached(*me), 0))
-        return open_slowly(scope, has_null, is_pair, lock);
-    return link(scope, *me, is_pair, lock);
+    if (__builtin_expect(!one || !two || !me || !this_thread.is_usual() || !is_surely_attached(*me), 0))
+        return open_slowly(scope, what, one, two);
+    return link(scope, *me, what, one, two);
 }
 
 [[gnu::noinline]] void give_back(section_scope &scope) noexcept {
@@ -77,34 +99,14 @@ template <class Lock> status open(section_scope &scope, bool has_null, bool is_p
 
 } // namespace
 
-status begin(section_scope &scope, object *one) noexcept {
-    return open(scope, !one, false, [one](const cpython::table &py, void *at) { py.section_begin(at, one); });
-}
+status begin(section_scope &scope, object *one) noexcept { return open(scope, object_lock, one, one); }
 
-status begin(section_scope &scope, object *one, object *two) noexcept {
-    return open(scope, !one || !two, true,
-                [one, two](const cpython::table &py, void *at) { py.section2_begin(at, one, two); });
-}
+status begin(section_scope &scope, object *one, object *two) noexcept { return open(scope, object_locks, one, two); }
 
-status begin(section_scope &scope, mutex_storage *one) noexcept {
-    return open(scope, !one, false, [one](const cpython::table &py, void *at) {
-        // 3.13 exports only the slow half, which links the section and takes the mutex whether or not it is contended.
-        py.section_begin_mutex ? py.section_begin_mutex(at, one) : py.section_begin_slow(at, one);
-    });
-}
+status begin(section_scope &scope, mutex_storage *one) noexcept { return open(scope, mutex_lock, one, one); }
 
 status begin(section_scope &scope, mutex_storage *one, mutex_storage *two) noexcept {
-    if (one == two)
-        return begin(scope, one);
-    return open(scope, !one || !two, true, [one, two](const cpython::table &py, void *at) {
-        if (py.section2_begin_mutex)
-            return py.section2_begin_mutex(at, one, two);
-        // In address order, as the fast half would have sorted them.
-        mutex_storage *low = one, *high = two;
-        if (high < low)
-            std::swap(low, high);
-        py.section2_begin_slow(at, low, high, 0);
-    });
+    return open(scope, one == two ? mutex_lock : mutex_locks, one, two);
 }
 
 void end(section_scope &scope) noexcept {

@@ -136,7 +136,8 @@ void drop(object *reference, interpreter *owner) noexcept {
     if (!whose)
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
     // Who has queued there before has seen the exit hook registered.
-    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && !current_state()) {
+    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() &&
+        (is_surely_detached(*me) || !current_state())) {
         auto outcome = whose->pool.push(*mine->drops, reference);
         if (__builtin_expect(outcome == pool::outcome::crowded, 0))
             call_for_help(*whose, *mine);

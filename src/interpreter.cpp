@@ -194,6 +194,16 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     return record;
 }
 
+thread_state *current_state() noexcept {
+    const thread *me = this_thread.record;
+    const cpython::table &py = cpython::python();
+    const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
+    thread_state *now = is_known ? cpython::peek(me->current_at) : py.current();
+    if (!now || py.current_is_own)
+        return now;
+    return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
+}
+
 status require_attached() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;

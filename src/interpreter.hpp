@@ -93,20 +93,14 @@ inline bool is_warm_inside(const thread &me) noexcept {
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
-inline thread_state *current_state() noexcept {
-    const thread *me = this_thread.record;
-    const cpython::table &py = cpython::python();
-    const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
-    thread_state *now = is_known ? cpython::peek(me->current_at) : py.current();
-    if (!now || py.current_is_own)
-        return now;
-    return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
-}
-
+thread_state *current_state() noexcept;
 // Told without a call; false: perhaps not.
 inline bool is_surely_attached(const thread &me) noexcept {
     const thread_state *now = cpython::peek(me.current_at);
     return now && (cpython::python().current_is_own || is_of_top(me, now));
+}
+inline bool is_surely_detached(const thread &me) noexcept {
+    return me.current_at != &cpython::unknown && !cpython::peek(me.current_at);
 }
 
 // OK, FORBIDDEN or NOT_ATTACHED. Out of line: it stands at the head of many calls that take longer.
