@@ -23,13 +23,13 @@ TIMES = 1000  # as in driver.cpp
 # and Clang 14 make. The first is for CPython up to 3.11, then from 3.12, then free-threaded. What CPython is asked by
 # looking at its own words (cpython_layout.cpp) is in here, and not in CPython's column.
 BOUNDS = {
-    "nested": (64, 64, 64),
+    "nested": (56, 56, 56),
     "assume": (49, 49, 49),
-    "attach": (129, 129, 129),
-    "detach": (114, 114, 114),
-    "decref": (61, 61, 61),
-    "push": (96, 96, 96),
-    "section": (134, 134, 140),
+    "attach": (121, 121, 121),
+    "detach": (107, 107, 107),
+    "decref": (51, 51, 51),
+    "push": (80, 80, 80),
+    "section": (84, 84, 100),
     "mutex": (41, 41, 41),
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
