@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes what runs measured into a page, between two marks, and prints one table over all of them.
 
-    document.py PAGE COUNTS RESULTS.json...
+    document.py README PAGE COUNTS RESULTS.json...
 
-COUNTS is a file with what the test of instruction counts prints. The pictures are put beside the page.
+COUNTS is a file with what the test of instruction counts prints. The pictures are put beside the page. The README gets
+one table, of the first run with each Python, and the last picture of those.
 """
 
 import json
@@ -52,26 +53,32 @@ def section(run, picture):
                         report.table_of_medians(run)])
 
 
-def main(page, counts, paths):
-    page = Path(page)
-    runs = [json.loads(Path(path).read_text()) for path in paths]
-    sections = []
-    for run in runs:
-        picture = f"performance-{run['about']['name']}-{run['about']['mode']}.svg"
-        plot.draw(run, page.parent / picture)
-        sections.append(section(run, picture))
-    table = summary(runs)
-    instructions = "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```"
-    text = "\n\n".join([BEGIN, table, instructions, *sections, END])
+def write(path, text):
     marked = re.escape(BEGIN) + ".*" + re.escape(END)
-    whole, written = re.subn(marked, lambda _: text, page.read_text(), flags=re.DOTALL)
+    whole, written = re.subn(marked, lambda _: f"{BEGIN}\n\n{text}\n\n{END}", path.read_text(), flags=re.DOTALL)
     if written != 1:
-        sys.exit(f"{page} has not the marks to write between")
-    page.write_text(whole)
-    print(table)
+        sys.exit(f"{path} has not the marks to write between")
+    path.write_text(whole)
+
+
+def picture_of(run):
+    return f"performance-{run['about']['name']}-{run['about']['mode']}.svg"
+
+
+def main(readme, page, counts, paths):
+    readme, page = Path(readme), Path(page)
+    runs = [json.loads(Path(path).read_text()) for path in paths]
+    for run in runs:
+        plot.draw(run, page.parent / picture_of(run))
+    first = list({run["about"]["name"]: run for run in reversed(runs)}.values())[::-1]
+    instructions = "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```"
+    write(page, "\n\n".join([summary(runs), instructions, *(section(run, picture_of(run)) for run in runs)]))
+    picture = f"![{title(first[-1])}]({page.parent.name}/{picture_of(first[-1])})"
+    write(readme, "\n\n".join([summary(first), picture]))
+    print(summary(runs))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
