@@ -106,11 +106,13 @@ bool is_usable() noexcept {
 
 object *stand_ins() noexcept {
     const table &py = python();
+    kept_error kept;
     object *threading = loaded_module("threading");
     object *globals = threading ? py.module_dict(threading) : nullptr;
     object *active = globals ? py.dict_get(globals, "_active") : nullptr;
     if (active)
         py.incref(active);
+    py.error_clear(); // what stands for `threading` is not a module
     return active;
 }
 

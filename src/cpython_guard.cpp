@@ -1,6 +1,7 @@
 // PEP 788's guards, which bridge first contact; and new thread states: what a fork must not find half done.
 #include "cpython.hpp"
 
+#include <ctime>
 #include <pthread.h>
 
 namespace pyattach::cpython {
@@ -18,6 +19,7 @@ constexpr int most_guards = 64;
 held_guard held[most_guards];
 pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_mutex_t making_state = PTHREAD_MUTEX_INITIALIZER;
+bool holds_states;
 
 held_guard *take_place() noexcept {
     held_guard *found = nullptr;
@@ -82,12 +84,19 @@ thread_state *new_state(interpreter_state *of) noexcept {
 }
 
 void hold_states() noexcept {
-    if (python().fork_copies_state_lock)
-        pthread_mutex_lock(&making_state);
+    if (!python().fork_copies_state_lock)
+        return;
+    timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    constexpr long limit_ns = 20000000, second_ns = 1000000000;
+    until.tv_sec += (until.tv_nsec + limit_ns) / second_ns;
+    until.tv_nsec = (until.tv_nsec + limit_ns) % second_ns;
+    holds_states = pthread_mutex_timedlock(&making_state, &until) == 0;
 }
 void let_states_go() noexcept {
-    if (python().fork_copies_state_lock)
+    if (holds_states)
         pthread_mutex_unlock(&making_state);
+    holds_states = false;
 }
 
 void release_lost_guards() noexcept {

@@ -152,7 +152,7 @@ bool import_threading(interpreter_state *interpreter) noexcept {
 
 // All at once: a beginning whose end nobody hears of would put collections off for ever.
 bool enlist_for_forks() noexcept {
-    if (!python().free_threaded)
+    if (!python().free_threaded && !python().fork_copies_state_lock)
         return enlist("posix", "register_at_fork", nullptr, {{"after_in_child", fork_method}});
     return enlist(
         "posix", "register_at_fork", nullptr,

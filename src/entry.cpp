@@ -66,6 +66,8 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
     if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
         return;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
+    if (me.current_at == &cpython::unknown)
+        me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
     me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : nullptr;
 }
 
@@ -101,10 +103,11 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     if ((state = suspended(me, where)))
         return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
-    if (py.free_threaded)
+    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
+    if (waits_for_forks)
         begin_stop();
     state = cpython::new_state(where.state);
-    if (py.free_threaded)
+    if (waits_for_forks)
         end_stop();
     if (!state)
         return nullptr;

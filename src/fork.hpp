@@ -20,6 +20,8 @@ void after_fork() noexcept;
 // waits until it is done; a second at most, because a finaliser may wait for the very thread that forks. What others
 // do is Python's own risk.
 //
+// Up to 3.11 the same goes for the lock under which CPython makes a thread state.
+//
 // False: somebody forks, or this thread is at it already.
 bool try_begin_stop() noexcept;
 // Attached or not. Waits, detached, while somebody forks; a second at most.

@@ -66,6 +66,8 @@ void on_gone(void *value) noexcept {
     size_t high_water = record.pool.high_water();
     count(event::drops_leaked, record.pool.close());
     warm_state::forget_dead(record);
+    // Still there only if the exit hook never ran.
+    cpython::python().decref(record.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
     main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     lock_registry();
@@ -190,7 +192,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
     bool is_registered = record->hook.load(std::memory_order_acquire) == interpreter::registered;
     me.met() = is_registered ? record : nullptr;
-    me.current_at = cpython::current_at(); // a record may be older than what is known of CPython
+    me.current_at = cpython::current_at();
     return record;
 }
 

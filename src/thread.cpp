@@ -139,11 +139,13 @@ size_t forget_other_threads() noexcept {
     if (!me)
         return lost_references;
     me->next = me->previous = nullptr;
-    // Not for the short ways in: the next attach, and the way back from a gap, look whether Python is in order again.
+    // No short ways: an attach, and the way back from a gap, look whether Python is in order again.
     me->door() = nullptr;
-    for (frame *one = me->top; one->tag != tag::base; one = one->below)
-        if (one->tag == tag::detached)
-            one->is_short = false;
+    for (frame *one = me->top; one->tag != tag::base; one = one->below) {
+        if (one->is_short && one->tag == tag::attached)
+            one->replaced = nullptr, one->back = nullptr;
+        one->is_short = false;
+    }
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);

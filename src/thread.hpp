@@ -36,11 +36,11 @@ enum class tag : uint32_t {
 
 struct frame {
     pyattach::tag tag;
-    bool dead;             // the interpreter ended: scopes in this frame are inert
-    bool is_short;         // made by the warm path: the state is home's, `replaced` and `back` are not set
-    bool temporary : 1;    // attached: the state is destroyed with the scope
-    bool exempt : 1;       // opened by the ending thread after the gate closed
-    bool had_error : 1;    // attached: the state came with an exception, which is not this scope's to report
+    bool dead;          // the interpreter ended: scopes in this frame are inert
+    bool is_short;      // made by the warm path: the state is the thread's warm one, `replaced` and `back` are not set
+    bool temporary : 1; // attached: the state is destroyed with the scope
+    bool exempt : 1;    // opened by the ending thread after the gate closed
+    bool had_error : 1; // attached: the state came with an exception, which is not this scope's to report
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
     uint8_t spare : 4;
     uint8_t inside_below; // attached: what the seat said before

@@ -190,3 +190,26 @@ CHILD("first contact in an atexit callback") {
 TEST_CASE("an interpreter that first meets the library while it ends is closed from the start") {
     check_succeeds("first contact in an atexit callback");
 }
+
+CHILD("first contact where something stands for threading") {
+    start_as_host();
+    EXPECT(run_plainly("import sys, threading\n"
+                       "class Stand:\n"
+                       "    def __getattr__(self, name): return getattr(threading, name)\n"
+                       "sys.modules['threading'] = Stand()\n"));
+    void *state = cpython<void *()>("PyEval_SaveThread")();
+    for (int i = 0; i < 3; ++i)
+        run_on_thread([] {
+            attached here;
+            EXPECT(!cpython<object *()>("PyErr_Occurred")());
+        });
+    cpython<void(void *)>("PyEval_RestoreThread")(state);
+    {
+        attached here;
+        EXPECT(!cpython<object *()>("PyErr_Occurred")());
+    }
+    expect_hook();
+}
+TEST_CASE("first contact leaves no exception behind where threading is no module") {
+    check_succeeds("first contact where something stands for threading");
+}

@@ -59,7 +59,24 @@ CHILD("a plain fork") {
             here.end();
             expect_refused();
         });
+        fork_plainly([&] { // attached, with a gap in the child alone
+            detached gap;
+            EXPECT(gap.end() == PYATTACH_UNSUPPORTED);
+            here.end();
+            expect_refused();
+        });
     }
+    run_on_thread([&] {
+        use_python();
+        use_python();
+        attached warm;
+        fork_plainly([&] { // the same on a thread that came in by the short way
+            detached gap;
+            EXPECT(gap.end() == PYATTACH_UNSUPPORTED);
+            warm.end();
+            expect_refused();
+        });
+    });
     others.let_go();
     EXPECT(!stop_python());
 }

@@ -170,10 +170,7 @@ constexpr const char *fork_200_times = "import os, time, warnings\n"
                                        "            os.kill(child, 9)\n"
                                        "            os._exit(42)\n";
 
-} // namespace
-
-CHILD("forks while others take new states") {
-    start_python();
+void fork_among_new_states() {
     policy scoped(PYATTACH_THREADS_SCOPED);
     std::atomic<bool> is_over{false};
     std::vector<std::unique_ptr<task>> tasks;
@@ -190,7 +187,27 @@ CHILD("forks while others take new states") {
     tasks.clear();
     EXPECT(!stop_python());
 }
+
+} // namespace
+
+CHILD("forks while others take new states") {
+    start_python();
+    fork_among_new_states();
+}
 TEST_CASE("a fork finds no thread state half made") { check_succeeds("forks while others take new states"); }
+
+// Up to 3.11 whoever makes a thread state waits for the GIL then.
+CHILD("forks under tracemalloc while others take new states") {
+    start_python();
+    {
+        attached here;
+        run("import tracemalloc; tracemalloc.start()");
+    }
+    fork_among_new_states();
+}
+TEST_CASE("nor does it wait for one that waits for the GIL") {
+    check_succeeds("forks under tracemalloc while others take new states");
+}
 
 // Without the library.
 CHILD("plainly: forks while others take new states") {

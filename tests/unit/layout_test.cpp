@@ -5,6 +5,7 @@
 #include "api/pending_error.hpp"
 #include "api/thread_states.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
@@ -120,4 +121,28 @@ TEST_CASE("a Python whose places are not known is asked by calls") {
     run_on_thread(come_and_go);
     cpython::trusted.exception_at = exception;
     run_on_thread(come_and_go);
+}
+
+CHILD("a thread that asked too early") {
+    load_python();
+    latch is_asked("a thread to ask too early"), is_started("the start");
+    task early("the thread that asked too early", [&] {
+        pyattach_attached scope;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED);
+        is_asked.count_down();
+        is_started.wait();
+        for (int i = 0; i < 3; ++i)
+            attached here;
+        const pyattach::thread &me = *pyattach::this_thread.record;
+        EXPECT((me.current_at != &cpython::unknown) == is_known_version());
+    });
+    is_asked.wait();
+    start_python();
+    run_on_thread([] { attached here; });
+    is_started.count_down();
+    early.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread that asked before Python was there goes the short way later") {
+    check_succeeds("a thread that asked too early");
 }
