@@ -37,8 +37,10 @@ class Missing(Exception):
 
 def command(name, default):
     chosen = shlex.split(os.environ.get(name) or default)
-    # In another root there may be another compiler.
-    return chosen if shutil.which(chosen[-1]) or shutil.which(chosen[0]) else [default]
+    # In another root there may be no launcher such as ccache, or another compiler.
+    while chosen and not shutil.which(chosen[0]):
+        chosen.pop(0)
+    return chosen or [default]
 
 
 def run(*words, **more):

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -25,7 +26,11 @@ DEADLINE_S = 300  # of one command; reached only by a hang
 
 
 def command(name, default):
-    return shlex.split(os.environ.get(name) or default)
+    chosen = shlex.split(os.environ.get(name) or default)
+    # In another root there may be no launcher such as ccache, or another compiler.
+    while chosen and not shutil.which(chosen[0]):
+        chosen.pop(0)
+    return chosen or [default]
 
 
 def run(*words, expect=0, **more):
