@@ -96,8 +96,10 @@ void trust_layout() noexcept {
         if (where.minor != py.version_hex >> 16 || !is_exception_at(where.exception))
             continue;
         if (where.current) {
+            if (!py.runtime)
+                continue;
             auto *shared = reinterpret_cast<thread_state *const *>(py.runtime + where.current);
-            if (!py.runtime || !is_current_at(shared))
+            if (!is_current_at(shared))
                 continue;
             trusted.shared.store(shared, std::memory_order_relaxed);
         } else {

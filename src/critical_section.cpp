@@ -79,7 +79,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
                "A section is ended once, at its own address.",
                "Look at the status of begin; pair each successful one with one end.");
     thread *me = this_thread.record;
-    if (scope.owner != me)
+    if (!me || scope.owner != me)
         misuse("pyattach_critical_section_end: the section was begun on another thread.",
                "A section ends on its own thread.", "End it where it was begun.");
     if (me->innermost_section() != &scope)
