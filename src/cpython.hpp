@@ -127,8 +127,8 @@ inline thread_state *save() noexcept { return save(python()); }
 bool keep_in_state(void *value, void (*cleared)(void *value)) noexcept;
 
 // Attached or not. NULL: no memory. Up to 3.11 a child inherits CPython's lock on all thread states as the fork finds
-// it, and waits for it before anything else: so a fork waits for whoever is in here. 20 ms at most, because this is the
-// one call of CPython's under a lock of ours, and with tracemalloc on it waits for the GIL. Where os.fork() says
+// it, and waits for it before anything else: so a fork waits for whoever is in here. 100 ms at most, because this is
+// the one call of CPython's under a lock of ours, and with tracemalloc on it waits for the GIL. Where os.fork() says
 // beforehand that it comes, that is begin_stop's task.
 thread_state *new_state(interpreter_state *of) noexcept;
 // Destroys the current state, which leaves the thread detached. Runs Python code.

@@ -88,7 +88,7 @@ void hold_states() noexcept {
         return;
     timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    constexpr long limit_ns = 20000000, second_ns = 1000000000;
+    constexpr long limit_ns = 100000000, second_ns = 1000000000;
     until.tv_sec += (until.tv_nsec + limit_ns) / second_ns;
     until.tv_nsec = (until.tv_nsec + limit_ns) % second_ns;
     holds_states = pthread_mutex_timedlock(&making_state, &until) == 0;
