@@ -107,6 +107,7 @@ CHILD("initialises twice") {
 TEST_CASE("CPython test_initialize_twice") { check_succeeds("initialises twice"); }
 
 CHILD("initialises and finalises in the background") {
+    open_libpython_on_a_thread_that_stays();
     run_on_thread([] {
         start_python();
         use_python();
