@@ -2,6 +2,7 @@
 // nothing to stop, and those tests are trivially true), and making a thread state, up to 3.11.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -203,8 +204,10 @@ CHILD("forks under tracemalloc while others take new states") {
     start_python();
     {
         attached here;
-        // What a child may wait for then is a lock of tracemalloc's, which states are freed under without the GIL.
-        run("import tracemalloc; tracemalloc.start(); may_be_stuck = True");
+        // Once in some hundred forks a child does not start under the address sanitizer, and why is not known; that the
+        // parent does is required there, too.
+        run(is_address_sanitized ? "may_be_stuck = True" : "may_be_stuck = False");
+        run("import tracemalloc; tracemalloc.start()");
     }
     fork_among_new_states();
 }
