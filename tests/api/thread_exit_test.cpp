@@ -182,7 +182,8 @@ TEST_CASE("a thread with the identity of a dead one does not see that one's data
         });
     CHECK(reused > 0); // or this test tested nothing
     attached here;
-    if (python_version() >= 0x030d0000)
+    // Where states end with their scope, that is left to Python, which does it from 3.13.
+    if (keeps_states() || python_version() >= 0x030d0000)
         CHECK(eval_int("len(set(map(id, seen)))") == 50);
     run("del seen");
 }
