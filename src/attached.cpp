@@ -15,12 +15,6 @@ namespace {
     return why;
 }
 
-uint32_t depth_of(const frame &top) noexcept {
-    if (is_inert(top))
-        return 0;
-    return top.depth_below + top.nested + (top.tag == tag::attached);
-}
-
 // Only after the attach returned (invariant 2).
 inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
     mine.temporary = in.temporary;
@@ -30,7 +24,6 @@ inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
     bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.seat->warm;
     mine.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
     mine.inside_below = in.inside_below;
-    mine.depth_below = me.top->tag == tag::detached ? 0 : depth_of(*me.top);
     mine.state = in.state;
     mine.where = in.where;
     mine.seat = in.seat;
@@ -102,7 +95,16 @@ void end_nested(nested_scope &scope) noexcept {
         misuse("pyattach_attached_end: a scope inside this one is still open.",
                "A detached scope, or one that attached, ends before the scopes around it.",
                "End the innermost scope first.");
-    --in->nested;
+    // Of an inert frame further down: the frames above it began with one more than is open below them now. Of one that
+    // is gone: ended with it.
+    frame *above = me->top;
+    while (above != in && above->tag != tag::base)
+        above = above->below;
+    if (above == in) {
+        for (above = me->top; above != in; above = above->below)
+            --above->nested_before;
+        ++me->nested_ended();
+    }
     scope.tag = tag::ended;
     drop_late_record(*me);
 }
@@ -122,7 +124,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &mine = scope.outer;
     mine.begin_with(warm_head());
-    mine.set_nested(0, me.base.nested);
+    mine.nested_before = me.nested_open();
     mine.below = &me.base;
     mine.state = door.warm;
     mine.where = door.where;
@@ -216,7 +218,18 @@ bool is_attached() noexcept { return !this_thread.forbidden && current_state(); 
 
 int depth() noexcept {
     const thread *me = this_thread.record;
-    return me ? static_cast<int>(depth_of(*me->top)) : 0;
+    if (!me)
+        return 0;
+    uint32_t attached = 0, nested_below = me->nested_open();
+    const uint32_t nested = nested_below;
+    for (const frame *one = me->top; !is_inert(*one); one = one->below) {
+        const bool is_last = one->tag == tag::base;
+        nested_below = is_last ? 0 : one->nested_before;
+        attached += one->tag == tag::attached;
+        if (is_last || one->tag == tag::detached)
+            break;
+    }
+    return static_cast<int>(attached + nested - nested_below);
 }
 
 interpreter *main() noexcept {

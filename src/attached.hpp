@@ -36,7 +36,6 @@ void end_otherwise(attached_scope &) noexcept;
 
 inline status nest(attached_scope &scope, thread &me) noexcept {
     scope.nested = {tag::nested, &me, me.top};
-    ++me.top->nested;
     me.counted.add(event::nested);
     return PYATTACH_OK;
 }
@@ -46,9 +45,10 @@ inline status begin(attached_scope &scope) noexcept {
     thread *me = this_thread.record;
     if (__builtin_expect(!me || !this_thread.is_usual(), 0))
         return begin_otherwise(scope);
-    if (me->top == &me->base && me->door())
+    // Nested comes first: a jump counts there.
+    if (__builtin_expect(me->top == &me->base && me->door(), 0))
         return begin_warm(scope, *me);
-    if (is_warm_inside(*me) && __builtin_expect(me->top->where->pool.is_empty(), 1))
+    if (__builtin_expect(is_warm_inside(*me), 1) && __builtin_expect(me->top->where->pool.is_empty(), 1))
         return nest(scope, *me);
     return begin_nested(scope, *me);
 }
@@ -57,12 +57,13 @@ inline void end(attached_scope &scope) noexcept {
     if (me && this_thread.is_usual()) {
         nested_scope &nested = scope.nested;
         // The frame on top is nobody else's, so the scope was begun on this thread.
-        if (nested.tag == tag::nested && nested.in == me->top) {
-            --nested.in->nested;
+        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me->top, 1)) {
+            ++me->nested_ended();
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == warm_head() && scope.outer.nested == 0 && me->top == &scope.outer)
+        if (scope.outer.head() == warm_head() && me->top == &scope.outer &&
+            me->nested_open() == scope.outer.nested_before)
             return end_warm(scope, *me);
     }
     end_otherwise(scope);

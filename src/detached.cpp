@@ -59,7 +59,6 @@ bool is_state_gone(const frame &gap) noexcept {
 // From here on nothing can go wrong. `mine`: the seat in the gate that binds this gap; NULL: none does.
 status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat *mine, bool is_exempt) noexcept {
     gap.exempt = is_exempt;
-    gap.depth_below = 0;
     gap.state = now;
     gap.where = where;
     gap.seat = mine;
@@ -96,7 +95,7 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &gap = scope.gap, &top = *me.top;
     gap.begin_with(warm_head(tag::detached));
-    gap.set_nested(0, 0);
+    gap.nested_before = me.nested_open();
     gap.below = &top;
     gap.state = top.state;
     gap.where = top.where;
@@ -135,7 +134,9 @@ status begin_otherwise(detached_scope &scope) noexcept {
 status end_otherwise(detached_scope &scope) noexcept {
     frame &gap = scope.gap;
     thread *me = this_thread.record;
-    if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || gap.nested || this_thread.forbidden, 0))
+    if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() ||
+                             this_thread.forbidden,
+                         0))
         misused(scope);
     if (gap.seat) {
         if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0))

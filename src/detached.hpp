@@ -27,8 +27,8 @@ inline status begin(detached_scope &scope) noexcept {
 inline status end(detached_scope &scope) noexcept {
     const frame &gap = scope.gap;
     thread *me = this_thread.record;
-    const bool is_warm =
-        me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && gap.nested == 0 && me->top == &gap;
+    const bool is_warm = me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && me->top == &gap &&
+                         me->nested_open() == gap.nested_before;
     return is_warm ? end_warm(scope, *me) : end_otherwise(scope);
 }
 

@@ -259,13 +259,14 @@ void go_out(frame &mine) noexcept {
                "The scope that attached a thread ends last, on that thread.",
                "End the scopes inside it first; keep scopes in automatic storage.");
     if (is_inert(mine)) {
+        me->nested_ended() += me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
         pop(*me, mine);
         if (mine.came_from() && !mine.where->is_exempt())
             go_back(*me, mine);
         drop_late_record(*me);
         return;
     }
-    if (mine.nested)
+    if (me->nested_in_top())
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
     // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.

@@ -2,8 +2,9 @@
 // (invariant 1).
 //
 // Scopes that change the thread's state form a stack of frames, each in storage of the caller's. Nested attached scopes
-// change nothing; they are counted in the frame that is on top when they begin, which must be on top again when they
-// end.
+// change nothing; they belong to the frame that is on top when they begin, which must be on top again when they end.
+// How many are open is the difference of two counts that only go up, those begun and those ended: one count that went
+// up and down would make each attach wait for the store of the end before it.
 #pragma once
 
 #include <cstddef>
@@ -44,8 +45,7 @@ struct frame {
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
     uint8_t spare : 4;
     uint8_t inside_below; // attached: what the seat said before
-    uint32_t nested;      // attached scopes open directly in this frame
-    uint32_t depth_below; // attached scopes open below, down to the last detached one
+    uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
     union {
         frame *below;
         void *innermost_section; // of the bottom frame: the thread's
@@ -61,12 +61,6 @@ struct frame {
 
     thread_state *came_from() const noexcept { return is_short ? nullptr : replaced; }
 
-    // Both in one store.
-    void set_nested(uint32_t here, uint32_t below_it) noexcept {
-        const uint32_t both[2] = {here, below_it};
-        __builtin_memcpy(&nested, both, sizeof both);
-    }
-
     // From the tag to `inside_below`, for a comparison of all at once.
     uint64_t head() const noexcept {
         uint64_t all;
@@ -75,8 +69,7 @@ struct frame {
     }
     void begin_with(uint64_t all) noexcept { __builtin_memcpy(static_cast<void *>(this), &all, sizeof all); }
 };
-static_assert(offsetof(frame, nested) == sizeof(uint64_t));
-static_assert(offsetof(frame, depth_below) == offsetof(frame, nested) + sizeof(uint32_t));
+static_assert(offsetof(frame, nested_before) == sizeof(uint64_t));
 
 // How the frame of a warm attach begins as long as nothing happened to it; and that of a gap below.
 inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
@@ -106,6 +99,16 @@ struct thread {
     interpreter *&met() noexcept { return base.back; }
     interpreter *met() const noexcept { return base.back; }
     void *&innermost_section() noexcept { return base.innermost_section; }
+    // Nested attached scopes that have ended.
+    uint32_t &nested_ended() noexcept { return base.nested_before; }
+    uint32_t nested_open() const noexcept {
+        return static_cast<uint32_t>(counted.values[static_cast<unsigned>(event::nested)].load(
+                   std::memory_order_relaxed)) -
+               base.nested_before;
+    }
+    uint32_t nested_in_top() const noexcept {
+        return nested_open() - (top == &base ? 0 : top->nested_before);
+    }
     // Of an ended life, whose seat was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
     // To states of other code's that this thread let go of.
@@ -180,7 +183,7 @@ inline void drop_late_record(thread &me) noexcept {
 inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
     on_top.tag = kind;
     on_top.dead = on_top.is_short = false;
-    on_top.nested = 0;
+    on_top.nested_before = me.nested_open();
     on_top.below = me.top;
     me.top = &on_top;
 }

@@ -197,7 +197,7 @@ status release() noexcept {
     if (!me)
         return PYATTACH_OK;
     // Also where other code attached the thread with the very state that would go.
-    if (me->top != &me->base || me->base.nested || current_state())
+    if (me->top != &me->base || me->nested_open() || current_state())
         return PYATTACH_INVALID;
     if (is_raw_fork.load(std::memory_order_relaxed))
         return PYATTACH_UNSUPPORTED;

@@ -8,11 +8,20 @@
 #include "version.h"
 
 #if defined(__GNUC__)
-#define PYATTACH_API __attribute__((visibility("default")))
+#define PYATTACH_VISIBLE __attribute__((visibility("default")))
 #define PYATTACH_NODISCARD __attribute__((warn_unused_result))
 #else
-#define PYATTACH_API
+#define PYATTACH_VISIBLE
 #define PYATTACH_NODISCARD
+#endif
+
+/* noplt: the call goes straight into the library; calls as short as these would notice the jump on the way. */
+#define PYATTACH_API PYATTACH_VISIBLE
+#ifdef __has_attribute
+#if __has_attribute(noplt)
+#undef PYATTACH_API
+#define PYATTACH_API PYATTACH_VISIBLE __attribute__((noplt))
+#endif
 #endif
 
 #ifdef __cplusplus

@@ -14,7 +14,7 @@ inline namespace abi1 {
 /* Thrown by every form that is not told std::nothrow; base of all exceptions of the C++ face. Compiled with
  * -fno-exceptions, the throwing forms are not there, and the others are the same. Default visibility: it may be caught
  * in another shared object. */
-class PYATTACH_API error : public std::exception {
+class PYATTACH_VISIBLE error : public std::exception {
   public:
     /* Of a status other than OK. */
     explicit error(pyattach_status status) noexcept : status_(status) {}

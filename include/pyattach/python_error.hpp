@@ -61,7 +61,7 @@ class raised {
 
 /* Takes the exception that is pending in Python, with its traceback; nothing is pending afterwards. Copies share it. It
  * may be copied, looked at with what(), and destroyed on any thread, attached or not. */
-class PYATTACH_API python_error : public error {
+class PYATTACH_VISIBLE python_error : public error {
   public:
     /* Without a pending exception, where a function of Python's failed but did not say why: what() is "SystemError:
      * ..." then. */

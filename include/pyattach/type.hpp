@@ -13,7 +13,7 @@ namespace pyattach {
 inline namespace abi1 {
 
 /* Thrown by checked_cast. As a callback's exception it becomes a TypeError. */
-class PYATTACH_API cast_error : public error {
+class PYATTACH_VISIBLE cast_error : public error {
   public:
     /* Says `message`; its status is INVALID. */
     explicit cast_error(std::string message)
