@@ -195,7 +195,7 @@ status begin_unchecked(attached_scope &scope) noexcept {
     return begin_slowly(scope, current_state(), wanted::any, nullptr, false);
 }
 
-status assume(attached_scope &scope) noexcept {
+status assume_otherwise(attached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
 #if PYATTACH_CHECKS
@@ -204,13 +204,6 @@ status assume(attached_scope &scope) noexcept {
                "Who assumes an attached thread vouches that it is attached.",
                "Use pyattach_attached_begin where that is not certain.");
 #endif
-    thread *me = this_thread.record;
-    if (!me)
-        return begin_otherwise(scope);
-    // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
-    const interpreter *here = me->top->tag == tag::attached ? me->top->where : me->met();
-    if (__builtin_expect(here && here->pool.is_empty(), 1))
-        return nest(scope, *me);
     return begin_otherwise(scope);
 }
 

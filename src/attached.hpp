@@ -24,13 +24,13 @@ namespace attached {
 
 status begin_in(attached_scope &, interpreter &) noexcept;
 status begin_unchecked(attached_scope &) noexcept;
-status assume(attached_scope &) noexcept;
 
 // The warm path: this thread has a state of the main interpreter, and no scope is open. Found attached, as far as can
 // be told at a glance. And what comes of it when that is not so.
 status begin_warm(attached_scope &, thread &me) noexcept;
 status begin_nested(attached_scope &, thread &me) noexcept;
 status begin_otherwise(attached_scope &) noexcept;
+status assume_otherwise(attached_scope &) noexcept;
 void end_warm(attached_scope &, thread &me) noexcept;
 void end_otherwise(attached_scope &) noexcept;
 
@@ -51,6 +51,18 @@ inline status begin(attached_scope &scope) noexcept {
     if (__builtin_expect(is_warm_inside(*me), 1) && __builtin_expect(me->top->where->pool.is_empty(), 1))
         return nest(scope, *me);
     return begin_nested(scope, *me);
+}
+inline status assume(attached_scope &scope) noexcept {
+#if !PYATTACH_CHECKS
+    thread *me = this_thread.record;
+    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
+        return assume_otherwise(scope);
+    // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
+    const interpreter *here = me->top->tag == tag::attached ? me->top->where : me->met();
+    if (__builtin_expect(here && here->pool.is_empty(), 1))
+        return nest(scope, *me);
+#endif
+    return assume_otherwise(scope);
 }
 inline void end(attached_scope &scope) noexcept {
     thread *me = this_thread.record;

@@ -158,10 +158,16 @@ template <class Word> Word peek(Word const *where) noexcept { return __atomic_lo
 // within a minor version: thread states are laid open in CPython's headers, and modules made by Cython look there too.
 // The current state is a thread-local of CPython's from 3.12, found by looking for it, and a global before. Nothing is
 // believed until trust_layout has seen CPython give both answers there.
+enum class counting : unsigned {
+    by_call,
+    in_64_bits,
+    in_32_bits, // of two words the lower; negative: immortal
+};
 struct layout {
     std::atomic<unsigned> exception_at; // in a thread state: the pending exception, or its type; 0: nothing is trusted
     std::atomic<thread_state *const *> shared; // the global; NULL: a thread-local
     std::atomic<size_t> module, offset;        // of the thread-local, as __tls_get_addr takes them
+    std::atomic<cpython::counting> counting;   // how references are counted, at the head of every object
 };
 extern layout trusted;
 inline bool is_layout_trusted() noexcept { return trusted.exception_at.load(std::memory_order_acquire) != 0; }
@@ -174,6 +180,22 @@ thread_state *const *current_at() noexcept;
 inline bool has_exception(const thread_state *attached) noexcept {
     auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
     return peek(reinterpret_cast<const object *const *>(at)) != nullptr;
+}
+// Attached: gives a reference back that is not the last, or is to an immortal object. False: nothing is done; ask
+// Py_DecRef. Extension modules of the stable ABI have this compiled in, so an object's head is as it is.
+inline bool decref_quickly(counting how, object *one) noexcept {
+    if (how == counting::in_32_bits) {
+        auto *count = reinterpret_cast<int32_t *>(one) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+        const int32_t now = peek(count);
+        if (now > 1)
+            __atomic_store_n(count, now - 1, __ATOMIC_RELAXED);
+        return now > 1 || now < 0;
+    }
+    auto *count = reinterpret_cast<int64_t *>(one);
+    const int64_t now = how == counting::in_64_bits ? peek(count) : 0;
+    if (now > 1)
+        __atomic_store_n(count, now - 1, __ATOMIC_RELAXED);
+    return now > 1;
 }
 // Attached: compares what is known about this version with what its functions say.
 void trust_layout() noexcept;

@@ -8,8 +8,10 @@ namespace {
 
 // From the headers of each version; the same on free-threaded builds, where all pointers have 8 bytes.
 constexpr places known[] = {
-    {0x0309, 88, 568}, {0x030a, 88, 568}, {0x030b, 96, 576}, {0x030c, 96, 0},
-    {0x030d, 112, 0},  {0x030e, 112, 0},  {0x030f, 136, 0},
+    {0x0309, 88, 568, counting::in_64_bits}, {0x030a, 88, 568, counting::in_64_bits},
+    {0x030b, 96, 576, counting::in_64_bits}, {0x030c, 96, 0, counting::in_32_bits},
+    {0x030d, 112, 0, counting::in_32_bits},  {0x030e, 112, 0, counting::in_32_bits},
+    {0x030f, 136, 0, counting::in_32_bits},
 };
 
 // The thread-locals of whatever holds a piece of code, in the calling thread.
@@ -67,6 +69,26 @@ bool is_current_at(thread_state *const *where) noexcept {
     return is_right && peek(where) == mine;
 }
 
+bool is_counted(counting how) noexcept {
+    const table &py = python();
+    object *const one = py.dict_new();
+    if (!one) {
+        py.error_clear();
+        return false;
+    }
+    // Of the one reference nothing is taken; of two, one; of an immortal object's, none.
+    bool is_right = !decref_quickly(how, one);
+    py.incref(one);
+    is_right = is_right && decref_quickly(how, one) && !decref_quickly(how, one);
+    if (how == counting::in_32_bits) {
+        auto *const head = reinterpret_cast<const uint64_t *>(py.none);
+        const uint64_t before = peek(head);
+        is_right = is_right && decref_quickly(how, py.none) && peek(head) == before;
+    }
+    py.decref(one);
+    return is_right;
+}
+
 bool find_current(size_t (&index)[2]) noexcept {
     const table &py = python();
     const thread_state *const mine = py.current();
@@ -109,6 +131,8 @@ void trust_layout() noexcept {
             trusted.module.store(index[0], std::memory_order_relaxed);
             trusted.offset.store(index[1], std::memory_order_relaxed);
         }
+        if (!py.free_threaded && is_counted(where.counting))
+            trusted.counting.store(where.counting, std::memory_order_relaxed);
         trusted.exception_at.store(where.exception, std::memory_order_release);
     }
 }

@@ -99,6 +99,8 @@ void defer(interpreter *owner, object *reference) noexcept {
 }
 
 void release(object *reference) noexcept {
+    if (__builtin_expect(cpython::decref_quickly(cpython::trusted.counting.load(std::memory_order_relaxed), reference), 1))
+        return;
     const cpython::table &py = cpython::python();
     cpython::guarded([&py, reference] { py.decref(reference); });
 }
@@ -166,20 +168,27 @@ size_t drain(interpreter &where, size_t most) noexcept {
     if (!me)
         return 0;
     ++this_thread.quiet;
+    const producer *own = nullptr;
+    for (const seat *one = me->seats; one && !own; one = one->next_of_thread)
+        own = one->where == &where ? one->drops : nullptr;
     while (released < most && !where.pool.is_empty()) {
-        size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch));
+        size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)
             break; // in the hands of another drain
         // A destructor may drain again by hand; its batch comes on top.
-        me->batch_left += static_cast<uint32_t>(taken);
+        const uint32_t left_before = me->batch_left;
         cpython::kept_error kept;
         cpython::guarded([&] {
             const cpython::table &py = cpython::python();
+            const cpython::counting how = cpython::trusted.counting.load(std::memory_order_relaxed);
             for (size_t i = 0; i < taken; ++i) {
-                --me->batch_left;
+                if (cpython::decref_quickly(how, batch[i]))
+                    continue;
+                me->batch_left = left_before + static_cast<uint32_t>(taken - i - 1);
                 py.decref(batch[i]);
             }
         });
+        me->batch_left = left_before;
         released += taken;
     }
     --this_thread.quiet;

@@ -63,6 +63,20 @@ void heavy_fence() noexcept {
 #endif
 }
 
+bool has_quick_fence() noexcept {
+#if defined(__linux__)
+    static std::atomic<bool> is_registered{false};
+    if (!fences_are_asymmetric || is_registered.load(std::memory_order_relaxed))
+        return fences_are_asymmetric;
+    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
+        return false;
+    is_registered.store(true, std::memory_order_relaxed);
+    return true;
+#else
+    return false;
+#endif
+}
+
 int64_t monotonic_ns() noexcept {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -56,6 +56,9 @@ inline void light_fence(bool is_asymmetric) noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 void heavy_fence() noexcept;
+// Whether that is a matter of microseconds. The first to ask may wait for the kernel, milliseconds if there are several
+// threads.
+bool has_quick_fence() noexcept;
 
 #ifdef PYATTACH_TEST_PAUSE // a test's own
 void pause_between() noexcept;

@@ -3,13 +3,19 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace pyattach {
 namespace {
 
-uint64_t waiting_in(const producer &one) noexcept {
-    return one.count.load(std::memory_order_acquire) & ~producer::orphan;
+chunk *new_chunk(unsigned size) noexcept {
+    auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
+    if (fresh) {
+        fresh->next = nullptr;
+        fresh->size = size;
+    }
+    return fresh;
 }
 
 void free_chunks(producer &one) noexcept {
@@ -28,20 +34,22 @@ pool::room::~room() {
         free_chunks(*one);
         std::free(one);
     }
+    for (auto &spare : spares)
+        std::free(spare.load(std::memory_order_relaxed));
 }
 
 producer *pool::add_producer() noexcept {
     void *memory = nullptr;
     if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
         return nullptr;
-    chunk *first = static_cast<chunk *>(std::malloc(sizeof(chunk)));
+    chunk *first = new_chunk(0);
     if (!first) {
         std::free(memory);
         return nullptr;
     }
-    first->next = nullptr;
     producer *one = new (memory) producer();
     one->head = one->tail = first;
+    one->from = one->at = first->begin();
     hold();
     one->older = room_->producers;
     if (room_->producers)
@@ -59,16 +67,14 @@ void pool::unlink_and_free(producer &one) noexcept {
     std::free(&one);
 }
 
-void pool::remove(producer &one) noexcept {
-    hold();
-    unlink_and_free(one);
-    let_go();
-}
-
 void pool::orphan(producer &one) noexcept {
-    // Not empty: a drain finds it in the list, or has it in hand, and frees it when it is.
-    if (one.count.fetch_or(producer::orphan, std::memory_order_acq_rel) == 0)
-        remove(one);
+    hold();
+    // Listed: a drain finds it in the list, and frees it when it is empty.
+    if (one.is_listed.load(std::memory_order_relaxed))
+        one.is_orphan = true;
+    else
+        unlink_and_free(one);
+    let_go();
 }
 
 bool pool::list(listed &one) noexcept {
@@ -82,27 +88,72 @@ bool pool::list(listed &one) noexcept {
     return true;
 }
 
-bool pool::extend(producer &mine) noexcept {
-    chunk *fresh = mine.spare.exchange(nullptr, std::memory_order_acquire);
+// Where an emptied chunk is kept; NULL: nowhere.
+std::atomic<chunk *> *pool::spare_of(producer &one, unsigned size) noexcept {
+    return size == 0 ? &one.spare : size + 1 < chunk::sizes ? &room_->spares[size] : nullptr;
+}
+
+bool pool::extend(producer &mine, outcome &then) noexcept {
+    const uint64_t waiting = mine.waiting();
+    // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
+    // the kernel for every page.)
+    unsigned size = 0;
+    while (size + 1 < chunk::sizes && chunk::fewest << (size + 1) <= waiting)
+        ++size;
+    std::atomic<chunk *> *spare = spare_of(mine, size);
+    chunk *fresh = spare ? spare->exchange(nullptr, std::memory_order_acquire) : nullptr;
     if (!fresh)
-        fresh = static_cast<chunk *>(std::malloc(sizeof(chunk)));
+        fresh = new_chunk(size);
     if (!fresh)
         return false;
     fresh->next = nullptr;
     mine.tail->next = fresh;
     mine.tail = fresh;
-    mine.tail_at = 0;
+    mine.at = fresh->begin();
+    if (waiting >= crowd)
+        then = outcome::crowded;
     return true;
 }
 
-pool::outcome pool::settle(producer &mine, uint64_t before) noexcept {
-    if (before == 0) {
-        if (list(mine))
-            return outcome::queued;
-        mine.count.fetch_sub(1, std::memory_order_relaxed); // closed: nobody else looks at it any more
+bool pool::publish_fenced(producer &mine) noexcept {
+    const uint64_t before = mine.pushed.load(std::memory_order_relaxed);
+#ifndef PYATTACH_TEST_SWAPPED
+    mine.pushed.exchange(before + 1, std::memory_order_seq_cst);
+    pause_between();
+    return mine.is_listed.load(std::memory_order_seq_cst);
+#else
+    bool seen = mine.is_listed.load(std::memory_order_seq_cst);
+    pause_between();
+    mine.pushed.exchange(before + 1, std::memory_order_seq_cst);
+    return seen;
+#endif
+}
+
+pool::outcome pool::push_fenced(producer &mine, object *reference) noexcept {
+    outcome then = outcome::queued;
+    if (mine.at == mine.tail->end() && !extend(mine, then))
         return outcome::refused;
-    }
-    return before % crowd == crowd - 1 ? outcome::crowded : outcome::queued;
+    *mine.at++ = reference;
+    if (!publish_fenced(mine))
+        return settle(mine);
+    if (mine.is_plain.load(std::memory_order_relaxed))
+        mine.plain_end = mine.tail->end();
+    else if (mine.waiting() >= plain_from && has_quick_fence())
+        mine.is_plain.store(true, std::memory_order_seq_cst); // but not this time: see above
+    return then;
+}
+
+pool::outcome pool::settle(producer &mine) noexcept {
+    mine.plain_end = nullptr;
+    mine.is_plain.store(false, std::memory_order_relaxed);
+    if (mine.is_listed.exchange(true, std::memory_order_seq_cst) || list(mine))
+        return outcome::queued;
+    // Closed. Who closed it sees the mark of this thread and leaves the reference to it; or sees it gone, with the count
+    // as it was.
+    --mine.at;
+    mine.pushed.store(mine.pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    mine.is_listed.store(false, std::memory_order_release);
+    return outcome::refused;
 }
 
 bool pool::push_single(object *reference) noexcept {
@@ -134,34 +185,63 @@ listed *pool::take_list(uintptr_t leave_behind) noexcept {
 }
 
 size_t pool::take_from(producer &one, object **references, size_t most) noexcept {
-    const size_t taken = std::min<uint64_t>(waiting_in(one), most);
-    for (size_t i = 0; i < taken; ++i) {
-        if (one.head_at == chunk::slots) {
+    const size_t taken = std::min<uint64_t>(one.waiting(), most);
+    for (size_t left = taken; left != 0;) {
+        if (one.from == one.head->end()) {
             chunk *empty = one.head;
             one.head = empty->next;
-            one.head_at = 0;
-            // One is kept for the thread, so that it need not allocate; the rest of a burst goes back at once.
-            std::free(one.spare.exchange(empty, std::memory_order_acq_rel));
+            one.from = one.head->begin();
+            std::atomic<chunk *> *spare = spare_of(one, empty->size);
+            std::free(spare ? spare->exchange(empty, std::memory_order_acq_rel) : empty);
         }
-        references[i] = one.head->slot[one.head_at++];
+        const size_t part = std::min<size_t>(left, static_cast<size_t>(one.head->end() - one.from));
+        std::memcpy(references, one.from, part * sizeof *references);
+        references += part;
+        one.from += part;
+        left -= part;
     }
+    one.taken.store(one.taken.load(std::memory_order_relaxed) + taken, std::memory_order_relaxed);
     return taken;
+}
+
+// Returns `rest`, with those in front that were given something meanwhile.
+listed *pool::unlist(producer *emptied, const producer *own, listed *rest) noexcept {
+    bool needs_fence = false;
+    for (producer *one = emptied; one; one = one->next_emptied) {
+        one->is_listed.exchange(false, std::memory_order_seq_cst);
+        needs_fence = needs_fence || (one != own && one->is_plain.load(std::memory_order_seq_cst));
+    }
+    // One for all. This thread is not between the two lines of a push of its own.
+    if (needs_fence)
+        heavy_fence();
+    for (producer *one = emptied, *following; one; one = following) {
+        following = one->next_emptied;
+        if (one->pushed.load(std::memory_order_seq_cst) != one->taken.load(std::memory_order_relaxed)) {
+            if (!one->is_listed.exchange(true, std::memory_order_seq_cst)) {
+                one->next = rest;
+                rest = one;
+            }
+        } else if (one->is_orphan) {
+            unlink_and_free(*one);
+        }
+    }
+    return rest;
 }
 
 void pool::note_waiting(const listed *all) noexcept {
     size_t waiting = 0;
     for (const listed *one = all; one; one = one->next)
-        waiting += one->single ? 1 : waiting_in(*static_cast<const producer *>(one));
+        waiting += one->single ? 1 : static_cast<const producer *>(one)->waiting();
     size_t high = room_->high_water.load(std::memory_order_relaxed);
     while (waiting > high && !room_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
     }
 }
 
-size_t pool::take(object **references, size_t most) noexcept {
-    // One drain at a time, and none across fork(): a producer's cursor and its count move together.
+size_t pool::take(object **references, size_t most, const producer *own) noexcept {
     hold();
     listed *rest = take_list(0);
     note_waiting(rest);
+    producer *emptied = nullptr;
     size_t taken = 0;
     while (rest && taken < most) {
         listed *one = rest;
@@ -172,17 +252,16 @@ size_t pool::take(object **references, size_t most) noexcept {
             continue;
         }
         auto &from = *static_cast<producer *>(one);
-        size_t part = take_from(from, references + taken, most - taken);
-        taken += part;
-        // From the moment the count is zero the producer is its thread's alone, or nobody's.
-        uint64_t left = from.count.fetch_sub(part, std::memory_order_acq_rel) - part;
-        if (left == producer::orphan)
-            unlink_and_free(from);
-        else if (left != 0) {
+        taken += take_from(from, references + taken, most - taken);
+        if (from.waiting() == 0) {
+            from.next_emptied = emptied;
+            emptied = &from;
+        } else {
             from.next = rest;
             rest = &from;
         }
     }
+    rest = unlist(emptied, own, rest);
     // Back into the list, the oldest first, so that it is on the bottom again. (Closed meanwhile: leaked and not
     // counted, as only an exit that timed out lets a drain run while it closes the pool.)
     while (rest) {
@@ -198,7 +277,7 @@ size_t pool::size() noexcept {
     size_t waiting = 0;
     hold();
     for (const producer *one = room_->producers; one; one = one->older)
-        waiting += waiting_in(*one);
+        waiting += one->waiting();
     // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
     for (auto *one = reinterpret_cast<const listed *>(head == closed ? 0 : head); one; one = one->next)
@@ -217,7 +296,14 @@ size_t pool::close() noexcept {
     hold();
     listed *rest = take_list(closed);
     note_waiting(rest);
-    while (listed *one = rest) {
+    producer *emptied = nullptr;
+    while (rest || emptied) {
+        if (!rest) {
+            rest = unlist(emptied, nullptr, nullptr);
+            emptied = nullptr;
+            continue;
+        }
+        listed *one = rest;
         rest = one->next;
         if (one->single) {
             ++leaked;
@@ -225,15 +311,11 @@ size_t pool::close() noexcept {
             continue;
         }
         auto &from = *static_cast<producer *>(one);
-        object *forgotten[chunk::slots];
-        uint64_t left;
-        do {
-            size_t part = take_from(from, forgotten, chunk::slots);
+        object *forgotten[chunk::fewest];
+        while (size_t part = take_from(from, forgotten, chunk::fewest))
             leaked += part;
-            left = from.count.fetch_sub(part, std::memory_order_acq_rel) - part;
-        } while ((left & ~producer::orphan) != 0);
-        if (left == producer::orphan)
-            unlink_and_free(from);
+        from.next_emptied = emptied;
+        emptied = &from;
     }
     let_go();
     return leaked;
@@ -254,9 +336,11 @@ void pool::relist() noexcept {
     }
     for (producer *one = room_->producers, *older; one; one = older) {
         older = one->older;
-        if (waiting_in(*one))
+        const bool has_something = one->waiting() != 0;
+        one->is_listed.store(has_something, std::memory_order_relaxed);
+        if (has_something)
             list(*one);
-        else if (one->count.load(std::memory_order_relaxed) == producer::orphan)
+        else if (one->is_orphan)
             unlink_and_free(*one);
     }
 }

@@ -27,7 +27,7 @@ object *address(std::uintptr_t number) { return reinterpret_cast<object *>(numbe
 
 std::vector<object *> take(pool &from, size_t most) {
     std::vector<object *> references(most);
-    references.resize(from.take(references.data(), most));
+    references.resize(from.take(references.data(), most, nullptr));
     return references;
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("a pool gives back what was put in, in the order of the thread that pu
     producer *mine = queue.add_producer();
     REQUIRE(mine);
     // More than a chunk, and more than two, so that links between chunks count.
-    constexpr std::uintptr_t many = chunk::slots * 2 + 3;
+    constexpr std::uintptr_t many = chunk::fewest * 2 + 3;
     for (object *one : addresses(1, many))
         REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
     CHECK_FALSE(queue.is_empty());
@@ -64,10 +64,10 @@ TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order
         queue.push(*mine, one);
     CHECK(take(queue, 30) == addresses(1, 30));
     CHECK(queue.size() == 70);
-    CHECK(take(queue, chunk::slots) == addresses(31, chunk::slots));
+    CHECK(take(queue, chunk::fewest) == addresses(31, chunk::fewest));
     for (object *one : addresses(101, 5))
         queue.push(*mine, one);
-    CHECK(take(queue, 1000) == addresses(31 + chunk::slots, 105 - 30 - chunk::slots));
+    CHECK(take(queue, 1000) == addresses(31 + chunk::fewest, 105 - 30 - chunk::fewest));
     CHECK(take(queue, 10).empty());
 }
 
@@ -105,10 +105,10 @@ TEST_CASE("what an ended thread left is still there, and the next thread is not 
 TEST_CASE("a closed pool refuses, and says what it leaked") {
     pool &queue = new_pool();
     producer *mine = queue.add_producer();
-    for (object *one : addresses(1, chunk::slots + 1))
+    for (object *one : addresses(1, chunk::fewest + 1))
         queue.push(*mine, one);
     REQUIRE(queue.push_single(address(1000)));
-    CHECK(queue.close() == chunk::slots + 2);
+    CHECK(queue.close() == chunk::fewest + 2);
     CHECK(queue.is_empty());
     CHECK(queue.size() == 0);
     CHECK_FALSE(queue.push_single(address(1)));
@@ -122,7 +122,7 @@ TEST_CASE("the pool calls for help once in a while when nobody drains it") {
     int calls = 0;
     for (object *one : addresses(1, 10000))
         calls += queue.push(*mine, one) == pool::outcome::crowded;
-    CHECK(calls == 2); // at 4096 and 8192
+    CHECK(calls == 4); // with 3904 waiting, and every 1952 after that
     take(queue, 10000);
     CHECK(queue.push(*mine, address(1)) == pool::outcome::queued);
 }
