@@ -181,11 +181,14 @@ inline bool has_exception(const thread_state *attached) noexcept {
     auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
     return peek(reinterpret_cast<const object *const *>(at)) != nullptr;
 }
+inline int32_t *short_count(object *one) noexcept {
+    return reinterpret_cast<int32_t *>(one) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
 // Attached: gives a reference back that is not the last, or is to an immortal object. False: nothing is done; ask
 // Py_DecRef. Extension modules of the stable ABI have this compiled in, so an object's head is as it is.
 inline bool decref_quickly(counting how, object *one) noexcept {
     if (how == counting::in_32_bits) {
-        auto *count = reinterpret_cast<int32_t *>(one) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+        int32_t *count = short_count(one);
         const int32_t now = peek(count);
         if (now > 1)
             __atomic_store_n(count, now - 1, __ATOMIC_RELAXED);

@@ -112,13 +112,40 @@ TEST_CASE("the thread-local is found where there is one") {
     CHECK(cpython_says_attached());
 }
 
+TEST_CASE("references are counted at the head of an object") {
+    start_python();
+    attached here;
+    using cpython::counting;
+    const counting how = python_version() < 0x030c0000 ? counting::in_64_bits : counting::in_32_bits;
+    const bool is_free_threaded = cpython::python().free_threaded;
+    CHECK(cpython::trusted.counting == (is_known_version() && !is_free_threaded ? how : counting::by_call));
+    CHECK(!cpython::is_counted(counting::by_call));
+    if (is_debug_build() || is_free_threaded)
+        return;
+    CHECK(cpython::is_counted(how));
+    ref one = new_object();
+    CHECK(!cpython::decref_quickly(how, one)); // the last
+    CHECK(reference_count(one) == 1);
+    CHECK(pyattach_incref(one) == PYATTACH_OK);
+    CHECK(cpython::decref_quickly(how, one));
+    CHECK(reference_count(one) == 1);
+    pyattach::object *none = cpython::python().none;
+    const std::int64_t before = reference_count(none);
+    CHECK(pyattach_incref(none) == PYATTACH_OK);
+    CHECK(cpython::decref_quickly(how, none));
+    CHECK(reference_count(none) == before);
+}
+
 TEST_CASE("a Python whose places are not known is asked by calls") {
     start_python();
     run_on_thread(come_and_go); // as a rule
     const auto exception = cpython::trusted.exception_at.load();
+    const auto counting = cpython::trusted.counting.load();
     cpython::trusted.exception_at = 0;
+    cpython::trusted.counting = cpython::counting::by_call;
     CHECK(cpython::current_at() == &cpython::unknown);
     run_on_thread(come_and_go);
+    cpython::trusted.counting = counting;
     cpython::trusted.exception_at = exception;
     run_on_thread(come_and_go);
 }

@@ -109,8 +109,8 @@ void run_on_core(int wanted) {
     sched_setaffinity(0, sizeof mine, &mine);
 }
 
-// One thread pushes at the moment at which a drain unlists its producer. Without the fence in unlist() a reference is
-// stranded in some rounds of a hundred thousand.
+// One thread pushes at the moment at which a drain unlists its producer. Without any one of the fences, on either side,
+// a reference is stranded in some of the rounds.
 int collisions_missed(int rounds, int waiting) {
     auto queue = std::make_unique<whole_pool>();
     std::atomic<int> turn{0};
