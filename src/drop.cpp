@@ -79,6 +79,19 @@ bool queue(interpreter &owner, object *reference) noexcept {
     return false;
 }
 
+void note(interpreter &where, seat &mine, pool::outcome what) noexcept {
+    if (what == pool::outcome::crowded)
+        call_for_help(where, mine);
+    count(what == pool::outcome::refused ? event::drops_leaked : event::drops_queued);
+}
+// Not inline: they would cost the usual case its registers.
+[[gnu::noinline]] void push_fenced(interpreter &where, seat &mine, object *reference) noexcept {
+    note(where, mine, where.pool.push_fenced(*mine.drops, reference));
+}
+[[gnu::noinline]] void settle(interpreter &where, seat &mine) noexcept {
+    note(where, mine, where.pool.settle(*mine.drops));
+}
+
 #endif
 
 void defer(interpreter *owner, object *reference) noexcept {
@@ -98,11 +111,13 @@ void defer(interpreter *owner, object *reference) noexcept {
     count(event::drops_leaked);
 }
 
-void release(object *reference) noexcept {
-    if (__builtin_expect(cpython::decref_quickly(cpython::trusted.counting.load(std::memory_order_relaxed), reference), 1))
-        return;
+[[gnu::noinline]] void release_by_call(object *reference) noexcept {
     const cpython::table &py = cpython::python();
     cpython::guarded([&py, reference] { py.decref(reference); });
+}
+inline void release(object *reference) noexcept {
+    if (!cpython::decref_quickly(cpython::trusted.counting.load(std::memory_order_relaxed), reference))
+        release_by_call(reference);
 }
 
 [[gnu::noinline]] void drop_slowly(object *reference, interpreter *owner) noexcept {
@@ -138,13 +153,11 @@ void drop(object *reference, interpreter *owner) noexcept {
     if (!whose)
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
     // Who has queued there before has seen the exit hook registered.
-    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() &&
-        (is_surely_detached(*me) || !current_state())) {
-        auto outcome = whose->pool.push(*mine->drops, reference);
-        if (__builtin_expect(outcome == pool::outcome::crowded, 0))
-            call_for_help(*whose, *mine);
-        if (__builtin_expect(outcome == pool::outcome::refused, 0))
-            return count(event::drops_leaked);
+    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && is_surely_detached(*me)) {
+        if (!pool::is_plain(*mine->drops))
+            return push_fenced(*whose, *mine, reference);
+        if (!pool::push_plainly(*mine->drops, reference))
+            return settle(*whose, *mine);
         return me->counted.add(event::drops_queued);
     }
 #endif

@@ -110,14 +110,21 @@ class pool {
     enum class outcome { queued, crowded, refused };
     // Crowded: queued, and it is time that somebody drains. Refused: closed, or no memory.
     outcome push(producer &mine, object *reference) noexcept {
-        object **at = mine.at;
-        // A chunk that is full, and a producer that is fenced, in one question.
-        if (__builtin_expect(at >= mine.plain_end, 0))
+        if (!is_plain(mine))
             return push_fenced(mine, reference);
-        *at = reference;
-        mine.at = at + 1;
-        return __builtin_expect(publish_plainly(mine), 1) ? outcome::queued : settle(mine);
+        return push_plainly(mine, reference) ? outcome::queued : settle(mine);
     }
+    // Its parts, for whoever wants no call in the usual case. False: to be settled.
+    static bool is_plain(const producer &mine) noexcept {
+        // And that there is room in the chunk, in one question.
+        return __builtin_expect(mine.at < mine.plain_end, 1);
+    }
+    static bool push_plainly(producer &mine, object *reference) noexcept {
+        *mine.at++ = reference;
+        return __builtin_expect(publish_plainly(mine), 1);
+    }
+    outcome push_fenced(producer &, object *reference) noexcept;
+    outcome settle(producer &) noexcept;
     bool push_single(object *) noexcept;
 
     // Copies up to `most` references out, oldest of each thread first, for the caller to release. `own`: this thread's
@@ -159,9 +166,7 @@ class pool {
 #endif
     }
     static bool publish_fenced(producer &mine) noexcept;
-    outcome push_fenced(producer &, object *reference) noexcept;
     bool extend(producer &, outcome &) noexcept;
-    outcome settle(producer &) noexcept;
     bool list(listed &) noexcept;
     listed *take_list(uintptr_t leave_behind) noexcept;
     std::atomic<chunk *> *spare_of(producer &, unsigned size) noexcept;
