@@ -154,9 +154,9 @@ void drop(object *reference, interpreter *owner) noexcept {
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
     // Who has queued there before has seen the exit hook registered.
     if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && is_surely_detached(*me)) {
-        if (!pool::is_plain(*mine->drops))
+        if (!mine->drops->is_ready())
             return push_fenced(*whose, *mine, reference);
-        if (!pool::push_plainly(*mine->drops, reference))
+        if (!mine->drops->push_plainly(reference))
             return settle(*whose, *mine);
         return me->counted.add(event::drops_queued);
     }

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "cpython.hpp"
+#include "fence.hpp"
 
 namespace pyattach {
 
@@ -45,29 +46,6 @@ struct seat {
     seat *next_of_thread;
     seat *next, *previous; // in the gate, under its lock
 };
-
-// The kernel offers membarrier; set before the first seat is made, never changed.
-extern bool fences_are_asymmetric;
-
-inline void light_fence(bool is_asymmetric) noexcept {
-    if (__builtin_expect(is_asymmetric, 1))
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-    else
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-}
-void heavy_fence() noexcept;
-// Whether that is a matter of microseconds. The first to ask may wait for the kernel, milliseconds if there are several
-// threads.
-bool has_quick_fence() noexcept;
-
-#ifdef PYATTACH_TEST_PAUSE // a test's own
-void pause_between() noexcept;
-#else
-inline void pause_between() noexcept {}
-#endif
-
-// Once per process, before the first gate is used.
-void prepare_fences() noexcept;
 
 class gate {
   public:

@@ -3,53 +3,20 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
-#include <new>
 
 namespace pyattach {
-namespace {
-
-chunk *new_chunk(unsigned size) noexcept {
-    auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
-    if (fresh) {
-        fresh->next = nullptr;
-        fresh->size = size;
-    }
-    return fresh;
-}
-
-void free_chunks(producer &one) noexcept {
-    while (chunk *first = one.head) {
-        one.head = first->next;
-        std::free(first);
-    }
-    std::free(one.spare.load(std::memory_order_relaxed));
-}
-
-} // namespace
 
 pool::room::~room() {
     while (producer *one = producers) {
         producers = one->older;
-        free_chunks(*one);
-        std::free(one);
+        producer::destroy(one);
     }
-    for (auto &spare : spares)
-        std::free(spare.load(std::memory_order_relaxed));
 }
 
 producer *pool::add_producer() noexcept {
-    void *memory = nullptr;
-    if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
+    producer *one = producer::make();
+    if (!one)
         return nullptr;
-    chunk *first = new_chunk(0);
-    if (!first) {
-        std::free(memory);
-        return nullptr;
-    }
-    producer *one = new (memory) producer();
-    one->head = one->tail = first;
-    one->from = one->at = first->begin();
     hold();
     one->older = room_->producers;
     if (room_->producers)
@@ -63,8 +30,7 @@ void pool::unlink_and_free(producer &one) noexcept {
     (one.newer ? one.newer->older : room_->producers) = one.older;
     if (one.older)
         one.older->newer = one.newer;
-    free_chunks(one);
-    std::free(&one);
+    producer::destroy(&one);
 }
 
 void pool::orphan(producer &one) noexcept {
@@ -88,71 +54,20 @@ bool pool::list(listed &one) noexcept {
     return true;
 }
 
-// Where an emptied chunk is kept; NULL: nowhere.
-std::atomic<chunk *> *pool::spare_of(producer &one, unsigned size) noexcept {
-    return size == 0 ? &one.spare : size + 1 < chunk::sizes ? &room_->spares[size] : nullptr;
-}
-
-bool pool::extend(producer &mine, outcome &then) noexcept {
-    const uint64_t waiting = mine.waiting();
-    // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
-    // the kernel for every page.)
-    unsigned size = 0;
-    while (size + 1 < chunk::sizes && chunk::fewest << (size + 1) <= waiting)
-        ++size;
-    std::atomic<chunk *> *spare = spare_of(mine, size);
-    chunk *fresh = spare ? spare->exchange(nullptr, std::memory_order_acquire) : nullptr;
-    if (!fresh)
-        fresh = new_chunk(size);
-    if (!fresh)
-        return false;
-    fresh->next = nullptr;
-    mine.tail->next = fresh;
-    mine.tail = fresh;
-    mine.at = fresh->begin();
-    if (waiting >= crowd)
-        then = outcome::crowded;
-    return true;
-}
-
-bool pool::publish_fenced(producer &mine) noexcept {
-    const uint64_t before = mine.pushed.load(std::memory_order_relaxed);
-#ifndef PYATTACH_TEST_SWAPPED
-    mine.pushed.exchange(before + 1, std::memory_order_seq_cst);
-    pause_between();
-    return mine.is_listed.load(std::memory_order_seq_cst);
-#else
-    bool seen = mine.is_listed.load(std::memory_order_seq_cst);
-    pause_between();
-    mine.pushed.exchange(before + 1, std::memory_order_seq_cst);
-    return seen;
-#endif
-}
-
 pool::outcome pool::push_fenced(producer &mine, object *reference) noexcept {
-    outcome then = outcome::queued;
-    if (mine.at == mine.tail->end() && !extend(mine, then))
+    bool is_listed, is_crowded;
+    if (!mine.push_fenced(reference, room_->spares, is_listed, is_crowded))
         return outcome::refused;
-    *mine.at++ = reference;
-    if (!publish_fenced(mine))
-        return settle(mine);
-    if (mine.is_plain.load(std::memory_order_relaxed))
-        mine.plain_end = mine.tail->end();
-    else if (mine.waiting() >= plain_from && has_quick_fence())
-        mine.is_plain.store(true, std::memory_order_seq_cst); // but not this time: see above
-    return then;
+    return !is_listed ? settle(mine) : is_crowded ? outcome::crowded : outcome::queued;
 }
 
 pool::outcome pool::settle(producer &mine) noexcept {
-    mine.plain_end = nullptr;
-    mine.is_plain.store(false, std::memory_order_relaxed);
+    mine.become_fenced();
     if (mine.is_listed.exchange(true, std::memory_order_seq_cst) || list(mine))
         return outcome::queued;
-    // Closed. Who closed it sees the mark of this thread and leaves the reference to it; or sees it gone, with the count
-    // as it was.
-    --mine.at;
-    mine.pushed.store(mine.pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    mine.is_listed.store(false, std::memory_order_release);
+    // Closed. Who closed it sees the mark of this thread, and leaves the reference to it; or sees the mark gone, and the
+    // count as it was.
+    mine.take_back();
     return outcome::refused;
 }
 
@@ -182,26 +97,6 @@ listed *pool::take_list(uintptr_t leave_behind) noexcept {
         one = next;
     }
     return oldest;
-}
-
-size_t pool::take_from(producer &one, object **references, size_t most) noexcept {
-    const size_t taken = std::min<uint64_t>(one.waiting(), most);
-    for (size_t left = taken; left != 0;) {
-        if (one.from == one.head->end()) {
-            chunk *empty = one.head;
-            one.head = empty->next;
-            one.from = one.head->begin();
-            std::atomic<chunk *> *spare = spare_of(one, empty->size);
-            std::free(spare ? spare->exchange(empty, std::memory_order_acq_rel) : empty);
-        }
-        const size_t part = std::min<size_t>(left, static_cast<size_t>(one.head->end() - one.from));
-        std::memcpy(references, one.from, part * sizeof *references);
-        references += part;
-        one.from += part;
-        left -= part;
-    }
-    one.taken.store(one.taken.load(std::memory_order_relaxed) + taken, std::memory_order_relaxed);
-    return taken;
 }
 
 // Returns `rest`, with those in front that were given something meanwhile.
@@ -252,7 +147,7 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
             continue;
         }
         auto &from = *static_cast<producer *>(one);
-        taken += take_from(from, references + taken, most - taken);
+        taken += from.take(references + taken, most - taken, room_->spares);
         if (from.waiting() == 0) {
             from.next_emptied = emptied;
             emptied = &from;
@@ -312,7 +207,7 @@ size_t pool::close() noexcept {
         }
         auto &from = *static_cast<producer *>(one);
         object *forgotten[chunk::fewest];
-        while (size_t part = take_from(from, forgotten, chunk::fewest))
+        while (size_t part = from.take(forgotten, chunk::fewest, room_->spares))
             leaked += part;
         from.next_emptied = emptied;
         emptied = &from;

@@ -13,10 +13,10 @@ MOST_LINES = 300
 
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
-    {"fatal", "futex", "status", "stats"},
+    {"fatal", "fence", "futex", "status", "stats"},
     {"cpython"},
-    {"thread", "pool"},
-    {"gate", "drop"},
+    {"thread", "producer"},
+    {"gate", "drop", "pool"},
     {"interpreter"},
     {"warm_state", "exit", "fork", "start", "tether"},
     {"entry"},

@@ -1,0 +1,141 @@
+// What one thread gives back to one pool.
+#include "producer.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace pyattach {
+namespace {
+
+// So much waits that a fence of all threads, some microseconds at worst, is nothing beside it.
+constexpr uint64_t plain_from = 4 * chunk::fewest;
+// It is time that somebody drains.
+constexpr uint64_t crowd = 2 * chunk::most;
+
+chunk *new_chunk(unsigned size) noexcept {
+    auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
+    if (fresh) {
+        fresh->next = nullptr;
+        fresh->size = size;
+    }
+    return fresh;
+}
+
+} // namespace
+
+spare_chunks::~spare_chunks() {
+    for (auto &one : of_size)
+        std::free(one.load(std::memory_order_relaxed));
+}
+
+producer *producer::make() noexcept {
+    void *memory = nullptr;
+    if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
+        return nullptr;
+    chunk *first = new_chunk(0);
+    if (!first) {
+        std::free(memory);
+        return nullptr;
+    }
+    producer *one = new (memory) producer();
+    one->head = one->tail = first;
+    one->from = one->at = first->begin();
+    return one;
+}
+
+void producer::destroy(producer *one) noexcept {
+    while (chunk *first = one->head) {
+        one->head = first->next;
+        std::free(first);
+    }
+    std::free(one->spare.load(std::memory_order_relaxed));
+    std::free(one);
+}
+
+// Where an emptied chunk is kept; NULL: nowhere.
+std::atomic<chunk *> *producer::spare_of(unsigned size, spare_chunks &of_pool) noexcept {
+    return size == 0 ? &spare : size + 1 < chunk::sizes ? &of_pool.of_size[size] : nullptr;
+}
+
+bool producer::extend(spare_chunks &of_pool, bool &is_crowded) noexcept {
+    const uint64_t many = waiting();
+    // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
+    // the kernel for every page.)
+    unsigned size = 0;
+    while (size + 1 < chunk::sizes && chunk::fewest << (size + 1) <= many)
+        ++size;
+    std::atomic<chunk *> *kept = spare_of(size, of_pool);
+    chunk *fresh = kept ? kept->exchange(nullptr, std::memory_order_acquire) : nullptr;
+    if (!fresh)
+        fresh = new_chunk(size);
+    if (!fresh)
+        return false;
+    fresh->next = nullptr;
+    tail->next = fresh;
+    tail = fresh;
+    at = fresh->begin();
+    is_crowded = many >= crowd;
+    return true;
+}
+
+bool producer::publish_fenced() noexcept {
+    const uint64_t before = pushed.load(std::memory_order_relaxed);
+#ifndef PYATTACH_TEST_SWAPPED
+    pushed.exchange(before + 1, std::memory_order_seq_cst);
+    pause_between();
+    return is_listed.load(std::memory_order_seq_cst);
+#else
+    bool seen = is_listed.load(std::memory_order_seq_cst);
+    pause_between();
+    pushed.exchange(before + 1, std::memory_order_seq_cst);
+    return seen;
+#endif
+}
+
+bool producer::push_fenced(object *reference, spare_chunks &of_pool, bool &is_seen_listed, bool &is_crowded) noexcept {
+    is_crowded = false;
+    if (at == tail->end() && !extend(of_pool, is_crowded))
+        return false;
+    *at++ = reference;
+    is_seen_listed = publish_fenced();
+    if (is_plain.load(std::memory_order_relaxed))
+        plain_end = tail->end();
+    else if (waiting() >= plain_from && has_quick_fence())
+        is_plain.store(true, std::memory_order_seq_cst); // from the push after next: see above
+    return true;
+}
+
+void producer::become_fenced() noexcept {
+    plain_end = nullptr;
+    is_plain.store(false, std::memory_order_relaxed);
+}
+
+void producer::take_back() noexcept {
+    --at;
+    pushed.store(pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    is_listed.store(false, std::memory_order_release);
+}
+
+size_t producer::take(object **references, size_t most, spare_chunks &of_pool) noexcept {
+    const size_t all = std::min<uint64_t>(waiting(), most);
+    for (size_t left = all; left != 0;) {
+        if (from == head->end()) {
+            chunk *empty = head;
+            head = empty->next;
+            from = head->begin();
+            std::atomic<chunk *> *kept = spare_of(empty->size, of_pool);
+            std::free(kept ? kept->exchange(empty, std::memory_order_acq_rel) : empty);
+        }
+        const size_t part = std::min<size_t>(left, static_cast<size_t>(head->end() - from));
+        std::memcpy(references, from, part * sizeof *references);
+        references += part;
+        from += part;
+        left -= part;
+    }
+    taken.store(taken.load(std::memory_order_relaxed) + all, std::memory_order_relaxed);
+    return all;
+}
+
+} // namespace pyattach

@@ -1,0 +1,111 @@
+// What one thread gives back to one pool: a queue that only it fills, and one drain at a time empties.
+//
+// The thread writes the slot, adds one to `pushed`, and then looks whether the producer is in the pool's list; see
+// pool.hpp for the other side, and why there is a fence between the two. That fence would be most of a push, and one of
+// the other side's that reaches this thread (see fence.hpp) would be a microsecond in every attach that finds a few
+// references. So it depends:
+//   - *fenced*, the usual mode: a push is an exchange. Both sides' operations are sequentially consistent.
+//   - *plain*: a push is plain stores, and whoever takes the producer off the list makes all running threads pass a fence,
+//     unless it is the producer's own thread. A thread becomes plain when so much waits that this is nothing beside
+//     releasing it, and fenced again when it finds itself off the list.
+// The thread alone changes the mode. It says that it becomes plain, gives the next one back in the fenced way still, and
+// only then goes plain. So a drain that unlists and then reads "fenced" comes before the saying in the single order of
+// such operations: the push after it sees the producer unlisted, and by coherence so does every later look, plain or not.
+//
+// The release of `pushed` publishes the slots, and the acquire of whoever reads it goes before the reading of a slot.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpython.hpp"
+#include "fence.hpp"
+
+namespace pyattach {
+
+// What a pool's list holds: a producer, or one reference that found no producer.
+struct listed {
+    listed *next;
+    object *single; // NULL: a producer
+};
+
+// The slots follow.
+struct chunk {
+    static constexpr size_t fewest = 61; // with the head and the allocator's word half a KiB
+    static constexpr unsigned sizes = 6; // each twice the one before
+    static constexpr size_t most = fewest << (sizes - 1);
+    chunk *next;
+    unsigned size;
+    object **begin() noexcept { return reinterpret_cast<object **>(this + 1); }
+    object **end() noexcept { return begin() + (fewest << size); }
+};
+
+// Emptied chunks for the next burst, one of each size but the least, of which each producer keeps its own, and the
+// largest: 15 KiB. The allocator would give them back to the system, which takes longer than all the pushes.
+struct spare_chunks {
+    std::atomic<chunk *> of_size[chunk::sizes - 1] = {};
+    ~spare_chunks();
+};
+
+struct producer : listed {
+    // The thread's part.
+    object **at = nullptr;        // where the next one goes
+    object **plain_end = nullptr; // up to where pushes are plain; NULL: fenced
+    std::atomic<uint64_t> pushed{0};
+    chunk *tail = nullptr;
+    std::atomic<bool> is_plain{false};
+    // Both sides write it. In the list, in the hands of the drain that has the lock, or about to be put into the list.
+    std::atomic<bool> is_listed{false};
+    // The drain's part; on a line of its own, so that a drain at work does not slow the thread down.
+    alignas(64) std::atomic<uint64_t> taken{0};
+    object **from = nullptr; // the next to be taken
+    chunk *head = nullptr;
+    std::atomic<chunk *> spare{nullptr}; // an emptied chunk, for the thread to use again
+    bool is_orphan = false;              // the thread has ended; who empties it frees it
+    producer *next_emptied = nullptr;
+    producer *older = nullptr, *newer = nullptr; // all producers of the pool, under its lock
+
+    // NULL: no memory.
+    static producer *make() noexcept;
+    static void destroy(producer *) noexcept;
+
+    uint64_t waiting() const noexcept {
+        return pushed.load(std::memory_order_acquire) - taken.load(std::memory_order_relaxed);
+    }
+
+    // The usual push of many: there is room, and nothing to be asked but whether the producer is listed.
+    bool is_ready() const noexcept { return __builtin_expect(at < plain_end, 1); }
+    bool push_plainly(object *reference) noexcept {
+        *at++ = reference;
+        return __builtin_expect(publish_plainly(), 1);
+    }
+    // Any other. False: no memory, and nothing done. Whether it is listed, and whether much waits, comes out.
+    bool push_fenced(object *reference, spare_chunks &, bool &is_seen_listed, bool &is_crowded) noexcept;
+    void become_fenced() noexcept;
+    // The last push did not take place. For who has become fenced and was not listed.
+    void take_back() noexcept;
+
+    // The drain's: copies up to `most` references out, oldest first.
+    size_t take(object **references, size_t most, spare_chunks &) noexcept;
+
+  private:
+    bool publish_plainly() noexcept {
+        const uint64_t before = pushed.load(std::memory_order_relaxed);
+#ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
+        pushed.store(before + 1, std::memory_order_release);
+        light_fence(true);
+        pause_between();
+        return is_listed.load(std::memory_order_relaxed);
+#else
+        bool seen = is_listed.load(std::memory_order_relaxed);
+        pause_between();
+        pushed.store(before + 1, std::memory_order_release);
+        return seen;
+#endif
+    }
+    bool publish_fenced() noexcept;
+    bool extend(spare_chunks &, bool &is_crowded) noexcept;
+    std::atomic<chunk *> *spare_of(unsigned size, spare_chunks &) noexcept;
+};
+
+} // namespace pyattach
