@@ -86,7 +86,7 @@ enum class wanted { any, main, named };
 }
 
 void end_nested(nested_scope &scope) noexcept {
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (!me || scope.owner != me)
         misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
                "End it where it was begun; give each thread its own scope.");
@@ -210,7 +210,7 @@ status assume_otherwise(attached_scope &scope) noexcept {
 bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }
 
 int depth() noexcept {
-    const thread *me = this_thread.record;
+    const thread *me = this_thread.record();
     if (!me)
         return 0;
     uint32_t attached = 0, nested_below = me->nested_open();

@@ -42,41 +42,41 @@ inline status nest(attached_scope &scope, thread &me) noexcept {
 
 // Decided here, without a call, in whoever asks.
 inline status begin(attached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
+    if (!this_thread.is_usual())
         return begin_otherwise(scope);
+    thread &me = this_thread.usual();
     // Nested comes first: a jump counts there.
-    if (__builtin_expect(me->top == &me->base && me->door(), 0))
-        return begin_warm(scope, *me);
-    if (__builtin_expect(is_warm_inside(*me), 1) && __builtin_expect(me->top->where->pool.is_empty(), 1))
-        return nest(scope, *me);
-    return begin_nested(scope, *me);
+    if (__builtin_expect(me.top == &me.base && me.door(), 0))
+        return begin_warm(scope, me);
+    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.top->where->pool.is_empty(), 1))
+        return nest(scope, me);
+    return begin_nested(scope, me);
 }
 inline status assume(attached_scope &scope) noexcept {
 #if !PYATTACH_CHECKS
-    thread *me = this_thread.record;
-    if (__builtin_expect(!me || !this_thread.is_usual(), 0))
+    if (!this_thread.is_usual())
         return assume_otherwise(scope);
+    thread &me = this_thread.usual();
     // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
-    const interpreter *here = me->top->tag == tag::attached ? me->top->where : me->met();
+    const interpreter *here = __builtin_expect(me.top->tag == tag::attached, 1) ? me.top->where : me.met();
     if (__builtin_expect(here && here->pool.is_empty(), 1))
-        return nest(scope, *me);
+        return nest(scope, me);
 #endif
     return assume_otherwise(scope);
 }
 inline void end(attached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (me && this_thread.is_usual()) {
+    if (this_thread.is_usual()) {
+        thread &me = this_thread.usual();
         nested_scope &nested = scope.nested;
         // The frame on top is nobody else's, so the scope was begun on this thread.
-        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me->top, 1)) {
-            ++me->nested_ended();
+        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me.top, 1)) {
+            ++me.nested_ended();
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == warm_head() && me->top == &scope.outer &&
-            me->nested_open() == scope.outer.nested_before)
-            return end_warm(scope, *me);
+        if (scope.outer.head() == warm_head() && me.top == &scope.outer &&
+            me.nested_open() == scope.outer.nested_before)
+            return end_warm(scope, me);
     }
     end_otherwise(scope);
 }

@@ -62,10 +62,9 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
 
 // Of one lock `two` is the same.
 inline status open(section_scope &scope, kind what, void *one, void *two) noexcept {
-    thread *me = this_thread.record;
-    if (__builtin_expect(!one || !two || !me || !this_thread.is_usual() || !is_surely_attached(*me), 0))
+    if (__builtin_expect(!one || !two || !this_thread.is_usual() || !is_surely_attached(this_thread.usual()), 0))
         return open_slowly(scope, what, one, two);
-    return link(scope, *me, what, one, two);
+    return link(scope, this_thread.usual(), what, one, two);
 }
 
 [[gnu::noinline]] void give_back(section_scope &scope) noexcept {
@@ -78,7 +77,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
         misuse("pyattach_critical_section_end: this is not an open section.",
                "A section is ended once, at its own address.",
                "Look at the status of begin; pair each successful one with one end.");
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (!me || scope.owner != me)
         misuse("pyattach_critical_section_end: the section was begun on another thread.",
                "A section ends on its own thread.", "End it where it was begun.");
@@ -110,13 +109,15 @@ status begin(section_scope &scope, mutex_storage *one, mutex_storage *two) noexc
 }
 
 void end(section_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    if (__builtin_expect(!me || !this_thread.is_usual() || scope.tag != tag::section || scope.owner != me ||
-                             me->innermost_section() != &scope || !is_surely_attached(*me),
+    if (!this_thread.is_usual())
+        return end_slowly(scope);
+    thread &me = this_thread.usual();
+    if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section() != &scope ||
+                             !is_surely_attached(me),
                          0))
         return end_slowly(scope);
     scope.tag = tag::ended;
-    me->innermost_section() = scope.outer;
+    me.innermost_section() = scope.outer;
     if (scope.is_locked)
         give_back(scope);
 }

@@ -120,20 +120,20 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
 }
 
 status begin_otherwise(detached_scope &scope) noexcept {
-    const thread *me = this_thread.record;
-    if (!me || !this_thread.is_usual())
+    if (!this_thread.is_usual())
         return begin_slowly(scope);
+    thread &me = this_thread.usual();
     // Attached by a scope of ours, as far as can be told at a glance.
-    const frame &top = *me->top;
-    thread_state *now = cpython::peek(me->current_at);
-    if (!now || !is_of_top(*me, now) || top.dead || top.where->gate.is_dead())
+    const frame &top = *me.top;
+    thread_state *now = cpython::peek(me.current_at);
+    if (!now || !is_of_top(me, now) || top.dead || top.where->gate.is_dead())
         return begin_slowly(scope);
-    return open(scope.gap, *this_thread.record, now, top.where, top.seat, false);
+    return open(scope.gap, me, now, top.where, top.seat, false);
 }
 
 status end_otherwise(detached_scope &scope) noexcept {
     frame &gap = scope.gap;
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() ||
                              this_thread.forbidden,
                          0))

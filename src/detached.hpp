@@ -21,15 +21,17 @@ status end_otherwise(detached_scope &) noexcept;
 
 // Below a warm attach, and anything else: decided here, without a call, in whoever asks.
 inline status begin(detached_scope &scope) noexcept {
-    thread *me = this_thread.record;
-    return me && this_thread.is_usual() && is_warm_inside(*me) ? begin_warm(scope, *me) : begin_otherwise(scope);
+    return this_thread.is_usual() && is_warm_inside(this_thread.usual()) ? begin_warm(scope, this_thread.usual())
+                                                                        : begin_otherwise(scope);
 }
 inline status end(detached_scope &scope) noexcept {
-    const frame &gap = scope.gap;
-    thread *me = this_thread.record;
-    const bool is_warm = me && this_thread.is_usual() && gap.head() == warm_head(tag::detached) && me->top == &gap &&
-                         me->nested_open() == gap.nested_before;
-    return is_warm ? end_warm(scope, *me) : end_otherwise(scope);
+    if (this_thread.is_usual()) {
+        const frame &gap = scope.gap;
+        thread &me = this_thread.usual();
+        if (gap.head() == warm_head(tag::detached) && me.top == &gap && me.nested_open() == gap.nested_before)
+            return end_warm(scope, me);
+    }
+    return end_otherwise(scope);
 }
 
 } // namespace detached

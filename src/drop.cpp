@@ -16,7 +16,7 @@ std::atomic<size_t> budget_objects{256};
 interpreter *standing_for(thread_state *now) noexcept {
     if (now)
         return known(cpython::python().interpreter_of(now));
-    if (const thread *me = this_thread.record)
+    if (const thread *me = this_thread.record())
         for (const frame *one = me->top; one->tag != tag::base; one = one->below)
             if (one->tag == tag::detached)
                 return one->where;
@@ -58,7 +58,7 @@ bool queue(interpreter &owner, object *reference) noexcept {
     // next life.
     if (owner.hook.load(std::memory_order_relaxed) != interpreter::registered || owner.gate.is_dead())
         return false;
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     seat *mine = me ? me->seats : nullptr; // the one it met last, which it nearly always is
     if (__builtin_expect(!mine || mine->where != &owner || !mine->drops || this_thread.ended, 0)) {
         // Past its exit hook a thread makes nothing that lasts.
@@ -139,26 +139,28 @@ inline void release(object *reference) noexcept {
 // Written out for the two usual cases, a thread in a warm scope and one that is not attached and gave something back
 // before; the rest is for the slow path.
 void drop(object *reference, interpreter *owner) noexcept {
-    thread *me = this_thread.record;
-    if (__builtin_expect(!reference || !me || !this_thread.is_usual(), 0))
-        return reference ? drop_slowly(reference, owner) : void();
-    const frame &top = *me->top;
-    if (is_warm_inside(*me) && (!owner || owner == top.where)) {
-        me->counted.add(event::drops_now);
+    if (!reference)
+        return;
+    if (!this_thread.is_usual())
+        return drop_slowly(reference, owner);
+    thread &me = this_thread.usual();
+    const frame &top = *me.top;
+    if (is_warm_inside(me) && (!owner || owner == top.where)) {
+        me.counted.add(event::drops_now);
         return release(reference);
     }
 #if PYATTACH_REFERENCE_POOL
-    seat *mine = me->seats;
+    seat *mine = me.seats;
     interpreter *whose = owner;
     if (!whose)
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
     // Who has queued there before has seen the exit hook registered.
-    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && is_surely_detached(*me)) {
+    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && is_surely_detached(me)) {
         if (!mine->drops->is_ready())
             return push_fenced(*whose, *mine, reference);
         if (!mine->drops->push_plainly(reference))
             return settle(*whose, *mine);
-        return me->counted.add(event::drops_queued);
+        return me.counted.add(event::drops_queued);
     }
 #endif
     drop_slowly(reference, owner);

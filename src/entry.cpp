@@ -252,7 +252,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
 }
 
 void go_out(frame &mine) noexcept {
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (!me || me->top != &mine)
         misuse("pyattach_attached_end: the scope that attached is ended while another scope is open inside it, or on "
                "another thread.",

@@ -113,7 +113,7 @@ bool wait_for_threads(interpreter &ending, const seat *mine, thread_state *&stat
 }
 
 seat *own_seat(const interpreter &where) noexcept {
-    if (const thread *me = this_thread.record)
+    if (const thread *me = this_thread.record())
         for (seat *one = me->seats; one; one = one->next_of_thread)
             if (one->where == &where)
                 return one;

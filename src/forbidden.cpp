@@ -6,7 +6,10 @@
 namespace pyattach::forbidden {
 
 // No record, no allocation: traversing happens at the worst moments, on any thread.
-void begin(forbidden_scope &scope) noexcept { scope = {tag::forbidden, ++this_thread.forbidden, &this_thread}; }
+void begin(forbidden_scope &scope) noexcept {
+    scope = {tag::forbidden, ++this_thread.forbidden, &this_thread};
+    this_thread.tag(this_thread.record());
+}
 
 void end(forbidden_scope &scope) noexcept {
     if (scope.tag != tag::forbidden)
@@ -20,6 +23,7 @@ void end(forbidden_scope &scope) noexcept {
                "Forbidden scopes end innermost first.", "End the inner one first.");
     scope.tag = tag::ended;
     --this_thread.forbidden;
+    this_thread.tag(this_thread.record());
 }
 
 } // namespace pyattach::forbidden

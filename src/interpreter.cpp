@@ -197,7 +197,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
 }
 
 thread_state *current_state() noexcept {
-    const thread *me = this_thread.record;
+    const thread *me = this_thread.record();
     const cpython::table &py = cpython::python();
     const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
     thread_state *now = is_known ? cpython::peek(me->current_at) : py.current();

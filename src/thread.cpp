@@ -51,7 +51,7 @@ void forget(thread &gone) noexcept {
         warm_state::hand_over(*one);
     }
     cut_tethers(gone);
-    this_thread.record = nullptr;
+    this_thread.tag(nullptr);
     std::free(&gone);
 }
 
@@ -69,6 +69,7 @@ void on_thread_exit(void *value) noexcept {
         return;
     }
     this_thread.ended = 1;
+    this_thread.tag(&me);
     forget(me);
 }
 
@@ -102,7 +103,7 @@ thread *make_record() noexcept {
         threads->previous = me;
     threads = me;
     pthread_mutex_unlock(&threads_lock);
-    this_thread.record = me;
+    this_thread.tag(me);
     return me;
 }
 
@@ -116,7 +117,7 @@ void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
 
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     while (thread *one = threads) {
         threads = one->next;
         if (one == me)
@@ -155,7 +156,7 @@ size_t forget_other_threads() noexcept {
 
 bool is_own_state(thread_state *now) noexcept {
     // Inside a scope that switched to a sub-interpreter the slot keeps the first state, so the scope is asked first.
-    const thread *me = this_thread.record;
+    const thread *me = this_thread.record();
     return (me && is_of_top(*me, now)) || now == cpython::python().slot();
 }
 
@@ -172,7 +173,7 @@ void not_open(const char *kind, tag found) noexcept {
 }
 
 void count(event what, uint64_t amount) noexcept {
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (me && static_cast<unsigned>(what) < frequent_events)
         me->counted.add(what, amount);
     else

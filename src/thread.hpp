@@ -121,20 +121,24 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    thread *record;
-    uint16_t forbidden; // forbidden scopes open
-    uint16_t ended;     // the thread's exit hook has run
-    uint16_t quiet;     // locks held, drains running; see is_quiet
-    uint16_t stops;     // see fork.hpp
+    uintptr_t tagged = unusual; // the record; odd: there is none, or the thread is forbidden or ended
+    uint16_t forbidden = 0;     // forbidden scopes open
+    uint16_t ended = 0;         // the thread's exit hook has run
+    uint16_t quiet = 0;         // locks held, drains running; see is_quiet
+    uint16_t stops = 0;         // see fork.hpp
 
-    // Neither forbidden nor ended, in one look.
-    bool is_usual() const noexcept {
-        uint32_t both;
-        __builtin_memcpy(&both, &forbidden, sizeof both);
-        return __builtin_expect(both == 0, 1);
+    static constexpr uintptr_t unusual = 1;
+    // NULL: none.
+    thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~unusual); }
+    // There is a record, and the thread is neither forbidden nor ended: in one look.
+    bool is_usual() const noexcept { return __builtin_expect((tagged & unusual) == 0, 1); }
+    thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged); }
+
+    // After anything of this has changed.
+    void tag(thread *record) noexcept {
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended ? unusual : 0);
     }
 };
-static_assert(offsetof(thread_local_words, ended) == offsetof(thread_local_words, forbidden) + sizeof(uint16_t));
 static_assert(sizeof(thread_local_words) == 16);
 
 // __thread, not thread_local: constant-initialised in every translation unit, so no guard and no wrapper call.
@@ -146,13 +150,14 @@ extern __thread thread_local_words this_thread;
 
 // No automatic drain now.
 inline bool is_quiet() noexcept {
-    return this_thread.quiet != 0 || (this_thread.record && this_thread.record->innermost_section());
+    return this_thread.quiet != 0 || (this_thread.record() && this_thread.record()->innermost_section());
 }
 
 // This thread's record, made if need be; NULL if memory is short.
 thread *make_record() noexcept;
 inline thread *own_record() noexcept {
-    return __builtin_expect(!!this_thread.record, 1) ? this_thread.record : make_record();
+    thread *me = this_thread.record();
+    return __builtin_expect(!!me, 1) ? me : make_record();
 }
 // Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
 // and puts this thread's seats back into their gates.

@@ -141,7 +141,7 @@ bool is_kept(const interpreter &where) noexcept {
     // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
     if (where.state == py.main_interpreter())
         return true;
-    const thread *me = py.sub_interpreters_keep_states ? this_thread.record : nullptr;
+    const thread *me = py.sub_interpreters_keep_states ? this_thread.record() : nullptr;
     for (const seat *one = me ? me->seats : nullptr; one; one = one->next_of_thread)
         if (one->warm && one->where == main_interpreter())
             return true;
@@ -193,7 +193,7 @@ void forget_dead(interpreter &where) noexcept {
 status release() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
-    thread *me = this_thread.record;
+    thread *me = this_thread.record();
     if (!me)
         return PYATTACH_OK;
     // Also where other code attached the thread with the very state that would go.

@@ -48,7 +48,7 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         cpython::thread_state *mine = own_state();
         cpython::thread_state *const *at = cpython::current_at();
         REQUIRE(at != &cpython::unknown);
-        CHECK(pyattach::this_thread.record->current_at == at);
+        CHECK(pyattach::this_thread.record()->current_at == at);
         CHECK(*at == mine);
         {
             foreign_detach gap;
@@ -160,7 +160,7 @@ CHILD("a thread that asked too early") {
         is_started.wait();
         for (int i = 0; i < 3; ++i)
             attached here;
-        const pyattach::thread &me = *pyattach::this_thread.record;
+        const pyattach::thread &me = *pyattach::this_thread.record();
         EXPECT((me.current_at != &cpython::unknown) == is_known_version());
     });
     is_asked.wait();

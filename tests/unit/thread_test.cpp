@@ -10,7 +10,7 @@ TEST_CASE("a thread's record is made once, and is its own") {
     thread *mine = own_record();
     REQUIRE(mine);
     CHECK(own_record() == mine);
-    CHECK(this_thread.record == mine);
+    CHECK(this_thread.record() == mine);
     CHECK(support::run_on_thread([&] { return own_record() != mine; }));
     CHECK(mine->top == &mine->base);
     CHECK(mine->base.tag == tag::base);

@@ -23,13 +23,13 @@ TIMES = 1000  # as in driver.cpp
 # and Clang 14 make. The first is for CPython up to 3.11, then from 3.12, then free-threaded. What CPython is asked by
 # looking at its own words (cpython_layout.cpp) is in here, and not in CPython's column.
 BOUNDS = {
-    "nested": (54, 54, 54),
-    "assume": (47, 47, 47),
-    "attach": (121, 121, 121),
-    "detach": (108, 108, 108),
-    "decref": (43, 43, 44),
-    "push": (86, 86, 86),  # a quarter of them fenced
-    "section": (82, 82, 98),
+    "nested": (48, 48, 48),
+    "assume": (40, 40, 40),
+    "attach": (115, 115, 115),
+    "detach": (103, 103, 103),
+    "decref": (40, 40, 42),
+    "push": (83, 83, 83),  # a quarter of them fenced
+    "section": (77, 77, 94),
     "mutex": (41, 41, 41),
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
