@@ -6,7 +6,9 @@
 #include "support/threads.hpp"
 
 #include <mutex>
+#include <sys/syscall.h>
 #include <thread>
+#include <unistd.h>
 
 #include "api/thread_states.hpp"
 #include "process/forked.hpp"
@@ -39,6 +41,7 @@ void leave_garbage(std::function<void()> what) {
 
 CHILD("a fork while the library collects") {
     start_python();
+    const auto forking = static_cast<pid_t>(syscall(SYS_gettid));
     latch is_collecting("a collection"), is_forking("a fork");
     leave_dead_states();
     {
@@ -49,7 +52,8 @@ CHILD("a fork while the library collects") {
             detached gap;
             is_collecting.count_down();
             is_forking.wait();
-            std::this_thread::sleep_for(std::chrono::milliseconds(50)); // in which a fork that did not wait would come
+            // Where it waits for this; or, if it did not, for the child.
+            wait_until("the thread that forks to wait", [=] { return is_asleep(forking); });
             has_happened = true;
         });
     }

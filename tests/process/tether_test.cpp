@@ -46,16 +46,6 @@ void *pointer(object *capsule, const char *name) {
     return real_pointer(capsule, name);
 }
 
-bool is_asleep(pid_t thread) {
-    std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
-    std::FILE *file = std::fopen(path.c_str(), "re");
-    char state = 0;
-    int read = file ? std::fscanf(file, "%*d (%*[^)]) %c", &state) : 0;
-    if (file)
-        std::fclose(file);
-    return read == 1 && state == 'S';
-}
-
 void *real_dlsym(void *handle, const char *name) {
     using function = void *(void *, const char *);
     static function *const found = [] {
