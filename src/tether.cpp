@@ -73,6 +73,13 @@ bool is_in_use(const thread &me, const tether &wanted) noexcept {
     return false;
 }
 
+bool is_in_scope(const thread &me, const seat &wanted) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->seat == &wanted)
+            return true;
+    return false;
+}
+
 void drop_cleared(thread &me) noexcept {
     for (tether **link = &me.tethers(); tether *one = *link;) {
         if (!one->cleared.load(std::memory_order_acquire) || is_in_use(me, *one)) {
@@ -84,16 +91,30 @@ void drop_cleared(thread &me) noexcept {
     }
 }
 
+// Inside without a scope: this library is destroying a state of its own. The gate waits for the thread, and what is put
+// into the dict of a state that CPython has begun to clear stays when the state is gone.
+bool is_destroying(const thread &me, const interpreter &where) noexcept {
+    const seat *mine = me.seats;
+    while (mine && mine->where != &where)
+        mine = mine->next_of_thread;
+    return mine && mine->inside.load(std::memory_order_relaxed) == presence::attached && !is_in_scope(me, *mine);
+}
+
 [[gnu::noinline]] tether *make(thread &me, interpreter &where, thread_state *now) noexcept {
     const cpython::table &py = cpython::python();
     // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
     bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
-    if (is_quiet() || is_ending)
+    if (is_quiet() || is_ending || is_destroying(me, where))
         return nullptr;
     const uint64_t id = py.state_id(now);
-    for (const tether *one = me.tethers(); one; one = one->next)
-        if (one->state == now && one->id == id && one->where == &where)
+    for (tether *one = me.tethers(); one; one = one->next) {
+        if (one->state != now)
+            continue;
+        if (one->id == id && one->where == &where)
             return nullptr; // being cleared by this thread, whose destructors run; what is put in the dict now stays
+        // Put there by a destructor while CPython cleared a state that is gone by now, as its address is another one's.
+        one->cleared.store(true, std::memory_order_relaxed);
+    }
     drop_cleared(me);
     void *memory = std::malloc(sizeof(tether));
     if (!memory)
@@ -110,7 +131,8 @@ void drop_cleared(thread &me) noexcept {
 } // namespace
 
 tether *tether_to(const thread &me, const thread_state *state) noexcept {
-    // One that is not cleared is in the dict of a state that lives, so the address names that one.
+    // One that is not cleared is in the dict of a state that lives, so the address names that one. (Or of one that is
+    // gone; make() finds that.)
     for (tether *one = me.tethers(); one; one = one->next)
         if (one->state == state && !one->cleared.load(std::memory_order_relaxed))
             return one;
@@ -121,7 +143,9 @@ tether *tether_of(thread &me, interpreter &where, thread_state *now) noexcept {
     if (!cpython::python().end_frees_states)
         return nullptr;
     tether *found = tether_to(me, now);
-    return __builtin_expect(!!found, 1) ? found : make(me, where, now);
+    if (__builtin_expect(found && found->id == cpython::python().state_id(now), 1))
+        return found;
+    return make(me, where, now);
 }
 
 void come_back(tether &mine) noexcept {

@@ -172,19 +172,25 @@ TEST_CASE("ext: daemon thread that re-attaches in a destructor while the process
 }
 
 TEST_CASE("CPython test_finalization_shutdown") {
-    child_result result = run_python("import ctypes, os, threading, time\n"
+    // In place of CPython's two pauses: Python has begun to end; and its main thread sleeps, also while the GIL is
+    // free.
+    child_result result = run_python("import ctypes, os, threading\n"
                                      "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
                                      "local = threading.local()\n"
+                                     "ends = threading.Event()\n"
+                                     "threading._register_atexit(ends.set)\n"
+                                     "main = os.open(f'/proc/self/task/{os.getpid()}/stat', os.O_RDONLY)\n"
+                                     "def is_asleep(): return os.pread(main, 512, 0).rpartition(b') ')[2][:1] == b'S'\n"
                                      "class Slow:\n"
                                      "    def __del__(self):\n"
                                      "        scope = ctypes.create_string_buffer(64)\n"
                                      "        assert library.pyattach_attached_begin(scope) == 0\n"
-                                     "        time.sleep(0.05)\n"
+                                     "        while not all(is_asleep() for _ in range(100)): pass\n"
                                      "        library.pyattach_attached_end(scope)\n"
                                      "        os.write(1, b'destroyed')\n"
                                      "def body():\n"
                                      "    local.slow = Slow()\n"
-                                     "    time.sleep(0.05)\n"
+                                     "    ends.wait()\n"
                                      "threading.Thread(target=body).start()\n");
     INFO(result.describe());
     CHECK(result.exit_code == 0);

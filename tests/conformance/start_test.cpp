@@ -1,13 +1,10 @@
 // Group 9, starts: once, twice, again and again, on whatever thread.
 #include "conformance/conformance.hpp"
 
-#include <cstdio>
-#include <cstdlib>
 #include <dlfcn.h>
-#include <fstream>
-#include <unistd.h>
 
 #include "stress/plain_python.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -46,15 +43,10 @@ CHILD("attaches while site runs") {
     EXPECT(was_complete);
 }
 TEST_CASE("PyO3 test_concurrent_init_site_race") {
-    std::string directory = "/tmp/pyattach-test-XXXXXX";
-    REQUIRE(mkdtemp(directory.data()));
-    std::string file = directory + "/sitecustomize.py";
-    std::ofstream(file) << "import ctypes, sys\n"
-                           "ctypes.CDLL(None).conformance_in_site()\n"
-                           "sys.site_is_complete = True\n";
-    check_succeeds("attaches while site runs", {{}, {{"PYTHONPATH", directory}}});
-    std::remove(file.c_str());
-    rmdir(directory.c_str());
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "ctypes.CDLL(None).conformance_in_site()\n"
+                                              "sys.site_is_complete = True\n");
+    check_succeeds("attaches while site runs", {{}, {{"PYTHONPATH", site.path}}});
 }
 
 CHILD("loads the library twice") {

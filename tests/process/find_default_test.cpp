@@ -3,6 +3,7 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/threads.hpp"
 
 #include <climits>
@@ -29,34 +30,22 @@ namespace {
 class every_name {
   public:
     explicit every_name(const std::string &newest, const std::string &others) {
-        char pattern[] = "/tmp/pyattach-names-XXXXXX";
-        REQUIRE(mkdtemp(pattern));
-        folder_ = pattern;
         for (int minor = 9; minor <= 30; ++minor)
             for (const char *flavour : {"", "t"}) {
-                std::string name = folder_ + "/libpython3." + std::to_string(minor) + flavour + ".so.1.0";
+                std::string name = folder_.path + "/libpython3." + std::to_string(minor) + flavour + ".so.1.0";
                 REQUIRE(symlink((minor > 12 ? newest : others).c_str(), name.c_str()) == 0);
-                names_.push_back(name);
             }
     }
-    ~every_name() {
-        for (const std::string &name : names_)
-            unlink(name.c_str());
-        rmdir(folder_.c_str());
-    }
-    every_name(const every_name &) = delete;
-    every_name &operator=(const every_name &) = delete;
 
     child_options searched() const {
         const char *before = std::getenv("LD_LIBRARY_PATH");
         child_options all;
-        all.environment = {{"LD_LIBRARY_PATH", folder_ + (before ? std::string(":") + before : "")}};
+        all.environment = {{"LD_LIBRARY_PATH", folder_.path + (before ? std::string(":") + before : "")}};
         return all;
     }
 
   private:
-    std::string folder_;
-    std::vector<std::string> names_;
+    temporary_folder folder_;
 };
 
 } // namespace

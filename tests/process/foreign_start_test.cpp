@@ -2,15 +2,12 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/threads.hpp"
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <sched.h>
-#include <unistd.h>
 #include <vector>
 
 #include "stress/plain_python.hpp"
@@ -60,16 +57,11 @@ CHILD("attaching while the host starts Python") {
 }
 // PyO3 test_concurrent_init_site_race
 TEST_CASE("a thread that attaches while another library starts Python is not let in before site is complete") {
-    std::string directory = "/tmp/pyattach-test-XXXXXX";
-    REQUIRE(mkdtemp(directory.data()));
-    std::string file = directory + "/sitecustomize.py";
-    std::ofstream(file) << "import ctypes, sys\n"
-                           "ctypes.CDLL(None).support_pause_in_foreign_site()\n"
-                           "sys.site_is_complete = True\n";
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "ctypes.CDLL(None).support_pause_in_foreign_site()\n"
+                                              "sys.site_is_complete = True\n");
     check_succeeds("attaching while the host starts Python",
-                   {{}, {{"PYTHONPATH", directory}, {"PYTHONDONTWRITEBYTECODE", "1"}}});
-    std::remove(file.c_str());
-    rmdir(directory.c_str());
+                   {{}, {{"PYTHONPATH", site.path}, {"PYTHONDONTWRITEBYTECODE", "1"}}});
 }
 
 CHILD("attaching before, while and after the host starts Python") {

@@ -121,21 +121,17 @@ CHILD("plainly: a child of a process with sub-interpreters") {
     stress::start_plainly();
     sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
-    EXPECT(run_string("import os, signal, warnings\n"
+    EXPECT(run_string("import os, select, signal, warnings\n"
                       "warnings.simplefilter('ignore')\n"
                       "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+                      "ended, alive = os.pipe()\n" // see fork_stops_test.cpp
                       "child = os.fork()\n"
                       "if child == 0: os._exit(0)\n"
-                      "import time\n"
-                      "for _ in range(200):\n"
-                      "    pid, status = os.waitpid(child, os.WNOHANG)\n"
-                      "    if pid: break\n"
-                      "    time.sleep(0.01)\n"
-                      "else:\n"
-                      "    os.kill(child, 9)\n"
-                      "    os.waitpid(child, 0)\n"
-                      "    os._exit(42)\n"
-                      "os._exit(0 if status == 0 else 43)\n",
+                      "os.close(alive)\n"
+                      "has_ended = select.select([ended], [], [], 5)[0]\n"
+                      "if not has_ended: os.kill(child, 9)\n"
+                      "status = os.waitpid(child, 0)[1]\n"
+                      "os._exit(0 if status == 0 else 43 if has_ended else 42)\n",
                       nullptr) == 0);
 }
 

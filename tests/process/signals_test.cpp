@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <sys/timerfd.h>
+#include <unistd.h>
 #include <vector>
 
 using namespace support;
@@ -54,14 +56,18 @@ class sender {
   private:
     void send() {
         block_signals();
-        while (!is_over_) {
+        int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+        const timespec millisecond = {0, 1000000};
+        const itimerspec often = {millisecond, millisecond};
+        EXPECT(timer >= 0 && timerfd_settime(timer, 0, &often, nullptr) == 0);
+        for (std::uint64_t ticks; !is_over_;) {
             for (pthread_t one : targets_) {
                 pthread_kill(one, SIGPROF);
                 pthread_kill(one, SIGINT);
             }
-            timespec millisecond = {0, 1000000};
-            nanosleep(&millisecond, nullptr);
+            EXPECT(read(timer, &ticks, sizeof ticks) == sizeof ticks);
         }
+        close(timer);
     }
     std::vector<pthread_t> targets_;
     std::atomic<bool> is_over_{false};

@@ -2,13 +2,10 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/threads.hpp"
 
-#include <cstdio>
-#include <cstdlib>
 #include <dlfcn.h>
-#include <fstream>
-#include <unistd.h>
 
 using namespace support;
 
@@ -20,28 +17,6 @@ pyattach_start_options options_with_program() {
     options.program_name = python_executable().c_str();
     return options;
 }
-
-// A directory with one Python file in it, removed at the end.
-class site_directory {
-  public:
-    site_directory(const char *file, const std::string &text) {
-        std::string pattern = "/tmp/pyattach-test-XXXXXX";
-        REQUIRE(mkdtemp(pattern.data()));
-        path = pattern;
-        file_ = path + "/" + file;
-        std::ofstream(file_) << text;
-    }
-    site_directory(const site_directory &) = delete;
-    site_directory &operator=(const site_directory &) = delete;
-    ~site_directory() {
-        std::remove(file_.c_str());
-        rmdir(path.c_str());
-    }
-    std::string path;
-
-  private:
-    std::string file_;
-};
 
 } // namespace
 
@@ -91,7 +66,7 @@ CHILD("attaching while the library starts Python") {
 }
 // PyO3 test_concurrent_init_site_race
 TEST_CASE("a thread that attaches while Python starts waits until site is complete") {
-    site_directory site("sitecustomize.py", pausing_site);
+    temporary_folder site("sitecustomize.py", pausing_site);
     check_succeeds("attaching while the library starts Python", {{}, {{"PYTHONPATH", site.path}}});
 }
 
@@ -159,8 +134,8 @@ extern "C" __attribute__((visibility("default"))) int support_attach_in_site() {
     return 42;
 }
 TEST_CASE("code that runs while Python starts may attach unchecked") {
-    site_directory site("sitecustomize.py", "import ctypes, sys\n"
-                                            "sys.attached_in_site = ctypes.CDLL(None).support_attach_in_site()\n");
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "sys.attached_in_site = ctypes.CDLL(None).support_attach_in_site()\n");
     check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
 }
 extern "C" __attribute__((visibility("default"))) int support_nest_in_site() {
@@ -171,7 +146,7 @@ extern "C" __attribute__((visibility("default"))) int support_nest_in_site() {
     return 42;
 }
 TEST_CASE("native code called, attached, while Python starts may nest") {
-    site_directory site("sitecustomize.py", "import ctypes, sys\n"
-                                            "sys.attached_in_site = ctypes.PyDLL(None).support_nest_in_site()\n");
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "sys.attached_in_site = ctypes.PyDLL(None).support_nest_in_site()\n");
     check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
 }

@@ -5,15 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
-#include <fstream>
+#include <filesystem>
 #include <memory>
 #include <set>
-#include <unistd.h>
 #include <vector>
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/threads.hpp"
 
 using namespace support;
@@ -22,13 +22,10 @@ namespace {
 
 // A file that is another file is another object to the loader, with variables of its own.
 const copy_of_library *load_copy() {
-    std::string path = "/tmp/pyattach-copy-XXXXXX";
-    int file = mkstemp(path.data());
-    EXPECT(file >= 0);
-    close(file);
-    std::ofstream(path, std::ios::binary) << std::ifstream(TESTS_STATIC_COPY, std::ios::binary).rdbuf();
+    temporary_folder folder;
+    std::string path = folder.path + "/copy.so";
+    std::filesystem::copy_file(TESTS_STATIC_COPY, path);
     void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    std::remove(path.c_str());
     EXPECT_SENTENCE(module, dlerror());
     return reinterpret_cast<const copy_of_library *(*)()>(dlsym(module, "copy"))();
 }

@@ -11,9 +11,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <set>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace support;
@@ -42,16 +44,6 @@ void *pointer(object *capsule, const char *name) {
     if (std::strcmp(name, "pyattach.thread_state") == 0)
         cleared.count_down();
     return real_pointer(capsule, name);
-}
-
-bool is_asleep(pid_t thread) {
-    std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
-    std::FILE *file = std::fopen(path.c_str(), "re");
-    char state = 0;
-    int read = file ? std::fscanf(file, "%*d (%*[^)]) %c", &state) : 0;
-    if (file)
-        std::fclose(file);
-    return read == 1 && state == 'S';
 }
 
 void *real_dlsym(void *handle, const char *name) {
@@ -221,35 +213,60 @@ TEST_CASE("a child that was forked while a thread was coming back has nobody to 
     check_succeeds("forks while a thread of its own comes back");
 }
 
+namespace {
+
+// In __main__: a destructor detaches while CPython clears the thread's state; in `before`, as it did earlier.
+int late_calls = 0;
+void make_late() {
+    attached here;
+    publish("let_others_run", native_function([] {
+                { detached gap; }
+                ++late_calls;
+            }));
+    run("import threading\n"
+        "own = threading.local()\n"
+        "class Late:\n"
+        "    def __init__(self, call): self.call = call\n"
+        "    def __del__(self): self.call()\n"
+        "def before(): let_others_run(); own.late = Late(let_others_run)\n"
+        "def at_last(): own.late = Late(let_others_run)\n");
+}
+
+} // namespace
+
 CHILD("detaches while its own state is cleared") {
     start_python();
-    static int calls = 0;
-    {
-        attached here;
-        publish("let_others_run", native_function([] {
-                    detached gap;
-                    gap.end();
-                    ++calls;
-                }));
-        run("import threading\n"
-            "own = threading.local()\n"
-            "class Late:\n"
-            "    def __init__(self, call): self.call = call\n"
-            "    def __del__(self): self.call()\n"
-            "def before(): let_others_run(); own.late = Late(let_others_run)\n"
-            "def at_last(): own.late = Late(let_others_run)\n");
-    }
+    make_late();
     for (const char *function : {"before", "at_last"})
         for (int i = 0; i < 3; ++i)
             run_on_thread([=] {
                 foreign_attach state; // a thread state for the scope alone
                 run(std::string(function) + "()");
             });
-    EXPECT(calls == 9);
+    EXPECT(late_calls == 9);
     EXPECT(!stop_python());
+}
+CHILD("Python ends while a thread comes back to a state where another one was") {
+    main_thread = static_cast<pid_t>(syscall(SYS_gettid));
+    while_held = await_the_end;
+    start_python();
+    make_late();
+    std::thread([] {
+        // What is put into the dict of a state that has been cleared stays, and its tether with it.
+        for (std::set<void *> earlier;;) {
+            foreign_attach state;
+            if (!earlier.insert(current_state()).second)
+                return leave_a_gap();
+            run("at_last()");
+        }
+    }).detach();
+    came_near.wait();
+    expect_that_the_end_waits();
+    end_child();
 }
 TEST_CASE("a destructor that CPython runs while it clears this thread's state may detach") {
     check_succeeds("detaches while its own state is cleared");
+    check_succeeds("Python ends while a thread comes back to a state where another one was");
 }
 
 CHILD("another thread uses the state meanwhile") {

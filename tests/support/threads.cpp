@@ -127,15 +127,19 @@ void task::wait_until_asleep() const {
             return true;
         if (shared_->id == 0)
             return false;
-        std::string path = "/proc/self/task/" + std::to_string(shared_->id.load()) + "/stat";
-        std::FILE *file = std::fopen(path.c_str(), "re");
-        if (!file)
-            return true;
-        char name[64] = "", state = 0;
-        int read = std::fscanf(file, "%*d (%63[^)]) %c", name, &state);
-        std::fclose(file);
-        return read == 2 && state == 'S';
+        return is_asleep(shared_->id);
     });
+}
+
+bool is_asleep(pid_t thread) {
+    std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    std::FILE *file = std::fopen(path.c_str(), "re");
+    if (!file)
+        return true;
+    char name[64] = "", state = 0;
+    int read = std::fscanf(file, "%*d (%63[^)]) %c", name, &state);
+    std::fclose(file);
+    return read == 2 && state == 'S';
 }
 
 } // namespace support

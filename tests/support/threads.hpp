@@ -90,6 +90,9 @@ class task {
     bool joinable_ = true;
 };
 
+// The same of any thread of this process, named as the kernel does; a look. One that has ended is asleep, too.
+bool is_asleep(pid_t thread);
+
 // Runs `function` on a new thread while this one waits; so `function` may use Catch2.
 template <class Function> auto run_on_thread(Function function) -> decltype(function()) {
     using result = decltype(function());

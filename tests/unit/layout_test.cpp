@@ -9,6 +9,7 @@
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
+#include "unit/equal_words.h"
 
 using namespace support;
 namespace cpython = pyattach::cpython;
@@ -134,6 +135,28 @@ TEST_CASE("references are counted at the head of an object") {
     CHECK(pyattach_incref(none) == PYATTACH_OK);
     CHECK(cpython::decref_quickly(how, none));
     CHECK(reference_count(none) == before);
+
+TEST_CASE("of two thread-locals that say the same neither is taken") {
+    start_python();
+    attached here;
+    const cpython::table &real = cpython::python();
+    cpython::table other = real;
+    const bool is_exported = real.thread_local_at != nullptr;
+    auto *save = reinterpret_cast<void *(*)()>(real.save);
+    auto *restore = reinterpret_cast<void (*)(void *)>(real.restore);
+    other.save = reinterpret_cast<decltype(other.save)>(equal_words_save);
+    other.restore = reinterpret_cast<decltype(other.restore)>(equal_words_restore);
+    for (int words : {0, 1, 2, 1}) {
+        CAPTURE(words);
+        equal_words_use(words, real.current(), save, restore);
+        size_t index[2] = {0, 0};
+        cpython::published = &other;
+        const bool is_found = cpython::find_current(index);
+        cpython::published = &real;
+        CHECK(is_found == (words == 1 && is_exported));
+        equal_words_use(2, nullptr, save, restore);
+    }
+    CHECK(cpython_says_attached());
 }
 
 TEST_CASE("a Python whose places are not known is asked by calls") {

@@ -109,7 +109,7 @@ inline void leave_cython_thread_behind() {
         }
         warm->set_value();
         for (;;)
-            std::this_thread::sleep_for(std::chrono::hours(1));
+            pause();
     }).detach();
     warm->get_future().wait();
 }

@@ -3,7 +3,6 @@
 // on whatever thread, leaves it as it was, and throws what is not so.
 #pragma once
 
-#include <chrono>
 #include <exception>
 #include <future>
 #include <map>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include <Python.h>
+#include <unistd.h>
 
 #include "pyattach/pyattach.hpp"
 
@@ -221,7 +221,7 @@ template <class Acquire, class Release> struct nesting {
             }
             warm->set_value();
             for (;;)
-                std::this_thread::sleep_for(std::chrono::hours(1));
+                pause();
         }).detach();
         warm->get_future().wait();
     }
