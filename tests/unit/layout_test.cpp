@@ -135,6 +135,7 @@ TEST_CASE("references are counted at the head of an object") {
     CHECK(pyattach_incref(none) == PYATTACH_OK);
     CHECK(cpython::decref_quickly(how, none));
     CHECK(reference_count(none) == before);
+}
 
 TEST_CASE("of two thread-locals that say the same neither is taken") {
     start_python();
