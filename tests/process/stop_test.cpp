@@ -59,6 +59,30 @@ TEST_CASE("a stop inside attached scopes makes them inert: ending them does noth
     check_succeeds("stopped inside attached scopes");
 }
 
+CHILD("scopes of an ended life around those of the next") {
+    start_python();
+    pyattach_attached outer, inner, again, nested;
+    EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_start() == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&again) == PYATTACH_OK);
+    EXPECT(pyattach_attached_begin(&nested) == PYATTACH_OK);
+    EXPECT(pyattach_attach_depth() == 2);
+    pyattach_attached_end(&inner); // inert, and not the innermost
+    EXPECT(pyattach_attach_depth() == 2);
+    pyattach_attached_end(&nested);
+    EXPECT(pyattach_attach_depth() == 1);
+    pyattach_attached_end(&again);
+    pyattach_attached_end(&outer);
+    EXPECT(pyattach_attach_depth() == 0);
+    EXPECT(pyattach_thread_release() == PYATTACH_OK); // nothing is open
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+}
+TEST_CASE("scopes of an ended life are ended in any order, and those of the next are counted right") {
+    check_succeeds("scopes of an ended life around those of the next");
+}
+
 CHILD("finalised by the host inside attached scopes") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
