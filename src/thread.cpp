@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 #include <pthread.h>
+#include <utility>
 
 #include "fatal.hpp"
 #include "interpreter.hpp"
@@ -25,6 +26,10 @@ namespace {
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 thread *threads;
+// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, see seat.hpp.
+constexpr unsigned most_spares = 16;
+thread *spares;
+unsigned spare_count;
 std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
@@ -33,26 +38,39 @@ std::atomic<uint64_t> counted_elsewhere[events];
 pthread_key_t exit_key;
 bool exit_key_made;
 
+// Under the lock.
 void unlink(thread &gone) noexcept {
-    pthread_mutex_lock(&threads_lock);
     (gone.previous ? gone.previous->next : threads) = gone.next;
     if (gone.next)
         gone.next->previous = gone.previous;
     for (unsigned i = 0; i < frequent_events; ++i)
-        counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
-                                       std::memory_order_relaxed);
+        if (uint64_t amount = gone.counted.values[i].load(std::memory_order_relaxed))
+            counted_elsewhere[i].fetch_add(amount, std::memory_order_relaxed);
+}
+
+// Nothing of it is open, and nobody else's hands are on it.
+void discard(thread &gone) noexcept {
+    pthread_mutex_lock(&threads_lock);
+    unlink(gone);
+    const bool is_kept = spare_count < most_spares;
+    if (is_kept) {
+        gone.next = spares;
+        spares = &gone;
+        ++spare_count;
+    }
     pthread_mutex_unlock(&threads_lock);
+    if (!is_kept)
+        std::free(&gone);
 }
 
 void forget(thread &gone) noexcept {
-    unlink(gone);
     while (seat *one = gone.seats) {
         gone.seats = one->next_of_thread;
         warm_state::hand_over(*one);
     }
     cut_tethers(gone);
     this_thread.record = nullptr;
-    std::free(&gone);
+    discard(gone);
 }
 
 // CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
@@ -72,38 +90,52 @@ void on_thread_exit(void *value) noexcept {
     forget(me);
 }
 
-bool make_exit_key() noexcept {
+// A record in the list of all, in memory that a thread left, or else in this; NULL: there is neither, or no hook.
+thread *enlist(void *&memory) noexcept {
     pthread_mutex_lock(&threads_lock);
     if (!exit_key_made)
         exit_key_made = pthread_key_create(&exit_key, on_thread_exit) == 0;
-    bool made = exit_key_made;
+    thread *me = nullptr;
+    if (!exit_key_made && !this_thread.ended) {
+        // Without the hook the record would outlive its thread; a thread that is past its hook gives it back itself.
+    } else if (spares) {
+        void *left = spares;
+        spares = spares->next;
+        --spare_count;
+        me = new (left) thread();
+    } else if (memory) {
+        me = new (std::exchange(memory, nullptr)) thread();
+    }
+    if (me) {
+        me->base.tag = tag::base;
+        me->top = &me->base;
+        me->next = threads;
+        if (threads)
+            threads->previous = me;
+        threads = me;
+    }
     pthread_mutex_unlock(&threads_lock);
-    return made;
+    return me;
 }
 
 } // namespace
 
 thread *make_record() noexcept {
-    void *memory = std::calloc(1, sizeof(thread));
-    if (!memory)
-        return nullptr;
-    thread *me = new (memory) thread();
-    me->base.tag = tag::base;
-    me->top = &me->base;
-    me->current_at = cpython::current_at();
-    // Without the hook the record would outlive its thread; a thread that is past its hook frees the record itself.
-    if (!this_thread.ended && (!make_exit_key() || pthread_setspecific(exit_key, me) != 0)) {
-        std::free(me);
+    void *memory = nullptr;
+    thread *me = enlist(memory);
+    if (!me) {
+        memory = std::calloc(1, sizeof(thread));
+        me = memory ? enlist(memory) : nullptr;
+        std::free(memory);
+        if (!me)
+            return nullptr;
+    }
+    if (!this_thread.ended && pthread_setspecific(exit_key, me) != 0) {
+        discard(*me);
         return nullptr;
     }
-    pthread_mutex_lock(&threads_lock);
-    me->next = threads;
-    if (threads)
-        threads->previous = me;
-    threads = me;
-    pthread_mutex_unlock(&threads_lock);
-    this_thread.record = me;
-    return me;
+    me->current_at = cpython::current_at();
+    return this_thread.record = me;
 }
 
 void drop_late_record_slowly(thread &me) noexcept {
