@@ -50,7 +50,7 @@ seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
     if (empty && empty->first) {
         taken = empty->first;
         empty->first = taken->next_of_thread;
-        empty->count.fetch_sub(1, std::memory_order_relaxed);
+        empty->add(-1);
     } else if (empty && fresh) {
         taken = std::exchange(fresh, nullptr);
         taken->where = &where;
@@ -100,7 +100,7 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
 void push_held(waiting_seats &list, seat &one) noexcept {
     one.next_of_thread = list.first;
     list.first = &one;
-    list.count.fetch_add(1, std::memory_order_relaxed);
+    list.add(1);
 }
 
 seat *take_all_held(waiting_seats &list) noexcept {

@@ -39,6 +39,10 @@ struct seat {
 struct waiting_seats {
     seat *first = nullptr;
     std::atomic<uint32_t> count{0};
+
+    void add(int how_many) noexcept {
+        count.store(count.load(std::memory_order_relaxed) + static_cast<uint32_t>(how_many), std::memory_order_relaxed);
+    }
 };
 // As many as the largest batch of deleted states leaves; 4.5 KiB an interpreter.
 constexpr uint32_t most_empty_seats = 64;

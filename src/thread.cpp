@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <new>
 #include <pthread.h>
-#include <utility>
 
 #include "fatal.hpp"
 #include "interpreter.hpp"
@@ -26,10 +25,10 @@ namespace {
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 thread *threads;
-// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, see seat.hpp.
-constexpr unsigned most_spares = 16;
-thread *spares;
-unsigned spare_count;
+// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
+// They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is to
+// take, so nothing can come back in between. In one line of the cache.
+alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
@@ -38,29 +37,31 @@ std::atomic<uint64_t> counted_elsewhere[events];
 pthread_key_t exit_key;
 bool exit_key_made;
 
-// Under the lock.
-void unlink(thread &gone) noexcept {
+// Nothing of it is open, and it is nobody's any more.
+void discard(thread &gone) noexcept {
+    // Release, for whoever takes it: all that this thread wrote there has happened.
+    for (std::atomic<thread *> &place : spares)
+        if (thread *none = nullptr; !place.load(std::memory_order_relaxed) &&
+                                    place.compare_exchange_strong(none, &gone, std::memory_order_release,
+                                                                  std::memory_order_relaxed))
+            return;
+    pthread_mutex_lock(&threads_lock);
     (gone.previous ? gone.previous->next : threads) = gone.next;
     if (gone.next)
         gone.next->previous = gone.previous;
     for (unsigned i = 0; i < frequent_events; ++i)
-        if (uint64_t amount = gone.counted.values[i].load(std::memory_order_relaxed))
-            counted_elsewhere[i].fetch_add(amount, std::memory_order_relaxed);
+        counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
+                                       std::memory_order_relaxed);
+    pthread_mutex_unlock(&threads_lock);
+    std::free(&gone);
 }
 
-// Nothing of it is open, and nobody else's hands are on it.
-void discard(thread &gone) noexcept {
-    pthread_mutex_lock(&threads_lock);
-    unlink(gone);
-    const bool is_kept = spare_count < most_spares;
-    if (is_kept) {
-        gone.next = spares;
-        spares = &gone;
-        ++spare_count;
-    }
-    pthread_mutex_unlock(&threads_lock);
-    if (!is_kept)
-        std::free(&gone);
+thread *take_spare() noexcept {
+    for (std::atomic<thread *> &place : spares)
+        if (place.load(std::memory_order_relaxed))
+            if (thread *taken = place.exchange(nullptr, std::memory_order_acquire))
+                return taken;
+    return nullptr;
 }
 
 void forget(thread &gone) noexcept {
@@ -90,46 +91,46 @@ void on_thread_exit(void *value) noexcept {
     forget(me);
 }
 
-// A record in the list of all, in memory that a thread left, or else in this; NULL: there is neither, or no hook.
-thread *enlist(void *&memory) noexcept {
+bool make_exit_key() noexcept {
     pthread_mutex_lock(&threads_lock);
     if (!exit_key_made)
         exit_key_made = pthread_key_create(&exit_key, on_thread_exit) == 0;
-    thread *me = nullptr;
-    if (!exit_key_made && !this_thread.ended) {
-        // Without the hook the record would outlive its thread; a thread that is past its hook gives it back itself.
-    } else if (spares) {
-        void *left = spares;
-        spares = spares->next;
-        --spare_count;
-        me = new (left) thread();
-    } else if (memory) {
-        me = new (std::exchange(memory, nullptr)) thread();
-    }
-    if (me) {
-        me->base.tag = tag::base;
-        me->top = &me->base;
-        me->next = threads;
-        if (threads)
-            threads->previous = me;
-        threads = me;
-    }
+    bool made = exit_key_made;
     pthread_mutex_unlock(&threads_lock);
-    return me;
+    return made;
+}
+
+thread *new_record() noexcept {
+    // Without the hook the record would outlive its thread. Before there is a key there is no spare record.
+    void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
+    if (!memory)
+        return nullptr;
+    thread *made = new (memory) thread();
+    made->base.tag = tag::base;
+    made->top = &made->base;
+    pthread_mutex_lock(&threads_lock);
+    made->next = threads;
+    if (threads)
+        threads->previous = made;
+    threads = made;
+    pthread_mutex_unlock(&threads_lock);
+    return made;
 }
 
 } // namespace
 
 thread *make_record() noexcept {
-    void *memory = nullptr;
-    thread *me = enlist(memory);
-    if (!me) {
-        memory = std::calloc(1, sizeof(thread));
-        me = memory ? enlist(memory) : nullptr;
-        std::free(memory);
-        if (!me)
-            return nullptr;
+    thread *me = take_spare();
+    if (me) {
+        me->base = {};
+        me->base.tag = tag::base;
+        me->top = &me->base;
+        me->exit_rounds = 0;
+        me->batch_left = 0;
+    } else if (!(me = new_record())) {
+        return nullptr;
     }
+    // A thread that is past its hook gives the record back itself.
     if (!this_thread.ended && pthread_setspecific(exit_key, me) != 0) {
         discard(*me);
         return nullptr;
@@ -149,6 +150,8 @@ void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
     thread *me = this_thread.record;
+    for (std::atomic<thread *> &place : spares)
+        place.store(nullptr, std::memory_order_relaxed);
     while (thread *one = threads) {
         threads = one->next;
         if (one == me)
