@@ -18,9 +18,9 @@ namespace {
 pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 rooms *all_rooms; // newest first
 
-// Asking the kernel for a thread's number takes a tenth of all that a first attach does. glibc writes it into each mutex
-// that is locked, at a place which its initialisers fix. That is believed once it was seen to be so; 0: not this time, as
-// when the lock is elided.
+// Asking the kernel for a thread's number takes a tenth of all that a first attach does. glibc writes it into each
+// mutex that is locked, at a place which its initialisers fix. That is believed once it was seen to be so; 0: not this
+// time, as when the lock is elided.
 bool names_holder; // under the lock
 pid_t named_holder() noexcept {
 #if defined(__GLIBC__) && defined(__linux__)

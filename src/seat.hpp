@@ -2,8 +2,8 @@
 //
 // A thread that has just begun finds no ready memory with the allocator, and each lock costs it as much as all it does
 // under that. So a seat goes from thread to thread without leaving the gate, where it says outside meanwhile: first as
-// one whose state is to be deleted yet, then as an empty one. Either is under the registry's lock, as is the hold on the
-// interpreter's rooms that comes with a seat.
+// one whose state is to be deleted yet, then as an empty one. Either is under the registry's lock, as is the hold on
+// the interpreter's rooms that comes with a seat.
 #pragma once
 
 #include <atomic>
@@ -44,8 +44,8 @@ struct waiting_seats {
         count.store(count.load(std::memory_order_relaxed) + static_cast<uint32_t>(how_many), std::memory_order_relaxed);
     }
 };
-// As many as the largest batch of deleted states leaves; 4.5 KiB an interpreter.
-constexpr uint32_t most_empty_seats = 64;
+// Twice what a batch of deleted states leaves where that is quick; at most a KiB an interpreter.
+constexpr uint32_t most_empty_seats = 16;
 
 // This thread's seat in `where`; taken at its first entry, NULL if memory is short or the interpreter is gone.
 seat *seat_of(thread &me, interpreter &where) noexcept;

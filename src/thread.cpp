@@ -26,8 +26,8 @@ namespace {
 pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 thread *threads;
 // Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
-// They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is to
-// take, so nothing can come back in between. In one line of the cache.
+// They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is
+// to take, so nothing can come back in between. In one line of the cache.
 alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events];
 
@@ -41,9 +41,9 @@ bool exit_key_made;
 void discard(thread &gone) noexcept {
     // Release, for whoever takes it: all that this thread wrote there has happened.
     for (std::atomic<thread *> &place : spares)
-        if (thread *none = nullptr; !place.load(std::memory_order_relaxed) &&
-                                    place.compare_exchange_strong(none, &gone, std::memory_order_release,
-                                                                  std::memory_order_relaxed))
+        if (thread *none = nullptr;
+            !place.load(std::memory_order_relaxed) &&
+            place.compare_exchange_strong(none, &gone, std::memory_order_release, std::memory_order_relaxed))
             return;
     pthread_mutex_lock(&threads_lock);
     (gone.previous ? gone.previous->next : threads) = gone.next;
