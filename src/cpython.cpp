@@ -110,9 +110,11 @@ object *stand_ins() noexcept {
     object *threading = loaded_module("threading");
     object *globals = threading ? py.module_dict(threading) : nullptr;
     object *active = globals ? py.dict_get(globals, "_active") : nullptr;
+    if (active && py.dict_size(active) < 0)
+        active = nullptr;
     if (active)
         py.incref(active);
-    py.error_clear(); // what stands for `threading` is not a module
+    py.error_clear(); // what stands for `threading` is not a module, or what it holds is no dict
     return active;
 }
 

@@ -231,9 +231,11 @@ void note_time_out(interpreter_state *interpreter, int64_t since) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
 // `threading` knows threads by an identity that the system gives again, in a dict, of which this is a new reference;
-// NULL: not found. And forgets the stand-in it made for an ended thread that had this one's. (The dict is kept, since
-// asking for it by its name takes longer than all the rest of a first attach.)
+// NULL: not found. (It is kept, since asking for it by its name takes longer than all the rest of a first attach.)
+// Whether it holds more than the main thread; then it may hold the stand-in made for an ended thread that had this
+// one's identity, which the last one forgets.
 object *stand_ins() noexcept;
+inline bool has_several(object *stand_ins) noexcept { return python().dict_size(stand_ins) > 1; }
 void forget_namesake(object *stand_ins) noexcept;
 // Reports the pending exception through sys.unraisablehook.
 void report_unraisable() noexcept;

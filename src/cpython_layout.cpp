@@ -79,7 +79,11 @@ bool is_counted(counting how) noexcept {
     // Of the only reference nothing is taken; of two, one.
     bool is_right = !decref_quickly(how, one);
     py.incref(one);
-    is_right = is_right && decref_quickly(how, one) && !decref_quickly(how, one);
+    if (!decref_quickly(how, one)) {
+        is_right = false;
+        py.decref(one);
+    }
+    is_right = is_right && !decref_quickly(how, one);
     py.decref(one);
     return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
 }

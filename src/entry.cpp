@@ -287,7 +287,8 @@ void go_out(frame &mine) noexcept {
     pop(*me, mine);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.seat, mine.inside_below);
-    go_back(*me, mine);
+    if (mine.came_from())
+        go_back(*me, mine);
     drop_late_record(*me);
 }
 

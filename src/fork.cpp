@@ -7,6 +7,7 @@
 #include "fork.hpp"
 
 #include <ctime>
+#include <initializer_list>
 #include <pthread.h>
 
 #include "cpython.hpp"
@@ -58,7 +59,6 @@ void hold_all() noexcept {
     for (rooms *one = newest_rooms(); one; one = one->next) {
         one->of->gate.hold();
         one->of->pool.hold();
-        pthread_mutex_lock(&one->dead.lock);
     }
     hold_threads();
     hold_message_handler();
@@ -72,7 +72,6 @@ void let_all_go() noexcept {
     let_message_handler_go();
     let_threads_go();
     for (rooms *one = newest_rooms(); one; one = one->next) {
-        pthread_mutex_unlock(&one->dead.lock);
         one->of->pool.let_go();
         one->of->gate.let_go();
     }
@@ -91,6 +90,9 @@ void in_child() noexcept {
         is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
                               one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
         one->of->gate.empty();
+        for (seat *waiting : {one->dead.first, one->empty.first})
+            for (; waiting; waiting = waiting->next_of_thread)
+                one->of->gate.put_back(*waiting);
     }
     is_raw_fork.store(is_told, std::memory_order_relaxed);
     forks.store(0, std::memory_order_relaxed);
@@ -100,8 +102,10 @@ void in_child() noexcept {
         one->of->pool.relist();
     let_all_go();
     // Their states went with their threads; CPython frees them.
-    for (rooms *one = newest_rooms(); one; one = one->next)
+    for (rooms *one = newest_rooms(), *next; one; one = next) {
+        next = one->next; // they may go with their last seat
         warm_state::forget_dead(*one->of);
+    }
     // The one call of CPython's made here: it counts down and frees. Python itself would wait for these for ever.
     cpython::release_lost_guards();
 }

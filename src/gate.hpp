@@ -22,30 +22,10 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "cpython.hpp"
 #include "fence.hpp"
+#include "seat.hpp"
 
 namespace pyattach {
-
-struct interpreter;
-struct producer;
-
-namespace presence {
-enum value : uint8_t { outside, attached, detached };
-}
-
-// One thread's announcement in one interpreter.
-struct seat {
-    std::atomic<uint8_t> inside;
-    pid_t native_id;
-    interpreter *where;
-    cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
-    cpython::thread_state *last; // the state it was attached with last
-    pthread_t self;
-    producer *drops; // what the thread gives back there while it is not attached
-    seat *next_of_thread;
-    seat *next, *previous; // in the gate, under its lock
-};
 
 class gate {
   public:

@@ -5,11 +5,6 @@
 #include <new>
 #include <pthread.h>
 
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "exit.hpp"
 #include "fork.hpp"
 #include "warm_state.hpp"
@@ -22,6 +17,19 @@ namespace {
 
 pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 rooms *all_rooms; // newest first
+
+// Asking the kernel for a thread's number takes a tenth of all that a first attach does. glibc writes it into each
+// mutex that is locked, at a place which its initialisers fix. That is believed once it was seen to be so; 0: not this
+// time, as when the lock is elided.
+bool names_holder; // under the lock
+pid_t named_holder() noexcept {
+#if defined(__GLIBC__) && defined(__linux__)
+    return registry_lock.__data.__owner;
+#else
+    return 0;
+#endif
+}
+
 size_t ended_high_water;
 
 // Records come by the page: they are never freed, so nothing but themselves need be kept.
@@ -79,33 +87,12 @@ void on_gone(void *value) noexcept {
     unlock_registry();
 }
 
-bool is_in_use(const thread &me, const seat &mine) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->seat == &mine)
-            return true;
-    return false;
-}
-
-// Threads may live through any number of interpreters.
-void give_up_seats_of_ended(thread &me) noexcept {
-    seat **link = &me.seats;
-    while (seat *one = *link) {
-        if (!one->where->gone.load(std::memory_order_acquire) || is_in_use(me, *one)) {
-            link = &one->next_of_thread;
-            continue;
-        }
-        if (one->last && one->last == cpython::python().slot())
-            me.ended_state() = one->last;
-        if (me.door() == one)
-            me.door() = nullptr;
-        *link = one->next_of_thread;
-        warm_state::hand_over(*one);
-    }
-}
-
 } // namespace
 
-void lock_registry() noexcept { pthread_mutex_lock(&registry_lock); }
+pid_t lock_registry() noexcept {
+    pthread_mutex_lock(&registry_lock);
+    return names_holder ? named_holder() : 0;
+}
 void unlock_registry() noexcept { pthread_mutex_unlock(&registry_lock); }
 rooms *newest_rooms() noexcept { return all_rooms; }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
@@ -134,12 +121,6 @@ void let_rooms_go_held(interpreter &where) noexcept {
     free_rooms(*where.rooms);
 }
 
-void let_rooms_go(interpreter &where) noexcept {
-    lock_registry();
-    let_rooms_go_held(where);
-    unlock_registry();
-}
-
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
@@ -149,6 +130,7 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
         if (!is_prepared) {
             prepare_fences();
             prepare_fork();
+            names_holder = named_holder() == own_native_id();
             is_prepared = true;
         }
         record = fresh_record(state);
@@ -210,41 +192,6 @@ status require_attached() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
     return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
-}
-
-pid_t own_native_id() noexcept {
-#if defined(__linux__)
-    return static_cast<pid_t>(syscall(SYS_gettid));
-#else
-    return 0;
-#endif
-}
-
-seat *seat_of(thread &me, interpreter &where) noexcept {
-    for (seat *one = me.seats; one; one = one->next_of_thread)
-        if (one->where == &where)
-            return one;
-    give_up_seats_of_ended(me);
-    void *memory = std::calloc(1, sizeof(seat));
-    if (!memory)
-        return nullptr;
-    lock_registry();
-    bool is_gone = where.gone.load(std::memory_order_relaxed);
-    if (!is_gone)
-        ++where.rooms->holders;
-    unlock_registry();
-    if (is_gone) {
-        std::free(memory);
-        return nullptr;
-    }
-    seat *mine = new (memory) seat();
-    mine->where = &where;
-    mine->self = pthread_self();
-    mine->native_id = own_native_id();
-    where.gate.add(*mine);
-    mine->next_of_thread = me.seats;
-    me.seats = mine;
-    return mine;
 }
 
 void drain_unless_quiet(interpreter &here) noexcept {

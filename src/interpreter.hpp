@@ -29,19 +29,13 @@ struct exit_callback {
     exit_callback *next;
 };
 
-// States whose threads have ended, waiting to be deleted by one that is attached.
-struct dead_states {
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    seat *first = nullptr; // linked by next
-    std::atomic<uint32_t> count{0};
-};
-
 struct interpreter;
 
 struct rooms {
     pyattach::gate::room gate;
     pyattach::pool::room pool;
-    dead_states dead;
+    waiting_seats dead;  // with a state, to be deleted by a thread that is attached
+    waiting_seats empty; // for the next thread
     // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
     std::atomic<object *> stand_ins{nullptr};
     // Under the registry's lock:
@@ -138,9 +132,6 @@ inline interpreter *meet(thread &me, thread_state *now) noexcept {
 // The record for code that runs while Python starts: nothing is registered.
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
 
-// As the kernel and debuggers name this thread; 0 where that is not known.
-pid_t own_native_id() noexcept;
-
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &one) noexcept {
     // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
@@ -148,17 +139,14 @@ inline bool is_inert(const frame &one) noexcept {
                         (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
 }
 
-// This thread's seat in `where`; made at its first entry, NULL if memory is short or the interpreter is gone.
-seat *seat_of(thread &me, interpreter &where) noexcept;
-// The hold that comes with a seat is given up; the seat has left the gate.
-void let_rooms_go(interpreter &where) noexcept;
-
-// Guards the list of rooms, who holds them, and the exit callbacks.
-void lock_registry() noexcept;
+// Guards the list of rooms, who holds them, the seats that wait, and the exit callbacks.
+// Returns this thread's native id; 0: not known without asking the kernel.
+pid_t lock_registry() noexcept;
 void unlock_registry() noexcept;
-// Under that lock: all rooms, also of interpreters that are gone, newest first; and the two above.
+// Under that lock: all rooms, also of interpreters that are gone, newest first.
 rooms *newest_rooms() noexcept;
 interpreter *known_held(cpython::interpreter_state *state) noexcept;
+// The hold that comes with a seat is given up, which may free the rooms; the seat has left the gate.
 void let_rooms_go_held(interpreter &where) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;

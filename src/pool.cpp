@@ -65,10 +65,15 @@ pool::outcome pool::settle(producer &mine) noexcept {
     mine.become_fenced();
     if (mine.is_listed.exchange(true, std::memory_order_seq_cst) || list(mine))
         return outcome::queued;
-    // Closed. Who closed it sees the mark of this thread, and leaves the reference to it; or sees the mark gone, and the
-    // count as it was.
-    mine.take_back();
-    return outcome::refused;
+    // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
+    // have taken this one before this thread looked.
+    hold();
+    const bool is_left = mine.waiting() != 0;
+    if (is_left)
+        mine.take_back();
+    mine.is_listed.store(false, std::memory_order_relaxed);
+    let_go();
+    return is_left ? outcome::refused : outcome::queued;
 }
 
 bool pool::push_single(object *reference) noexcept {
@@ -157,8 +162,7 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
         }
     }
     rest = unlist(emptied, own, rest);
-    // Back into the list, the oldest first, so that it is on the bottom again. (Closed meanwhile: leaked and not
-    // counted, as only an exit that timed out lets a drain run while it closes the pool.)
+    // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
     while (rest) {
         listed *one = rest;
         rest = one->next;
@@ -191,26 +195,25 @@ size_t pool::close() noexcept {
     hold();
     listed *rest = take_list(closed);
     note_waiting(rest);
-    producer *emptied = nullptr;
-    while (rest || emptied) {
-        if (!rest) {
-            rest = unlist(emptied, nullptr, nullptr);
-            emptied = nullptr;
-            continue;
-        }
-        listed *one = rest;
+    while (listed *one = rest) {
         rest = one->next;
         if (one->single) {
             ++leaked;
             std::free(one);
-            continue;
         }
-        auto &from = *static_cast<producer *>(one);
+    }
+    // All producers, not those in the list alone: a thread may be about to list its own, with more in it than the one it
+    // will be refused for. After the fence each push has been seen, or sees its producer unlisted, and the pool closed.
+    for (producer *one = room_->producers; one; one = one->older)
+        one->is_listed.exchange(false, std::memory_order_seq_cst);
+    heavy_fence();
+    for (producer *one = room_->producers, *older; one; one = older) {
+        older = one->older;
         object *forgotten[chunk::fewest];
-        while (size_t part = from.take(forgotten, chunk::fewest, room_->spares))
+        while (size_t part = one->take(forgotten, chunk::fewest, room_->spares))
             leaked += part;
-        from.next_emptied = emptied;
-        emptied = &from;
+        if (one->is_orphan)
+            unlink_and_free(*one);
     }
     let_go();
     return leaked;
@@ -232,10 +235,8 @@ void pool::relist() noexcept {
     for (producer *one = room_->producers, *older; one; one = older) {
         older = one->older;
         const bool has_something = one->waiting() != 0;
-        one->is_listed.store(has_something, std::memory_order_relaxed);
-        if (has_something)
-            list(*one);
-        else if (one->is_orphan)
+        one->is_listed.store(has_something && list(*one), std::memory_order_relaxed);
+        if (!has_something && one->is_orphan)
             unlink_and_free(*one);
     }
 }

@@ -115,7 +115,6 @@ void producer::become_fenced() noexcept {
 void producer::take_back() noexcept {
     --at;
     pushed.store(pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    is_listed.store(false, std::memory_order_release);
 }
 
 size_t producer::take(object **references, size_t most, spare_chunks &of_pool) noexcept {

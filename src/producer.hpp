@@ -10,7 +10,9 @@
 //     releasing it, and fenced again when it finds itself off the list.
 // The thread alone changes the mode. It says that it becomes plain, gives the next one back in the fenced way still, and
 // only then goes plain. So a drain that unlists and then reads "fenced" comes before the saying in the single order of
-// such operations: the push after it sees the producer unlisted, and by coherence so does every later look, plain or not.
+// such operations: the push after it sees that unlisting or what came after, and by
+// coherence so does every later look, plain or not. Becoming fenced needs no order: the exchange of `is_listed` that
+// follows has it, if a drain's exchange reads from that one; and if it was first, this thread lists the producer itself.
 //
 // The release of `pushed` publishes the slots, and the acquire of whoever reads it goes before the reading of a slot.
 #pragma once
@@ -82,7 +84,7 @@ struct producer : listed {
     // Any other. False: no memory, and nothing done. Whether it is listed, and whether much waits, comes out.
     bool push_fenced(object *reference, spare_chunks &, bool &is_seen_listed, bool &is_crowded) noexcept;
     void become_fenced() noexcept;
-    // The last push did not take place. For who has become fenced and was not listed.
+    // The last push did not take place. Under the pool's lock.
     void take_back() noexcept;
 
     // The drain's: copies up to `most` references out, oldest first.

@@ -25,6 +25,10 @@ namespace {
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 thread *threads;
+// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
+// They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is
+// to take, so nothing can come back in between. In one line of the cache.
+alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
@@ -33,7 +37,14 @@ std::atomic<uint64_t> counted_elsewhere[events];
 pthread_key_t exit_key;
 bool exit_key_made;
 
-void unlink(thread &gone) noexcept {
+// Nothing of it is open, and it is nobody's any more.
+void discard(thread &gone) noexcept {
+    // Release, for whoever takes it: all that this thread wrote there has happened.
+    for (std::atomic<thread *> &place : spares)
+        if (thread *none = nullptr;
+            !place.load(std::memory_order_relaxed) &&
+            place.compare_exchange_strong(none, &gone, std::memory_order_release, std::memory_order_relaxed))
+            return;
     pthread_mutex_lock(&threads_lock);
     (gone.previous ? gone.previous->next : threads) = gone.next;
     if (gone.next)
@@ -42,17 +53,25 @@ void unlink(thread &gone) noexcept {
         counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
                                        std::memory_order_relaxed);
     pthread_mutex_unlock(&threads_lock);
+    std::free(&gone);
+}
+
+thread *take_spare() noexcept {
+    for (std::atomic<thread *> &place : spares)
+        if (place.load(std::memory_order_relaxed))
+            if (thread *taken = place.exchange(nullptr, std::memory_order_acquire))
+                return taken;
+    return nullptr;
 }
 
 void forget(thread &gone) noexcept {
-    unlink(gone);
     while (seat *one = gone.seats) {
         gone.seats = one->next_of_thread;
         warm_state::hand_over(*one);
     }
     cut_tethers(gone);
     this_thread.tag(nullptr);
-    std::free(&gone);
+    discard(gone);
 }
 
 // CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
@@ -82,27 +101,43 @@ bool make_exit_key() noexcept {
     return made;
 }
 
+thread *new_record() noexcept {
+    // Without the hook the record would outlive its thread. Before there is a key there is no spare record.
+    void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
+    if (!memory)
+        return nullptr;
+    thread *made = new (memory) thread();
+    made->base.tag = tag::base;
+    made->top = &made->base;
+    pthread_mutex_lock(&threads_lock);
+    made->next = threads;
+    if (threads)
+        threads->previous = made;
+    threads = made;
+    pthread_mutex_unlock(&threads_lock);
+    return made;
+}
+
 } // namespace
 
 thread *make_record() noexcept {
-    void *memory = std::calloc(1, sizeof(thread));
-    if (!memory)
-        return nullptr;
-    thread *me = new (memory) thread();
-    me->base.tag = tag::base;
-    me->top = &me->base;
-    me->current_at = cpython::current_at();
-    // Without the hook the record would outlive its thread; a thread that is past its hook frees the record itself.
-    if (!this_thread.ended && (!make_exit_key() || pthread_setspecific(exit_key, me) != 0)) {
-        std::free(me);
+    thread *me = take_spare();
+    if (me) {
+        me->base = {};
+        me->base.tag = tag::base;
+        me->nested_ended() = me->nested_open(); // what was counted stays
+        me->top = &me->base;
+        me->exit_rounds = 0;
+        me->batch_left = 0;
+    } else if (!(me = new_record())) {
         return nullptr;
     }
-    pthread_mutex_lock(&threads_lock);
-    me->next = threads;
-    if (threads)
-        threads->previous = me;
-    threads = me;
-    pthread_mutex_unlock(&threads_lock);
+    // A thread that is past its hook gives the record back itself.
+    if (!this_thread.ended && pthread_setspecific(exit_key, me) != 0) {
+        discard(*me);
+        return nullptr;
+    }
+    me->current_at = cpython::current_at();
     this_thread.tag(me);
     return me;
 }
@@ -118,6 +153,8 @@ void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
     thread *me = this_thread.record();
+    for (std::atomic<thread *> &place : spares)
+        place.store(nullptr, std::memory_order_relaxed);
     while (thread *one = threads) {
         threads = one->next;
         if (one == me)

@@ -79,7 +79,7 @@ inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
     return usual.head();
 }
 
-// Allocated at a thread's first contact, freed by its exit hook.
+// Taken at a thread's first contact, left to the next thread by its exit hook; all but the counts starts anew then.
 struct thread {
     frame base;
     frame *top;
@@ -165,7 +165,7 @@ void hold_threads() noexcept;
 void let_threads_go() noexcept;
 size_t forget_other_threads() noexcept;
 
-// Frees the record of a thread whose exit hook has run already, once nothing is open in it.
+// Gives back the record of a thread whose exit hook has run already, once nothing is open in it.
 void drop_late_record_slowly(thread &me) noexcept;
 inline void drop_late_record(thread &me) noexcept;
 

@@ -2,7 +2,7 @@
 #include "warm_state.hpp"
 
 #include <csignal>
-#include <cstdlib>
+#include <utility>
 
 #if defined(__linux__)
 #include <cerrno>
@@ -35,49 +35,46 @@ bool is_thread_gone(const seat &one) noexcept {
 }
 
 // A dead state waits whose thread had the identity that the system gave to this one.
-bool has_namesake(dead_states &list) noexcept {
+bool has_namesake(const waiting_seats &list) noexcept {
     if (list.count.load(std::memory_order_relaxed) == 0)
         return false;
     bool found = false;
-    pthread_mutex_lock(&list.lock);
-    for (const seat *one = list.first; one && !found; one = one->next)
+    lock_registry();
+    for (const seat *one = list.first; one && !found; one = one->next_of_thread)
         found = pthread_equal(one->self, pthread_self());
-    pthread_mutex_unlock(&list.lock);
+    unlock_registry();
     return found;
 }
 
-void give_back(dead_states &list, seat *first, seat *last) noexcept {
-    pthread_mutex_lock(&list.lock);
-    last->next = list.first;
-    list.first = first;
-    pthread_mutex_unlock(&list.lock);
-}
-
 // Those whose threads are gone, out of the list.
-seat *take_gone(dead_states &list, uint32_t &taken) noexcept {
-    pthread_mutex_lock(&list.lock);
-    seat *all = list.first;
-    list.first = nullptr;
-    pthread_mutex_unlock(&list.lock);
-    seat *gone = nullptr, *still_there = nullptr, *last = nullptr;
+seat *take_gone(waiting_seats &list, uint32_t &taken) noexcept {
+    lock_registry();
+    seat *all = take_all_held(list);
+    unlock_registry();
+    seat *gone = nullptr, *still_there = nullptr;
     taken = 0;
     while (seat *one = all) {
-        all = one->next;
-        if (is_thread_gone(*one)) {
-            one->next = gone;
-            gone = one;
-            ++taken;
-        } else {
-            one->next = still_there;
-            still_there = one;
-            if (!last)
-                last = one;
-        }
+        all = one->next_of_thread;
+        const bool is_gone = is_thread_gone(*one);
+        one->next_of_thread = std::exchange(is_gone ? gone : still_there, one);
+        taken += is_gone;
     }
-    if (still_there)
-        give_back(list, still_there, last);
-    list.count.fetch_sub(taken, std::memory_order_relaxed);
+    if (still_there) {
+        lock_registry();
+        while (seat *one = still_there) {
+            still_there = one->next_of_thread;
+            push_held(list, *one);
+        }
+        unlock_registry();
+    }
     return gone;
+}
+
+void vacate_all_held(seat *first) noexcept {
+    while (seat *one = first) {
+        first = one->next_of_thread;
+        vacate_held(*one);
+    }
 }
 
 void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
@@ -98,19 +95,18 @@ void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
             py.state_swap(scratch);
         }
         // All are cleared, which runs destructors, before the first is deleted, which spoils the slot they may look at.
-        for (seat *one = gone; one; one = one->next)
+        for (seat *one = gone; one; one = one->next_of_thread)
             py.state_clear(one->warm);
-        for (seat *one = gone; one; one = one->next)
+        for (seat *one = gone; one; one = one->next_of_thread)
             py.state_delete(one->warm);
         if (scratch)
             cpython::destroy_swapped(scratch, mine);
         count(event::states_deleted, count_of_gone);
     });
     --this_thread.quiet;
-    while (seat *one = gone) {
-        gone = one->next;
-        std::free(one);
-    }
+    lock_registry();
+    vacate_all_held(gone);
+    unlock_registry();
 }
 
 void reap(interpreter &where, uint32_t at_least) noexcept {
@@ -150,26 +146,21 @@ bool is_kept(const interpreter &where) noexcept {
 
 void hand_over(seat &mine) noexcept {
     interpreter &where = *mine.where;
-    mine.inside.store(presence::outside, std::memory_order_release);
-    where.gate.remove(mine);
+    where.gate.leave(mine, presence::outside);
     if (mine.drops)
         where.pool.orphan(*mine.drops);
-    if (!mine.warm || where.gate.is_dead()) {
-        std::free(&mine);
-    } else {
-        where.rooms->dead.count.fetch_add(1, std::memory_order_relaxed);
-        give_back(where.rooms->dead, &mine, &mine);
-        // It may have died meanwhile, and its end have passed the list already.
-        if (where.gate.is_dead())
-            forget_dead(where);
-    }
-    // Seats in the list hold nothing: it is emptied before the rooms go.
-    let_rooms_go(where);
+    lock_registry();
+    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
+    if (mine.warm && !where.gate.is_dead())
+        push_held(where.rooms->dead, mine);
+    else
+        vacate_held(mine);
+    unlock_registry();
 }
 
 void reap_some(interpreter &where) noexcept {
     object *stand_ins = where.rooms->stand_ins.load(std::memory_order_acquire);
-    if (stand_ins && has_namesake(where.rooms->dead))
+    if (stand_ins && cpython::has_several(stand_ins) && has_namesake(where.rooms->dead))
         cpython::forget_namesake(stand_ins);
     reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
 }
@@ -177,17 +168,12 @@ void reap_some(interpreter &where) noexcept {
 void reap_all(interpreter &where) noexcept { reap(where, 1); }
 
 void forget_dead(interpreter &where) noexcept {
-    pthread_mutex_lock(&where.rooms->dead.lock);
-    seat *all = where.rooms->dead.first;
-    where.rooms->dead.first = nullptr;
-    pthread_mutex_unlock(&where.rooms->dead.lock);
-    uint32_t forgotten = 0;
-    while (seat *one = all) {
-        all = one->next;
-        std::free(one);
-        ++forgotten;
-    }
-    where.rooms->dead.count.fetch_sub(forgotten, std::memory_order_relaxed);
+    lock_registry();
+    // In a fork child the gate is not dead, and all of them are empty then.
+    seat *empty = take_all_held(where.rooms->empty), *dead = take_all_held(where.rooms->dead);
+    vacate_all_held(empty);
+    vacate_all_held(dead);
+    unlock_registry();
 }
 
 status release() noexcept {

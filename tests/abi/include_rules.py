@@ -15,7 +15,7 @@ MOST_LINES = 300
 LAYERS = [
     {"fatal", "fence", "futex", "status", "stats"},
     {"cpython"},
-    {"thread", "producer"},
+    {"thread", "producer", "seat"},
     {"gate", "drop", "pool"},
     {"interpreter"},
     {"warm_state", "exit", "fork", "start", "tether"},
@@ -36,6 +36,8 @@ UPWARD = {
     ("interpreter", "exit"): "first contact registers the exit",
     ("interpreter", "fork"): "first contact registers what happens at a fork",
     ("interpreter", "warm_state"): "the dead states of an interpreter that is gone are forgotten",
+    ("seat", "interpreter"): "a seat is a hold on its interpreter's rooms, and is in its gate",
+    ("seat", "warm_state"): "a thread gives up its seats in interpreters that ended",
     ("exit", "warm_state"): "the end of an interpreter deletes the dead states",
     ("start", "attached"): "a start by somebody else is awaited by attaching once",
     ("stats", "interpreter"): "sums over all interpreters",

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "faults.hpp"
+#include "hoarders.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -73,8 +74,12 @@ inline void expect_refused_well(pyattach_status status, const snapshot &before, 
 // If it succeeds it undoes what it did.
 inline int sweep(const char *name, on where, const std::function<pyattach_status()> &call,
                  lasting how_long = lasting::once) {
+    std::unique_ptr<hoarders> hoard;
+    if (where == on::fresh || where == on::attached_by_others)
+        hoard = std::make_unique<hoarders>(); // else ended threads leave to a new one what is to fail here
     for (int before = 0; before < 500; ++before) {
-        bool is_over = support::run_on_thread([&] {
+        bool is_over = false;
+        auto once = [&] {
             standing stands(where);
             const snapshot first = now();
             arm(before, of::all, how_long);
@@ -86,10 +91,15 @@ inline int sweep(const char *name, on where, const std::function<pyattach_status
             status = call();
             EXPECT_SENTENCE(status == PYATTACH_OK, when + ": the second try: " + pyattach_status_message(status));
             expect_same(first, now(), when + ": the second try");
-            return failed == nullptr;
-        });
+            is_over = failed == nullptr;
+        };
+        if (hoard)
+            hoard->run(once);
+        else
+            support::run_on_thread(once);
         if (!is_over)
             continue;
+        hoard.reset();
         if (how_long == lasting::once)
             sweep(name, where, call, lasting::from_then_on);
         return before;

@@ -4,7 +4,10 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include <atomic>
 #include <csignal>
+#include <memory>
+#include <vector>
 
 #include "api/thread_states.hpp"
 #include "process/forked.hpp"
@@ -126,6 +129,47 @@ CHILD("a child among warm and detached threads") {
 // CPython test_main_thread_after_fork_from_foreign_thread
 TEST_CASE("the thread that forked goes on in the child with its state, and the others are forgotten") {
     check_succeeds("a child among warm and detached threads");
+}
+
+CHILD("a child with the seats of ended threads") {
+    start_python();
+    // What ended threads left is between what the bystanders have.
+    for (int i = 0; i < 20; ++i)
+        run_on_thread(use_python);
+    bystanders others(4);
+    for (int i = 0; i < 20; ++i)
+        run_on_thread(use_python);
+    {
+        attached here;
+        fork_in_python([] {
+            static latch exit_began("the exit to begin");
+            auto begins = [](pyattach_interpreter *, void *) { exit_began.count_down(); };
+            EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), begins, nullptr) == PYATTACH_OK);
+            constexpr int threads = 24; // more than were left
+            latch inside("the threads to be inside", threads);
+            std::atomic<int> left{0};
+            std::vector<std::unique_ptr<task>> all;
+            for (int i = 0; i < threads; ++i)
+                all.push_back(std::make_unique<task>("a thread inside to end", [&] {
+                    attached there;
+                    foreign_detach gap;
+                    inside.count_down();
+                    exit_began.wait();
+                    ++left;
+                }));
+            {
+                detached gap;
+                inside.wait();
+            }
+            EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+            EXPECT(left == threads);
+        });
+    }
+    others.let_go();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a child's exit waits for all threads inside, also for those that have the seats of ended ones") {
+    check_succeeds("a child with the seats of ended threads");
 }
 
 CHILD("a child of a native thread that ends Python") {

@@ -6,6 +6,9 @@
 #include "support/threads.hpp"
 
 #include <cerrno>
+#include <utility>
+
+#include "hoarders.hpp"
 
 using namespace support;
 
@@ -59,16 +62,17 @@ void start_python_in_scope() {
 // Runs `call` on fresh threads (prepared by `prepare`), with more and more memory, until it succeeds. Returns how often
 // it was refused.
 template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
+    hoarders hoard;
     for (int allocations = 0; allocations < 100; ++allocations) {
-        pyattach_status status = run_on_thread([&] {
+        pyattach_status status = PYATTACH_OK;
+        hoard.run([&] {
             auto prepared = prepare();
             (void)prepared;
             // libpython's own thread-local data: glibc ends the process if it cannot allocate that.
             current_state();
             left = allocations;
-            pyattach_status outcome = call();
+            status = call();
             left = -1;
-            return outcome;
         });
         if (status == PYATTACH_OK)
             return allocations;

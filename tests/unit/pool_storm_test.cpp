@@ -192,6 +192,28 @@ TEST_CASE("a producer is plain while much waits, and fenced when a drain has emp
     }
 }
 
+TEST_CASE("a push that closing overtakes is counted once") {
+    prepare();
+    for (int waiting : {few, many}) {
+        auto queue = std::make_unique<whole_pool>();
+        latch between("a push to be between its two lines"), is_closed("the closing to be over");
+        producer *mine = queue->add_producer();
+        task pusher("the thread that pushes to end", [&] {
+            push_many(*queue, *mine, waiting);
+            is_between = &between;
+            pausing_until = &is_closed;
+            EXPECT(queue->push(*mine, some_address()) == pool::outcome::queued);
+            EXPECT(queue->push(*mine, some_address()) == pool::outcome::refused);
+        });
+        between.wait();
+        CHECK(queue->close() == static_cast<size_t>(waiting) + 1);
+        is_closed.count_down();
+        pusher.join();
+        CHECK(queue->size() == 0);
+        CHECK(static_cast<pool &>(*queue).high_water() == static_cast<size_t>(waiting) + 1);
+    }
+}
+
 TEST_CASE("no reference is stranded: membarrier") {
     prepare();
     storms();

@@ -1,6 +1,11 @@
 // What the library knows about a thread, without any Python.
 #include "interpreter.hpp"
 
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
 #include "support/catch.hpp"
 #include "support/threads.hpp"
 
@@ -50,4 +55,52 @@ TEST_CASE("without a Python nobody is attached") {
     ++this_thread.forbidden;
     CHECK(require_attached() == PYATTACH_FORBIDDEN);
     --this_thread.forbidden;
+}
+
+TEST_CASE("the record of a thread that ended is the next thread's, as new, and what was counted still counts") {
+    uint64_t before = counted(event::nested);
+    thread *first = nullptr;
+    support::run_on_thread([&] {
+        first = own_record();
+        count(event::nested, 7); // as if they were open still
+        first->batch_left = 8;
+        first->exit_rounds = 1;
+        count(event::nested, 3);
+    });
+    support::run_on_thread([&] {
+        thread *mine = own_record();
+        CHECK(mine == first);
+        CHECK(mine->nested_open() == 0);
+        CHECK(mine->top == &mine->base);
+        CHECK(mine->base.tag == tag::base);
+        CHECK(mine->batch_left == 0);
+        CHECK(mine->exit_rounds == 0);
+        CHECK(mine->seats == nullptr);
+        count(event::nested, 4);
+    });
+    CHECK(counted(event::nested) == before + 14);
+}
+
+TEST_CASE("threads that live at once have records of their own, and all that they counted counts") {
+    uint64_t before = counted(event::detaches);
+    constexpr int threads = 20; // more than are kept
+    for (int round = 0; round < 2; ++round) {
+        support::barrier all_there("the others to have records", threads);
+        std::mutex lock;
+        std::set<thread *> records;
+        std::vector<std::unique_ptr<support::task>> all;
+        for (int i = 0; i < threads; ++i)
+            all.push_back(std::make_unique<support::task>("a thread with a record to end", [&] {
+                {
+                    std::lock_guard<std::mutex> held(lock);
+                    records.insert(own_record());
+                }
+                count(event::detaches);
+                all_there.arrive_and_wait();
+            }));
+        for (auto &one : all)
+            one->join();
+        CHECK(records.size() == threads);
+    }
+    CHECK(counted(event::detaches) == before + 2 * threads);
 }

@@ -1,0 +1,123 @@
+// Seat: one thread's announcement in one interpreter's gate.
+#include "seat.hpp"
+
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "interpreter.hpp"
+#include "warm_state.hpp"
+
+namespace pyattach {
+namespace {
+
+bool is_in_use(const thread &me, const seat &mine) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->seat == &mine)
+            return true;
+    return false;
+}
+
+// Threads may live through any number of interpreters.
+void give_up_seats_of_ended(thread &me) noexcept {
+    seat **link = &me.seats;
+    while (seat *one = *link) {
+        if (!one->where->gone.load(std::memory_order_acquire) || is_in_use(me, *one)) {
+            link = &one->next_of_thread;
+            continue;
+        }
+        if (one->last && one->last == cpython::python().slot())
+            me.ended_state() = one->last;
+        if (me.door() == one)
+            me.door() = nullptr;
+        *link = one->next_of_thread;
+        warm_state::hand_over(*one);
+    }
+}
+
+// An empty seat, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the interpreter is
+// gone.
+seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
+    seat *taken = nullptr;
+    const pid_t id = lock_registry();
+    is_gone = where.gone.load(std::memory_order_relaxed);
+    waiting_seats *empty = is_gone ? nullptr : &where.rooms->empty;
+    if (empty && empty->first) {
+        taken = empty->first;
+        empty->first = taken->next_of_thread;
+        empty->add(-1);
+    } else if (empty && fresh) {
+        taken = std::exchange(fresh, nullptr);
+        taken->where = &where;
+        where.gate.add(*taken);
+        ++where.rooms->holders;
+    }
+    // The closer reads this of seats that do not say outside, and saying so releases it. If it read another thread's
+    // here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
+    if (taken)
+        taken->native_id = id;
+    unlock_registry();
+    std::free(fresh);
+    return taken;
+}
+
+} // namespace
+
+pid_t own_native_id() noexcept {
+#if defined(__linux__)
+    return static_cast<pid_t>(syscall(SYS_gettid));
+#else
+    return 0;
+#endif
+}
+
+seat *seat_of(thread &me, interpreter &where) noexcept {
+    for (seat *one = me.seats; one; one = one->next_of_thread)
+        if (one->where == &where)
+            return one;
+    give_up_seats_of_ended(me);
+    bool is_gone;
+    seat *mine = take(where, nullptr, is_gone);
+    if (!mine && !is_gone) {
+        void *memory = std::calloc(1, sizeof(seat));
+        mine = memory ? take(where, new (memory) seat(), is_gone) : nullptr;
+    }
+    if (!mine)
+        return nullptr;
+    mine->self = pthread_self();
+    if (!mine->native_id)
+        mine->native_id = own_native_id();
+    mine->next_of_thread = me.seats;
+    me.seats = mine;
+    return mine;
+}
+
+void push_held(waiting_seats &list, seat &one) noexcept {
+    one.next_of_thread = list.first;
+    list.first = &one;
+    list.add(1);
+}
+
+seat *take_all_held(waiting_seats &list) noexcept {
+    list.count.store(0, std::memory_order_relaxed);
+    return std::exchange(list.first, nullptr);
+}
+
+void vacate_held(seat &one) noexcept {
+    interpreter &where = *one.where;
+    one.warm = one.last = nullptr;
+    one.drops = nullptr;
+    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
+    if (!where.gate.is_dead() && where.rooms->empty.count.load(std::memory_order_relaxed) < most_empty_seats)
+        return push_held(where.rooms->empty, one);
+    where.gate.remove(one);
+    std::free(&one);
+    let_rooms_go_held(where);
+}
+
+} // namespace pyattach

@@ -1,0 +1,124 @@
+// Seats go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
+#include "interpreter.hpp"
+#include "warm_state.hpp"
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/expect.hpp"
+#include "support/threads.hpp"
+
+using namespace pyattach;
+
+namespace {
+
+// As in the library, neither ever ends; its holder is its life.
+interpreter &new_interpreter() {
+    static auto &all_rooms = *new std::deque<std::unique_ptr<rooms>>;
+    struct pair {
+        alignas(interpreter) char record[sizeof(interpreter)];
+    };
+    static auto &records = *new std::deque<pair>;
+    auto *where = reinterpret_cast<interpreter *>(records.emplace_back().record);
+    all_rooms.push_back(std::make_unique<rooms>(*where));
+    return *new (where) interpreter(nullptr, *all_rooms.back());
+}
+
+void end(interpreter &where) {
+    where.gate.set(gate::dead);
+    warm_state::forget_dead(where);
+}
+
+// Threads that sit there at once, and end.
+void sit(interpreter &where, int threads) {
+    support::barrier all_there("the others to sit", threads);
+    std::vector<std::unique_ptr<support::task>> sitting;
+    for (int i = 0; i < threads; ++i)
+        sitting.push_back(std::make_unique<support::task>("a thread that sits to end", [&] {
+            EXPECT(seat_of(*own_record(), where));
+            all_there.arrive_and_wait();
+        }));
+}
+
+unsigned empty(const interpreter &where) { return where.rooms->empty.count.load(); }
+unsigned dead(const interpreter &where) { return where.rooms->dead.count.load(); }
+
+} // namespace
+
+TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that one") {
+    interpreter &where = new_interpreter();
+    seat *first = nullptr;
+    support::run_on_thread([&] {
+        thread &me = *own_record();
+        first = seat_of(me, where);
+        REQUIRE(first);
+        CHECK(seat_of(me, where) == first);
+        first->last = reinterpret_cast<thread_state *>(16);
+    });
+    CHECK(empty(where) == 1);
+    support::run_on_thread([&] {
+        seat *mine = seat_of(*own_record(), where);
+        CHECK(mine == first);
+        CHECK(empty(where) == 0);
+        CHECK(mine->where == &where);
+        CHECK(mine->native_id == own_native_id());
+        CHECK(pthread_equal(mine->self, pthread_self()));
+        CHECK(mine->last == nullptr);
+        CHECK(mine->inside.load() == presence::outside);
+        // The gate has known it all the time.
+        mine->inside.store(presence::attached);
+        pid_t found[2] = {};
+        CHECK(where.gate.who(nullptr, found, 2) == 1);
+        CHECK(found[0] == own_native_id());
+        mine->inside.store(presence::outside);
+    });
+    end(where);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's meanwhile") {
+    interpreter &where = new_interpreter();
+    seat *left = nullptr;
+    support::run_on_thread([&] {
+        left = seat_of(*own_record(), where);
+        left->warm = reinterpret_cast<thread_state *>(16);
+    });
+    CHECK(dead(where) == 1);
+    CHECK(empty(where) == 0);
+    support::run_on_thread([&] { CHECK(seat_of(*own_record(), where) != left); });
+    CHECK(dead(where) == 1);
+    end(where);
+    CHECK(dead(where) == 0);
+    CHECK(empty(where) == 0);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("after a crowd no more empty seats are kept than there may be") {
+    interpreter &where = new_interpreter();
+    sit(where, most_empty_seats + 5);
+    CHECK(empty(where) == most_empty_seats);
+    CHECK(where.rooms->holders == 1 + most_empty_seats);
+    sit(where, 3);
+    CHECK(empty(where) == most_empty_seats);
+    end(where);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along") {
+    interpreter &where = new_interpreter();
+    support::latch seated("the thread to sit"), may_end("permission to end");
+    support::task thread("the thread to end", [&] {
+        seat_of(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
+        seated.count_down();
+        may_end.wait();
+    });
+    seated.wait();
+    end(where);
+    CHECK(where.rooms->holders == 2);
+    may_end.count_down();
+    thread.join();
+    CHECK(where.rooms->holders == 1);
+    CHECK(dead(where) == 0);
+}
