@@ -12,6 +12,8 @@ namespace {
 [[gnu::noinline]] status refuse(attached_scope &scope, status why) noexcept {
     scope.tag = tag::refused;
     count(event::refused);
+    if (thread *me = this_thread.record())
+        drop_late_record(*me);
     return why;
 }
 

@@ -71,6 +71,7 @@ bool is_current_at(thread_state *const *where) noexcept {
 
 bool is_counted(counting how) noexcept {
     const table &py = python();
+    kept_error kept;
     object *const one = py.dict_new();
     if (!one) {
         py.error_clear();

@@ -220,6 +220,7 @@ status drain_current() noexcept {
     if (here)
         // What destructors give back meanwhile is not promised, so this ends.
         drain(*here, here->pool.size());
+    drop_late_record(*this_thread.record());
     return PYATTACH_OK;
 }
 

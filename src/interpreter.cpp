@@ -142,6 +142,7 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
 }
 
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept {
+    quietly so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
     if (!record) {

@@ -119,6 +119,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
     void *memory = std::malloc(sizeof(tether));
     if (!memory)
         return nullptr;
+    quietly so; // a collection runs destructors, which may attach
     auto *made = new (memory) tether{nullptr, now, id, &where, &this_thread};
     if (!cpython::keep_in_state(made, on_cleared)) {
         let_go(*made);

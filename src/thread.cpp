@@ -143,7 +143,7 @@ thread *make_record() noexcept {
 }
 
 void drop_late_record_slowly(thread &me) noexcept {
-    if (me.top == &me.base && me.nested_open() == 0 && !me.innermost_section())
+    if (me.top == &me.base && me.nested_open() == 0 && !me.innermost_section() && !this_thread.quiet)
         forget(me);
 }
 

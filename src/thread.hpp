@@ -121,22 +121,24 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    uintptr_t tagged = unusual; // the record; odd: there is none, or the thread is forbidden or ended
-    uint16_t forbidden = 0;     // forbidden scopes open
-    uint16_t ended = 0;         // the thread's exit hook has run
-    uint16_t quiet = 0;         // locks held, drains running; see is_quiet
-    uint16_t stops = 0;         // see fork.hpp
+    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
+    uint16_t forbidden = 0; // forbidden scopes open
+    uint16_t ended = 0;     // the thread's exit hook has run
+    uint16_t quiet = 0;     // locks held, drains running; see is_quiet
+    uint16_t stops = 0;     // see fork.hpp
 
-    static constexpr uintptr_t unusual = 1;
+    // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
+    // glibc lists a thread where dlopen looks only after it has set up its words.
+    static constexpr uintptr_t usually = 1;
     // NULL: none.
-    thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~unusual); }
+    thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~usually); }
     // There is a record, and the thread is neither forbidden nor ended: in one look.
-    bool is_usual() const noexcept { return __builtin_expect((tagged & unusual) == 0, 1); }
-    thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged); }
+    bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
+    thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
-        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended ? unusual : 0);
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended ? 0 : usually);
     }
 };
 static_assert(sizeof(thread_local_words) == 16);
@@ -147,6 +149,14 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 #else
 extern __thread thread_local_words this_thread;
 #endif
+
+// Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
+struct quietly {
+    quietly() noexcept { ++this_thread.quiet; }
+    ~quietly() { --this_thread.quiet; }
+    quietly(const quietly &) = delete;
+    quietly &operator=(const quietly &) = delete;
+};
 
 // No automatic drain now.
 inline bool is_quiet() noexcept {

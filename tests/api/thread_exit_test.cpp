@@ -11,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "api/last_destructor.hpp"
 #include "api/thread_states.hpp"
 
 using namespace support;
@@ -22,31 +23,6 @@ void provoke_reaping() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
 }
-
-// A destructor behind everybody's: its key is younger than CPython's and the library's, and it comes back in each of
-// the rounds that the system makes, so its last call is after the library's exit hook. The thread sanitizer has no last
-// round: it is gone by then.
-constexpr int last_round = PTHREAD_DESTRUCTOR_ITERATIONS - (is_thread_sanitized ? 1 : 0);
-struct last_destructor {
-    std::function<void()> last;
-    int calls = 0;
-    static pthread_key_t key() {
-        static const pthread_key_t made = [] {
-            run_on_thread([] { attached here; }); // makes the keys of the others
-            pthread_key_t one;
-            EXPECT(pthread_key_create(&one, &last_destructor::run) == 0);
-            return one;
-        }();
-        return made;
-    }
-    static void run(void *value) {
-        auto *me = static_cast<last_destructor *>(value);
-        if (++me->calls < last_round)
-            pthread_setspecific(key(), me);
-        else
-            me->last();
-    }
-};
 
 } // namespace
 

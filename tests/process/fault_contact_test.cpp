@@ -96,3 +96,23 @@ TEST_CASE("first contact with anything failing refuses or goes without its hook,
     names_of("failing first contact, nested", "from then on");
     names_of("failing first contact by a detached scope");
 }
+
+// The host's exception is not the library's to lose; here in the order in which a first contact may come: nested.
+CHILD("first contact while an exception is pending, no dict to be had") {
+    load_python();
+    cpython<void(int)>("Py_InitializeEx")(0);
+    EXPECT(pyattach_is_attached());
+    object *const its_type = *static_cast<object **>(cpython_symbol("PyExc_RuntimeError"));
+    cpython<void(object *)>("PyErr_SetNone")(its_type);
+    faults::always("dict_new");
+    EXPECT(attach() == PYATTACH_OK);
+    const int failed = faults::times_failed();
+    faults::always(nullptr);
+    EXPECT(failed > 0);
+    EXPECT(cpython<object *()>("PyErr_Occurred")() == its_type);
+}
+TEST_CASE("first contact keeps a pending exception, also where memory is short") {
+    child_result result = run_child("first contact while an exception is pending, no dict to be had");
+    INFO(result.describe());
+    CHECK(result.exit_code == 0);
+}

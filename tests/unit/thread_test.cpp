@@ -104,3 +104,12 @@ TEST_CASE("threads that live at once have records of their own, and all that the
     }
     CHECK(counted(event::detaches) == before + 2 * threads);
 }
+
+// A thread that is being made while the library is loaded may get its words zeroed, whatever they are initialised with:
+// glibc has set up its thread-locals already, and dlopen does not know of it yet.
+TEST_CASE("words that are zero say that there is no record") {
+    alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
+    auto &words = *reinterpret_cast<thread_local_words *>(memory);
+    CHECK_FALSE(words.is_usual());
+    CHECK(words.record() == nullptr);
+}
