@@ -99,3 +99,19 @@ TEST_CASE("late, with a new state: what states of ended threads held may attach"
     }
     CHECK(depth == 1);
 }
+
+TEST_CASE("late: a lock that was taken in a scope may be released after it, and the thread attach again") {
+    start_python();
+    int depth = -1;
+    at_the_very_end([&] {
+        pyattach_mutex lock = PYATTACH_MUTEX_INIT;
+        {
+            attached here;
+            pyattach_mutex_lock(&lock);
+        }
+        pyattach_mutex_unlock(&lock);
+        attached here;
+        depth = pyattach_attach_depth();
+    });
+    CHECK(depth == 1);
+}
