@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 namespace pyattach {
@@ -128,8 +127,7 @@ size_t producer::take(object **references, size_t most, spare_chunks &of_pool) n
             std::free(kept ? kept->exchange(empty, std::memory_order_acq_rel) : empty);
         }
         const size_t part = std::min<size_t>(left, static_cast<size_t>(head->end() - from));
-        std::memcpy(references, from, part * sizeof *references);
-        references += part;
+        references = std::copy_n(from, part, references);
         from += part;
         left -= part;
     }
