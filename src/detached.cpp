@@ -134,9 +134,8 @@ status begin_otherwise(detached_scope &scope) noexcept {
 status end_otherwise(detached_scope &scope) noexcept {
     frame &gap = scope.gap;
     thread *me = this_thread.record();
-    if (__builtin_expect(gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() ||
-                             this_thread.forbidden,
-                         0))
+    if (__builtin_expect(
+            gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() || this_thread.forbidden, 0))
         misused(scope);
     if (gap.seat) {
         if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0))

@@ -22,7 +22,7 @@ status end_otherwise(detached_scope &) noexcept;
 // Below a warm attach, and anything else: decided here, without a call, in whoever asks.
 inline status begin(detached_scope &scope) noexcept {
     return this_thread.is_usual() && is_warm_inside(this_thread.usual()) ? begin_warm(scope, this_thread.usual())
-                                                                        : begin_otherwise(scope);
+                                                                         : begin_otherwise(scope);
 }
 inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_usual()) {

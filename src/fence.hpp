@@ -1,5 +1,6 @@
-// The fence between "I write mine" and "I look at yours", where one side does that millions of times and the other seldom:
-// the seldom one pays for both with membarrier(2), which makes every running thread of the process pass a fence.
+// The fence between "I write mine" and "I look at yours", where one side does that millions of times and the other
+// seldom: the seldom one pays for both with membarrier(2), which makes every running thread of the process pass a
+// fence.
 #pragma once
 
 #include <atomic>

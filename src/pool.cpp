@@ -202,8 +202,9 @@ size_t pool::close() noexcept {
             std::free(one);
         }
     }
-    // All producers, not those in the list alone: a thread may be about to list its own, with more in it than the one it
-    // will be refused for. After the fence each push has been seen, or sees its producer unlisted, and the pool closed.
+    // All producers, not those in the list alone: a thread may be about to list its own, with more in it than the one
+    // it will be refused for. After the fence each push has been seen, or sees its producer unlisted, and the pool
+    // closed.
     for (producer *one = room_->producers; one; one = one->older)
         one->is_listed.exchange(false, std::memory_order_seq_cst);
     heavy_fence();

@@ -2,8 +2,8 @@
 //
 // Each thread queues into a producer of its own (producer.hpp): `pushed`, how many it ever gave back, which only it
 // writes; `taken`, how many of them came out, only drains write. The pool itself is one word, the head of a list of
-// producers that have something (a stack: pushed with one compare-and-swap, taken whole), and each producer says whether
-// it is listed. So a thread whose producer is listed already shares nothing when it gives back:
+// producers that have something (a stack: pushed with one compare-and-swap, taken whole), and each producer says
+// whether it is listed. So a thread whose producer is listed already shares nothing when it gives back:
 //
 //   give back:  write the slot;   pushed += 1;   [fence]   is listed? done : settle
 //   settle:     listed = true (exchange);   was it false? put the producer into the list
@@ -11,12 +11,12 @@
 //               take the list;   copy slots out;   taken += k;   something left? back into the list : unlist
 //   unlist:     listed = false (exchange);   [fence]   pushed == taken? done : settle, for the next drain
 //
-// Who gives back writes `pushed` and then looks at `listed`; who unlists writes `listed` and then looks at `pushed`. With
-// a fence between the two on each side one of them sees the other (Dekker), so no reference is stranded; should both, the
-// exchange lets one of them list. "Is there anything?" is a look at the head. Which fence, says producer.hpp.
+// Who gives back writes `pushed` and then looks at `listed`; who unlists writes `listed` and then looks at `pushed`.
+// With a fence between the two on each side one of them sees the other (Dekker), so no reference is stranded; should
+// both, the exchange lets one of them list. "Is there anything?" is a look at the head. Which fence, says producer.hpp.
 //
-// The exchanges of `listed` hand the list's link to and fro; the lock hands the drain's part of a producer from one drain
-// to the next.
+// The exchanges of `listed` hand the list's link to and fro; the lock hands the drain's part of a producer from one
+// drain to the next.
 #pragma once
 
 #include <pthread.h>

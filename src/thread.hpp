@@ -44,7 +44,7 @@ struct frame {
     bool had_error : 1; // attached: the state came with an exception, which is not this scope's to report
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
     uint8_t spare : 4;
-    uint8_t inside_below; // attached: what the seat said before
+    uint8_t inside_below;   // attached: what the seat said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
     union {
         frame *below;
@@ -102,13 +102,11 @@ struct thread {
     // Nested attached scopes that have ended.
     uint32_t &nested_ended() noexcept { return base.nested_before; }
     uint32_t nested_open() const noexcept {
-        return static_cast<uint32_t>(counted.values[static_cast<unsigned>(event::nested)].load(
-                   std::memory_order_relaxed)) -
+        return static_cast<uint32_t>(
+                   counted.values[static_cast<unsigned>(event::nested)].load(std::memory_order_relaxed)) -
                base.nested_before;
     }
-    uint32_t nested_in_top() const noexcept {
-        return nested_open() - (top == &base ? 0 : top->nested_before);
-    }
+    uint32_t nested_in_top() const noexcept { return nested_open() - (top == &base ? 0 : top->nested_before); }
     // Of an ended life, whose seat was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
     // To states of other code's that this thread let go of.

@@ -1,7 +1,8 @@
 // The pool by itself, without a Python: no reference is stranded, whichever way a producer and a drain meet.
 //
-// This file is compiled twice, together with the pool and its producers: as they are, and with the two lines of its pushes swapped
-// (PYATTACH_TEST_SWAPPED). The swapped one must strand what the other does not; that is what the test is good for.
+// This file is compiled twice, together with the pool and its producers: as they are, and with the two lines of its
+// pushes swapped (PYATTACH_TEST_SWAPPED). The swapped one must strand what the other does not; that is what the test is
+// good for.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/expect.hpp"
