@@ -6,9 +6,8 @@
 // references. So it depends:
 //   - *fenced*, the usual mode: a push is an exchange. Both sides' operations are sequentially consistent.
 //   - *plain*: a push is plain stores, and whoever takes the producer off the list makes all running threads pass a
-//   fence,
-//     unless it is the producer's own thread. A thread becomes plain when so much waits that this is nothing beside
-//     releasing it, and fenced again when it finds itself off the list.
+//     fence, unless it is the producer's own thread. A thread becomes plain when so much waits that this is nothing
+//     beside releasing it, and fenced again when it finds itself off the list.
 // The thread alone changes the mode. It says that it becomes plain, gives the next one back in the fenced way still,
 // and only then goes plain. So a drain that unlists and then reads "fenced" comes before the saying in the single order
 // of such operations: the push after it sees that unlisting or what came after, and by coherence so does every later
