@@ -84,6 +84,27 @@ TEST_CASE("references without a producer, for which there was no memory, come ou
     CHECK(queue.size() == 0);
 }
 
+TEST_CASE("a fork child lists again what waits, with and without a producer") {
+    pool &queue = new_pool();
+    producer *mine = queue.add_producer(), *theirs = queue.add_producer(), *idle = queue.add_producer();
+    REQUIRE(queue.push_single(address(1)));
+    queue.push(*mine, address(2));
+    REQUIRE(queue.push_single(address(3)));
+    queue.push(*theirs, address(4));
+    queue.hold();
+    theirs->is_listed = false; // as if that thread had been about to list it
+    queue.orphan_in_child(*theirs);
+    queue.orphan_in_child(*idle);
+    queue.relist();
+    queue.let_go();
+    std::vector<object *> all = take(queue, 10);
+    std::sort(all.begin(), all.end());
+    CHECK(all == addresses(1, 4));
+    queue.push(*mine, address(5));
+    CHECK(take(queue, 10) == addresses(5, 1));
+    CHECK(queue.is_empty());
+}
+
 TEST_CASE("what an ended thread left is still there, and the next thread is not mixed up with it") {
     pool &queue = new_pool();
     producer *ended = queue.add_producer();
