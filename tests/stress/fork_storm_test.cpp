@@ -169,6 +169,12 @@ TEST_CASE("children forked while native threads are at work attach, drop, fork a
         WARN("a debug build of Python up to 3.11 asserts that the first state of an interpreter is made once");
         return;
     }
+    if (is_address_sanitized) {
+        // Seen in a debugger: a child's first allocation of a size waits for the sanitizer's own lock, which another
+        // thread held when the process was forked. (Clang 17 and newer see to that.)
+        WARN("the address sanitizer's allocator cannot be forked while other threads use it");
+        return;
+    }
     child_options options{{is_full_run() ? "1000" : is_free_threaded() ? "10" : "30"}};
     options.deadline = std::chrono::seconds(is_full_run() ? 3000 : 120);
     child_result result = run_child("a storm of forks", options);
