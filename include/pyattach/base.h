@@ -7,6 +7,8 @@
 
 #include "version.h"
 
+/* What the declarations say to the compiler. noplt: the call goes straight into the library; calls as short as these
+ * would notice the jump on the way. */
 #if defined(__GNUC__)
 #define PYATTACH_VISIBLE __attribute__((visibility("default")))
 #define PYATTACH_NODISCARD __attribute__((warn_unused_result))
@@ -14,8 +16,6 @@
 #define PYATTACH_VISIBLE
 #define PYATTACH_NODISCARD
 #endif
-
-/* noplt: the call goes straight into the library; calls as short as these would notice the jump on the way. */
 #define PYATTACH_API PYATTACH_VISIBLE
 #ifdef __has_attribute
 #if __has_attribute(noplt)
