@@ -153,16 +153,18 @@ class kept_error {
 // A word of CPython's that this thread, or whoever holds the GIL, writes.
 template <class Word> Word peek(Word const *where) noexcept { return __atomic_load_n(where, __ATOMIC_RELAXED); }
 
-// Where CPython keeps the answers to the questions asked most often: a look there instead of a call, which costs as
-// much as everything else that this library does in an attach. The exception's place in a thread state does not move
-// within a minor version: thread states are laid open in CPython's headers, and modules made by Cython look there too.
-// The current state is a thread-local of CPython's from 3.12, found by looking for it, and a global before. Nothing is
-// believed until trust_layout has seen CPython give both answers there.
+// How references are counted, in the word at the head of every object.
 enum class counting : unsigned {
     by_call,
     in_64_bits,
     in_32_bits, // of two words the lower; negative: immortal
 };
+
+// Where CPython keeps the answers to the questions asked most often: a look there instead of a call, which costs as
+// much as everything else that this library does in an attach. The exception's place in a thread state does not move
+// within a minor version: thread states are laid open in CPython's headers, and modules made by Cython look there too.
+// The current state is a thread-local of CPython's from 3.12, found by looking for it, and a global before. Nothing is
+// believed until trust_layout has seen CPython give both answers there.
 struct layout {
     std::atomic<unsigned> exception_at; // in a thread state: the pending exception, or its type; 0: nothing is trusted
     std::atomic<thread_state *const *> shared; // the global; NULL: a thread-local

@@ -53,6 +53,12 @@ int drain_for_others(void *record) noexcept {
     return 0;
 }
 
+bool is_queued(interpreter &where, seat &mine, pool::outcome what) noexcept {
+    if (what == pool::outcome::crowded)
+        call_for_help(where, mine);
+    return what != pool::outcome::refused;
+}
+
 bool queue(interpreter &owner, object *reference) noexcept {
     // An interpreter whose exit hook is not registered could end unnoticed, and its references would be released in its
     // next life.
@@ -67,22 +73,11 @@ bool queue(interpreter &owner, object *reference) noexcept {
         if (!mine || (!mine->drops && !(mine->drops = owner.pool.add_producer())))
             return owner.pool.push_single(reference);
     }
-    switch (owner.pool.push(*mine->drops, reference)) {
-    case pool::outcome::crowded:
-        call_for_help(owner, *mine);
-        return true;
-    case pool::outcome::queued:
-        return true;
-    case pool::outcome::refused:
-        break;
-    }
-    return false;
+    return is_queued(owner, *mine, owner.pool.push(*mine->drops, reference));
 }
 
 void note(interpreter &where, seat &mine, pool::outcome what) noexcept {
-    if (what == pool::outcome::crowded)
-        call_for_help(where, mine);
-    count(what == pool::outcome::refused ? event::drops_leaked : event::drops_queued);
+    count(is_queued(where, mine, what) ? event::drops_queued : event::drops_leaked);
 }
 // Not inline: they would cost the usual case its registers.
 [[gnu::noinline]] void push_fenced(interpreter &where, seat &mine, object *reference) noexcept {
@@ -182,7 +177,7 @@ size_t drain(interpreter &where, size_t most) noexcept {
     thread *me = own_record();
     if (!me)
         return 0;
-    ++this_thread.quiet;
+    quietly so;
     const producer *own = nullptr;
     for (const seat *one = me->seats; one && !own; one = one->next_of_thread)
         own = one->where == &where ? one->drops : nullptr;
@@ -206,7 +201,6 @@ size_t drain(interpreter &where, size_t most) noexcept {
         me->batch_left = left_before;
         released += taken;
     }
-    --this_thread.quiet;
     count(event::drops_released, released);
     return released;
 }

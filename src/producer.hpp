@@ -43,7 +43,7 @@ struct chunk {
 };
 
 // Emptied chunks for the next burst, one of each size but the least, of which each producer keeps its own, and the
-// largest: 15 KiB. The allocator would give them back to the system, which takes longer than all the pushes.
+// largest: 15 KiB, so that bursts as large as the one before need not allocate.
 struct spare_chunks {
     std::atomic<chunk *> of_size[chunk::sizes - 1] = {};
     ~spare_chunks();

@@ -16,13 +16,6 @@
 namespace pyattach {
 namespace {
 
-bool is_in_use(const thread &me, const seat &mine) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->seat == &mine)
-            return true;
-    return false;
-}
-
 // Threads may live through any number of interpreters.
 void give_up_seats_of_ended(thread &me) noexcept {
     seat **link = &me.seats;
@@ -67,6 +60,13 @@ seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
 }
 
 } // namespace
+
+bool is_in_use(const thread &me, const seat &mine) noexcept {
+    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
+        if (one->seat == &mine)
+            return true;
+    return false;
+}
 
 pid_t own_native_id() noexcept {
 #if defined(__linux__)

@@ -1,9 +1,8 @@
 // Seat: one thread's announcement in one interpreter's gate, and what else the two have to do with each other.
 //
-// A thread that has just begun finds no ready memory with the allocator, and each lock costs it as much as all it does
-// under that. So a seat goes from thread to thread without leaving the gate, where it says outside meanwhile: first as
-// one whose state is to be deleted yet, then as an empty one. Either is under the registry's lock, as is the hold on
-// the interpreter's rooms that comes with a seat.
+// A thread that has just begun finds no ready memory with the allocator. So a seat goes from thread to thread without
+// leaving the gate, where it says outside meanwhile: first as one whose state is to be deleted yet, then as an empty
+// one. Either is under the registry's lock, as is the hold on the interpreter's rooms that comes with a seat.
 #pragma once
 
 #include <atomic>
@@ -49,6 +48,8 @@ constexpr uint32_t most_empty_seats = 16;
 
 // This thread's seat in `where`; taken at its first entry, NULL if memory is short or the interpreter is gone.
 seat *seat_of(thread &me, interpreter &where) noexcept;
+// A scope of this thread's is open that the gate binds.
+bool is_in_use(const thread &me, const seat &mine) noexcept;
 
 // Under the registry's lock:
 void push_held(waiting_seats &list, seat &one) noexcept;

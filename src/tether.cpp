@@ -73,13 +73,6 @@ bool is_in_use(const thread &me, const tether &wanted) noexcept {
     return false;
 }
 
-bool is_in_scope(const thread &me, const seat &wanted) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->seat == &wanted)
-            return true;
-    return false;
-}
-
 void drop_cleared(thread &me) noexcept {
     for (tether **link = &me.tethers(); tether *one = *link;) {
         if (!one->cleared.load(std::memory_order_acquire) || is_in_use(me, *one)) {
@@ -97,7 +90,8 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
     const seat *mine = me.seats;
     while (mine && mine->where != &where)
         mine = mine->next_of_thread;
-    return mine && mine->inside.load(std::memory_order_relaxed) == presence::attached && !is_in_scope(me, *mine);
+    return mine && mine->inside.load(std::memory_order_relaxed) == presence::attached &&
+           !pyattach::is_in_use(me, *mine);
 }
 
 [[gnu::noinline]] tether *make(thread &me, interpreter &where, thread_state *now) noexcept {

@@ -79,7 +79,7 @@ void vacate_all_held(seat *first) noexcept {
 
 void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
     const cpython::table &py = cpython::python();
-    ++this_thread.quiet;
+    quietly so;
     cpython::guarded([&] {
         cpython::kept_error kept;
         if (py.free_threaded)
@@ -103,7 +103,6 @@ void destroy(interpreter &where, seat *gone, uint32_t count_of_gone) noexcept {
             cpython::destroy_swapped(scratch, mine);
         count(event::states_deleted, count_of_gone);
     });
-    --this_thread.quiet;
     lock_registry();
     vacate_all_held(gone);
     unlock_registry();

@@ -19,6 +19,16 @@ ref with_attaching_destructor() {
         &anything, nullptr, [](object *) { attached again; }));
 }
 
+// Not attached: given back, and queued.
+void have_one_wait() {
+    object *waiting;
+    {
+        foreign_attach other;
+        waiting = with_attaching_destructor().release();
+    }
+    pyattach_decref(waiting);
+}
+
 void at_the_very_end(std::function<void()> last) {
     last_destructor::key();
     last_destructor late{std::move(last), 0};
@@ -35,12 +45,7 @@ TEST_CASE("late, nested in other code's attach: what a drain releases may attach
     start_python();
     int depth = 0;
     at_the_very_end([&] {
-        object *waiting;
-        {
-            foreign_attach other;
-            waiting = with_attaching_destructor().release();
-        }
-        pyattach_decref(waiting);
+        have_one_wait();
         foreign_attach other;
         attached here;
         depth = pyattach_attach_depth();
@@ -52,12 +57,7 @@ TEST_CASE("late: what a drain by hand releases may attach") {
     start_python();
     pyattach_status drained = PYATTACH_INVALID;
     at_the_very_end([&] {
-        object *waiting;
-        {
-            foreign_attach other;
-            waiting = with_attaching_destructor().release();
-        }
-        pyattach_decref(waiting);
+        have_one_wait();
         foreign_attach other;
         drained = pyattach_pool_drain(); // the record is written after it was freed: for the address sanitizer
     });
@@ -102,21 +102,5 @@ TEST_CASE("late, with a new state: what states of ended threads held may attach"
                 one->join();
         });
     }
-    CHECK(depth == 1);
-}
-
-TEST_CASE("late: a lock that was taken in a scope may be released after it, and the thread attach again") {
-    start_python();
-    int depth = -1;
-    at_the_very_end([&] {
-        pyattach_mutex lock = PYATTACH_MUTEX_INIT;
-        {
-            attached here;
-            pyattach_mutex_lock(&lock);
-        }
-        pyattach_mutex_unlock(&lock);
-        attached here;
-        depth = pyattach_attach_depth();
-    });
     CHECK(depth == 1);
 }

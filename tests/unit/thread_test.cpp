@@ -1,5 +1,7 @@
 // What the library knows about a thread, without any Python.
+#include "attached.hpp"
 #include "interpreter.hpp"
+#include "mutex.hpp"
 
 #include <memory>
 #include <mutex>
@@ -112,4 +114,34 @@ TEST_CASE("words that are zero say that there is no record") {
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
     CHECK_FALSE(words.is_usual());
     CHECK(words.record() == nullptr);
+}
+
+namespace {
+
+// As a destructor behind the library's exit hook finds its thread.
+template <class Late> bool run_past_the_hook(Late late) {
+    return support::run_on_thread([&] {
+        this_thread.ended = 1;
+        return own_record() && late();
+    });
+}
+
+} // namespace
+
+TEST_CASE("a record made past the exit hook stays while a lock is held, and goes with it") {
+    CHECK(run_past_the_hook([] {
+        mutex_storage one{};
+        mutex::lock(one);
+        drop_late_record(*this_thread.record());
+        const bool stays = this_thread.record() != nullptr;
+        mutex::unlock(one);
+        return stays && !this_thread.record();
+    }));
+}
+
+TEST_CASE("a record made past the exit hook goes when an attach is refused") {
+    CHECK(run_past_the_hook([] {
+        attached_scope scope;
+        return attached::begin(scope) != PYATTACH_OK && !this_thread.record();
+    }));
 }
