@@ -18,9 +18,9 @@ PYATTACH_API pyattach_status pyattach_incref(struct _object *);
 
 /* Gives a reference back, on any thread at any time: detached, inside tp_traverse, while the thread ends, after Python
  * has ended. Never fails, and never waits for Python or for another thread's use of it; where a process first gives
- * hundreds back in a row, the kernel may take milliseconds to register it (membarrier). May run Python code if the thread is attached (the object's destructor). Built
- * with -Dreference_pool=false, giving one back on a thread that is not attached aborts, or leaks it with
- * -Dleak_on_drop=true. */
+ * hundreds back in a row, the kernel may take milliseconds to register it (membarrier). May run Python code if the
+ * thread is attached (the object's destructor). Built with -Dreference_pool=false, giving one back on a thread that is
+ * not attached aborts, or leaks it with -Dleak_on_drop=true. */
 PYATTACH_API void pyattach_decref(struct _object *);
 
 /* The same for a reference of the interpreter named: released at once only if this thread is attached to it. NULL: as
