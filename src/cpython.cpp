@@ -83,6 +83,16 @@ void destroy_swapped(thread_state *state, thread_state *previous) noexcept {
     });
 }
 
+void empty_free_lists(thread_state *of, thread_state *unused) noexcept {
+    guarded([=] {
+        const table &py = python();
+        thread_state *mine = py.state_swap(of);
+        py.state_clear(unused);
+        py.state_delete(unused); // before anything lets a fork in
+        py.state_swap(mine);
+    });
+}
+
 bool is_usable() noexcept {
     return guarded([] {
         const table &py = python();
@@ -104,6 +114,19 @@ bool is_usable() noexcept {
     });
 }
 
+// A new reference; NULL: nobody.
+static object *named_by(object *stand_ins, object *identity, bool &is_stand_in) noexcept {
+    const table &py = python();
+    if (!identity || py.dict_contains(stand_ins, identity) != 1)
+        return nullptr;
+    object *threading = loaded_module("threading");
+    object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
+    object *found = kind ? py.get_item(stand_ins, identity) : nullptr;
+    is_stand_in = found && py.is_instance(found, kind) == 1;
+    py.decref(kind);
+    return found;
+}
+
 object *stand_ins() noexcept {
     const table &py = python();
     kept_error kept;
@@ -118,22 +141,31 @@ object *stand_ins() noexcept {
     return active;
 }
 
+bool has_thread(object *stand_ins, unsigned long identity) noexcept {
+    return guarded([=] {
+        kept_error kept;
+        bool is_stand_in = false;
+        object *number = python().long_from_int64(static_cast<long long>(identity));
+        object *found = named_by(stand_ins, number, is_stand_in);
+        python().error_clear();
+        python().decref(found);
+        python().decref(number);
+        return found && !is_stand_in;
+    });
+}
+
 void forget_namesake(object *stand_ins) noexcept {
     guarded([stand_ins] {
         const table &py = python();
         kept_error kept;
-        object *identity = py.long_from_int64(static_cast<long long>(py.thread_ident()));
-        if (identity && py.dict_contains(stand_ins, identity) == 1) {
-            object *threading = loaded_module("threading");
-            object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
-            object *namesake = kind ? py.get_item(stand_ins, identity) : nullptr;
-            if (namesake && py.is_instance(namesake, kind) == 1)
-                py.del_item(stand_ins, identity);
-            py.decref(namesake);
-            py.decref(kind);
-        }
+        bool is_stand_in = false;
+        object *number = py.long_from_int64(static_cast<long long>(py.thread_ident()));
+        object *namesake = named_by(stand_ins, number, is_stand_in);
+        if (is_stand_in)
+            py.del_item(stand_ins, number);
+        py.decref(namesake);
         py.error_clear();
-        py.decref(identity);
+        py.decref(number);
     });
 }
 

@@ -54,7 +54,7 @@ object *on_fork(object *, object *) noexcept {
 }
 
 method exit_method = {"pyattach_close", on_exit, takes_no_arguments, "Refuse, wake and await native threads."};
-method fork_begin_method = {"pyattach_before_fork", on_fork_begin, takes_no_arguments, "Let collections end."};
+method fork_begin_method = {"pyattach_before_fork", on_fork_begin, takes_no_arguments, "Let thread states be made."};
 method fork_end_method = {"pyattach_after_fork_in_parent", on_fork_end, takes_no_arguments, "Let them begin."};
 method fork_method = {"pyattach_after_fork", on_fork, takes_no_arguments, "Let threads attach in the child."};
 
@@ -150,7 +150,7 @@ bool import_threading(interpreter_state *interpreter) noexcept {
     return imported != nullptr;
 }
 
-// All at once: a beginning whose end nobody hears of would put collections off for ever.
+// All at once: a beginning whose end nobody hears of would put new thread states off for ever.
 bool enlist_for_forks() noexcept {
     if (!python().free_threaded && !python().fork_copies_state_lock)
         return enlist("posix", "register_at_fork", nullptr, {{"after_in_child", fork_method}});

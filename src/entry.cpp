@@ -5,6 +5,7 @@
 
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "reaping.hpp"
 #include "start.hpp"
 #include "tether.hpp"
 #include "warm_state.hpp"
@@ -103,13 +104,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     if ((state = suspended(me, where)))
         return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
-    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
-    if (waits_for_forks)
-        begin_stop();
-    state = cpython::new_state(where.state);
-    if (waits_for_forks)
-        end_stop();
-    if (!state)
+    if (!(state = make_state(where)))
         return nullptr;
     count(event::states_created);
     // No ended life has a state there any more.
@@ -193,6 +188,10 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
             return PYATTACH_FINALIZING;
         in.seat->inside.store(presence::attached, std::memory_order_relaxed);
     }
+    reaping of_namesakes(where);
+    const bool is_newcomer = !in.seat->last;
+    if (is_newcomer && cpython::python().free_threaded)
+        of_namesakes.take_namesakes(!replaced);
     in.state = choose(me, *in.seat, where, in);
     if (!in.state) {
         where.gate.leave(*in.seat, in.inside_below);
@@ -203,8 +202,10 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     else
         cpython::restore(in.state);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
-    if (__builtin_expect(in.is_new, 0))
-        warm_state::reap_some(where);
+    if (__builtin_expect(in.is_new || is_newcomer, 0)) {
+        of_namesakes.destroy();
+        reap_some(where);
+    }
     return PYATTACH_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "fatal.hpp"
 #include "interpreter.hpp"
+#include "reaping.hpp"
 #include "thread.hpp"
 #include "warm_state.hpp"
 
@@ -146,7 +147,7 @@ void close_interpreter(void *record) noexcept {
     // Destructors may give more back; the second and later rounds release that.
     for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
         drain(ending, ending.pool.size());
-    warm_state::reap_all(ending);
+    reap_all(ending);
     // After a time-out somebody may be looking into it; then it is left to them.
     object *stand_ins = ending.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
     if (!ending.timed_out.load(std::memory_order_relaxed))

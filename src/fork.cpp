@@ -6,7 +6,6 @@
 // after-fork.
 #include "fork.hpp"
 
-#include <ctime>
 #include <initializer_list>
 #include <pthread.h>
 
@@ -14,6 +13,7 @@
 #include "fatal.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
+#include "reaping.hpp"
 #include "start.hpp"
 #include "thread.hpp"
 #include "warm_state.hpp"
@@ -29,22 +29,16 @@ namespace {
 futex::word forks{0};
 futex::word stops{0};
 
-int64_t now_ns() noexcept {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * int64_t{1000000000} + now.tv_nsec;
-}
-
-// Lets go of the interpreter, if it is this thread's, until the word is at most `wanted`; a second at most.
-void await(futex::word &at, uint32_t wanted) noexcept {
+// Lets go of the interpreter, if it is this thread's, until the word is zero; a second at most.
+void await_none(futex::word &at) noexcept {
     uint32_t now = at.load(std::memory_order_seq_cst);
-    if (now <= wanted)
+    if (now == 0)
         return;
     const cpython::table &py = cpython::python();
     cpython::thread_state *mine = current_state() ? py.save() : nullptr;
     constexpr int64_t patience_ns = 1000000000;
-    const int64_t until = now_ns() + patience_ns;
-    for (int64_t left = patience_ns; now > wanted && left > 0; left = until - now_ns()) {
+    const int64_t until = monotonic_ns() + patience_ns;
+    for (int64_t left = patience_ns; now != 0 && left > 0; left = until - monotonic_ns()) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
     }
@@ -90,6 +84,7 @@ void in_child() noexcept {
         is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
                               one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
         one->of->gate.empty();
+        reaping::forget_others_held(*one);
         for (seat *waiting : {one->dead.first, one->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
                 one->of->gate.put_back(*waiting);
@@ -119,26 +114,13 @@ void prepare_fork() noexcept {
 
 void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
 
-bool try_begin_stop() noexcept {
-    if (this_thread.stops)
-        return false;
-    this_thread.stops = 1;
+void begin_stop() noexcept {
+    ++this_thread.stops;
     stops.fetch_add(1, std::memory_order_seq_cst);
     if (forks.load(std::memory_order_seq_cst) == 0)
-        return true;
+        return;
     end_stop();
-    return false;
-}
-
-void begin_stop() noexcept {
-    // Within another of this thread's, who forks is waiting for that.
-    if (this_thread.stops == 0) {
-        if (try_begin_stop())
-            return;
-        await(forks, 0);
-        if (try_begin_stop())
-            return;
-    }
+    await_none(forks);
     ++this_thread.stops;
     stops.fetch_add(1, std::memory_order_seq_cst);
 }
@@ -152,8 +134,7 @@ void end_stop() noexcept {
 
 void fork_begins() noexcept {
     forks.fetch_add(1, std::memory_order_seq_cst);
-    // A finaliser that forks does so within a collection of its own thread.
-    await(stops, this_thread.stops);
+    await_none(stops);
 }
 
 void fork_ended() noexcept {

@@ -14,16 +14,13 @@ extern std::atomic<bool> is_raw_fork;
 // Python has put itself in order in the child; attached.
 void after_fork() noexcept;
 
-// Free-threaded 3.13: whoever stops an interpreter's other threads, to collect garbage or to make room for a new thread
-// state, holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it,
-// locked, into a child where nobody is left to unlock it. So this library does either while nobody forks, and os.fork()
-// waits until it is done; a second at most, because a finaliser may wait for the very thread that forks. What others
-// do is Python's own risk.
+// Free-threaded 3.13: whoever stops an interpreter's other threads, as making a thread state may do to have room for it,
+// holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it, locked, into
+// a child where nobody is left to unlock it. So this library makes states while nobody forks, and os.fork() waits until
+// they are made; a second at most. What others do is Python's own risk.
 //
 // Up to 3.11 the same goes for the lock under which CPython makes a thread state.
 //
-// False: somebody forks, or this thread is at it already.
-bool try_begin_stop() noexcept;
 // Attached or not. Waits, detached, while somebody forks; a second at most.
 void begin_stop() noexcept;
 void end_stop() noexcept;

@@ -16,6 +16,7 @@
 
 #include "cpython.hpp"
 #include "drop.hpp"
+#include "futex.hpp"
 #include "gate.hpp"
 #include "pool.hpp"
 #include "pyattach/interpreter.h"
@@ -30,6 +31,7 @@ struct exit_callback {
 };
 
 struct interpreter;
+class reaping;
 
 struct rooms {
     pyattach::gate::room gate;
@@ -38,7 +40,10 @@ struct rooms {
     waiting_seats empty; // for the next thread
     // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
     std::atomic<object *> stand_ins{nullptr};
+    futex::word reapings_changed{0};
     // Under the registry's lock:
+    reaping *reapings = nullptr;
+    bool reaping_is_awaited = false;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
     unsigned holders = 1;
     interpreter *of;
@@ -139,7 +144,7 @@ inline bool is_inert(const frame &one) noexcept {
                         (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
 }
 
-// Guards the list of rooms, who holds them, the seats that wait, and the exit callbacks.
+// Guards the list of rooms, who holds them, the seats that wait, who deletes their states, and the exit callbacks.
 // Returns this thread's native id; 0: not known without asking the kernel.
 pid_t lock_registry() noexcept;
 void unlock_registry() noexcept;

@@ -120,4 +120,12 @@ void vacate_held(seat &one) noexcept {
     let_rooms_go_held(where);
 }
 
+void await_reaping_held(seat &one) noexcept {
+    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
+    if (one.warm && !one.where->gate.is_dead())
+        push_held(one.where->rooms->dead, one);
+    else
+        vacate_held(one);
+}
+
 } // namespace pyattach

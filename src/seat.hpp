@@ -24,6 +24,7 @@ enum value : uint8_t { outside, attached, detached };
 
 struct seat {
     std::atomic<uint8_t> inside;
+    bool is_gone; // while its state is being deleted: the thread is, and nobody else has its identity
     pid_t native_id;
     interpreter *where;
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
@@ -57,6 +58,8 @@ seat *take_all_held(waiting_seats &list) noexcept;
 // A seat that has no thread and no state any more: kept for another thread; or, behind a gate that is dead, freed, and
 // perhaps the rooms with it.
 void vacate_held(seat &one) noexcept;
+// A seat that has no thread any more: to wait until its state is deleted, if it has one that is still there.
+void await_reaping_held(seat &one) noexcept;
 
 // As the kernel and debuggers name this thread; 0 where that is not known.
 pid_t own_native_id() noexcept;

@@ -1,9 +1,7 @@
 // Warm: the thread state a native thread keeps between attaches, and what becomes of it when the thread ends.
 //
 // A thread's exit never blocks on Python (invariant 7): its exit hook hands the seat with the warm state to the
-// interpreter's list of dead states. A later attach of a thread that needs a new state deletes some of them, but only
-// once the kernel says that their thread is gone: a destructor of the ending thread may still attach through
-// PyGILState_*, which finds the state in its slot.
+// interpreter's list of dead states; see reaping.hpp.
 #pragma once
 
 #include "pyattach/warm_state.h"
@@ -18,10 +16,6 @@ bool is_kept(const interpreter &where) noexcept;
 // Takes the seat from an ending thread. No Python.
 void hand_over(seat &) noexcept;
 
-// Deletes states of threads that are gone: a batch if there is one, or all. Attached to `where`; runs Python code
-// (destructors of thread-local data); keeps the pending exception.
-void reap_some(interpreter &where) noexcept;
-void reap_all(interpreter &where) noexcept;
 // The interpreter is dead, and its states with it.
 void forget_dead(interpreter &where) noexcept;
 

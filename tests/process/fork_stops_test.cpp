@@ -1,5 +1,5 @@
-// What must not be under way when Python forks: stopping the world, on free-threaded builds (on the others there is
-// nothing to stop, and those tests are trivially true), and making a thread state, up to 3.11.
+// What must not be under way when Python forks: making a thread state, which stops the world on free-threaded builds,
+// and is done under a lock up to 3.11. (On the others there is nothing to wait for, and some tests are trivially true.)
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -18,82 +18,9 @@ using namespace support;
 
 namespace {
 
-// So many dead states that the next new thread deletes them, and collects first.
-void leave_dead_states() {
-    for (int i = 0; i < 64; ++i)
-        run_on_thread(use_python);
-}
-
 std::atomic<bool> has_happened{false};
 
-// Garbage whose end, in the next collection, calls `what`.
-void leave_garbage(std::function<void()> what) {
-    publish("on_end", native_function(std::move(what)));
-    run("import gc\n"
-        "gc.set_threshold(10**9)\n"
-        "class Garbage:\n"
-        "    def __init__(self): self.itself = self\n"
-        "    def __del__(self): on_end()\n"
-        "Garbage()\n");
-}
-
 } // namespace
-
-CHILD("a fork while the library collects") {
-    start_python();
-    const auto forking = static_cast<pid_t>(syscall(SYS_gettid));
-    latch is_collecting("a collection"), is_forking("a fork");
-    leave_dead_states();
-    {
-        attached here;
-        publish("on_fork", native_function([&] { is_forking.count_down(); }));
-        run("import os; os.register_at_fork(before=on_fork)"); // Python calls the hook that came last first
-        leave_garbage([&] {
-            detached gap;
-            is_collecting.count_down();
-            is_forking.wait();
-            // Where it waits for this; or, if it did not, for the child.
-            wait_until("the thread that forks to wait", [=] { return is_asleep(forking); });
-            has_happened = true;
-        });
-    }
-    task collector("the thread that collects to end", use_python);
-    is_collecting.wait();
-    {
-        attached here;
-        fork_in_python([] {
-            EXPECT(has_happened);
-            run("gc.get_objects()"); // stops the world: a lock left behind would hang it
-        });
-    }
-    collector.join();
-    EXPECT(!stop_python());
-}
-TEST_CASE("os.fork waits until the library has collected") {
-    load_python();
-    if (is_free_threaded())
-        check_succeeds("a fork while the library collects");
-}
-
-CHILD("a fork in a collection of the library's") {
-    start_python();
-    leave_dead_states();
-    {
-        attached here;
-        leave_garbage([] {
-            fork_in_python([] { run("gc.get_objects()"); });
-            has_happened = true;
-        });
-    }
-    run_on_thread(use_python);
-    EXPECT(has_happened);
-    EXPECT(!stop_python());
-}
-TEST_CASE("a finaliser that forks in a collection of the library's waits for nothing") {
-    load_python();
-    if (is_free_threaded())
-        check_succeeds("a fork in a collection of the library's");
-}
 
 CHILD("a first attach during a fork") {
     load_python();

@@ -66,11 +66,12 @@ struct task::shared {
     std::atomic<bool> returned{false};
 };
 
-task::task(const char *what, std::function<void()> function) : shared_(std::make_shared<shared>()) {
+task::task(const char *what, std::function<void()> function, const pthread_attr_t *attributes)
+    : shared_(std::make_shared<shared>()) {
     shared_->what = what;
     shared_->function = std::move(function);
     auto *handed = new std::shared_ptr<shared>(shared_);
-    if (pthread_create(&handle_, nullptr, &task::run, handed) != 0) {
+    if (pthread_create(&handle_, attributes, &task::run, handed) != 0) {
         delete handed;
         throw failure("pthread_create failed");
     }

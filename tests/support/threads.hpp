@@ -69,7 +69,7 @@ class barrier {
 // A native thread. What its function throws comes out of join().
 class task {
   public:
-    task(const char *what, std::function<void()> function);
+    task(const char *what, std::function<void()> function, const pthread_attr_t *attributes = nullptr);
     task(const task &) = delete;
     task &operator=(const task &) = delete;
     ~task();

@@ -1,0 +1,226 @@
+// Threads that have the identity of one that ended, whose state is there yet. Free-threaded CPython takes an identity
+// for a thread; on other builds some of this is trivially true.
+#include "support/catch.hpp"
+#include "support/own_stack.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <set>
+#include <vector>
+
+#include "api/thread_states.hpp"
+
+using namespace support;
+
+namespace {
+
+// `Value` in __main__, whose deaths are counted there; and no collection, which would hide who dies late.
+class counted_values {
+  public:
+    counted_values() {
+        attached here;
+        run("import gc, threading\n"
+            "gc.disable()\n"
+            "given, died = [], []\n"
+            "class Value:\n"
+            "    def __del__(self): died.append(1)\n");
+    }
+    counted_values(const counted_values &) = delete;
+    counted_values &operator=(const counted_values &) = delete;
+    ~counted_values() {
+        attached here;
+        run("gc.enable()\ndel Value, given, died");
+    }
+};
+
+// So many threads at once, each of which leaves its state. One runs on `stack`, as the last one, and leaves `value`.
+void leave_states(int threads, std::set<unsigned long> &identities, own_stack *stack = nullptr,
+                  const char *value = nullptr) {
+    barrier all_there("the others to come", threads);
+    std::mutex lock;
+    auto come = [&] {
+        {
+            attached here;
+            auto identity = static_cast<unsigned long>(eval_int("threading.get_ident()"));
+            std::lock_guard<std::mutex> held(lock);
+            identities.insert(identity);
+        }
+        all_there.arrive_and_wait();
+    };
+    std::vector<std::unique_ptr<task>> all;
+    for (int i = stack ? 1 : 0; i < threads; ++i)
+        all.push_back(std::make_unique<task>("one of many threads to end", come));
+    if (stack)
+        stack->run([&] {
+            {
+                attached here;
+                run(std::string("local.value = ") + value);
+            }
+            come();
+        });
+}
+
+// More than may wait.
+constexpr int many = 80;
+
+// The state of a thread that had the identity of `stack` is deleted by another one, and what that one held calls
+// `in_deletion` meanwhile.
+void delete_one_of(own_stack &stack, const std::function<void()> &in_deletion) {
+    {
+        attached here;
+        make_local();
+        publish("in_deletion", native_function(in_deletion));
+        run("class Held:\n    def __del__(self): in_deletion()\n");
+    }
+    std::set<unsigned long> identities;
+    leave_states(many, identities, &stack, "Held()");
+    run_on_thread([] { attached here; });
+    attached here;
+    run("del Held, in_deletion");
+}
+
+} // namespace
+
+// CPython's Python/brc.c queues them to the first state of their maker's identity.
+TEST_CASE("what a thread gives away dies, though an ended one had its identity") {
+    start_python();
+    counted_values counted;
+    for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
+        own_stack stack;
+        stack.run([] { attached here; });
+        policy now(each);
+        latch given("values to be given"), cleared("them to be let go"), looked("a look at the dead");
+        auto giver = stack.start("the thread that gives to end", [&] {
+            attached here;
+            run("died.clear()\ngiven.extend(Value() for i in range(100))");
+            {
+                detached gap;
+                given.count_down();
+                cleared.wait();
+            }
+            run("for i in range(1000): pass"); // what is queued is seen to between two steps
+            EXPECT(eval_int("len(died)") == 100);
+        });
+        given.wait();
+        {
+            attached here;
+            run("given.clear()");
+        }
+        cleared.count_down();
+        giver->join();
+    }
+}
+
+TEST_CASE("so it does on a thread of Python's, from when that meets the library") {
+    start_python();
+    counted_values counted;
+    unsigned long ended = 0;
+    int given_again = 0, late = 0;
+    {
+        attached here;
+        publish("meet", native_function([] { attached inside; }));
+        publish("note", native_function([&] {
+                    given_again += static_cast<unsigned long>(eval_int("threading.get_ident()")) == ended;
+                    late += eval_int("len(died)") != 100;
+                }));
+    }
+    for (int i = 0; i < 10; ++i) {
+        run_on_thread([&] {
+            attached here;
+            ended = static_cast<unsigned long>(eval_int("threading.get_ident()"));
+        });
+        attached here;
+        run("made, cleared = threading.Event(), threading.Event()\n"
+            "def give():\n"
+            "    meet()\n"
+            "    died.clear()\n"
+            "    given.extend(Value() for i in range(100))\n"
+            "    made.set()\n"
+            "    cleared.wait()\n"
+            "    for i in range(1000): pass\n"
+            "    note()\n"
+            "giver = threading.Thread(target=give)\n"
+            "giver.start()\n"
+            "made.wait()\n"
+            "given.clear()\n"
+            "cleared.set()\n"
+            "giver.join()\n");
+    }
+    CHECK(given_again > 0); // or this test tested nothing
+    CHECK(late == 0);
+    attached here;
+    run("del meet, note, give, giver, made, cleared");
+}
+
+TEST_CASE("a thread comes in only when its namesake's state is not being deleted any more") {
+    start_python();
+    if (!is_free_threaded())
+        return;
+    own_stack stack;
+    std::unique_ptr<task> newcomer;
+    std::atomic<bool> is_over{false};
+    bool was_over = false;
+    delete_one_of(stack, [&] {
+        foreign_detach gap;
+        newcomer = stack.start("the newcomer to end", [&] {
+            attached here;
+            was_over = is_over;
+        });
+        newcomer->wait_until_asleep(); // or to return
+        is_over = true;
+    });
+    REQUIRE(newcomer);
+    newcomer->join();
+    CHECK(was_over);
+}
+
+TEST_CASE("unless what is deleted there waits for that very thread") {
+    start_python();
+    if (!is_free_threaded())
+        return;
+    own_stack stack;
+    bool has_come = false;
+    delete_one_of(stack, [&] {
+        foreign_detach gap;
+        stack.run([&] {
+            attached here;
+            has_come = true;
+        });
+    });
+    CHECK(has_come);
+}
+
+TEST_CASE("a state whose identity a thread of Python's was given stays") {
+    start_python();
+    if (!is_free_threaded() || !keeps_states())
+        return;
+    std::set<unsigned long> ended;
+    {
+        attached here;
+        run("import threading");
+    }
+    auto come = [&] {
+        attached here;
+        ended.insert(static_cast<unsigned long>(eval_int("threading.get_ident()")));
+    };
+    leave_states(many, ended);
+    ended.clear();
+    run_on_thread(come); // deletes all that were there
+    leave_states(many, ended);
+    attached here;
+    run("end = threading.Event()\n"
+        "theirs = [threading.Thread(target=end.wait) for i in range(20)]\n"
+        "for one in theirs: one.start()\n");
+    std::uint64_t given_again = 0;
+    for (int i = 0; i < 20; ++i)
+        given_again += ended.count(static_cast<unsigned long>(eval_int("theirs[" + std::to_string(i) + "].ident")));
+    CHECK(given_again > 0); // or this test tested nothing
+    {
+        detached gap;
+        run_on_thread([&] {
+            attached here;
+            CHECK(all_counters().states_dead == given_again);
+        });
+    }
+    run("end.set()\nfor one in theirs: one.join()\ndel end, theirs, one");
+}
