@@ -114,17 +114,13 @@ bool is_usable() noexcept {
     });
 }
 
-// A new reference; NULL: nobody.
-static object *named_by(object *stand_ins, object *identity, bool &is_stand_in) noexcept {
+static bool is_stand_in(object *thread) noexcept {
     const table &py = python();
-    if (!identity || py.dict_contains(stand_ins, identity) != 1)
-        return nullptr;
     object *threading = loaded_module("threading");
     object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
-    object *found = kind ? py.get_item(stand_ins, identity) : nullptr;
-    is_stand_in = found && py.is_instance(found, kind) == 1;
+    const bool is = kind && py.is_instance(thread, kind) == 1;
     py.decref(kind);
-    return found;
+    return is;
 }
 
 object *stand_ins() noexcept {
@@ -143,14 +139,16 @@ object *stand_ins() noexcept {
 
 bool has_thread(object *stand_ins, unsigned long identity) noexcept {
     return guarded([=] {
+        const table &py = python();
         kept_error kept;
-        bool is_stand_in = false;
-        object *number = python().long_from_int64(static_cast<long long>(identity));
-        object *found = named_by(stand_ins, number, is_stand_in);
-        python().error_clear();
-        python().decref(found);
-        python().decref(number);
-        return found && !is_stand_in;
+        object *number = py.long_from_int64(static_cast<long long>(identity));
+        const int is_there = number ? py.dict_contains(stand_ins, number) : -1;
+        object *found = is_there == 1 ? py.get_item(stand_ins, number) : nullptr;
+        const bool has = is_there != 0 && !(found && is_stand_in(found));
+        py.error_clear();
+        py.decref(found);
+        py.decref(number);
+        return has;
     });
 }
 
@@ -158,12 +156,13 @@ void forget_namesake(object *stand_ins) noexcept {
     guarded([stand_ins] {
         const table &py = python();
         kept_error kept;
-        bool is_stand_in = false;
         object *number = py.long_from_int64(static_cast<long long>(py.thread_ident()));
-        object *namesake = named_by(stand_ins, number, is_stand_in);
-        if (is_stand_in)
-            py.del_item(stand_ins, number);
-        py.decref(namesake);
+        if (number && py.dict_contains(stand_ins, number) == 1) {
+            object *found = py.get_item(stand_ins, number);
+            if (found && is_stand_in(found))
+                py.del_item(stand_ins, number);
+            py.decref(found);
+        }
         py.error_clear();
         py.decref(number);
     });

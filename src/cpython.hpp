@@ -242,7 +242,7 @@ bool is_usable() noexcept;
 // Whether it holds more than the main thread; then it may hold the stand-in made for an ended thread that had this
 // one's identity, which the last one forgets.
 object *stand_ins() noexcept;
-// `threading` has made a thread of this identity that has not ended.
+// Whether `threading` has made a thread of this identity that has not ended; true also where that cannot be found out.
 bool has_thread(object *stand_ins, unsigned long identity) noexcept;
 inline bool has_several(object *stand_ins) noexcept { return python().dict_size(stand_ins) > 1; }
 void forget_namesake(object *stand_ins) noexcept;

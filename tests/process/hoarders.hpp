@@ -36,6 +36,7 @@ class hoarders {
             const support::latch &permission = may_end_; // what follows outlives what is named above
             done.count_down();
             permission.wait();
+            (void)pyattach_thread_release(); // or a later thread would find its state, and have more to do than others
         }));
         done.wait();
         if (thrown)
