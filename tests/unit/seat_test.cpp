@@ -1,5 +1,6 @@
 // Seats go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
 #include "interpreter.hpp"
+#include "reaping.hpp"
 #include "warm_state.hpp"
 
 #include <deque>
@@ -8,6 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/own_stack.hpp"
 #include "support/threads.hpp"
 
 using namespace pyattach;
@@ -121,4 +123,79 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
     thread.join();
     CHECK(where.rooms->holders == 1);
     CHECK(dead(where) == 0);
+}
+
+namespace {
+
+void leave_state(interpreter &where) { seat_of(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16); }
+
+} // namespace
+
+TEST_CASE("a thread takes the states of its namesakes alone, and what it does not delete waits on") {
+    interpreter &where = new_interpreter();
+    support::own_stack ours, theirs;
+    for (support::own_stack *one : {&ours, &theirs, &ours})
+        one->run([&] { leave_state(where); });
+    CHECK(dead(where) == 3);
+    ours.run([&] {
+        CHECK(seat_of(*own_record(), where));
+        {
+            reaping those(where);
+            those.take_namesakes(true);
+            CHECK(dead(where) == 1);
+            CHECK(where.rooms->reapings == &those);
+        }
+        CHECK(dead(where) == 3);
+        CHECK(where.rooms->reapings == nullptr);
+    });
+    end(where);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("what is not deleted before the interpreter ends goes with it") {
+    interpreter &where = new_interpreter();
+    support::own_stack ours;
+    ours.run([&] { leave_state(where); });
+    ours.run([&] {
+        CHECK(seat_of(*own_record(), where));
+        reaping those(where);
+        those.take_namesakes(true);
+        end(where);
+        CHECK(where.rooms->holders == 3); // the life's, this thread's seat's, and the dead one's
+    });
+    CHECK(dead(where) == 0);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("a fork child has the states that another thread was deleting, and goes on with its own") {
+    interpreter &where = new_interpreter();
+    support::own_stack ours, theirs;
+    for (support::own_stack *one : {&ours, &theirs})
+        one->run([&] { leave_state(where); });
+    support::latch taken("a state to be taken"), may_end("permission to end");
+    auto other = theirs.start("the other thread to end", [&] {
+        EXPECT(seat_of(*own_record(), where));
+        // As if on a stack that is there for good, in the child.
+        static auto &those = *new reaping(where);
+        those.take_namesakes(true);
+        taken.count_down();
+        may_end.wait();
+    });
+    taken.wait();
+    ours.run([&] {
+        seat *mine = seat_of(*own_record(), where);
+        reaping those(where);
+        those.take_namesakes(true);
+        CHECK(dead(where) == 0);
+        lock_registry();
+        where.gate.empty();
+        where.gate.put_back(*mine);
+        reaping::forget_others_held(*where.rooms);
+        unlock_registry();
+        CHECK(dead(where) == 1);
+        CHECK(where.rooms->reapings == &those);
+    });
+    CHECK(dead(where) == 2);
+    may_end.count_down();
+    other->join();
 }
