@@ -170,8 +170,12 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
 TEST_CASE("a fork child has the states that another thread was deleting, and goes on with its own") {
     interpreter &where = new_interpreter();
     support::own_stack ours, theirs;
-    for (support::own_stack *one : {&ours, &theirs})
-        one->run([&] { leave_state(where); });
+    seat *left = nullptr;
+    theirs.run([&] { leave_state(where); });
+    ours.run([&] {
+        leave_state(where);
+        left = seat_of(*own_record(), where);
+    });
     support::latch taken("a state to be taken"), may_end("permission to end");
     auto other = theirs.start("the other thread to end", [&] {
         EXPECT(seat_of(*own_record(), where));
@@ -194,6 +198,11 @@ TEST_CASE("a fork child has the states that another thread was deleting, and goe
         unlock_registry();
         CHECK(dead(where) == 1);
         CHECK(where.rooms->reapings == &those);
+        // Whoever sits there next is seen by the gate.
+        left->inside.store(presence::attached);
+        pid_t found[3] = {};
+        CHECK(where.gate.who(nullptr, found, 3) == 1);
+        left->inside.store(presence::outside);
     });
     CHECK(dead(where) == 2);
     may_end.count_down();
