@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "gate.hpp"
-#include "stress/fences.hpp"
+#include "unit/storms.hpp"
 
 using namespace support;
 using pyattach::gate;
@@ -34,8 +34,7 @@ struct whole_gate : gate::room, gate {
 };
 
 std::unique_ptr<whole_gate> new_gate() {
-    static bool prepared = (pyattach::prepare_fences(), true);
-    (void)prepared;
+    prepare();
     return std::make_unique<whole_gate>();
 }
 
@@ -131,17 +130,6 @@ TEST_CASE("with the two lines swapped nobody wakes the closer") {
 
 namespace {
 
-// Binds this thread to one of the processor's cores; the two threads below must run at the same time.
-void run_on_core(int wanted) {
-    cpu_set_t allowed, mine;
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    CPU_ZERO(&mine);
-    for (int core = 0; core < CPU_SETSIZE; ++core)
-        if (CPU_ISSET(core, &allowed) && wanted-- == 0)
-            CPU_SET(core, &mine);
-    sched_setaffinity(0, sizeof mine, &mine);
-}
-
 // One thread enters at the moment at which the gate closes: they may both see each other, but never neither. Without
 // its fences the gate fails this some hundred times in 5,000.
 int collisions_missed(int rounds) {
@@ -231,33 +219,8 @@ TEST_CASE("what a thread did inside has happened when the closer goes on") {
 }
 
 TEST_CASE("neither side misses the other: membarrier") {
-    (void)new_gate();
+    prepare();
     storms();
-}
-
-CHILD("a gate without membarrier") {
-    if (!stress::refuse_membarrier())
-        std::_Exit(77);
-    (void)new_gate();
-    EXPECT(!pyattach::fences_are_asymmetric);
-    storms();
-}
-CHILD("a gate that loses membarrier") {
-    (void)new_gate();
-    EXPECT(pyattach::fences_are_asymmetric);
-    if (!stress::refuse_membarrier())
-        std::_Exit(77);
-    storms();
-}
-TEST_CASE("neither side misses the other: without membarrier, and where it is refused after all") {
-    for (const char *name : {"a gate without membarrier", "a gate that loses membarrier"}) {
-        child_result result = run_child(name);
-        INFO(name << ": " << result.describe());
-        if (result.exit_code == 77)
-            WARN("this system has no seccomp filters, so membarrier cannot be taken away");
-        else
-            CHECK(result.exit_code == 0);
-    }
 }
 
 #endif

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "pool.hpp"
-#include "stress/fences.hpp"
+#include "unit/storms.hpp"
 
 using namespace support;
 using pyattach::object;
@@ -72,11 +72,6 @@ size_t stranded_between(int waiting, bool is_plain) {
 // More than so many waiting, and pushes are plain.
 constexpr int few = 10, many = 1000;
 
-void prepare() {
-    static bool prepared = (pyattach::prepare_fences(), true);
-    (void)prepared;
-}
-
 } // namespace
 
 namespace pyattach {
@@ -99,16 +94,6 @@ TEST_CASE("with the two lines swapped a reference is stranded") {
 #else
 
 namespace {
-
-void run_on_core(int wanted) {
-    cpu_set_t allowed, mine;
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    CPU_ZERO(&mine);
-    for (int core = 0; core < CPU_SETSIZE; ++core)
-        if (CPU_ISSET(core, &allowed) && wanted-- == 0)
-            CPU_SET(core, &mine);
-    sched_setaffinity(0, sizeof mine, &mine);
-}
 
 // One thread pushes at the moment at which a drain unlists its producer. Without any one of the fences, on either side,
 // a reference is stranded in some of the rounds.
@@ -218,31 +203,6 @@ TEST_CASE("a push that closing overtakes is counted once") {
 TEST_CASE("no reference is stranded: membarrier") {
     prepare();
     storms();
-}
-
-CHILD("a pool without membarrier") {
-    if (!stress::refuse_membarrier())
-        std::_Exit(77);
-    prepare();
-    EXPECT(!pyattach::fences_are_asymmetric);
-    storms();
-}
-CHILD("a pool that loses membarrier") {
-    prepare();
-    EXPECT(pyattach::has_quick_fence() == pyattach::fences_are_asymmetric);
-    if (!stress::refuse_membarrier())
-        std::_Exit(77);
-    storms();
-}
-TEST_CASE("no reference is stranded: without membarrier, and where it is refused after all") {
-    for (const char *name : {"a pool without membarrier", "a pool that loses membarrier"}) {
-        child_result result = run_child(name);
-        INFO(name << ": " << result.describe());
-        if (result.exit_code == 77)
-            WARN("this system has no seccomp filters, so membarrier cannot be taken away");
-        else
-            CHECK(result.exit_code == 0);
-    }
 }
 
 #endif

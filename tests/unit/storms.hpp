@@ -1,0 +1,62 @@
+// What the storms of the gate and of the pool share: two cores to run on, and all three kinds of fences. For the one
+// file of a program that defines storms().
+#pragma once
+
+#include <sched.h>
+
+#include "fence.hpp"
+#include "stress/fences.hpp"
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/expect.hpp"
+
+namespace {
+
+[[maybe_unused]] void prepare() {
+    static bool prepared = (pyattach::prepare_fences(), true);
+    (void)prepared;
+}
+
+#ifndef PYATTACH_TEST_SWAPPED
+
+void storms();
+
+// Binds this thread to one of the processor's cores, so that two threads run at the same time.
+void run_on_core(int wanted) {
+    cpu_set_t allowed, mine;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    CPU_ZERO(&mine);
+    for (int core = 0; core < CPU_SETSIZE; ++core)
+        if (CPU_ISSET(core, &allowed) && wanted-- == 0)
+            CPU_SET(core, &mine);
+    sched_setaffinity(0, sizeof mine, &mine);
+}
+
+CHILD("storms without membarrier") {
+    if (!stress::refuse_membarrier())
+        std::_Exit(77);
+    prepare();
+    EXPECT(!pyattach::fences_are_asymmetric);
+    storms();
+}
+CHILD("storms that lose membarrier") {
+    prepare();
+    EXPECT(pyattach::has_quick_fence() == pyattach::fences_are_asymmetric);
+    if (!stress::refuse_membarrier())
+        std::_Exit(77);
+    storms();
+}
+TEST_CASE("and without membarrier, and where it is refused after all") {
+    for (const char *name : {"storms without membarrier", "storms that lose membarrier"}) {
+        support::child_result result = support::run_child(name);
+        INFO(name << ": " << result.describe());
+        if (result.exit_code == 77)
+            WARN("this system has no seccomp filters, so membarrier cannot be taken away");
+        else
+            CHECK(result.exit_code == 0);
+    }
+}
+
+#endif
+
+} // namespace
