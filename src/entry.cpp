@@ -73,7 +73,7 @@ void keep(thread &me, seat &mine, thread_state *state) noexcept {
 }
 
 // The state to attach with. NULL: no memory.
-thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noexcept {
+thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_namesakes, result &in) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
     // owned.
@@ -104,6 +104,8 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, result &in) noe
     if ((state = suspended(me, where)))
         return mine.last = state;
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
+    if (py.free_threaded)
+        of_namesakes.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
     if (!(state = make_state(where)))
         return nullptr;
     count(event::states_created);
@@ -180,6 +182,9 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     in.seat = seat_of(me, where);
     if (!in.seat)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
+    reaping of_namesakes(where);
+    if (cpython::python().free_threaded && !in.seat->last && !this_thread.ended)
+        of_namesakes.take_namesakes();
     in.inside_below = in.seat->inside.load(std::memory_order_relaxed);
     in.exempt = false;
     if (!where.gate.enter(*in.seat)) {
@@ -188,24 +193,18 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
             return PYATTACH_FINALIZING;
         in.seat->inside.store(presence::attached, std::memory_order_relaxed);
     }
-    reaping of_namesakes(where);
-    const bool is_newcomer = !in.seat->last;
-    if (is_newcomer && cpython::python().free_threaded)
-        of_namesakes.take_namesakes(!replaced);
-    in.state = choose(me, *in.seat, where, in);
+    in.state = choose(me, *in.seat, where, of_namesakes, in);
     if (!in.state) {
         where.gate.leave(*in.seat, in.inside_below);
-        return PYATTACH_NO_MEMORY;
+        return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
     if (replaced)
         cpython::guarded([&in] { cpython::python().state_swap(in.state); });
     else
         cpython::restore(in.state);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
-    if (__builtin_expect(in.is_new || is_newcomer, 0)) {
-        of_namesakes.destroy();
+    if (__builtin_expect(in.is_new, 0) && !cpython::python().free_threaded)
         reap_some(where);
-    }
     return PYATTACH_OK;
 }
 

@@ -29,16 +29,16 @@ namespace {
 futex::word forks{0};
 futex::word stops{0};
 
-// Lets go of the interpreter, if it is this thread's, until the word is zero; a second at most.
-void await_none(futex::word &at) noexcept {
+constexpr int64_t patience_ns = 1000000000;
+
+// Lets go of the interpreter, if it is this thread's, until the word is zero, or the time has come.
+void await_none(futex::word &at, int64_t until) noexcept {
     uint32_t now = at.load(std::memory_order_seq_cst);
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
     cpython::thread_state *mine = current_state() ? py.save() : nullptr;
-    constexpr int64_t patience_ns = 1000000000;
-    const int64_t until = monotonic_ns() + patience_ns;
-    for (int64_t left = patience_ns; now != 0 && left > 0; left = until - monotonic_ns()) {
+    for (int64_t left; now != 0 && (left = until - monotonic_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
     }
@@ -84,14 +84,14 @@ void in_child() noexcept {
         is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
                               one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
         one->of->gate.empty();
-        reaping::forget_others_held(*one);
+        reaping::forget_held(*one);
         for (seat *waiting : {one->dead.first, one->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
                 one->of->gate.put_back(*waiting);
     }
     is_raw_fork.store(is_told, std::memory_order_relaxed);
     forks.store(0, std::memory_order_relaxed);
-    stops.store(this_thread.stops, std::memory_order_relaxed);
+    stops.store(0, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
     for (rooms *one = newest_rooms(); one; one = one->next)
         one->of->pool.relist();
@@ -115,18 +115,21 @@ void prepare_fork() noexcept {
 void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
 
 void begin_stop() noexcept {
-    ++this_thread.stops;
-    stops.fetch_add(1, std::memory_order_seq_cst);
-    if (forks.load(std::memory_order_seq_cst) == 0)
-        return;
-    end_stop();
-    await_none(forks);
-    ++this_thread.stops;
-    stops.fetch_add(1, std::memory_order_seq_cst);
+    for (int64_t until = 0;;) {
+        stops.fetch_add(1, std::memory_order_seq_cst);
+        if (forks.load(std::memory_order_seq_cst) == 0)
+            return;
+        const int64_t now = monotonic_ns();
+        if (until == 0)
+            until = now + patience_ns;
+        if (now >= until)
+            return;
+        end_stop();
+        await_none(forks, until);
+    }
 }
 
 void end_stop() noexcept {
-    --this_thread.stops;
     stops.fetch_sub(1, std::memory_order_seq_cst);
     if (forks.load(std::memory_order_seq_cst) != 0)
         futex::wake(stops, futex::everyone);
@@ -134,7 +137,7 @@ void end_stop() noexcept {
 
 void fork_begins() noexcept {
     forks.fetch_add(1, std::memory_order_seq_cst);
-    await_none(stops);
+    await_none(stops, monotonic_ns() + patience_ns);
 }
 
 void fork_ended() noexcept {

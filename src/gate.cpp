@@ -46,6 +46,15 @@ void gate::remove(seat &one) noexcept {
     pthread_mutex_unlock(&room_->lock);
 }
 
+bool gate::is_taken(pthread_t identity) noexcept {
+    hold();
+    const seat *one = room_->seats;
+    while (one && !(one->is_taken && pthread_equal(one->self, identity)))
+        one = one->next;
+    let_go();
+    return one;
+}
+
 void gate::set(state now) noexcept {
     word_.store(now, std::memory_order_release);
     heavy_fence();

@@ -86,6 +86,8 @@ class gate {
 
     void add(seat &) noexcept;
     void remove(seat &) noexcept;
+    // Whether a thread that lives, and has a seat here, has this identity. Under the registry's lock.
+    bool is_taken(pthread_t identity) noexcept;
 
     // The closing side.
     void set(state) noexcept;

@@ -7,7 +7,6 @@
 
 #include "exit.hpp"
 #include "fork.hpp"
-#include "reaping.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -143,7 +142,6 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
 }
 
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept {
-    const bool may_reap = !is_quiet();
     quietly so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
@@ -178,8 +176,6 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     bool is_registered = record->hook.load(std::memory_order_acquire) == interpreter::registered;
     me.met() = is_registered ? record : nullptr;
     me.current_at = cpython::current_at();
-    if (is_registered && may_reap)
-        reap_namesakes(*record);
     return record;
 }
 

@@ -43,7 +43,6 @@ struct rooms {
     futex::word reapings_changed{0};
     // Under the registry's lock:
     reaping *reapings = nullptr;
-    bool reaping_is_awaited = false;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
     unsigned holders = 1;
     interpreter *of;

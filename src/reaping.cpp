@@ -24,9 +24,9 @@ constexpr uint32_t batch_size_free_threaded = 64;
 bool is_namesake(const seat &one) noexcept { return pthread_equal(one.self, pthread_self()); }
 
 bool is_thread_gone(const seat &one) noexcept {
-    // A thread with the same identity can exist only after the other's end.
+    // A thread with the same identity can exist only after the other's end. (Past its exit hook it may be that one.)
     if (is_namesake(one))
-        return true;
+        return !this_thread.ended;
 #if defined(__linux__)
     return syscall(SYS_tgkill, getpid(), one.native_id, 0) != 0 && errno == ESRCH;
 #else
@@ -34,27 +34,11 @@ bool is_thread_gone(const seat &one) noexcept {
 #endif
 }
 
-// The identity is that of a thread which `threading` made.
-bool is_given_again(const interpreter &where, const seat &one) noexcept {
-    object *stand_ins = where.rooms->stand_ins.load(std::memory_order_acquire);
-    return stand_ins && cpython::has_thread(stand_ins, reinterpret_cast<unsigned long>(one.self));
+template <class Predicate> void take_dead_held(rooms &all, seat *&to, Predicate is_wanted) noexcept {
+    all.dead.add(-move_held(all.dead.first, to, is_wanted));
 }
 
-// From one list of seats to the head of another.
-template <class Predicate> int move(seat *&from, seat *&to, Predicate is_wanted) noexcept {
-    int moved = 0;
-    for (seat **link = &from; seat *one = *link;) {
-        if (!is_wanted(*one)) {
-            link = &one->next_of_thread;
-            continue;
-        }
-        *link = one->next_of_thread;
-        one->next_of_thread = std::exchange(to, one);
-        ++moved;
-    }
-    return moved;
-}
-bool any(const seat &) noexcept { return true; }
+uint32_t dead_in(const interpreter &where) noexcept { return where.rooms->dead.count.load(std::memory_order_relaxed); }
 
 // A dead state waits whose thread had the identity that the system gave to this one.
 bool has_namesake(const waiting_seats &list) noexcept {
@@ -68,29 +52,22 @@ bool has_namesake(const waiting_seats &list) noexcept {
     return one;
 }
 
-// Those from `first` to before `end`. Should memory be too short, they leak, and are counted as not deleted.
+// Attached. Destructors run on this thread's own state. Should memory be short, they leak, and are not counted.
 void destroy_states(interpreter &where, const seat *first, const seat *end) noexcept {
     const cpython::table &py = cpython::python();
     quietly so;
     cpython::guarded([&] {
         cpython::kept_error kept;
         thread_state *mine = py.current();
-        thread_state *scratch = nullptr;
-        if (py.delete_spoils_slot) {
-            // Deleting another thread's state empties this thread's slot. A scratch state on top takes that blow; when
-            // it is gone, ours is bound to the slot again.
-            scratch = make_state(where);
-            if (!scratch)
-                return;
-            py.state_swap(scratch);
-        }
-        // All are cleared, which runs destructors, before the first is deleted, which spoils the slot they may look at.
-        for (const seat *one = first; one != end; one = one->next_of_thread) {
-            if (py.free_threaded)
-                if (thread_state *unused = make_state(where))
-                    cpython::empty_free_lists(one->warm, unused);
+        thread_state *scratch = py.delete_spoils_slot ? make_state(where) : nullptr;
+        if (py.delete_spoils_slot && !scratch)
+            return;
+        // All are cleared, which runs destructors, before the first is deleted: that empties this thread's slot, which
+        // they may look at. A scratch state on top takes the blow; when it is gone, ours is bound to the slot again.
+        for (const seat *one = first; one != end; one = one->next_of_thread)
             py.state_clear(one->warm);
-        }
+        if (scratch)
+            py.state_swap(scratch);
         for (const seat *one = first; one != end; one = one->next_of_thread) {
             py.state_delete(one->warm);
             count(event::states_deleted);
@@ -100,56 +77,51 @@ void destroy_states(interpreter &where, const seat *first, const seat *end) noex
     });
 }
 
-uint32_t dead_in(const interpreter &where) noexcept { return where.rooms->dead.count.load(std::memory_order_relaxed); }
-
 void reap(interpreter &where, uint32_t at_least) noexcept {
     if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
-    reaping now(where);
-    now.take_gone();
-    now.destroy();
+    seat *all = nullptr, *gone = nullptr;
+    lock_registry();
+    all = take_all_held(where.rooms->dead);
+    unlock_registry();
+    move_held(all, gone, is_thread_gone);
+    if (gone)
+        destroy_states(where, gone, nullptr);
+    lock_registry();
+    while (seat *one = all) {
+        all = one->next_of_thread;
+        await_reaping_held(*one);
+    }
+    while (seat *one = gone) {
+        gone = one->next_of_thread;
+        vacate_held(*one);
+    }
+    unlock_registry();
 }
 
 } // namespace
 
-// Under the registry's lock:
+// Under the registry's lock.
 void reaping::list_held() noexcept {
     if (!std::exchange(is_listed_, true))
         next_ = std::exchange(where_.rooms->reapings, this);
 }
 
-template <class Predicate> void reaping::give_back_held(Predicate is_wanted) noexcept {
-    seat *back = nullptr;
-    move(taken_, back, is_wanted);
-    while (seat *one = back) {
-        back = one->next_of_thread;
-        await_reaping_held(*one);
-    }
-}
-
-bool reaping::is_other_at_namesake_held() const noexcept {
-    for (const reaping *other = where_.rooms->reapings; other; other = other->next_)
-        for (const seat *one = other->by_ == by_ ? nullptr : other->taken_; one; one = one->next_of_thread)
-            if (is_namesake(*one))
-                return true;
-    return false;
-}
-
-// After what others may wait for; they look again.
 void reaping::unlock_and_tell() noexcept {
-    rooms &all = *where_.rooms; // kept by this thread's seat
-    const bool is_awaited = std::exchange(all.reaping_is_awaited, false);
-    all.reapings_changed.fetch_add(1, std::memory_order_relaxed);
+    futex::word &changed = where_.rooms->reapings_changed;
+    changed.fetch_add(1, std::memory_order_relaxed);
     unlock_registry();
-    if (is_awaited)
-        futex::wake(all.reapings_changed, futex::everyone);
+    futex::wake(changed, futex::everyone);
 }
 
 reaping::~reaping() {
     if (!is_listed_)
         return;
     lock_registry();
-    give_back_held(any);
+    while (seat *one = taken_) {
+        taken_ = one->next_of_thread;
+        await_reaping_held(*one);
+    }
     reaping **link = &where_.rooms->reapings;
     while (*link != this)
         link = &(*link)->next_;
@@ -157,67 +129,139 @@ reaping::~reaping() {
     unlock_and_tell();
 }
 
-void reaping::take_namesakes(bool may_wait) noexcept {
+void reaping::take_namesakes() noexcept {
     constexpr int64_t patience_ns = 1000000000;
     rooms &all = *where_.rooms;
-    int64_t until = 0;
-    for (;;) {
+    for (int64_t until = 0;;) {
+        bool must_wait = false, is_nested = false;
         lock_registry();
-        if (const int taken = move(all.dead.first, taken_, is_namesake)) {
-            all.dead.add(-taken);
-            list_held();
+        for (reaping *other = all.reapings; other; other = other->next_) {
+            is_nested |= other != this && other->by_ == by_; // a destructor that runs there is coming in
+            must_wait |= other->now_ && is_namesake(*other->now_);
         }
-        const bool must_wait = may_wait && is_other_at_namesake_held();
-        all.reaping_is_awaited |= must_wait;
+        if (!is_nested) {
+            take_dead_held(all, taken_, is_namesake);
+            for (reaping *other = all.reapings; other; other = other->next_)
+                if (other != this)
+                    move_held(other->taken_, taken_, is_namesake);
+            if (taken_)
+                list_held();
+        }
         const uint32_t seen = all.reapings_changed.load(std::memory_order_relaxed);
         unlock_registry();
-        const int64_t now = must_wait ? monotonic_ns() : 0;
-        if (!until)
+        if (is_nested || !must_wait)
+            return;
+        const int64_t now = monotonic_ns();
+        if (until == 0)
             until = now + patience_ns;
-        if (!must_wait || now >= until)
+        if (now >= until)
             return;
         futex::wait(all.reapings_changed, seen, until - now);
     }
 }
 
-void reaping::take_gone() noexcept {
-    const bool is_ft = cpython::python().free_threaded;
+void reaping::take_all() noexcept {
     lock_registry();
     list_held();
-    where_.rooms->dead.add(-move(where_.rooms->dead.first, taken_, any));
+    take_dead_held(*where_.rooms, taken_, [](const seat &) { return true; });
     unlock_registry();
-    for (seat *one = taken_; one; one = one->next_of_thread)
-        one->is_gone = is_namesake(*one) || (is_thread_gone(*one) && !(is_ft && is_given_again(where_, *one)));
+}
+
+bool reaping::is_free_to_go(const seat &one) const noexcept {
+    if (is_namesake(one))
+        return is_thread_gone(one);
+    if (!is_thread_gone(one))
+        return false;
+    // Whoever is given the identity from here on waits.
     lock_registry();
-    give_back_held([](const seat &one) { return !one.is_gone; });
+    const bool is_given_again = where_.gate.is_taken(one.self);
+    unlock_registry();
+    object *stand_ins = where_.rooms->stand_ins.load(std::memory_order_acquire);
+    return !is_given_again && !(stand_ins && cpython::has_thread(stand_ins, reinterpret_cast<unsigned long>(one.self)));
+}
+
+bool reaping::has_taken() const noexcept {
+    lock_registry();
+    const bool has = taken_;
+    unlock_registry();
+    return has;
+}
+
+// The next one that may be deleted is `now_`. Attached.
+bool reaping::take_next() noexcept {
+    for (;;) {
+        lock_registry();
+        now_ = taken_;
+        if (now_)
+            taken_ = now_->next_of_thread;
+        unlock_registry();
+        if (!now_)
+            return false;
+        if (is_free_to_go(*now_))
+            return true;
+        done_with(false);
+    }
+}
+
+void reaping::done_with(bool is_deleted) noexcept {
+    lock_registry();
+    seat &one = *std::exchange(now_, nullptr);
+    if (is_deleted)
+        vacate_held(one);
+    else
+        await_reaping_held(one);
     unlock_and_tell();
 }
 
-void reaping::destroy() noexcept {
-    // A fork child clears again what is cleared and not deleted, which a free-threaded Python does not survive: so no
-    // destructors run between the two there, and each state is by itself.
-    const bool is_each_by_itself = cpython::python().free_threaded;
-    for (seat *one = taken_, *end; one; one = end) {
-        end = is_each_by_itself ? one->next_of_thread : nullptr;
-        destroy_states(where_, one, end);
+// Each on a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also
+// memory of another state of this thread's; clearing a state does away with the current one's free lists for good; and
+// deleting one empties the slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing
+// comes between the two, and they are done with one by one.
+void reaping::destroy_before_coming(thread_state *replaced) noexcept {
+    if (dead_in(where_) >= batch_size_free_threaded)
+        take_all();
+    quietly so;
+    while (has_taken()) {
+        thread_state *made = make_state(where_);
+        if (!made)
+            return;
+        cpython::guarded([&] {
+            const cpython::table &py = cpython::python();
+            if (replaced)
+                py.state_swap(made);
+            else
+                py.restore(made);
+            if (!take_next())
+                return;
+            if (thread_state *unused = make_state(where_))
+                cpython::empty_free_lists(now_->warm, unused);
+            py.state_clear(now_->warm);
+            py.state_delete(now_->warm);
+            count(event::states_deleted);
+            done_with(true);
+        });
+        if (replaced)
+            cpython::destroy_swapped(made, replaced);
+        else
+            cpython::destroy_current(made);
     }
-    lock_registry();
-    while (seat *one = taken_) {
-        taken_ = one->next_of_thread;
-        vacate_held(*one);
-    }
-    unlock_registry();
 }
 
-void reaping::forget_others_held(rooms &all) noexcept {
-    for (reaping **link = &all.reapings; reaping *one = *link;) {
-        if (one->by_ == &this_thread) {
-            for (seat *its = one->taken_; its; its = its->next_of_thread)
-                all.of->gate.put_back(*its);
-            link = &one->next_;
-        } else {
-            all.dead.add(move(one->taken_, all.dead.first, any));
-            *link = one->next_;
+void reaping::destroy_at_exit() noexcept {
+    take_all();
+    while (take_next()) {
+        destroy_states(where_, now_, now_->next_of_thread);
+        done_with(true);
+    }
+}
+
+void reaping::forget_held(rooms &all) noexcept {
+    for (reaping *one = std::exchange(all.reapings, nullptr); one; one = one->next_) {
+        if (one->now_)
+            push_held(all.dead, *one->now_);
+        while (seat *its = one->taken_) {
+            one->taken_ = its->next_of_thread;
+            push_held(all.dead, *its);
         }
     }
 }
@@ -226,17 +270,14 @@ void reap_some(interpreter &where) noexcept {
     object *stand_ins = where.rooms->stand_ins.load(std::memory_order_acquire);
     if (stand_ins && cpython::has_several(stand_ins) && has_namesake(where.rooms->dead))
         cpython::forget_namesake(stand_ins);
-    reap(where, cpython::python().free_threaded ? batch_size_free_threaded : batch_size);
+    reap(where, batch_size);
 }
 
-void reap_all(interpreter &where) noexcept { reap(where, 1); }
-
-void reap_namesakes(interpreter &where) noexcept {
-    if (!cpython::python().free_threaded || dead_in(where) == 0)
-        return;
+void reap_all(interpreter &where) noexcept {
+    if (!cpython::python().free_threaded)
+        return reap(where, 1);
     reaping now(where);
-    now.take_namesakes(false);
-    now.destroy();
+    now.destroy_at_exit();
 }
 
 thread_state *make_state(interpreter &where) noexcept {
@@ -244,7 +285,8 @@ thread_state *make_state(interpreter &where) noexcept {
     const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
     if (waits_for_forks)
         begin_stop();
-    thread_state *made = cpython::new_state(where.state);
+    const bool is_gone = where.gone.load(std::memory_order_acquire);
+    thread_state *made = is_gone ? nullptr : cpython::new_state(where.state);
     if (waits_for_forks)
         end_stop();
     return made;

@@ -10,19 +10,20 @@
 // it. So while a dead state is there, what a new thread of the same identity gives away does not die before the next
 // collection; and whoever deletes the dead state touches counts and memory that the new thread takes for its own.
 // Therefore, there,
-//   - a thread that comes in for the first time takes the states of its namesakes out of the list before it has a state
-//     of its own, and deletes them as soon as it has: the identity is the same, so it is as if their own thread did;
+//   - a thread that comes in for the first time takes the states of its namesakes for itself, and deletes them before
+//   it
+//     has a state of its own: the identity is the same, so it is as if their own thread did;
 //   - if another thread is deleting one of them it waits; a second at most, because a destructor that runs there may
 //     wait for this very thread;
-//   - a state whose identity a thread of `threading`'s has now stays until that one ends, or comes in itself.
+//   - a state whose identity another thread of this library's or of `threading`'s has now stays until that one ends.
 #pragma once
 
 #include "interpreter.hpp"
 
 namespace pyattach {
 
-// Dead states, from when a thread takes them out of the interpreter's list until they are deleted or back there. On the
-// stack of that thread, and listed in the interpreter's rooms, for namesakes and for fork().
+// Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
+// that deletes them, and listed in the interpreter's rooms, for namesakes and for fork().
 class reaping {
   public:
     explicit reaping(interpreter &where) noexcept : where_(where) {}
@@ -30,37 +31,42 @@ class reaping {
     reaping &operator=(const reaping &) = delete;
     ~reaping();
 
-    // Those whose identity this thread has. While another thread is deleting one it waits, if it may.
-    void take_namesakes(bool may_wait) noexcept;
-    // And those whose threads are gone. Attached.
-    void take_gone() noexcept;
-    // Attached there; runs Python code (destructors of thread-local data); keeps the pending exception.
-    void destroy() noexcept;
+    // Those whose identity this thread has. May wait: not attached there, and not inside the gate.
+    void take_namesakes() noexcept;
+    void take_all() noexcept;
+    // Deletes them, and if there is a batch others, too. Attached nowhere, or to another interpreter with `replaced`;
+    // before this thread has a state of its own there. Runs Python code (destructors of thread-local data).
+    void destroy_before_coming(thread_state *replaced) noexcept;
+    // All there are, attached there. Clears free lists of the thread's own state for good: at the end alone.
+    void destroy_at_exit() noexcept;
 
-    // In a fork child, under the registry's lock: what other threads were deleting goes to the dead.
-    static void forget_others_held(rooms &) noexcept;
+    // In a fork child, under the registry's lock: what was being deleted goes to the dead. (A child forked by a
+    // destructor that runs in a deletion has to exec or to _exit: CPython deletes the state as well.)
+    static void forget_held(rooms &) noexcept;
 
   private:
     void list_held() noexcept;
-    template <class Predicate> void give_back_held(Predicate is_wanted) noexcept;
-    bool is_other_at_namesake_held() const noexcept;
     void unlock_and_tell() noexcept;
+    bool has_taken() const noexcept;
+    bool take_next() noexcept;
+    void done_with(bool is_deleted) noexcept;
+    bool is_free_to_go(const seat &) const noexcept;
 
     interpreter &where_;
     const thread_local_words *const by_ = &this_thread;
-    seat *taken_ = nullptr;
+    seat *taken_ = nullptr; // a namesake that comes meanwhile takes its own out of these
+    seat *now_ = nullptr;   // but waits for this one
     reaping *next_ = nullptr;
     bool is_listed_ = false;
 };
 
-// For a thread that has just made its state there: deletes dead ones if there is a batch. All three: attached.
+// With a GIL, for a thread that has just made its state there and is attached with it: deletes dead ones if there is a
+// batch. Runs Python code; keeps the pending exception. The same of all, on every build, when the interpreter ends.
 void reap_some(interpreter &where) noexcept;
 void reap_all(interpreter &where) noexcept;
-// This thread's namesakes, where they are in the way.
-void reap_namesakes(interpreter &where) noexcept;
 
-// A state for this thread; NULL: no memory. Not while somebody forks, where the child would find a lock of CPython's
-// held.
+// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
+// child a lock locked, this waits while somebody forks.
 thread_state *make_state(interpreter &where) noexcept;
 
 } // namespace pyattach

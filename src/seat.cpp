@@ -52,8 +52,11 @@ seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
     }
     // The closer reads this of seats that do not say outside, and saying so releases it. If it read another thread's
     // here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
-    if (taken)
+    if (taken) {
         taken->native_id = id;
+        taken->self = pthread_self();
+        taken->is_taken = true;
+    }
     unlock_registry();
     std::free(fresh);
     return taken;
@@ -89,7 +92,6 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
     }
     if (!mine)
         return nullptr;
-    mine->self = pthread_self();
     if (!mine->native_id)
         mine->native_id = own_native_id();
     mine->next_of_thread = me.seats;

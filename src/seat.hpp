@@ -24,7 +24,7 @@ enum value : uint8_t { outside, attached, detached };
 
 struct seat {
     std::atomic<uint8_t> inside;
-    bool is_gone; // while its state is being deleted: the thread is, and nobody else has its identity
+    bool is_taken; // by a thread that lives; under the registry's lock, as is `self`
     pid_t native_id;
     interpreter *where;
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
@@ -55,6 +55,21 @@ bool is_in_use(const thread &me, const seat &mine) noexcept;
 // Under the registry's lock:
 void push_held(waiting_seats &list, seat &one) noexcept;
 seat *take_all_held(waiting_seats &list) noexcept;
+// To the head of another list, or of one that no other thread knows; says how many.
+template <class Predicate> int move_held(seat *&from, seat *&to, Predicate is_wanted) noexcept {
+    int moved = 0;
+    for (seat **link = &from; seat *one = *link;) {
+        if (!is_wanted(*one)) {
+            link = &one->next_of_thread;
+            continue;
+        }
+        *link = one->next_of_thread;
+        one->next_of_thread = to;
+        to = one;
+        ++moved;
+    }
+    return moved;
+}
 // A seat that has no thread and no state any more: kept for another thread; or, behind a gate that is dead, freed, and
 // perhaps the rooms with it.
 void vacate_held(seat &one) noexcept;

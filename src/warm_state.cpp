@@ -43,6 +43,7 @@ void hand_over(seat &mine) noexcept {
     if (mine.drops)
         where.pool.orphan(*mine.drops);
     lock_registry();
+    mine.is_taken = false;
     await_reaping_held(mine);
     unlock_registry();
 }

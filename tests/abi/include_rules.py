@@ -41,7 +41,6 @@ UPWARD = {
     ("exit", "warm_state"): "the end of an interpreter takes its states with it",
     ("exit", "reaping"): "but deletes the dead ones first",
     ("fork", "reaping"): "what other threads were deleting is forgotten in the child",
-    ("interpreter", "reaping"): "so are those of a thread's namesakes, when it meets the library",
     ("reaping", "fork"): "no state is made while somebody forks",
     ("start", "attached"): "a start by somebody else is awaited by attaching once",
     ("stats", "interpreter"): "sums over all interpreters",

@@ -111,47 +111,6 @@ TEST_CASE("what a thread gives away dies, though an ended one had its identity")
     }
 }
 
-TEST_CASE("so it does on a thread of Python's, from when that meets the library") {
-    start_python();
-    counted_values counted;
-    unsigned long ended = 0;
-    int given_again = 0, late = 0;
-    {
-        attached here;
-        publish("meet", native_function([] { attached inside; }));
-        publish("note", native_function([&] {
-                    given_again += static_cast<unsigned long>(eval_int("threading.get_ident()")) == ended;
-                    late += eval_int("len(died)") != 100;
-                }));
-    }
-    for (int i = 0; i < 10; ++i) {
-        run_on_thread([&] {
-            attached here;
-            ended = static_cast<unsigned long>(eval_int("threading.get_ident()"));
-        });
-        attached here;
-        run("made, cleared = threading.Event(), threading.Event()\n"
-            "def give():\n"
-            "    meet()\n"
-            "    died.clear()\n"
-            "    given.extend(Value() for i in range(100))\n"
-            "    made.set()\n"
-            "    cleared.wait()\n"
-            "    for i in range(1000): pass\n"
-            "    note()\n"
-            "giver = threading.Thread(target=give)\n"
-            "giver.start()\n"
-            "made.wait()\n"
-            "given.clear()\n"
-            "cleared.set()\n"
-            "giver.join()\n");
-    }
-    CHECK(given_again > 0); // or this test tested nothing
-    CHECK(late == 0);
-    attached here;
-    run("del meet, note, give, giver, made, cleared");
-}
-
 TEST_CASE("a thread comes in only when its namesake's state is not being deleted any more") {
     start_python();
     if (!is_free_threaded())

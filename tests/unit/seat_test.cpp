@@ -141,7 +141,7 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
         CHECK(seat_of(*own_record(), where));
         {
             reaping those(where);
-            those.take_namesakes(true);
+            those.take_namesakes();
             CHECK(dead(where) == 1);
             CHECK(where.rooms->reapings == &those);
         }
@@ -159,7 +159,7 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     ours.run([&] {
         CHECK(seat_of(*own_record(), where));
         reaping those(where);
-        those.take_namesakes(true);
+        those.take_namesakes();
         end(where);
         CHECK(where.rooms->holders == 3); // the life's, this thread's seat's, and the dead one's
     });
@@ -167,44 +167,76 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     CHECK(where.rooms->holders == 1);
 }
 
-TEST_CASE("a fork child has the states that another thread was deleting, and goes on with its own") {
+TEST_CASE("a namesake takes its own out of what another thread is about to delete") {
     interpreter &where = new_interpreter();
     support::own_stack ours, theirs;
-    seat *left = nullptr;
-    theirs.run([&] { leave_state(where); });
-    ours.run([&] {
-        leave_state(where);
-        left = seat_of(*own_record(), where);
-    });
-    support::latch taken("a state to be taken"), may_end("permission to end");
-    auto other = theirs.start("the other thread to end", [&] {
+    for (support::own_stack *one : {&ours, &theirs})
+        one->run([&] { leave_state(where); });
+    support::latch taken("all to be taken"), may_end("permission to end");
+    support::task other("the other thread to end", [&] {
         EXPECT(seat_of(*own_record(), where));
-        // As if on a stack that is there for good, in the child.
-        static auto &those = *new reaping(where);
-        those.take_namesakes(true);
+        reaping all(where);
+        all.take_all();
         taken.count_down();
         may_end.wait();
     });
     taken.wait();
+    CHECK(dead(where) == 0);
     ours.run([&] {
-        seat *mine = seat_of(*own_record(), where);
-        reaping those(where);
-        those.take_namesakes(true);
-        CHECK(dead(where) == 0);
-        lock_registry();
-        where.gate.empty();
-        where.gate.put_back(*mine);
-        reaping::forget_others_held(*where.rooms);
-        unlock_registry();
+        CHECK(seat_of(*own_record(), where));
+        reaping mine(where);
+        mine.take_namesakes();
+        may_end.count_down();
+        other.join();
         CHECK(dead(where) == 1);
-        CHECK(where.rooms->reapings == &those);
-        // Whoever sits there next is seen by the gate.
-        left->inside.store(presence::attached);
-        pid_t found[3] = {};
-        CHECK(where.gate.who(nullptr, found, 3) == 1);
-        left->inside.store(presence::outside);
     });
     CHECK(dead(where) == 2);
-    may_end.count_down();
-    other->join();
+    end(where);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("in a fork child what was being deleted is among the dead") {
+    interpreter &where = new_interpreter();
+    support::own_stack ours;
+    ours.run([&] { leave_state(where); });
+    ours.run([&] {
+        CHECK(seat_of(*own_record(), where));
+        static reaping &those = *new reaping(where); // on a stack that is there for good, in the child
+        those.take_namesakes();
+        CHECK(dead(where) == 0);
+        lock_registry();
+        reaping::forget_held(*where.rooms);
+        unlock_registry();
+        CHECK(dead(where) == 1);
+        CHECK(where.rooms->reapings == nullptr);
+    });
+    end(where);
+    CHECK(where.rooms->holders == 1);
+}
+
+TEST_CASE("an identity is taken as long as a thread that has it sits there") {
+    interpreter &where = new_interpreter();
+    support::own_stack ours, theirs;
+    pthread_t identity{};
+    ours.run([&] {
+        identity = pthread_self();
+        leave_state(where);
+    });
+    auto is_taken = [&] {
+        lock_registry();
+        const bool is = where.gate.is_taken(identity);
+        unlock_registry();
+        return is;
+    };
+    CHECK_FALSE(is_taken()); // the dead one's seat is in the gate
+    theirs.run([&] { CHECK(seat_of(*own_record(), where)); });
+    CHECK_FALSE(is_taken());
+    ours.run([&] {
+        CHECK_FALSE(is_taken());
+        CHECK(seat_of(*own_record(), where));
+        CHECK(is_taken());
+    });
+    CHECK_FALSE(is_taken()); // nor is that of an empty one
+    end(where);
+    CHECK(where.rooms->holders == 1);
 }
