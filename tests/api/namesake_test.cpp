@@ -183,3 +183,31 @@ TEST_CASE("a state whose identity a thread of Python's was given stays") {
     }
     run("end.set()\nfor one in theirs: one.join()\ndel end, theirs, one");
 }
+
+TEST_CASE("so does one whose identity a thread was given that other code attached") {
+    start_python();
+    if (!is_free_threaded() || !keeps_states())
+        return;
+    own_stack stack;
+    std::set<unsigned long> ended;
+    {
+        attached here;
+        make_local();
+    }
+    leave_states(many, ended, &stack, "1");
+    latch is_in("the other thread to come in"), may_go("permission to go");
+    auto other = stack.start("the other thread to end", [&] {
+        foreign_attach theirs;
+        foreign_detach gap;
+        { attached inside; }
+        is_in.count_down();
+        may_go.wait();
+    });
+    is_in.wait();
+    run_on_thread([] {
+        attached here;
+        CHECK(all_counters().states_dead == 1);
+    });
+    may_go.count_down();
+    other->join();
+}
