@@ -78,7 +78,7 @@ TEST_CASE("a child of which another thread was deleting states goes on without t
         check_succeeds("a child of which a thread was deleting states");
 }
 
-// It must not wait inside the gate, which would not keep the interpreter there.
+// The gate does not keep the interpreter there for ever, and what is gone has no states.
 CHILD("a newcomer that waits for its namesake's state while Python ends") {
     static own_stack stack;
     static latch deleting("a deletion"), never("nothing");
