@@ -78,12 +78,23 @@ void forget(thread &gone) noexcept {
 // looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
 // goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
 // and the debugging allocator would end the process.
-bool is_slot_lost() noexcept { return cpython::is_found() && !cpython::python().slot(); }
+// Asked inside the gate, because the end of Python takes the slot away.
+bool is_slot_lost(const thread &me) noexcept {
+    seat *mine = me.seats;
+    while (mine && !(mine->warm && mine->where == main_interpreter()))
+        mine = mine->next_of_thread;
+    const uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
+    if (!mine || !mine->where->gate.enter(*mine))
+        return false;
+    const bool is_lost = !cpython::python().slot();
+    mine->where->gate.leave(*mine, before);
+    return is_lost;
+}
 
 void on_thread_exit(void *value) noexcept {
     thread &me = *static_cast<thread *>(value);
     // Not the very last round: sanitizers tear down what they know of the thread there.
-    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 && !is_slot_lost()) {
+    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 && !is_slot_lost(me)) {
         pthread_setspecific(exit_key, value);
         return;
     }
