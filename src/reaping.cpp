@@ -52,8 +52,9 @@ bool has_namesake(const waiting_seats &list) noexcept {
     return one;
 }
 
-// Attached. Destructors run on this thread's own state. Should memory be short, they leak, and are not counted.
-void destroy_states(interpreter &where, const seat *first, const seat *end) noexcept {
+// Of a list. Attached; destructors run on this thread's own state. Should memory be short, they leak, and are not
+// counted.
+void destroy_states(interpreter &where, const seat *first) noexcept {
     const cpython::table &py = cpython::python();
     quietly so;
     cpython::guarded([&] {
@@ -64,11 +65,11 @@ void destroy_states(interpreter &where, const seat *first, const seat *end) noex
             return;
         // All are cleared, which runs destructors, before the first is deleted: that empties this thread's slot, which
         // they may look at. A scratch state on top takes the blow; when it is gone, ours is bound to the slot again.
-        for (const seat *one = first; one != end; one = one->next_of_thread)
+        for (const seat *one = first; one; one = one->next_of_thread)
             py.state_clear(one->warm);
         if (scratch)
             py.state_swap(scratch);
-        for (const seat *one = first; one != end; one = one->next_of_thread) {
+        for (const seat *one = first; one; one = one->next_of_thread) {
             py.state_delete(one->warm);
             count(event::states_deleted);
         }
@@ -80,13 +81,13 @@ void destroy_states(interpreter &where, const seat *first, const seat *end) noex
 void reap(interpreter &where, uint32_t at_least) noexcept {
     if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
-    seat *all = nullptr, *gone = nullptr;
     lock_registry();
-    all = take_all_held(where.rooms->dead);
+    seat *all = take_all_held(where.rooms->dead);
     unlock_registry();
+    seat *gone = nullptr;
     move_held(all, gone, is_thread_gone);
     if (gone)
-        destroy_states(where, gone, nullptr);
+        destroy_states(where, gone);
     lock_registry();
     while (seat *one = all) {
         all = one->next_of_thread;
@@ -181,6 +182,8 @@ bool reaping::is_free_to_go(const seat &one) const noexcept {
 }
 
 bool reaping::has_taken() const noexcept {
+    if (!is_listed_)
+        return false;
     lock_registry();
     const bool has = taken_;
     unlock_registry();
@@ -193,7 +196,7 @@ bool reaping::take_next() noexcept {
         lock_registry();
         now_ = taken_;
         if (now_)
-            taken_ = now_->next_of_thread;
+            taken_ = std::exchange(now_->next_of_thread, nullptr);
         unlock_registry();
         if (!now_)
             return false;
@@ -250,7 +253,7 @@ void reaping::destroy_before_coming(thread_state *replaced) noexcept {
 void reaping::destroy_at_exit() noexcept {
     take_all();
     while (take_next()) {
-        destroy_states(where_, now_, now_->next_of_thread);
+        destroy_states(where_, now_);
         done_with(true);
     }
 }
