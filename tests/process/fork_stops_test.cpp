@@ -129,6 +129,35 @@ CHILD("forks while others take new states") {
 }
 TEST_CASE("a fork finds no thread state half made") { check_succeeds("forks while others take new states"); }
 
+// As a program forks that tells Python of it afterwards only.
+CHILD("plain forks while others take new states") {
+    start_python();
+    policy scoped(PYATTACH_THREADS_SCOPED);
+    std::atomic<bool> is_over{false};
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < 2; ++i)
+        tasks.push_back(std::make_unique<task>("a thread that comes and goes to end", [&] {
+            while (!is_over)
+                attached here;
+        }));
+    for (int i = 0; i < 100; ++i) {
+        attached here;
+        fork_plainly([] {
+            cpython<void()>("PyOS_AfterFork_Child")();
+            EXPECT(eval_int("6 * 7") == 42);
+        });
+    }
+    is_over = true;
+    tasks.clear();
+    EXPECT(!stop_python());
+}
+TEST_CASE("nor does one that Python is not told of before") {
+    load_python();
+    // Free-threaded, such a child finds locks held that Python's own fork takes before.
+    if (!is_free_threaded())
+        check_succeeds("plain forks while others take new states");
+}
+
 // Up to 3.11 whoever makes a thread state waits for the GIL then.
 CHILD("forks under tracemalloc while others take new states") {
     start_python();
