@@ -5,6 +5,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include "api/thread_states.hpp"
 #include "stress/plain_python.hpp"
 
 using namespace support;
@@ -36,4 +37,32 @@ CHILD("references wait when a thread unknown to the library ends Python") {
 }
 TEST_CASE("what waits in the pool is released by an ending thread that never met the library") {
     check_succeeds("references wait when a thread unknown to the library ends Python");
+}
+
+CHILD("a crowd of references while the gate is closed") {
+    start_python();
+    constexpr int many = 10000;
+    static object *given;
+    {
+        attached here;
+        given = new_object().release();
+        for (int i = 1; i < many; ++i)
+            EXPECT(pyattach_incref(given) == PYATTACH_OK);
+    }
+    auto give_back = [](pyattach_interpreter *, void *) {
+        run_on_thread([] {
+            for (int i = 0; i < many; ++i)
+                pyattach_decref(given);
+        });
+        EXPECT(pyattach_pool_size() == many);
+    };
+    EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), give_back, nullptr) == PYATTACH_OK);
+    const pyattach_stats before = all_counters();
+    EXPECT(!stop_python());
+    const pyattach_stats after = all_counters();
+    EXPECT(after.drops_released - before.drops_released == many);
+    EXPECT(after.drops_leaked == before.drops_leaked);
+}
+TEST_CASE("a thread that gives back many while Python ends calls nobody to help, and the end releases them") {
+    check_succeeds("a crowd of references while the gate is closed");
 }

@@ -126,6 +126,7 @@ TEST_CASE("which interpreter, with anything failing") {
         return [ask] { return ask() ? PYATTACH_OK : PYATTACH_NO_MEMORY; };
     };
     sweep("interpreter_main", on::fresh, asked(pyattach_interpreter_main));
+    sweep("pool_drain", on::attached_by_others, pyattach_pool_drain);
     CHECK(sweep("interpreter_current", on::attached_by_others, asked(pyattach_interpreter_current)) >= 1);
     CHECK(sweep("interpreter_start, running", on::fresh, [] { return pyattach_interpreter_start(); }) >= 3);
     pyattach_interpreter *main = pyattach_interpreter_main();

@@ -1,5 +1,7 @@
 // Loading, starting and ending Python with everything failing in turn that the library needs of others for it.
+#include "api/thread_states.hpp"
 #include "fault_fork.hpp"
+#include "stress/plain_python.hpp"
 
 using namespace support;
 using faults::check_among;
@@ -193,4 +195,31 @@ CHILD("a thread that was refused stays") {
 }
 TEST_CASE("who was refused for lack of anything is not inside: no exit waits for it") {
     check_among(names_of("a thread that was refused stays"), {"calloc", "state_new"});
+}
+
+CHILD("an end without memory on a thread unknown to the library") {
+    load_python();
+    stress::start_plainly();
+    void *state = stress::python().save();
+    hoarders others; // or there would be a record of an ended thread's
+    others.run([] {
+        ref waiting;
+        {
+            attached here;
+            waiting = new_object();
+        }
+        waiting.drop();
+    });
+    EXPECT(pyattach_pool_size() == 1);
+    faults::arm(0, of::memory, faults::lasting::from_then_on);
+    const pyattach_status refused = pyattach_interpreter_stop();
+    stress::python().restore(state);
+    const int outcome = stress::python().finalize();
+    faults::disarm();
+    EXPECT(refused == PYATTACH_NO_MEMORY);
+    EXPECT(outcome == 0);
+    EXPECT(all_counters().drops_leaked == 1);
+}
+TEST_CASE("an end for which no memory is to be had leaks what waits, and counts it") {
+    check_succeeds("an end without memory on a thread unknown to the library");
 }

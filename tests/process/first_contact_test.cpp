@@ -49,6 +49,12 @@ CHILD("first contact by asking which interpreter") {
     EXPECT(pyattach_interpreter_current());
     expect_hook();
 }
+CHILD("first contact by asking for the main interpreter") {
+    start_as_host();
+    EXPECT(pyattach_interpreter_main());
+    EXPECT(pyattach_attach_depth() == 0);
+    expect_hook();
+}
 CHILD("first contact by a detached scope") {
     start_as_host();
     { detached gap; }
@@ -65,6 +71,7 @@ CHILD("first contact by a native thread") {
 TEST_CASE("first contact registers the exit hook, by whichever call it comes") {
     check_succeeds("first contact by a nested scope");
     check_succeeds("first contact by asking which interpreter");
+    check_succeeds("first contact by asking for the main interpreter");
     check_succeeds("first contact by a detached scope");
     check_succeeds("first contact by a native thread");
 }
@@ -168,10 +175,64 @@ TEST_CASE("of threads that meet an interpreter at once, one asks for its dict at
     check_succeeds("first contact by two threads at once");
 }
 
+namespace {
+
+// What `function` does while Python ends is the first that it does with this library.
+void call_at_exit(std::function<void()> function) {
+    // Not through publish(), which would be a contact.
+    ref callable = native_function(std::move(function));
+    object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
+    EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", callable) == 0);
+    callable.release();
+}
+
+} // namespace
+
+CHILD("first contact in an atexit callback, on the thread that ends Python") {
+    start_as_host();
+    static std::string told;
+    call_at_exit([] {
+        attached nested;
+        {
+            detached gap;
+            { attached again; }
+            told += std::to_string(run_on_thread([] {
+                pyattach_attached scope;
+                return pyattach_attached_begin(&scope);
+            }));
+        }
+        told += std::to_string(pyattach_attach_depth());
+    });
+    EXPECT(run_plainly("import atexit, threading; atexit.register(contact)"));
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    EXPECT_SENTENCE(told == "21", told);
+}
+CHILD("first contact past the end") {
+    start_as_host();
+    static std::string told;
+    call_at_exit([] {
+        told += std::to_string(cpython<int()>("Py_IsInitialized")());
+        attached nested;
+        told += std::to_string(pyattach_attach_depth());
+    });
+    EXPECT(run_plainly("import sys\n"
+                       "class Late:\n"
+                       "    def __init__(self, last): self.last = last\n"
+                       "    def __del__(self): self.last()\n"
+                       "sys.late = Late(contact)\n"
+                       "del contact\n"));
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+    EXPECT_SENTENCE(told == "01", told);
+}
+TEST_CASE("the thread that ends Python may meet the library then, attach and detach") {
+    check_succeeds("first contact in an atexit callback, on the thread that ends Python");
+    check_succeeds("first contact past the end");
+}
+
 CHILD("first contact in an atexit callback") {
     start_as_host();
     static std::string told;
-    ref function = native_function([] {
+    call_at_exit([] {
         foreign_detach gap;
         pyattach_status other = run_on_thread([] {
             pyattach_attached scope;
@@ -179,10 +240,6 @@ CHILD("first contact in an atexit callback") {
         });
         told += std::to_string(other);
     });
-    // Not through publish(), which would be a contact.
-    object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
-    EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", function) == 0);
-    function.release();
     EXPECT(run_plainly("import atexit, threading; atexit.register(contact)"));
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT_SENTENCE(told == "2", told);

@@ -60,6 +60,34 @@ TEST_CASE("a thread that needs a new state waits until the fork is over") {
         check_succeeds("a first attach during a fork");
 }
 
+CHILD("a fork that waits for a first attach") {
+    load_python();
+    stress::start_plainly();
+    EXPECT(stress::python().run("import os\n"
+                                "hooks = []\n"
+                                "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
+                                nullptr) == 0);
+    void *mine = stress::python().save();
+    {
+        attached here;
+        publish("on_fork", native_function([&] {
+                    detached gap;
+                    run_on_thread([] {
+                        attached inside;
+                        has_happened = true;
+                    });
+                }));
+        run("hooks.append(on_fork)");
+        fork_in_python([] { EXPECT(has_happened); });
+        run("hooks.clear()");
+    }
+    stress::python().restore(mine);
+    EXPECT(stress::python().finalize() == 0);
+}
+TEST_CASE("but not for ever, as the fork may be waiting for it") {
+    check_succeeds("a fork that waits for a first attach");
+}
+
 // Without the library.
 CHILD("plainly: forks while others stop the world") {
     load_python();

@@ -39,6 +39,12 @@ CHILD("storms without membarrier") {
     EXPECT(!pyattach::fences_are_asymmetric);
     storms();
 }
+CHILD("membarrier lost before it was registered") {
+    prepare();
+    if (!stress::refuse_membarrier())
+        std::_Exit(77);
+    EXPECT(!pyattach::has_quick_fence());
+}
 CHILD("storms that lose membarrier") {
     prepare();
     EXPECT(pyattach::has_quick_fence() == pyattach::fences_are_asymmetric);
@@ -47,7 +53,8 @@ CHILD("storms that lose membarrier") {
     storms();
 }
 TEST_CASE("and without membarrier, and where it is refused after all") {
-    for (const char *name : {"storms without membarrier", "storms that lose membarrier"}) {
+    for (const char *name :
+         {"storms without membarrier", "membarrier lost before it was registered", "storms that lose membarrier"}) {
         support::child_result result = support::run_child(name);
         INFO(name << ": " << result.describe());
         if (result.exit_code == 77)
