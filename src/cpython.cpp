@@ -72,14 +72,9 @@ void destroy_swapped(thread_state *state, thread_state *previous) noexcept {
     guarded([=] {
         const table &py = python();
         py.state_clear(state);
-        if (py.delete_needs_current) {
-            // Deleting it after swapping away would empty the slot of this thread, attached or not.
-            py.state_delete_current();
-            py.state_swap(previous);
-        } else {
-            py.state_swap(previous);
-            py.state_delete(state);
-        }
+        // Deleting it after swapping away would empty the slot of this thread, attached or not.
+        py.state_delete_current();
+        py.state_swap(previous);
     });
 }
 

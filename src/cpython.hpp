@@ -47,15 +47,14 @@ struct table {
     bool attaching_binds_slot;            // from 3.12 attaching a state puts it into the slot
     bool slot_outlives_python;            // from 3.15 the slot keeps the state of a life that ended
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
-    bool delete_needs_current; // from 3.12 a state is deleted as the current one; before, after swapping away from it
-    bool delete_spoils_slot;   // from 3.12 deleting any state empties the slot of the thread that deletes
-    bool sub_interpreters_keep_states; // from 3.14 an ending sub-interpreter tolerates left-over thread states
-    bool end_frees_states;             // up to 3.13 the end frees the states of others, who may be coming back to them
-    bool ends_refused_threads;         // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
-    bool reaps_foreign_states;         // false on debug builds: their assertions forbid deleting another thread's state
-    bool fork_copies_state_lock;       // up to 3.11; see new_state
-    bool sections_lock;                // free-threaded: critical sections are more than a no-op
-    bool has_mutex;                    // PyMutex is there, with the two bits we know
+    bool delete_spoils_slot;              // from 3.12 deleting any state empties the slot of the thread that deletes
+    bool sub_interpreters_keep_states;    // from 3.14 an ending sub-interpreter tolerates left-over thread states
+    bool end_frees_states;       // up to 3.13 the end frees the states of others, who may be coming back to them
+    bool ends_refused_threads;   // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
+    bool reaps_foreign_states;   // false on debug builds: their assertions forbid deleting another thread's state
+    bool fork_copies_state_lock; // up to 3.11; see new_state
+    bool sections_lock;          // free-threaded: critical sections are more than a no-op
+    bool has_mutex;              // PyMutex is there, with the two bits we know
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
@@ -133,7 +132,7 @@ bool keep_in_state(void *value, void (*cleared)(void *value)) noexcept;
 thread_state *new_state(interpreter_state *of) noexcept;
 // Destroys the current state, which leaves the thread detached. Runs Python code.
 void destroy_current(thread_state *state) noexcept;
-// The same for a state that was swapped in over `previous`, which is current afterwards.
+// The same, from 3.12, for a state that was swapped in over `previous`, which is current afterwards.
 void destroy_swapped(thread_state *state, thread_state *previous) noexcept;
 
 // Free-threaded: each state has free lists of its own, and those of the current one are emptied whenever any is cleared

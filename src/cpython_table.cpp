@@ -128,7 +128,6 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.attaching_binds_slot = minor >= 0x030c;
     found.slot_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
-    found.delete_needs_current = minor >= 0x030c;
     found.delete_spoils_slot = minor >= 0x030c;
     found.sub_interpreters_keep_states = minor >= 0x030e;
     found.fork_copies_state_lock = minor < 0x030c;
@@ -158,7 +157,7 @@ void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
     bool is_program = map && map->l_name[0] == '\0';
     const char *name = is_program ? "/proc/self/exe" : info.dli_fname;
     if (!realpath(name, path))
-        std::snprintf(path, sizeof path, "%s", name);
+        std::snprintf(path, sizeof path, "%s", name); // GCOVR_EXCL_LINE: the file was deleted after it was loaded
 }
 
 const table absent = make_absent();

@@ -14,10 +14,10 @@ extern std::atomic<bool> is_raw_fork;
 // Python has put itself in order in the child; attached.
 void after_fork() noexcept;
 
-// Free-threaded 3.13: whoever stops an interpreter's other threads, as making a thread state may do to have room for it,
-// holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it, locked, into
-// a child where nobody is left to unlock it. So this library makes states while nobody forks, and os.fork() waits until
-// they are made; a second at most. What others do is Python's own risk.
+// Free-threaded 3.13: whoever stops an interpreter's other threads, as making a thread state may do to have room for
+// it, holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it,
+// locked, into a child where nobody is left to unlock it. So this library makes states while nobody forks, and
+// os.fork() waits until they are made; a second at most. What others do is Python's own risk.
 //
 // Up to 3.11 the same goes for the lock under which CPython makes a thread state.
 //

@@ -19,7 +19,7 @@ void wait(once_storage &one, const frame *gap) noexcept {
     while (!gap || !gap->where || gap->where->gate.now() < gate::sealed) {
         uint32_t seen = one.state.load(std::memory_order_acquire);
         if (seen == running && !one.state.compare_exchange_strong(seen, awaited, std::memory_order_relaxed))
-            continue;
+            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
         if (seen == undone || seen == done)
             return;
         futex::wait(one.state, awaited, gap ? look_again_ns : -1);

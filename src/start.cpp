@@ -18,7 +18,7 @@ void claim() noexcept {
     uint32_t seen = 0;
     while (!starting.compare_exchange_strong(seen, 1, std::memory_order_acquire)) {
         if (seen == 1 && !starting.compare_exchange_strong(seen, 2, std::memory_order_relaxed) && seen == 0)
-            continue;
+            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
         futex::wait(starting, 2);
         seen = 0;
     }
@@ -39,7 +39,7 @@ void wait_for_start() noexcept {
         if (starter.load(std::memory_order_relaxed) == &this_thread)
             return;
         if (seen == 1 && !starting.compare_exchange_strong(seen, 2, std::memory_order_relaxed))
-            continue;
+            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
         futex::wait(starting, 2);
     }
 }
