@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "api/thread_states.hpp"
 #include "fault_sweep.hpp"
 #include "support/catch.hpp"
 
@@ -22,13 +23,6 @@ pyattach_status ended(pyattach_status status, pyattach_critical_section &section
     if (status == PYATTACH_OK)
         pyattach_critical_section_end(&section);
     return status;
-}
-
-pyattach_stats stats() {
-    pyattach_stats all{};
-    all.struct_size = sizeof all;
-    pyattach_stats_get(&all);
-    return all;
 }
 
 pyattach_status attach() {
@@ -86,7 +80,7 @@ struct sweeps {
         attached here;
         REQUIRE(pyattach_pool_drain() == PYATTACH_OK);
         CHECK(reference_count(probe) == count_);
-        pyattach_stats all = stats();
+        pyattach_stats all = all_counters();
         CHECK(all.states_created >= all.states_deleted + all.states_dead);
     }
 
@@ -292,8 +286,8 @@ TEST_CASE("there is no function of CPython's that can fail and was not made to")
         elsewhere.insert("add_module");
     if (python_version() >= 0x030e0000) // where states are not freed under their threads
         elsewhere.insert("state_dict");
-    if (faults::failed_so_far().size() < 10)
-        return; // this case was run by itself
+    if (faults::failed_so_far().size() < 10) // this case was run by itself
+        return;
     for (const std::string &one : faults::python_functions()) {
         INFO(one);
         CHECK(faults::failed_so_far().count(one) + elsewhere.count(one) >= 1);
