@@ -181,8 +181,9 @@ CHILD("plain forks while others take new states") {
 }
 TEST_CASE("nor does one that Python is not told of before") {
     load_python();
-    // Free-threaded, such a child finds locks held that Python's own fork takes before.
-    if (!is_free_threaded())
+    // Later the child finds that lock anew; and some of Python's are taken before its own fork, which a child then
+    // misses.
+    if (python_version() < 0x030C0000)
         check_succeeds("plain forks while others take new states");
 }
 
