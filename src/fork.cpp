@@ -29,16 +29,14 @@ namespace {
 futex::word forks{0};
 futex::word stops{0};
 
-constexpr int64_t patience_ns = 1000000000;
-
 // Lets go of the interpreter, if it is this thread's, until the word is zero, or the time has come.
-void await_none(futex::word &at, int64_t until) noexcept {
+void await_none(futex::word &at, patience &limit) noexcept {
     uint32_t now = at.load(std::memory_order_seq_cst);
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
     cpython::thread_state *mine = current_state() ? py.save() : nullptr;
-    for (int64_t left; now != 0 && (left = until - monotonic_ns()) > 0;) {
+    for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
     }
@@ -115,17 +113,12 @@ void prepare_fork() noexcept {
 void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
 
 void begin_stop() noexcept {
-    for (int64_t until = 0;;) {
+    for (patience limit;;) {
         stops.fetch_add(1, std::memory_order_seq_cst);
-        if (forks.load(std::memory_order_seq_cst) == 0)
-            return;
-        const int64_t now = monotonic_ns();
-        if (until == 0)
-            until = now + patience_ns;
-        if (now >= until)
+        if (forks.load(std::memory_order_seq_cst) == 0 || limit.left_ns() <= 0)
             return;
         end_stop();
-        await_none(forks, until);
+        await_none(forks, limit);
     }
 }
 
@@ -137,7 +130,8 @@ void end_stop() noexcept {
 
 void fork_begins() noexcept {
     forks.fetch_add(1, std::memory_order_seq_cst);
-    await_none(stops, monotonic_ns() + patience_ns);
+    patience limit;
+    await_none(stops, limit);
 }
 
 void fork_ended() noexcept {

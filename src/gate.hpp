@@ -123,4 +123,18 @@ class gate {
 
 int64_t monotonic_ns() noexcept;
 
+// A second, from the first question on: for waits for somebody who may be waiting for this very thread.
+class patience {
+  public:
+    int64_t left_ns() noexcept {
+        const int64_t now = monotonic_ns();
+        if (until_ == 0)
+            until_ = now + 1000000000;
+        return until_ - now;
+    }
+
+  private:
+    int64_t until_ = 0;
+};
+
 } // namespace pyattach

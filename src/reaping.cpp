@@ -89,14 +89,8 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     if (gone)
         destroy_states(where, gone);
     lock_registry();
-    while (seat *one = all) {
-        all = one->next_of_thread;
-        await_reaping_held(*one);
-    }
-    while (seat *one = gone) {
-        gone = one->next_of_thread;
-        vacate_held(*one);
-    }
+    for_each_held(all, await_reaping_held);
+    for_each_held(gone, vacate_held);
     unlock_registry();
 }
 
@@ -119,10 +113,7 @@ reaping::~reaping() {
     if (!is_listed_)
         return;
     lock_registry();
-    while (seat *one = taken_) {
-        taken_ = one->next_of_thread;
-        await_reaping_held(*one);
-    }
+    for_each_held(taken_, await_reaping_held);
     reaping **link = &where_.rooms->reapings;
     while (*link != this)
         link = &(*link)->next_;
@@ -131,9 +122,8 @@ reaping::~reaping() {
 }
 
 void reaping::take_namesakes() noexcept {
-    constexpr int64_t patience_ns = 1000000000;
     rooms &all = *where_.rooms;
-    for (int64_t until = 0;;) {
+    for (patience limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
         for (reaping *other = all.reapings; other; other = other->next_) {
@@ -152,12 +142,10 @@ void reaping::take_namesakes() noexcept {
         unlock_registry();
         if (is_nested || !must_wait)
             return;
-        const int64_t now = monotonic_ns();
-        if (until == 0)
-            until = now + patience_ns;
-        if (now >= until)
+        const int64_t left = limit.left_ns();
+        if (left <= 0)
             return;
-        futex::wait(all.reapings_changed, seen, until - now);
+        futex::wait(all.reapings_changed, seen, left);
     }
 }
 

@@ -70,6 +70,13 @@ template <class Predicate> int move_held(seat *&from, seat *&to, Predicate is_wa
     }
     return moved;
 }
+// `does` may put it into another list.
+inline void for_each_held(seat *list, void (*does)(seat &) noexcept) noexcept {
+    while (seat *one = list) {
+        list = one->next_of_thread;
+        does(*one);
+    }
+}
 // A seat that has no thread and no state any more: kept for another thread; or, behind a gate that is dead, freed, and
 // perhaps the rooms with it.
 void vacate_held(seat &one) noexcept;

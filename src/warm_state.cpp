@@ -9,13 +9,6 @@ namespace {
 
 std::atomic<int> policy{PYATTACH_THREADS_WARM};
 
-void vacate_all_held(seat *first) noexcept {
-    while (seat *one = first) {
-        first = one->next_of_thread;
-        vacate_held(*one);
-    }
-}
-
 } // namespace
 
 void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, std::memory_order_relaxed); }
@@ -52,8 +45,8 @@ void forget_dead(interpreter &where) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
     seat *empty = take_all_held(where.rooms->empty), *dead = take_all_held(where.rooms->dead);
-    vacate_all_held(empty);
-    vacate_all_held(dead);
+    for_each_held(empty, vacate_held);
+    for_each_held(dead, vacate_held);
     unlock_registry();
 }
 

@@ -29,7 +29,7 @@ class counted_values {
     counted_values &operator=(const counted_values &) = delete;
     ~counted_values() {
         attached here;
-        run("gc.enable()\ndel Value, given, died");
+        run("gc.enable(); gc.collect()\ndel Value, given, died");
     }
 };
 
@@ -81,6 +81,35 @@ void delete_one_of(own_stack &stack, const std::function<void()> &in_deletion) {
 
 } // namespace
 
+namespace {
+
+// Whether what a thread on `stack` gives away dies before its end; it comes in as `Attach` does.
+template <class Attach> bool dies_at_once(own_stack &stack) {
+    latch given("values to be given"), cleared("them to be let go");
+    bool died = false;
+    auto giver = stack.start("the thread that gives to end", [&] {
+        Attach here;
+        run("died.clear()\ngiven.extend(Value() for i in range(100))");
+        {
+            foreign_detach gap;
+            given.count_down();
+            cleared.wait();
+        }
+        run("for i in range(1000): pass"); // what is queued is seen to between two steps
+        died = eval_int("len(died)") == 100;
+    });
+    given.wait();
+    {
+        attached here;
+        run("given.clear()");
+    }
+    cleared.count_down();
+    giver->join();
+    return died;
+}
+
+} // namespace
+
 // CPython's Python/brc.c queues them to the first state of their maker's identity.
 TEST_CASE("what a thread gives away dies, though an ended one had its identity") {
     start_python();
@@ -89,26 +118,23 @@ TEST_CASE("what a thread gives away dies, though an ended one had its identity")
         own_stack stack;
         stack.run([] { attached here; });
         policy now(each);
-        latch given("values to be given"), cleared("them to be let go"), looked("a look at the dead");
-        auto giver = stack.start("the thread that gives to end", [&] {
-            attached here;
-            run("died.clear()\ngiven.extend(Value() for i in range(100))");
-            {
-                detached gap;
-                given.count_down();
-                cleared.wait();
-            }
-            run("for i in range(1000): pass"); // what is queued is seen to between two steps
-            EXPECT(eval_int("len(died)") == 100);
-        });
-        given.wait();
-        {
-            attached here;
-            run("given.clear()");
-        }
-        cleared.count_down();
-        giver->join();
+        CHECK(dies_at_once<attached>(stack));
     }
+}
+
+// docs/free-threading.md
+TEST_CASE("on a thread that other code attached it does, if the ended one released its state") {
+    start_python();
+    counted_values counted;
+    own_stack stack;
+    stack.run([] {
+        { attached here; }
+        CHECK(pyattach_thread_release() == PYATTACH_OK);
+    });
+    CHECK(dies_at_once<foreign_attach>(stack));
+    stack.run([] { attached here; });
+    CHECK(dies_at_once<foreign_attach>(stack) ==
+          !(is_free_threaded() && keeps_states())); // or that would be for nothing
 }
 
 TEST_CASE("a thread comes in only when its namesake's state is not being deleted any more") {

@@ -63,6 +63,6 @@ CHILD("a crowd of references while the gate is closed") {
     EXPECT(after.drops_released - before.drops_released == many);
     EXPECT(after.drops_leaked == before.drops_leaked);
 }
-TEST_CASE("a thread that gives back many while Python ends calls nobody to help, and the end releases them") {
+TEST_CASE("what a thread gives back while Python ends is released by the end, however much it is") {
     check_succeeds("a crowd of references while the gate is closed");
 }

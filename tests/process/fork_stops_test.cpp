@@ -20,17 +20,21 @@ namespace {
 
 std::atomic<bool> has_happened{false};
 
-} // namespace
-
-CHILD("a first attach during a fork") {
+// What is in `hooks` then is called when somebody forks, after the library's own hook: it was there before the library.
+void *start_with_hooks() {
     load_python();
     stress::start_plainly();
-    // Before the library comes: Python calls this hook after the library's own.
     EXPECT(stress::python().run("import os\n"
                                 "hooks = []\n"
                                 "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
                                 nullptr) == 0);
-    void *mine = stress::python().save();
+    return stress::python().save();
+}
+
+} // namespace
+
+CHILD("a first attach during a fork") {
+    void *mine = start_with_hooks();
     std::unique_ptr<task> newcomer;
     {
         attached here;
@@ -61,13 +65,7 @@ TEST_CASE("a thread that needs a new state waits until the fork is over") {
 }
 
 CHILD("a fork that waits for a first attach") {
-    load_python();
-    stress::start_plainly();
-    EXPECT(stress::python().run("import os\n"
-                                "hooks = []\n"
-                                "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
-                                nullptr) == 0);
-    void *mine = stress::python().save();
+    void *mine = start_with_hooks();
     {
         attached here;
         publish("on_fork", native_function([&] {
