@@ -44,6 +44,12 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
     return nullptr;
 }
 
+// A thread that has none of its own, and not the one that other code attached it with when it was here last: as a rule
+// it will need one. (The slot may hold a state of an ended life, which must not be looked into.)
+bool is_without_state(const seat &mine) noexcept {
+    return !mine.warm && (!mine.last || mine.last != cpython::python().slot());
+}
+
 // The record of the interpreter that a state of this thread is of; NULL: it never met the library.
 interpreter *whose(thread_state *state) noexcept {
     cpython::interpreter_state *its = cpython::python().interpreter_of(state);
@@ -183,7 +189,7 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     if (!in.seat)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reaping of_namesakes(where);
-    if (cpython::python().free_threaded && !in.seat->last && !this_thread.ended)
+    if (cpython::python().free_threaded && is_without_state(*in.seat) && !this_thread.ended)
         of_namesakes.take_namesakes();
     in.inside_below = in.seat->inside.load(std::memory_order_relaxed);
     in.exempt = false;

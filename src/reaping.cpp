@@ -204,38 +204,36 @@ void reaping::done_with(bool is_deleted) noexcept {
     unlock_and_tell();
 }
 
-// Each on a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also
-// memory of another state of this thread's; clearing a state does away with the current one's free lists for good; and
-// deleting one empties the slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing
-// comes between the two, and they are done with one by one.
+// On a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also memory of
+// other states of this thread's (of a second namesake, which then has to go before this one does); clearing a state
+// does away with the current one's free lists for good; and deleting one empties the slot. A fork child clears again
+// what is cleared and not deleted, and crashes: so nothing comes between the two, and they are done with one by one.
 void reaping::destroy_before_coming(thread_state *replaced) noexcept {
     if (dead_in(where_) >= batch_size_free_threaded)
         take_all();
+    thread_state *made = has_taken() ? make_state(where_) : nullptr;
+    if (!made)
+        return;
     quietly so;
-    while (has_taken()) {
-        thread_state *made = make_state(where_);
-        if (!made)
-            return;
-        cpython::guarded([&] {
+    if (replaced)
+        cpython::guarded([=] { cpython::python().state_swap(made); });
+    else
+        cpython::restore(made);
+    while (take_next()) {
+        cpython::guarded([this] {
             const cpython::table &py = cpython::python();
-            if (replaced)
-                py.state_swap(made);
-            else
-                py.restore(made);
-            if (!take_next())
-                return;
             if (thread_state *unused = make_state(where_))
                 cpython::empty_free_lists(now_->warm, unused);
             py.state_clear(now_->warm);
             py.state_delete(now_->warm);
-            count(event::states_deleted);
-            done_with(true);
         });
-        if (replaced)
-            cpython::destroy_swapped(made, replaced);
-        else
-            cpython::destroy_current(made);
+        count(event::states_deleted);
+        done_with(true);
     }
+    if (replaced)
+        cpython::destroy_swapped(made, replaced);
+    else
+        cpython::destroy_current(made);
 }
 
 void reaping::destroy_at_exit() noexcept {

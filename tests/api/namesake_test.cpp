@@ -122,6 +122,25 @@ TEST_CASE("what a thread gives away dies, though an ended one had its identity")
     }
 }
 
+TEST_CASE("it does on a thread that other code attached before") {
+    start_python();
+    counted_values counted;
+    own_stack stack;
+    stack.run([] { attached here; });
+    struct visitor {
+        visitor() {
+            foreign_attach theirs;
+            foreign_detach gap;
+            attached here;
+        }
+    };
+    struct attached_later {
+        visitor first;
+        attached here;
+    };
+    CHECK(dies_at_once<attached_later>(stack));
+}
+
 // docs/free-threading.md
 TEST_CASE("on a thread that other code attached it does, if the ended one released its state") {
     start_python();
