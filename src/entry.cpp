@@ -44,8 +44,7 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
     return nullptr;
 }
 
-// A thread that has none of its own, and not the one that other code attached it with when it was here last: as a rule
-// it will need one. (The slot may hold a state of an ended life, which must not be looked into.)
+// Neither its own nor the one that other code last attached it with. (What is in the slot may be of an ended life.)
 bool is_without_state(const seat &mine) noexcept {
     return !mine.warm && (!mine.last || mine.last != cpython::python().slot());
 }
@@ -184,15 +183,14 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     // The gate does not see to the way back to what other code attached.
     if (in.back && !is_of_top(me, replaced))
         tether_of(me, *in.back, replaced);
-    in.was_detached = false;
+    in.exempt = in.was_detached = false;
     in.seat = seat_of(me, where);
     if (!in.seat)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reaping of_namesakes(where);
-    if (cpython::python().free_threaded && is_without_state(*in.seat) && !this_thread.ended)
+    if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.seat))
         of_namesakes.take_namesakes();
     in.inside_below = in.seat->inside.load(std::memory_order_relaxed);
-    in.exempt = false;
     if (!where.gate.enter(*in.seat)) {
         in.exempt = where.is_exempt();
         if (where.gone.load(std::memory_order_acquire) || (checked && !in.exempt))
