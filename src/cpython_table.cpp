@@ -50,14 +50,6 @@ constexpr symbol symbols[] = {
 #undef REQUIRED
 #undef OPTIONAL
 
-unsigned parse_version(const char *text) noexcept {
-    unsigned major = 0, minor = 0, micro = 0;
-    std::sscanf(text, "%u.%u.%u", &major, &minor, &micro);
-    const char *end = text + std::strspn(text, "0123456789.");
-    unsigned level = *end == 'a' ? 0xa0 : *end == 'b' ? 0xb0 : *end == 'r' ? 0xc0 : 0xf0;
-    return major << 24 | minor << 16 | micro << 8 | level;
-}
-
 // CPython keeps pointers into this library (the atexit callback, a capsule's destructor), so it must never be unmapped;
 // `-z nodelete` does that for the shared library, this for an object that has the static one inside.
 void pin_this_library() noexcept {
@@ -90,6 +82,14 @@ pyattach_status unsupported(reason &why, const char *what) noexcept {
 }
 
 } // namespace
+
+unsigned parse_version(const char *text) noexcept {
+    unsigned major = 0, minor = 0, micro = 0, serial = 0;
+    std::sscanf(text, "%u.%u.%u%*[abrc]%u", &major, &minor, &micro, &serial);
+    const char *end = text + std::strspn(text, "0123456789.");
+    unsigned level = *end == 'a' ? 0xa : *end == 'b' ? 0xb : *end == 'r' ? 0xc : 0xf;
+    return major << 24 | minor << 16 | micro << 8 | level << 4 | serial;
+}
 
 pyattach_status adopt(void *handle, reason &why) noexcept {
     found = {};

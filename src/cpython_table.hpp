@@ -16,6 +16,9 @@ struct reason {
 // finder's lock.
 pyattach_status adopt(void *handle, reason &why) noexcept;
 
+// PY_VERSION_HEX of what Py_GetVersion says.
+unsigned parse_version(const char *text) noexcept;
+
 // The file that holds `address`; "" if that cannot be told.
 void path_of(const void *address, char (&path)[PATH_MAX]) noexcept;
 
