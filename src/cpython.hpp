@@ -116,6 +116,13 @@ inline void restore(const table &py, thread_state *state) noexcept {
     guarded([&py, state] { py.restore(state); });
 }
 inline void restore(thread_state *state) noexcept { restore(python(), state); }
+// The same on a thread that is attached with `replaced`, if that is not NULL.
+inline void restore_over(thread_state *replaced, thread_state *state) noexcept {
+    if (replaced)
+        guarded([state] { python().state_swap(state); });
+    else
+        restore(state);
+}
 inline thread_state *save(const table &py) noexcept {
     return guarded([&py] { return py.save(); });
 }

@@ -44,7 +44,8 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
     return nullptr;
 }
 
-// Neither its own nor the one that other code last attached it with. (What is in the slot may be of an ended life.)
+// It has neither a state of its own there nor the one that other code last attached it with. Compared and not looked
+// into: what is in the slot may be of an ended life.
 bool is_without_state(const seat &mine) noexcept {
     return !mine.warm && (!mine.last || mine.last != cpython::python().slot());
 }
@@ -202,10 +203,7 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
         where.gate.leave(*in.seat, in.inside_below);
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
-    if (replaced)
-        cpython::guarded([&in] { cpython::python().state_swap(in.state); });
-    else
-        cpython::restore(in.state);
+    cpython::restore_over(replaced, in.state);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
     if (__builtin_expect(in.is_new, 0) && !cpython::python().free_threaded)
         reap_some(where);

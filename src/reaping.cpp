@@ -205,9 +205,10 @@ void reaping::done_with(bool is_deleted) noexcept {
 }
 
 // On a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also memory of
-// other states of this thread's (of a second namesake, which then has to go before this one does); clearing a state
-// does away with the current one's free lists for good; and deleting one empties the slot. A fork child clears again
-// what is cleared and not deleted, and crashes: so nothing comes between the two, and they are done with one by one.
+// other states of this thread's (_PyMem_mi_page_maybe_free; of a second namesake too, so that one state serves both
+// and goes last); clearing a state does away with the current one's free lists for good; and deleting one empties the
+// slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the two, and
+// they are done with one by one.
 void reaping::destroy_before_coming(thread_state *replaced) noexcept {
     if (dead_in(where_) >= batch_size_free_threaded)
         take_all();
@@ -215,10 +216,7 @@ void reaping::destroy_before_coming(thread_state *replaced) noexcept {
     if (!made)
         return;
     quietly so;
-    if (replaced)
-        cpython::guarded([=] { cpython::python().state_swap(made); });
-    else
-        cpython::restore(made);
+    cpython::restore_over(replaced, made);
     while (take_next()) {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();

@@ -10,8 +10,8 @@
 // it. So while a dead state is there, what a new thread of the same identity gives away does not die before the next
 // collection; and whoever deletes the dead state touches counts and memory that the new thread takes for its own.
 // Therefore, there,
-//   - a thread that comes in for the first time takes the states of its namesakes, and deletes them before it has a
-//     state of its own: the identity is the same, so it is as if their own thread did;
+//   - a thread that comes in without a state takes the states of its namesakes, and deletes them before it has one of
+//     its own: the identity is the same, so it is as if their own thread did;
 //   - if another thread is deleting one of them it waits; a second at most, because a destructor that runs there may
 //     wait for this very thread;
 //   - a state whose identity another thread of this library's or of `threading`'s has now stays until that one ends.
