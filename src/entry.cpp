@@ -217,7 +217,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         if (is_raw_fork.load(std::memory_order_relaxed))
             return PYATTACH_UNSUPPORTED;
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
-        if (!py.is_initialized())
+        if (!py.is_initialized() && !is_starter())
             return PYATTACH_NOT_INITIALIZED;
         prepare_fork(); // a child must know of the guard
         // Where CPython offers it, a guard keeps the interpreter from ending until our gate does.
@@ -229,8 +229,9 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         status outcome = main ? known(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {
-            // A thread that was attached elsewhere proves that Python is up.
-            is_usable = replaced || tries == most_tries || cpython::is_usable();
+            // A thread that was attached elsewhere proves that Python is up. The one that starts it (the first state
+            // is its own), in code that `site` runs, would wait for itself.
+            is_usable = replaced || tries == most_tries || py.state_id(in.state) == 1 || cpython::is_usable();
             if (is_usable)
                 meet(me, in.state);
             if (main->gate.is_dead())

@@ -33,10 +33,12 @@ void let_go() noexcept {
 
 } // namespace
 
+bool is_starter() noexcept { return starter.load(std::memory_order_relaxed) == &this_thread; }
+
 void wait_for_start() noexcept {
     // Code that Python runs while it starts (sitecustomize) is the starter itself.
     while (uint32_t seen = starting.load(std::memory_order_acquire)) {
-        if (starter.load(std::memory_order_relaxed) == &this_thread)
+        if (is_starter())
             return;
         if (seen == 1 && !starting.compare_exchange_strong(seen, 2, std::memory_order_relaxed))
             continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
@@ -45,7 +47,7 @@ void wait_for_start() noexcept {
 }
 
 void forget_start() noexcept {
-    if (starter.load(std::memory_order_relaxed) != &this_thread)
+    if (!is_starter())
         starting.store(0, std::memory_order_relaxed);
 }
 
@@ -57,7 +59,7 @@ status start(const pyattach_start_options *options) noexcept {
     if (status missing = cpython::find())
         return missing;
     // Also by code that Python runs while this thread starts it, from a detached scope.
-    if (current_state() || starter.load(std::memory_order_relaxed) == &this_thread)
+    if (current_state() || is_starter())
         return PYATTACH_OK;
     claim();
     const cpython::table &py = cpython::python();

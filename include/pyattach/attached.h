@@ -15,9 +15,9 @@ typedef struct pyattach_attached {
 
 /* Attaches this thread to the main interpreter. On a thread that is attached already, to whichever interpreter, the
  * scope is nested: it only counts. Whether it is attached is asked of CPython each time, so code that let go of the GIL
- * in between is seen. Releases references waiting in the pool. May block (for the GIL; while Python
- * starts; on free-threaded builds, for a new thread, while Python forks); may run Python code (destructors of those
- * references; first contact). NO_PYTHON, UNSUPPORTED, NOT_INITIALIZED, FINALIZING,
+ * in between is seen. Releases references waiting in the pool. May block (for the GIL; while another
+ * thread starts Python; on free-threaded builds, for a new thread, while Python forks); may run Python code
+ * (destructors of those references; first contact). NO_PYTHON, UNSUPPORTED, NOT_INITIALIZED, FINALIZING,
  * FORBIDDEN, NO_MEMORY; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *);
 

@@ -96,6 +96,28 @@ TEST_CASE("an exit callback may wake and join threads that are inside") {
     check_succeeds("an exit callback that ends the threads inside");
 }
 
+CHILD("exit callbacks, with atexit cleared") {
+    start_python();
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    EXPECT(pyattach_exit_callback_add(main, append, text("a")) == PYATTACH_OK);
+    EXPECT(pyattach_exit_callback_add(main, append, text("b")) == PYATTACH_OK);
+    {
+        attached here;
+        run("import atexit; atexit._clear()");
+    }
+    EXPECT(!stop_python());
+    EXPECT(order.empty()); // CPython did not say in time that it ends
+    EXPECT(pyattach_exit_callback_remove(main, append, text("a")) == PYATTACH_INVALID);
+    start_python();
+    pyattach_interpreter *next = pyattach_interpreter_main();
+    EXPECT(pyattach_exit_callback_add(next, append, text("c")) == PYATTACH_OK);
+    EXPECT(!stop_python());
+    EXPECT(order == "c");
+}
+TEST_CASE("exit callbacks are not called for an interpreter whose atexit callbacks were thrown away, nor in its next life") {
+    check_succeeds("exit callbacks, with atexit cleared");
+}
+
 // --- The order of Python's own atexit callbacks ---
 
 namespace {

@@ -248,12 +248,11 @@ TEST_CASE("an interpreter that first meets the library while it ends is closed f
     check_succeeds("first contact in an atexit callback");
 }
 
-CHILD("first contact where something stands for threading") {
+namespace {
+
+void meet_where(const char *threading_is) {
     start_as_host();
-    EXPECT(run_plainly("import sys, threading\n"
-                       "class Stand:\n"
-                       "    def __getattr__(self, name): return getattr(threading, name)\n"
-                       "sys.modules['threading'] = Stand()\n"));
+    EXPECT(run_plainly(threading_is));
     void *state = cpython<void *()>("PyEval_SaveThread")();
     for (int i = 0; i < 3; ++i)
         run_on_thread([] {
@@ -267,6 +266,19 @@ CHILD("first contact where something stands for threading") {
     }
     expect_hook();
 }
-TEST_CASE("first contact leaves no exception behind where threading is no module") {
+
+} // namespace
+
+CHILD("first contact where something stands for threading") {
+    meet_where("import sys, threading\n"
+               "class Stand:\n"
+               "    def __getattr__(self, name): return getattr(threading, name)\n"
+               "sys.modules['threading'] = Stand()\n");
+}
+CHILD("first contact where something stands for the dict of threads") {
+    meet_where("import collections, threading; threading._active = collections.UserDict(threading._active)\n");
+}
+TEST_CASE("first contact leaves no exception behind where threading is no module, or has no dict of threads") {
     check_succeeds("first contact where something stands for threading");
+    check_succeeds("first contact where something stands for the dict of threads");
 }

@@ -64,6 +64,29 @@ TEST_CASE("a thread that attaches while another library starts Python is not let
                    {{}, {{"PYTHONPATH", site.path}, {"PYTHONDONTWRITEBYTECODE", "1"}}});
 }
 
+CHILD("attaching on the thread with which the host starts Python") {
+    stress::start_plainly();
+    cpython<void *()>("PyEval_SaveThread")();
+    attached here;
+    int status = static_cast<int>(eval_int("__import__('sys').status_in_site"));
+    // From 3.15 on a Python that is still starting does not say that it runs.
+    EXPECT(status == PYATTACH_OK || (status == PYATTACH_NOT_INITIALIZED && python_version() >= 0x030f0000));
+}
+extern "C" __attribute__((visibility("default"))) int support_attach_in_foreign_site() {
+    load_python();
+    pyattach_attached scope;
+    pyattach_status status = pyattach_attached_begin(&scope);
+    if (status == PYATTACH_OK)
+        pyattach_attached_end(&scope);
+    return status;
+}
+TEST_CASE("the thread with which another library starts Python does not wait for itself") {
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "call = ctypes.CDLL(None).support_attach_in_foreign_site\n"
+                                              "sys.status_in_site = call()\n");
+    check_succeeds("attaching on the thread with which the host starts Python", {{}, {{"PYTHONPATH", site.path}}});
+}
+
 CHILD("attaching before, while and after the host starts Python") {
     load_python();
     std::atomic<bool> is_over{false};

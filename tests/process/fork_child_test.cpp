@@ -43,6 +43,38 @@ TEST_CASE("references that were queued before a fork are released in the child, 
     check_succeeds("a child with queued references");
 }
 
+CHILD("a child of which a thread used an ended Python") {
+    start_python();
+    latch queued("the other thread to use Python"), may_end("permission to end");
+    task other("the other thread to end", [&] {
+        ref mine;
+        {
+            attached here;
+            mine = new_object();
+        }
+        mine.drop();
+        queued.count_down();
+        may_end.wait();
+        use_python();
+    });
+    queued.wait();
+    EXPECT(!stop_python());
+    start_python();
+    {
+        attached here;
+        fork_in_python([] {
+            EXPECT(pyattach_pool_size() == 0);
+            use_python();
+        });
+    }
+    may_end.count_down();
+    other.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a child forgets what a thread that it does not have queued in a life before") {
+    check_succeeds("a child of which a thread used an ended Python");
+}
+
 CHILD("a child of which a thread was draining") {
     start_python();
     static latch draining("a drain to be under way"), may_go_on("permission to go on");

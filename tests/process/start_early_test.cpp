@@ -150,3 +150,8 @@ TEST_CASE("native code called, attached, while Python starts may nest") {
                                               "sys.attached_in_site = ctypes.PyDLL(None).support_nest_in_site()\n");
     check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
 }
+TEST_CASE("native code called, detached, while Python starts may attach") {
+    temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
+                                              "sys.attached_in_site = ctypes.CDLL(None).support_nest_in_site()\n");
+    check_succeeds("attaching in sitecustomize", {{}, {{"PYTHONPATH", site.path}}});
+}

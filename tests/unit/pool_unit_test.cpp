@@ -137,6 +137,21 @@ TEST_CASE("a closed pool refuses, and says what it leaked") {
     CHECK(take(queue, 10).empty());
 }
 
+TEST_CASE("what an ended thread left is leaked and counted when the pool closes, and is not kept") {
+    pool &queue = new_pool();
+    producer *ended = queue.add_producer(), *mine = queue.add_producer();
+    for (object *one : addresses(1, 3))
+        queue.push(*ended, one);
+    queue.orphan(*ended);
+    queue.push(*mine, address(4));
+    CHECK(queue.size() == 4);
+    CHECK(queue.close() == 4);
+    CHECK(queue.size() == 0);
+    CHECK(queue.push(*mine, address(5)) == pool::outcome::refused);
+    queue.orphan(*mine);
+    CHECK(queue.close() == 0);
+}
+
 TEST_CASE("the pool calls for help once in a while when nobody drains it") {
     pool &queue = new_pool();
     producer *mine = queue.add_producer();
