@@ -138,12 +138,21 @@ TEST_CASE("an exception still set when the scope that attached ends is reported 
         }
         CHECK(pending() == "ValueError: left behind"); // a nested end leaves it alone
     });
+    run_on_thread([] {
+        { attached warm; }
+        {
+            attached here;
+            set_error("left warm");
+        }
+        attached here;
+        CHECK(pending().empty());
+    });
     {
         attached here; // this thread's own thread state lives on, so the next attach would see it
         set_error("left here");
     }
     attached here;
     CHECK(pending().empty());
-    CHECK(eval_text("said") == "['left behind', 'left here']");
+    CHECK(eval_text("said") == "['left behind', 'left warm', 'left here']");
     run("sys.unraisablehook = sys.__unraisablehook__");
 }

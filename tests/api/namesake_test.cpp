@@ -3,6 +3,7 @@
 #include "support/catch.hpp"
 #include "support/own_stack.hpp"
 #include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
 
 #include <set>
@@ -139,6 +140,35 @@ TEST_CASE("it does on a thread that other code attached before") {
         attached here;
     };
     CHECK(dies_at_once<attached_later>(stack));
+}
+
+TEST_CASE("it does on a thread that comes from another interpreter") {
+    start_python();
+    counted_values counted;
+    std::unique_ptr<sub_interpreter> elsewhere;
+    {
+        attached here;
+        elsewhere = std::make_unique<sub_interpreter>();
+    }
+    static void *where;
+    where = elsewhere->state();
+    own_stack stack;
+    stack.run([] { attached here; });
+    struct visitor {
+        void *mine = cpython<void *(void *)>("PyThreadState_New")(where);
+        visitor() { cpython<void(void *)>("PyEval_RestoreThread")(mine); }
+        ~visitor() {
+            cpython<void(void *)>("PyThreadState_Clear")(mine);
+            cpython<void()>("PyThreadState_DeleteCurrent")();
+        }
+    };
+    struct attached_from_there {
+        visitor there;
+        attached here{pyattach_interpreter_main()};
+    };
+    CHECK(dies_at_once<attached_from_there>(stack));
+    attached here;
+    elsewhere.reset();
 }
 
 // docs/free-threading.md

@@ -111,6 +111,7 @@ CHILD("exit callbacks, with atexit cleared") {
     start_python();
     pyattach_interpreter *next = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(next, append, text("c")) == PYATTACH_OK);
+    { attached here; } // gives up what this thread kept of the life before, callbacks with it
     EXPECT(!stop_python());
     EXPECT(order == "c");
 }

@@ -212,6 +212,7 @@ CHILD("first contact past the end") {
     static std::string told;
     call_at_exit([] {
         told += std::to_string(cpython<int()>("Py_IsInitialized")());
+        { detached gap; }
         attached nested;
         told += std::to_string(pyattach_attach_depth());
     });

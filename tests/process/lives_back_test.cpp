@@ -1,4 +1,4 @@
-// Coming back to a sub-interpreter that ended while the thread visited another one.
+// Coming back to a sub-interpreter that ended, and from one.
 //
 // From 3.14: before, CPython aborts when a sub-interpreter ends that a thread has a state in.
 #include "support/catch.hpp"
@@ -28,12 +28,19 @@ class ending {
     // On the visitor's thread, inside the sub-interpreter.
     void visit_main() {
         attached visit(main);
-        {
-            detached gap;
-            is_visiting_.count_down();
-            has_ended_.wait();
-        }
+        let_it_end();
         EXPECT(pyattach_interpreter_current() == main);
+    }
+    // Attached elsewhere.
+    void let_it_end() {
+        detached gap;
+        await_end();
+        EXPECT(gap.end() == PYATTACH_OK);
+    }
+    // Detached.
+    void await_end() {
+        is_visiting_.count_down();
+        has_ended_.wait();
     }
     void end() {
         is_visiting_.wait();
@@ -99,4 +106,86 @@ CHILD("other code in an ended interpreter is come back to") {
 TEST_CASE("a thread that other code attached to an interpreter that ended is parked rather than sent back") {
     if (may_end_with_threads())
         check_each_kind("other code in an ended interpreter is come back to");
+}
+
+CHILD("a visit to an ended interpreter is over") {
+    ending one;
+    task visitor("the visitor to end", [&] {
+        attached home;
+        {
+            pyattach_attached visit;
+            pyattach_detached gap;
+            EXPECT(pyattach_attached_begin_in(&visit, one.handle) == PYATTACH_OK);
+            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+            one.await_end();
+            EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
+            EXPECT(pyattach_is_attached() == 0);
+            pyattach_attached_end(&visit); // inert, but it was elsewhere before
+        }
+        EXPECT(pyattach_interpreter_current() == one.main);
+        EXPECT(eval_int("6 * 7") == 42);
+    });
+    one.end();
+    visitor.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread goes back to where it was before it visited an interpreter that ended") {
+    if (may_end_with_threads())
+        check_each_kind("a visit to an ended interpreter is over");
+}
+
+CHILD("other code had the thread in an interpreter that ended, detached") {
+    ending one;
+    task visitor("the visitor to end", [&] {
+        void *mine = cpython<void *(void *)>("PyThreadState_New")(one.state());
+        cpython<void(void *)>("PyEval_RestoreThread")(mine);
+        EXPECT(pyattach_interpreter_current() == one.handle);
+        cpython<void *()>("PyEval_SaveThread")();
+        {
+            attached visit(one.main);
+            one.let_it_end();
+        }
+        EXPECT(pyattach_is_attached() == 0);
+        EXPECT(!cpython_says_attached());
+        attached again;
+        EXPECT(pyattach_interpreter_current() == one.main);
+        EXPECT(eval_int("6 * 7") == 42);
+    });
+    one.end();
+    visitor.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread that was detached does not wait for an interpreter that ended while it visited another one") {
+    if (may_end_with_threads())
+        check_each_kind("other code had the thread in an interpreter that ended, detached");
+}
+
+CHILD("a gap in an ended interpreter, and another one inside") {
+    ending one;
+    task visitor("the visitor to be parked", [&] {
+        void *mine = cpython<void *(void *)>("PyThreadState_New")(one.state());
+        cpython<void(void *)>("PyEval_RestoreThread")(mine);
+        detached gap;
+        one.await_end();
+        void *home = cpython<void *()>("PyInterpreterState_Main")();
+        for (int i = 0; i < 3; ++i) {
+            void *other = cpython<void *(void *)>("PyThreadState_New")(home);
+            cpython<void(void *)>("PyEval_RestoreThread")(other);
+            { detached inner; }
+            EXPECT(eval_int("6 * 7") == 42);
+            cpython<void(void *)>("PyThreadState_Clear")(other);
+            cpython<void()>("PyThreadState_DeleteCurrent")();
+        }
+        gap.end();
+        std::abort(); // there is nothing to come back to
+    });
+    one.end();
+    visitor.wait_until_asleep();
+    EXPECT(!visitor.has_returned());
+    visitor.abandon();
+    end_child();
+}
+TEST_CASE("a detached scope in an interpreter that ended may have others inside, and parks at its end") {
+    if (may_end_with_threads())
+        check_each_kind("a gap in an ended interpreter, and another one inside");
 }

@@ -213,3 +213,34 @@ TEST_CASE("a state of the host's is adopted although one of an earlier life had 
     if (python_version() < 0x030f0000)
         check_succeeds("a state of the host's where an earlier life had one");
 }
+
+CHILD("a thread with scopes of an ended life") {
+    pyattach_set_exit_timeout(10 * 1000000LL);
+    latch inside("the thread to be inside"), restarted("the next life to begin");
+    start_python();
+    task thread("the thread of two lives to end", [&] {
+        pyattach_attached outer;
+        pyattach_detached gap;
+        EXPECT(pyattach_attached_begin(&outer) == PYATTACH_OK);
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        inside.count_down();
+        restarted.wait();
+        EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
+        {
+            attached here;
+            EXPECT(pyattach_attach_depth() == 1);
+            EXPECT(eval_int("6 * 7") == 42);
+            detached again;
+        }
+        pyattach_attached_end(&outer);
+        use_python();
+    });
+    inside.wait();
+    restart();
+    restarted.count_down();
+    thread.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread whose scopes are of an ended life attaches to the next one inside them") {
+    check_succeeds("a thread with scopes of an ended life");
+}
