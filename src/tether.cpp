@@ -148,8 +148,9 @@ void come_back(tether &mine) noexcept {
     // Else another thread has used the state meanwhile, and put a tether of its own in the place of this one.
     if (mine.cleared.load(std::memory_order_seq_cst) &&
         (cpython::python().is_finalizing() || mine.where->gone.load(std::memory_order_acquire))) {
-        mine.coming.store(0, std::memory_order_relaxed);
-        cpython::park();
+        // Only between CPython's clearing the state and its being done with the interpreter.
+        mine.coming.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
+        cpython::park();                                 // GCOVR_EXCL_LINE: as above
     }
     // Release: what the thread read of its state was read before CPython frees that.
     auto arrived = [&mine] { mine.coming.store(0, std::memory_order_release); };

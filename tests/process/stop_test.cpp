@@ -99,6 +99,35 @@ TEST_CASE("Py_FinalizeEx called by the host inside attached scopes does not wait
     check_succeeds("finalised by the host inside attached scopes");
 }
 
+CHILD("finalised by the host on a warm thread") {
+    start_python();
+    // Up to 3.12 `threading` waits for the main thread for ever then; free-threaded, CPython crashes.
+    if (is_free_threaded() || python_version() < 0x030d0000)
+        return;
+    static std::string told;
+    run_on_thread([] {
+        { attached warm; }
+        attached here;
+        publish("let_others_run", native_function([] {
+                    detached gap;
+                    told += std::to_string(run_on_thread([] {
+                        pyattach_attached scope;
+                        return pyattach_attached_begin(&scope);
+                    }));
+                    told += std::to_string(gap.end());
+                    told += std::to_string(pyattach_attach_depth());
+                }));
+        ref last = object_whose_death("let_others_run()");
+        run_on_thread([&] { last.drop(); }); // waits for the drain of the end, when the gate is closed
+        EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+        EXPECT_SENTENCE(told == std::to_string(PYATTACH_FINALIZING) + "01", told);
+        end_child();
+    });
+}
+TEST_CASE("a destructor that the last drain runs may detach, in a scope of the thread that ends Python") {
+    check_succeeds("finalised by the host on a warm thread");
+}
+
 CHILD("stopped with a flush that fails") {
     start_python();
     {
