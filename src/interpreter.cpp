@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <new>
 #include <pthread.h>
+#include <utility>
 
 #include "exit.hpp"
 #include "fork.hpp"
+#include "reaping.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -141,6 +143,17 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     return record;
 }
 
+static void cast_anchor(interpreter &where) noexcept {
+    const cpython::table &py = cpython::python();
+    if (py.needs_anchor && where.state != py.main_interpreter())
+        where.rooms->anchor = make_state(where);
+}
+
+void lift_anchor(interpreter &where) noexcept {
+    if (thread_state *anchor = std::exchange(where.rooms->anchor, nullptr))
+        cpython::destroy_swapped(anchor, cpython::python().state_swap(anchor));
+}
+
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept {
     quietly so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
@@ -156,6 +169,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     uint32_t expected = interpreter::none;
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
         cpython::trust_layout();
+        cast_anchor(*record);
         auto done = cpython::hook::failed;
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.
@@ -167,7 +181,9 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
                 record->ending_thread.store(&this_thread, std::memory_order_relaxed);
             record->gate.set(gate::dead);
         }
-        if (done == cpython::hook::registered)
+        if (done != cpython::hook::registered)
+            lift_anchor(*record); // nothing does so at the end, which up to 3.13 must find no state but its own
+        else
             record->rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
         record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                            std::memory_order_release);

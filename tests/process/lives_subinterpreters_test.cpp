@@ -187,3 +187,58 @@ TEST_CASE("a reference is released in its own interpreter, wherever it is droppe
         CHECK(result.output == "released in a\n");
     }
 }
+
+CHILD("threads that take turns in an interpreter without states") {
+    start_python();
+    attached here;
+    sub_interpreter one(sub_interpreter::own_gil);
+    pyattach_interpreter *handle = one.handle();
+    one.end_first_state();
+    {
+        detached gap;
+        std::atomic<int> through{0};
+        auto come_and_go = [&] {
+            for (int round = 0; round < 3000; ++round)
+                through += status_of_attaching_to(handle) == PYATTACH_OK;
+        };
+        run_on_thread([&] {
+            task other("the other thread to end", come_and_go);
+            come_and_go();
+            other.join();
+        });
+        EXPECT(through == 6000);
+    }
+    // gh-126914: there the last state to go and a new one may be the same.
+    const bool must_keep_one = python_version() < 0x030d0100;
+    EXPECT(!must_keep_one || cpython<void *(void *)>("PyInterpreterState_ThreadHead")(one.state()));
+    one.end();
+    EXPECT(status_of_attaching_to(handle) == PYATTACH_FINALIZING);
+}
+TEST_CASE("threads come and go in a sub-interpreter that has no thread state of its own") {
+    load_python();
+    if (has_own_gils())
+        check_succeeds("threads that take turns in an interpreter without states");
+}
+
+CHILD("first met as it ends") {
+    start_python();
+    attached here;
+    sub_interpreter one(kind_asked_for());
+    static pyattach_status status = PYATTACH_OK;
+    one.inside([] {
+        publish("meet", native_function([] {
+                    pyattach_interpreter *handle = pyattach_interpreter_current();
+                    EXPECT(handle);
+                    foreign_detach gap;
+                    run_on_thread([&] { status = status_of_attaching_to(handle); });
+                }));
+        run("import atexit, threading; atexit.register(meet)");
+    });
+    one.end(); // and finds no thread state that is left
+    EXPECT_SENTENCE(status == PYATTACH_FINALIZING, std::to_string(status));
+}
+TEST_CASE("a sub-interpreter that is first met while it ends refuses, and keeps nothing") {
+    load_python();
+    if (sees_switches())
+        check_each_kind("first met as it ends");
+}

@@ -72,11 +72,20 @@ pyattach_interpreter *sub_interpreter::handle() {
     return handle_;
 }
 
-void sub_interpreter::end() {
-    if (!first_)
-        return;
+void sub_interpreter::end_first_state() {
     void *mine = swap(first_);
-    cpython<void(void *)>("Py_EndInterpreter")(std::exchange(first_, nullptr));
+    cpython<void(void *)>("PyThreadState_Clear")(std::exchange(first_, nullptr));
+    cpython<void()>("PyThreadState_DeleteCurrent")();
+    swap(mine);
+}
+
+void sub_interpreter::end() {
+    if (!interpreter_)
+        return;
+    void *its = first_ ? first_ : cpython<void *(void *)>("PyThreadState_New")(interpreter_);
+    first_ = interpreter_ = nullptr;
+    void *mine = swap(its);
+    cpython<void(void *)>("Py_EndInterpreter")(its);
     swap(mine);
 }
 

@@ -29,6 +29,8 @@ class sub_interpreter {
     pyattach_interpreter *handle();
     // Switches this thread there as other code does, calls, and switches back.
     void inside(const std::function<void()> &function);
+    // From 3.12: destroys the thread state it was made with, as `_interpreters` does from 3.13. No inside() after that.
+    void end_first_state();
     // Its PyInterpreterState.
     void *state() const { return interpreter_; }
     void end();
