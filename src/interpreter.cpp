@@ -8,7 +8,6 @@
 
 #include "exit.hpp"
 #include "fork.hpp"
-#include "reaping.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -141,6 +140,18 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     }
     unlock_registry();
     return record;
+}
+
+thread_state *make_state(interpreter &where) noexcept {
+    const cpython::table &py = cpython::python();
+    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
+    if (waits_for_forks)
+        begin_stop();
+    const bool is_gone = where.gone.load(std::memory_order_acquire);
+    thread_state *made = is_gone ? nullptr : cpython::new_state(where.state);
+    if (waits_for_forks)
+        end_stop();
+    return made;
 }
 
 static void cast_anchor(interpreter &where) noexcept {

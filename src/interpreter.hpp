@@ -136,6 +136,10 @@ inline interpreter *meet(thread &me, thread_state *now) noexcept {
     return is_met(me, here) ? me.met() : meet_slowly(me, here);
 }
 
+// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
+// child a lock locked, this waits while somebody forks.
+thread_state *make_state(interpreter &where) noexcept;
+
 // Attached there: destroys the anchor, if there is one.
 void lift_anchor(interpreter &where) noexcept;
 
