@@ -23,7 +23,7 @@ void lock(void *at, kind what, void *one, void *two) noexcept {
         return py.section_begin_mutex ? py.section_begin_mutex(at, one) : py.section_begin_slow(at, one);
     case mutex_locks:
         if (py.section2_begin_mutex)
-            return py.section2_begin_mutex(at, one, two); // GCOVR_EXCL_LINE: free-threaded, from 3.14
+            return py.section2_begin_mutex(at, one, two);
         // In address order, as the fast half would have sorted them.
         if (two < one)
             std::swap(one, two);

@@ -219,7 +219,8 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
         if (!py.is_initialized() && !is_starter())
             return PYATTACH_NOT_INITIALIZED;
-        prepare_fork(); // a child must know of the guard
+        if (!prepare_fork()) // a child must know of the guard
+            return PYATTACH_NO_MEMORY;
         // Where CPython offers it, a guard keeps the interpreter from ending until our gate does.
         bool refused;
         void *guard = cpython::guard_main(&refused);

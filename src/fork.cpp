@@ -105,9 +105,16 @@ void in_child() noexcept {
 
 } // namespace
 
-void prepare_fork() noexcept {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, [] { pthread_atfork(hold_all, let_all_go, in_child); });
+bool prepare_fork_held() noexcept {
+    static bool is_prepared;
+    return is_prepared = is_prepared || pthread_atfork(hold_all, let_all_go, in_child) == 0;
+}
+
+bool prepare_fork() noexcept {
+    lock_registry();
+    const bool is_prepared = prepare_fork_held();
+    unlock_registry();
+    return is_prepared;
 }
 
 void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }

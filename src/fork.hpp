@@ -5,8 +5,10 @@
 
 namespace pyattach {
 
-// Once per process, before the first record is used.
-void prepare_fork() noexcept;
+// Before the first record is used, and before Python's first guard. False: no memory. The second under the registry's
+// lock.
+bool prepare_fork() noexcept;
+bool prepare_fork_held() noexcept;
 
 // True in a child from fork() until Python's own after-fork has run: the GIL may be held by a thread that is not there.
 extern std::atomic<bool> is_raw_fork;

@@ -130,11 +130,11 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
         static bool is_prepared; // under the lock
         if (!is_prepared) {
             prepare_fences();
-            prepare_fork();
             names_holder = named_holder() == own_native_id();
             is_prepared = true;
         }
-        record = fresh_record(state);
+        if (prepare_fork_held())
+            record = fresh_record(state);
         if (record && is_main)
             main_record.store(record, std::memory_order_release);
     }

@@ -63,10 +63,11 @@ class Table:
         print()
 
     def markdown(self):
-        lines = [f"| {' | '.join(['Python', 'build'] + self.suites)} |", "|---" * (2 + len(self.suites)) + "|"]
-        for row, cells, _ in self.rows:
+        columns = ["Python", "build"] + self.suites + ["seconds"]
+        lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        for row, cells, seconds in self.rows:
             build = ", ".join(KINDS.get(flag, flag) for flag in row.flags.split(","))
-            lines.append(f"| {' | '.join([row.version, build] + cells)} |")
+            lines.append(f"| {' | '.join([row.version, build] + cells + [f'{seconds:.0f}'])} |")
         return "\n".join(lines)
 
 

@@ -47,10 +47,10 @@ class MatrixReportTest(unittest.TestCase):
 
 6 passed, none failed, 1 skipped.
 
-| Python | build | api | models |
-|---|---|---|---|
-| 3.10.0 | GIL | 3 | 0 +1 skipped |
-| 3.11.0 | free-threaded, debug | 3 | 0 |
+| Python | build | api | models | seconds |
+|---|---|---|---|---|
+| 3.10.0 | GIL | 3 | 0 +1 skipped | 1 |
+| 3.11.0 | free-threaded, debug | 3 | 0 | 1 |
 
 {matrix_report.END}
 

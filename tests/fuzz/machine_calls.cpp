@@ -98,7 +98,7 @@ void machine::convert() {
     double real = 0;
     int truth = -1;
     pyattach_status status;
-    switch (from_.below(14)) {
+    switch (from_.below(16)) {
     case 0:
         EXPECT(pyattach_to_int64(world_.number, &integer) == expected());
         EXPECT(!is_ok || integer == 7);
@@ -143,6 +143,13 @@ void machine::convert() {
         EXPECT(!is_ok || truth == 1);
         status = pyattach_type_of(world_.probe, &result);
         EXPECT(!is_ok || result == world_.type);
+        return expect_result(status, result);
+    case 13:
+        EXPECT(pyattach_is_subclass(world_.type, world_.type, &truth) == expected());
+        EXPECT(!is_ok || truth == 1);
+        return;
+    case 14:
+        status = pyattach_from_bool(1, &result);
         return expect_result(status, result);
     default:
         expect_invalid();

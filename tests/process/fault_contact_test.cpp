@@ -84,10 +84,10 @@ TEST_CASE("second contact, after the first one got half way, with anything faili
 TEST_CASE("first contact with anything failing refuses or goes without its hook, and the next one registers it") {
     std::set<std::string> names = names_of("failing first contact, nested");
     check_among(names,
-                {"calloc", "malloc", "membarrier", "interpreter_dict", "capsule_new", "dict_set", "import_module",
+                {"calloc", "malloc", "membarrier", "pthread_atfork", "interpreter_dict", "capsule_new", "dict_set", "import_module",
                  "get_attribute", "function_new", "tuple_new", "tuple_set", "call_object", "dict_new"});
     names = names_of("failing first contact of a native thread");
-    check_among(names, {"calloc", "malloc", "state_new", "capsule_new", "import_module"});
+    check_among(names, {"calloc", "malloc", "pthread_atfork", "state_new", "capsule_new", "import_module"});
     // Up to 3.12 who imports `threading` there is a thread of its own.
     load_python();
     bool needs_helper = python_version() < 0x030d0000 && names.count("threading is loaded") == 0;

@@ -153,6 +153,11 @@ int posix_memalign(void **memory, size_t alignment, size_t size) noexcept {
     return 0;
 }
 
+// pthread_atfork is linked into its caller, and is this.
+int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void *object) noexcept {
+    static auto *const real = faults::next<decltype(__register_atfork)>("__register_atfork");
+    return FAILS(threads, "pthread_atfork", ENOMEM) ? ENOMEM : real(prepare, parent, child, object);
+}
 int pthread_create(pthread_t *thread, const pthread_attr_t *with, void *(*function)(void *), void *arg) noexcept {
     static auto *const real = faults::next<decltype(pthread_create)>("pthread_create");
     return FAILS(threads, "pthread_create", EAGAIN) ? EAGAIN : real(thread, with, function, arg);

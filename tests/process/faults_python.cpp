@@ -111,7 +111,7 @@ template <size_t index, class Result, class... Parameters> struct stand_in<index
         if constexpr (how != way::none)
             if (fails(of::python, function_names[index])) {
                 if constexpr (how == way::raises)
-                    reinterpret_cast<void (*)(object *, const char *)>(real[index_of("error_set")])(
+                    reinterpret_cast<object *(*)(object *, const char *, ...)>(real[index_of("error_format")])(
                         *memory_error, "made to fail by a test");
                 // It takes the reference over even then.
                 if constexpr (name == "tuple_set")

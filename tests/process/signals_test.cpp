@@ -93,6 +93,7 @@ void visit(object *probe) {
         pyattach_decref(one);
         pyattach_mutex_unlock(&mutex);
         EXPECT(gap.end() == PYATTACH_OK);
+        EXPECT(pyattach_pool_drain() == PYATTACH_OK);
         pyattach_mutex_lock(&mutex);
         pyattach_mutex_unlock(&mutex);
     }
