@@ -93,7 +93,8 @@ class Builder:
         work.mkdir(exist_ok=True)
         shutil.copy(HERE / "cython/beside_cython.pyx", work)
         run(cython, "--cplus", "-3", "beside_cython.pyx", cwd=work)
-        self.compile_cpp("beside_cython", [work / "beside_cython.cpp"])
+        # Which newer Cythons would make functions of C++'s.
+        self.compile_cpp("beside_cython", [work / "beside_cython.cpp"], '-DCYTHON_EXTERN_C=extern "C"')
 
     def pyo3(self):
         if not shutil.which("cargo") or not any(CRATES.glob("pyo3-[0-9]*")):
