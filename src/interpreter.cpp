@@ -156,8 +156,16 @@ thread_state *make_state(interpreter &where) noexcept {
 
 static void cast_anchor(interpreter &where) noexcept {
     const cpython::table &py = cpython::python();
-    if (py.needs_anchor && where.state != py.main_interpreter())
+    if (!py.needs_anchor || where.state == py.main_interpreter())
+        return;
+    thread_state *made = where.rooms->anchor = make_state(where);
+    if (made && py.slot() == made) {
+        // 3.12 puts it into a slot that is empty (see delete_spoils_slot), where this thread would take it for its own.
+        // The next one stays out; and deleting this one empties the slot again.
         where.rooms->anchor = make_state(where);
+        py.state_clear(made);
+        py.state_delete(made);
+    }
 }
 
 void lift_anchor(interpreter &where) noexcept {

@@ -242,3 +242,31 @@ TEST_CASE("a sub-interpreter that is first met while it ends refuses, and keeps 
     if (sees_switches())
         check_each_kind("first met as it ends");
 }
+
+CHILD("met by a thread with an empty slot") {
+    start_python();
+    attached here;
+    sub_interpreter one(kind_asked_for());
+    one.inside([&] {
+        void *left = nullptr;
+        {
+            foreign_detach gap;
+            run_on_thread([&] {
+                cpython<void(void *)>("PyEval_RestoreThread")(
+                    cpython<void *(void *)>("PyThreadState_New")(one.state()));
+                left = cpython<void *()>("PyEval_SaveThread")();
+            });
+        }
+        cpython<void(void *)>("PyThreadState_Clear")(left);
+        cpython<void(void *)>("PyThreadState_Delete")(left); // from 3.12 this empties it
+        void *slot = slot_state();
+        EXPECT(pyattach_interpreter_current());
+        EXPECT(slot_state() == slot);
+    });
+    one.end();
+}
+TEST_CASE("first contact leaves the slot of the thread that makes it as it is") {
+    load_python();
+    if (sees_switches())
+        check_each_kind("met by a thread with an empty slot");
+}
