@@ -16,7 +16,7 @@ std::atomic<void (*)(void *value)> cleared_hook{nullptr};
 
 // A borrowed module that has been imported already, else NULL.
 object *loaded_module(const char *name) noexcept {
-    object *modules = python().modules();
+    object *modules = python().sys_object("modules"); // NULL from a certain point of an interpreter's end
     return modules ? python().dict_get(modules, name) : nullptr;
 }
 

@@ -49,7 +49,6 @@ struct table {
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
     bool delete_spoils_slot;              // from 3.12 deleting any state empties the slot of the thread that deletes
     bool sub_interpreters_keep_states;    // from 3.14 an ending sub-interpreter tolerates left-over thread states
-    bool needs_anchor;           // 3.12, 3.13.0: a thread state that is made as the last one goes is fatal (gh-126914)
     bool end_frees_states;       // up to 3.13 the end frees the states of others, who may be coming back to them
     bool ends_refused_threads;   // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
     bool reaps_foreign_states;   // false on debug builds: their assertions forbid deleting another thread's state

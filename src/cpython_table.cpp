@@ -130,7 +130,6 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_spoils_slot = minor >= 0x030c;
     found.sub_interpreters_keep_states = minor >= 0x030e;
-    found.needs_anchor = minor == 0x030c || (minor == 0x030d && found.version_hex < 0x030d0100);
     found.fork_copies_state_lock = minor < 0x030c;
     found.end_frees_states = minor < 0x030e;
     found.ends_refused_threads = found.version_hex < 0x030d0800;

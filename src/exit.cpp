@@ -148,7 +148,6 @@ void close_interpreter(void *record) noexcept {
     for (int round = 0; round < 100 && !ending.pool.is_empty(); ++round)
         drain(ending, ending.pool.size());
     reap_all(ending);
-    lift_anchor(ending);
     // After a time-out somebody may be looking into it; then it is left to them.
     object *stand_ins = ending.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
     if (!ending.timed_out.load(std::memory_order_relaxed))

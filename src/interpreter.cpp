@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <new>
 #include <pthread.h>
-#include <utility>
 
 #include "exit.hpp"
 #include "fork.hpp"
@@ -142,37 +141,6 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     return record;
 }
 
-thread_state *make_state(interpreter &where) noexcept {
-    const cpython::table &py = cpython::python();
-    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
-    if (waits_for_forks)
-        begin_stop();
-    const bool is_gone = where.gone.load(std::memory_order_acquire);
-    thread_state *made = is_gone ? nullptr : cpython::new_state(where.state);
-    if (waits_for_forks)
-        end_stop();
-    return made;
-}
-
-static void cast_anchor(interpreter &where) noexcept {
-    const cpython::table &py = cpython::python();
-    if (!py.needs_anchor || where.state == py.main_interpreter())
-        return;
-    thread_state *made = where.rooms->anchor = make_state(where);
-    if (made && py.slot() == made) {
-        // 3.12 puts it into a slot that is empty (see delete_spoils_slot), where this thread would take it for its own.
-        // The next one stays out; and deleting this one empties the slot again.
-        where.rooms->anchor = make_state(where);
-        py.state_clear(made);
-        py.state_delete(made);
-    }
-}
-
-void lift_anchor(interpreter &where) noexcept {
-    if (thread_state *anchor = std::exchange(where.rooms->anchor, nullptr))
-        cpython::destroy_swapped(anchor, cpython::python().state_swap(anchor));
-}
-
 interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept {
     quietly so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
@@ -188,7 +156,6 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     uint32_t expected = interpreter::none;
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
         cpython::trust_layout();
-        cast_anchor(*record);
         auto done = cpython::hook::failed;
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.
@@ -200,9 +167,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
                 record->ending_thread.store(&this_thread, std::memory_order_relaxed);
             record->gate.set(gate::dead);
         }
-        if (done != cpython::hook::registered)
-            lift_anchor(*record); // nothing does so at the end, which up to 3.13 must find no state but its own
-        else
+        if (done == cpython::hook::registered)
             record->rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
         record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                            std::memory_order_release);

@@ -40,9 +40,6 @@ struct rooms {
     waiting_seats empty; // for the next thread
     // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
     std::atomic<object *> stand_ins{nullptr};
-    // Of a sub-interpreter, where the Python needs one: a state that nobody uses, so that the interpreter is never
-    // without any while threads come and go. Made by first contact, before the exit hook, which destroys it.
-    thread_state *anchor = nullptr;
     futex::word reapings_changed{0};
     // Under the registry's lock:
     reaping *reapings = nullptr;
@@ -135,13 +132,6 @@ inline interpreter *meet(thread &me, thread_state *now) noexcept {
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
     return is_met(me, here) ? me.met() : meet_slowly(me, here);
 }
-
-// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
-// child a lock locked, this waits while somebody forks.
-thread_state *make_state(interpreter &where) noexcept;
-
-// Attached there: destroys the anchor, if there is one.
-void lift_anchor(interpreter &where) noexcept;
 
 // The record for code that runs while Python starts: nothing is registered.
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept;

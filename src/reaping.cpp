@@ -10,6 +10,7 @@
 #include <unistd.h>
 #endif
 
+#include "fork.hpp"
 #include "futex.hpp"
 
 namespace pyattach {
@@ -264,6 +265,18 @@ void reap_all(interpreter &where) noexcept {
         return reap(where, 1);
     reaping now(where);
     now.destroy_at_exit();
+}
+
+thread_state *make_state(interpreter &where) noexcept {
+    const cpython::table &py = cpython::python();
+    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
+    if (waits_for_forks)
+        begin_stop();
+    const bool is_gone = where.gone.load(std::memory_order_acquire);
+    thread_state *made = is_gone ? nullptr : cpython::new_state(where.state);
+    if (waits_for_forks)
+        end_stop();
+    return made;
 }
 
 } // namespace pyattach

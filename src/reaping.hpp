@@ -64,4 +64,8 @@ class reaping {
 void reap_some(interpreter &where) noexcept;
 void reap_all(interpreter &where) noexcept;
 
+// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
+// child a lock locked, this waits while somebody forks.
+thread_state *make_state(interpreter &where) noexcept;
+
 } // namespace pyattach

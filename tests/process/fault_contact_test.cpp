@@ -83,9 +83,9 @@ TEST_CASE("second contact, after the first one got half way, with anything faili
 
 TEST_CASE("first contact with anything failing refuses or goes without its hook, and the next one registers it") {
     std::set<std::string> names = names_of("failing first contact, nested");
-    check_among(names,
-                {"calloc", "malloc", "membarrier", "pthread_atfork", "interpreter_dict", "capsule_new", "dict_set", "import_module",
-                 "get_attribute", "function_new", "tuple_new", "tuple_set", "call_object", "dict_new"});
+    check_among(names, {"calloc", "malloc", "membarrier", "pthread_atfork", "interpreter_dict", "capsule_new",
+                        "dict_set", "import_module", "get_attribute", "function_new", "tuple_new", "tuple_set",
+                        "call_object", "dict_new"});
     names = names_of("failing first contact of a native thread");
     check_among(names, {"calloc", "malloc", "pthread_atfork", "state_new", "capsule_new", "import_module"});
     // Up to 3.12 who imports `threading` there is a thread of its own.

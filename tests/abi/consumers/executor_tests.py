@@ -158,4 +158,4 @@ import executor
 assert sum(executor.submit(abs, -n).result() for n in range(20)) == 190
 for _ in range(200):  # it ends with these under way
     executor.submit(sum, range(1000))
-""")
+""", threads=True)
