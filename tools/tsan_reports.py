@@ -14,8 +14,9 @@ from pathlib import Path
 RULE = "=" * 18 + "\n"
 SIDE = re.compile(r"\s+(?:Previous )?(?:atomic )?(?:read|write) of size |\s+Thread T\d+ .*created by", re.IGNORECASE)
 FRAME = re.compile(r"^\s+#\d+ (.*)$", re.MULTILINE)
-# python3.13 is the executable, which holds nothing, or all there is.
-CPYTHON = re.compile(r"\((libpython|python3|[\w.]+\.cpython-)[^()]*\+0x")
+# python3.13 is the executable, which holds nothing, or all there is. An extension module is CPython's by its underscore; any other may have our
+# headers' functions inside.
+CPYTHON = re.compile(r"\((libpython|python3|_\w+\.cpython-)[^()]*\+0x")
 
 
 def is_of_cpython(side):

@@ -12,6 +12,8 @@ FREE = "    #0 free <null> (storm+0x1) (BuildId: 1)\n"
 CPYTHON = "    #1 free_threadstate /cpython/Python/pystate.c:1 (libpython3.13t.so.1.0+0x2) (BuildId: 2)\n"
 OURS = "    #1 pyattach::stop() /src/exit.cpp:2 (libpyattach.so.0+0x3) (BuildId: 3)\n"
 
+MODULES = ["    #1 call /src/call.cpp:3 (" + name + ".cpython-313t-x86_64-linux-gnu.so+0x4)\n" for name in ("_ctypes", "executor")]
+
 
 def race(one, two, title="data race"):
     return (f"{RULE}WARNING: ThreadSanitizer: {title} (pid=1)\n  Write of size 8 at 0x1 by main thread:\n{FREE}{one}\n"
@@ -43,6 +45,9 @@ class TsanReportsTest(unittest.TestCase):
 
     def test_a_side_that_is_not_known_stays(self):
         self.assertEqual(self.kept(race(CPYTHON, "    [failed to restore the stack]\n")), [0])
+
+    def test_an_extension_module_is_cpythons_only_by_its_name(self):
+        self.assertEqual(self.kept(*(race(module, CPYTHON) for module in MODULES)), [1])
 
     def test_what_is_no_race_stays(self):
         self.assertEqual(self.kept(race(CPYTHON, CPYTHON, "heap-use-after-free")), [0])

@@ -116,3 +116,20 @@ TEST_CASE("first contact keeps a pending exception, also where memory is short")
     INFO(result.describe());
     CHECK(result.exit_code == 0);
 }
+
+// Without it a child of a raw fork would not be refused.
+CHILD("first contact that cannot be told of forks") {
+    load_python();
+    cpython<void(int)>("Py_InitializeEx")(0);
+    foreign_detach gap;
+    faults::always("pthread_atfork");
+    const pyattach_status refused = run_on_thread(attach);
+    faults::always(nullptr);
+    EXPECT_SENTENCE(refused == PYATTACH_NO_MEMORY, std::to_string(refused));
+    EXPECT(run_on_thread(attach) == PYATTACH_OK);
+}
+TEST_CASE("first contact that cannot be told of forks is refused, and the next one is not") {
+    child_result result = run_child("first contact that cannot be told of forks");
+    INFO(result.describe());
+    CHECK(result.exit_code == 0);
+}
