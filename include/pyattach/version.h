@@ -5,7 +5,7 @@
 /* Raised by incompatible changes from 1.0 on. */
 #define PYATTACH_VERSION_MAJOR 0
 /* Raised by additions, and up to 1.0 by incompatible changes. */
-#define PYATTACH_VERSION_MINOR 1
+#define PYATTACH_VERSION_MINOR 2
 /* Raised by corrections. */
 #define PYATTACH_VERSION_PATCH 0
 
