@@ -14,13 +14,11 @@ std::atomic<void (*)(void *value)> cleared_hook{nullptr};
 
 } // namespace
 
-// A borrowed module that has been imported already, else NULL.
 object *loaded_module(const char *name) noexcept {
     object *modules = python().sys_object("modules"); // NULL from a certain point of an interpreter's end
     return modules ? python().dict_get(modules, name) : nullptr;
 }
 
-// An attribute's truth; a missing attribute is false.
 bool has_true(object *of, const char *name) noexcept {
     const table &py = python();
     object *value = py.get_attribute(of, name);

@@ -42,15 +42,15 @@ struct table {
     // `current` and the slot speak of this thread. Up to 3.11 `current` is the state of whoever holds the GIL in the
     // process.
     bool current_is_own;
-    // A thread that ends with PyEval_RestoreThread refused goes on being unwound (up to 3.13.7) rather than hanging;
-    // only documentation: every such call is guarded on every version.
     bool attaching_binds_slot;            // from 3.12 attaching a state puts it into the slot
     bool slot_outlives_python;            // from 3.15 the slot keeps the state of a life that ended
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
     bool delete_spoils_slot;              // from 3.12 deleting any state empties the slot of the thread that deletes
     bool sub_interpreters_keep_states;    // from 3.14 an ending sub-interpreter tolerates left-over thread states
-    bool end_frees_states;       // up to 3.13 the end frees the states of others, who may be coming back to them
-    bool ends_refused_threads;   // up to 3.13.7 a thread that is refused at the end is ended; then it hangs
+    bool end_frees_states; // up to 3.13 the end frees the states of others, who may be coming back to them
+    // Up to 3.13.7 CPython ends a thread that it refuses at the end, with pthread_exit; from 3.13.8 it hangs the
+    // thread. Only the tether asks: `guarded` is around every such call on every version.
+    bool ends_refused_threads;
     bool reaps_foreign_states;   // false on debug builds: their assertions forbid deleting another thread's state
     bool fork_copies_state_lock; // up to 3.11; see new_state
     bool sections_lock;          // free-threaded: critical sections are more than a no-op
@@ -69,7 +69,7 @@ extern std::atomic<const table *> published;
 extern const table absent;
 
 inline const table &python() noexcept {
-    // Acquire pairs with the release in find(): who sees the table sees all that is in it.
+    // Acquire pairs with the release in adopt(): a thread that sees the table sees all that is in it.
     return *published.load(std::memory_order_acquire);
 }
 
@@ -86,6 +86,7 @@ void hold_states() noexcept;
 void let_states_go() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
+// Never returns. A parked thread holds no lock of ours and is not attached.
 [[noreturn]] void park() noexcept;
 
 // Every call that may attach or run Python code goes through here (invariant 10). Up to 3.13.7 CPython ends a thread it
@@ -216,9 +217,10 @@ inline bool decref_quickly(counting how, object *one) noexcept {
 // Attached: compares what is known about this version with what its functions say.
 void trust_layout() noexcept;
 
-// A borrowed module that has been imported already, else NULL. Attached.
+// A borrowed module that has been imported already, else NULL, as also from a certain point of an interpreter's end on.
+// Attached.
 object *loaded_module(const char *name) noexcept;
-// Whether an attribute is there and true. Attached; runs Python code; leaves no exception.
+// Whether an attribute is there and true; a missing one is false. Attached; runs Python code; leaves no exception.
 bool has_true(object *of, const char *name) noexcept;
 
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---

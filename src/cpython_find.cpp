@@ -115,7 +115,7 @@ pyattach_status try_default(reason &why) noexcept {
     return outcome;
 }
 
-// Which of two things a path given to load() means compared with the Python in scope.
+// Whether the library behind `handle` is the file that the table in use was made from.
 bool is_same_file(void *handle) noexcept {
     char theirs[PATH_MAX];
     path_of(dlsym(handle, "Py_IsInitialized"), theirs);

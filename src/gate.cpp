@@ -1,10 +1,7 @@
 // The gate of one interpreter: the closing side.
 #include "gate.hpp"
 
-#include <cstdlib>
 #include <ctime>
-
-#include "interpreter.hpp"
 
 namespace pyattach {
 

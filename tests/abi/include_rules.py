@@ -32,7 +32,6 @@ UPWARD = {
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",
     ("fork", "warm_state"): "so are the other threads' states",
-    ("gate", "interpreter"): "a seat knows its interpreter, and leaves through its gate",
     ("interpreter", "exit"): "first contact registers the exit",
     ("interpreter", "fork"): "first contact registers what happens at a fork",
     ("interpreter", "warm_state"): "the dead states of an interpreter that is gone are forgotten",

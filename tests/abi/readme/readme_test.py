@@ -46,6 +46,18 @@ class ReadmeTest(DocumentTest):
                 with self.subTest(document=document.name, target=target):
                     self.assertTrue((document.parent / target).exists())
 
+    def test_the_architecture_names_tests_that_exist_and_every_suite_and_tool(self):
+        text = (SOURCE / "ARCHITECTURE.md").read_text()
+        for name in sorted(set(re.findall(r"`(\w+_test)`", text))):
+            with self.subTest(test=name):
+                self.assertTrue(list((SOURCE / "tests").rglob(f"{name}.*")))
+        tree = re.search(r"^## 2\. .*?```\n(.*?)^```", text, re.M | re.S)[1]
+        suites = [path.name for path in (SOURCE / "tests").iterdir() if path.is_dir() and path.name != "support"]
+        tools = [path.name for path in (SOURCE / "tools").iterdir() if path.is_file() and "." not in path.name]
+        for name in sorted(suites + tools):
+            with self.subTest(name=name):
+                self.assertTrue(re.search(rf"\b{name}\b", tree), "the tree does not name it")
+
     def test_every_name_in_a_document_exists(self):
         headers = "\n".join(path.read_text() for path in sorted((SOURCE / "include/pyattach").iterdir()))
         known = set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", headers))
