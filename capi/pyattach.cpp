@@ -2,6 +2,7 @@
 #include "call.hpp"
 #include "error_message.hpp"
 #include "exit.hpp"
+#include "exit_callback.hpp"
 #include "fatal.hpp"
 #include "opaque.hpp"
 #include "raised.hpp"

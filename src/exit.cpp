@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "exit_callback.hpp"
 #include "fatal.hpp"
 #include "interpreter.hpp"
 #include "reaping.hpp"
@@ -22,38 +23,6 @@ constexpr int64_t detached_limit_ns = second_ns;
 constexpr int64_t signal_interval_ns = second_ns / 10;
 
 std::atomic<long long> exit_timeout_ns{10 * second_ns};
-
-void run_exit_callbacks(interpreter &ending) noexcept {
-    for (;;) {
-        lock_registry();
-        rooms &its = *ending.rooms;
-        exit_callback *first = its.callbacks;
-        if (first && !(its.callbacks = first->next))
-            its.last_callback = &its.callbacks;
-        unlock_registry();
-        if (!first)
-            return;
-        first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg);
-        std::free(first);
-    }
-}
-
-#if defined(__linux__)
-void name_of(pid_t native_id, char (&name)[32]) noexcept {
-    char path[64];
-    std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", static_cast<int>(native_id));
-    name[0] = '\0';
-    if (std::FILE *file = std::fopen(path, "re")) {
-        if (std::fgets(name, sizeof name, file))
-            for (char *one = name; *one; ++one)
-                if (*one == '\n')
-                    *one = '\0';
-        std::fclose(file);
-    }
-}
-#else
-void name_of(pid_t, char (&name)[32]) noexcept { name[0] = '\0'; }
-#endif
 
 void tell_who_is_inside(interpreter &ending, const seat *mine, unsigned inside) noexcept {
     constexpr unsigned most = 8;
@@ -155,47 +124,6 @@ void close_interpreter(void *record) noexcept {
     ending.gate.set(gate::dead);
     count(event::drops_leaked, ending.pool.close());
     warm_state::forget_dead(ending);
-}
-
-status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
-    if (!where || !call)
-        return PYATTACH_INVALID;
-    auto *one = static_cast<exit_callback *>(std::malloc(sizeof(exit_callback)));
-    if (!one)
-        return PYATTACH_NO_MEMORY;
-    *one = {call, arg, nullptr};
-    lock_registry();
-    // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
-    // or we see it closed.
-    bool is_open = where->gate.now() == gate::open;
-    if (is_open) {
-        *where->rooms->last_callback = one;
-        where->rooms->last_callback = &one->next;
-    }
-    unlock_registry();
-    if (!is_open)
-        std::free(one);
-    return is_open ? PYATTACH_OK : PYATTACH_FINALIZING;
-}
-
-status remove_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
-    if (!where || !call)
-        return PYATTACH_INVALID;
-    lock_registry();
-    exit_callback *none = nullptr, **link = &none;
-    if (!where->gone.load(std::memory_order_relaxed))
-        link = &where->rooms->callbacks;
-    while (*link && ((*link)->call != call || (*link)->arg != arg))
-        link = &(*link)->next;
-    exit_callback *found = *link;
-    if (found) {
-        *link = found->next;
-        if (where->rooms->last_callback == &found->next)
-            where->rooms->last_callback = link;
-    }
-    unlock_registry();
-    std::free(found);
-    return found ? PYATTACH_OK : PYATTACH_INVALID;
 }
 
 status stop() noexcept {

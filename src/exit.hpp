@@ -11,8 +11,6 @@ struct interpreter;
 void close_interpreter(void *record) noexcept;
 
 void set_exit_timeout(long long timeout_ns) noexcept;
-pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
-pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
 
 // Py_FinalizeEx with a status.
 pyattach_status stop() noexcept;

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "cpython.hpp"
+#include "exit_callback.hpp"
 #include "fatal.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
@@ -76,6 +77,7 @@ void in_child() noexcept {
     // anew.
     bool is_told = false;
     forget_start();
+    forget_running_exit_callbacks_held();
     for (rooms *one = newest_rooms(); one; one = one->next) {
         uint32_t interrupted = interpreter::busy;
         one->of->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);

@@ -1,14 +1,7 @@
 // Reaping: deleting the states that ended threads left behind.
 #include "reaping.hpp"
 
-#include <csignal>
 #include <utility>
-
-#if defined(__linux__)
-#include <cerrno>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #include "fork.hpp"
 #include "futex.hpp"
@@ -27,11 +20,7 @@ bool is_thread_gone(const seat &one) noexcept {
     // A thread with the same identity can exist only after the other's end. (Past its exit hook it may be that one.)
     if (is_namesake(one))
         return !this_thread.ended;
-#if defined(__linux__)
-    return syscall(SYS_tgkill, getpid(), one.native_id, 0) != 0 && errno == ESRCH;
-#else
-    return false;
-#endif
+    return has_ended(one.native_id);
 }
 
 template <class Predicate> void take_dead_held(rooms &all, seat *&to, Predicate is_wanted) noexcept {

@@ -5,11 +5,6 @@
 #include <new>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "interpreter.hpp"
 #include "warm_state.hpp"
 
@@ -69,14 +64,6 @@ bool is_in_use(const thread &me, const seat &mine) noexcept {
         if (one->seat == &mine)
             return true;
     return false;
-}
-
-pid_t own_native_id() noexcept {
-#if defined(__linux__)
-    return static_cast<pid_t>(syscall(SYS_gettid));
-#else
-    return 0;
-#endif
 }
 
 seat *seat_of(thread &me, interpreter &where) noexcept {

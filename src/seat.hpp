@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "cpython.hpp"
+#include "native_thread.hpp"
 
 namespace pyattach {
 
@@ -82,8 +83,5 @@ inline void for_each_held(seat *list, void (*does)(seat &) noexcept) noexcept {
 void vacate_held(seat &one) noexcept;
 // A seat that has no thread any more: to wait until its state is deleted, if it has one that is still there.
 void await_reaping_held(seat &one) noexcept;
-
-// As the kernel and debuggers name this thread; 0 where that is not known.
-pid_t own_native_id() noexcept;
 
 } // namespace pyattach

@@ -95,9 +95,13 @@ typedef void (*pyattach_exit_callback)(pyattach_interpreter *, void *arg);
 PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *, pyattach_exit_callback callback,
                                                         void *arg);
 
-/* Takes back one such registration. INVALID: there is none (it may have been called already). */
-PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *, pyattach_exit_callback callback,
-                                                           void *arg);
+/* Takes back one registration of `callback` with `arg` for `interpreter`. After either answer `arg` is not used any
+ * more, so what it points to may be freed: a call that is under way on another thread is waited for, detached, without
+ * a limit. (On the thread that makes the call, inside the callback, nothing is waited for; nor may the callback wait
+ * for the thread that takes it back.) May block; runs no Python code. PYATTACH_OK: it will not be called.
+ * PYATTACH_INVALID: it is not registered; it was called, and has returned. Or an argument is NULL. */
+PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *interpreter,
+                                                           pyattach_exit_callback callback, void *arg);
 
 #ifdef __cplusplus
 }

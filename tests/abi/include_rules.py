@@ -13,12 +13,12 @@ MOST_LINES = 300
 
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
-    {"fatal", "fence", "futex", "status", "stats"},
+    {"fatal", "fence", "futex", "native_thread", "status", "stats"},
     {"cpython"},
     {"thread", "producer", "seat"},
     {"gate", "drop", "pool"},
     {"interpreter"},
-    {"warm_state", "exit", "fork", "reaping", "start", "tether"},
+    {"warm_state", "exit", "exit_callback", "fork", "reaping", "start", "tether"},
     {"entry"},
     {"attached", "detached", "forbidden"},
     {"mutex", "once"},
@@ -30,6 +30,7 @@ LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in laye
 # has to leave.
 UPWARD = {
     ("drop", "interpreter"): "whose a reference is",
+    ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",
     ("fork", "warm_state"): "so are the other threads' states",
     ("interpreter", "exit"): "first contact registers the exit",
@@ -37,6 +38,7 @@ UPWARD = {
     ("interpreter", "warm_state"): "the dead states of an interpreter that is gone are forgotten",
     ("seat", "interpreter"): "a seat is a hold on its interpreter's rooms, and is in its gate",
     ("seat", "warm_state"): "a thread gives up its seats in interpreters that ended",
+    ("exit", "exit_callback"): "the end of an interpreter calls them",
     ("exit", "warm_state"): "the end of an interpreter takes its states with it",
     ("exit", "reaping"): "but deletes the dead ones first",
     ("fork", "reaping"): "what other threads were deleting is forgotten in the child",

@@ -4,6 +4,9 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include <atomic>
+#include <memory>
+
 using namespace support;
 
 namespace {
@@ -94,6 +97,75 @@ CHILD("an exit callback that ends the threads inside") {
 }
 TEST_CASE("an exit callback may wake and join threads that are inside") {
     check_succeeds("an exit callback that ends the threads inside");
+}
+
+namespace {
+
+std::atomic<bool> begins_to_take_back{false}, has_returned{false};
+task *remover;
+
+} // namespace
+
+CHILD("an exit callback that is taken back while it is called") {
+    start_python();
+    static latch called("the exit callback to be called");
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    auto call = [](pyattach_interpreter *, void *) {
+        called.count_down();
+        wait_until("the other thread to begin", [] { return begins_to_take_back.load(); });
+        remover->wait_until_asleep(); // or until it is through, which it must not be
+        pyattach_attached scope;      // the thread that waits has let go of Python
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        pyattach_attached_end(&scope);
+        has_returned = true;
+    };
+    EXPECT(pyattach_exit_callback_add(main, call, nullptr) == PYATTACH_OK);
+    const bool is_attached = !child_arguments().empty();
+    latch ready("the thread that takes it back");
+    task taking("the thread that takes it back", [&] {
+        pyattach_attached scope;
+        if (is_attached)
+            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        {
+            std::unique_ptr<foreign_detach> gap(is_attached ? new foreign_detach : nullptr);
+            ready.count_down();
+            called.wait();
+        }
+        begins_to_take_back = true;
+        EXPECT(pyattach_exit_callback_remove(main, call, nullptr) == PYATTACH_INVALID);
+        EXPECT(has_returned);
+        if (is_attached) {
+            EXPECT(eval_int("6 * 7") == 42);
+            pyattach_attached_end(&scope);
+        }
+    });
+    remover = &taking;
+    ready.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    taking.join();
+}
+TEST_CASE("an exit callback that is being called is taken back once it has returned, so that its argument may go") {
+    check_succeeds("an exit callback that is taken back while it is called");
+    check_succeeds("an exit callback that is taken back while it is called", {{"attached"}});
+}
+
+CHILD("an exit callback that takes itself back") {
+    start_python();
+    messages said;
+    static int called = 0;
+    static pyattach_exit_callback itself = [](pyattach_interpreter *where, void *) {
+        ++called;
+        EXPECT(pyattach_exit_callback_remove(where, itself, nullptr) == PYATTACH_INVALID); // does not wait for itself
+    };
+    pyattach_interpreter *main = pyattach_interpreter_main();
+    EXPECT(pyattach_exit_callback_add(main, itself, nullptr) == PYATTACH_OK);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    EXPECT(called == 1);
+    EXPECT(pyattach_exit_callback_remove(main, itself, nullptr) == PYATTACH_INVALID);
+    EXPECT_SENTENCE(said.text().empty(), said.text()); // it was called: nothing went wrong
+}
+TEST_CASE("an exit callback that takes itself back does not wait for itself, and nobody is told of it") {
+    check_succeeds("an exit callback that takes itself back");
 }
 
 CHILD("exit callbacks, with atexit cleared") {

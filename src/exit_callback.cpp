@@ -1,0 +1,159 @@
+// Exit callbacks: how native code is told in time that an interpreter ends.
+//
+// A callback that is being called is in a list of its own, so that whoever takes it back learns when it has returned,
+// and may then free what its argument points to. That list and the callbacks are under the registry's lock; no
+// callback is called under it (invariant 9).
+#include "exit_callback.hpp"
+
+#include <cstdlib>
+
+#include "fatal.hpp"
+#include "futex.hpp"
+#include "interpreter.hpp"
+#include "thread.hpp"
+
+namespace pyattach {
+namespace {
+
+// On the stack of the thread that calls it.
+struct running_callback {
+    const interpreter *of;
+    pyattach_exit_callback call;
+    void *arg;
+    const thread_local_words *by;
+    running_callback *next;
+};
+running_callback *all_running; // under the registry's lock
+
+// Counts the calls that have returned. Not in the rooms: a thread that waits for a call has no hold on those.
+futex::word returned_calls{0};
+
+exit_callback *take_first_held(interpreter &ending) noexcept {
+    rooms &all = *ending.rooms;
+    exit_callback *first = all.callbacks;
+    if (first && !(all.callbacks = first->next))
+        all.last_callback = &all.callbacks;
+    return first;
+}
+
+void take_from_running_held(const running_callback &returned) noexcept {
+    running_callback **link = &all_running;
+    while (*link && *link != &returned) // in a fork child it is not listed
+        link = &(*link)->next;
+    if (*link)
+        *link = returned.next;
+}
+
+bool is_running_elsewhere_held(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+    for (const running_callback *running = all_running; running; running = running->next)
+        if (running->of == &where && running->call == call && running->arg == arg && running->by != &this_thread)
+            return true;
+    return false;
+}
+
+exit_callback *take_held(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+    if (where.gone.load(std::memory_order_relaxed))
+        return nullptr;
+    exit_callback **link = &where.rooms->callbacks;
+    while (*link && ((*link)->call != call || (*link)->arg != arg))
+        link = &(*link)->next;
+    exit_callback *found = *link;
+    if (found && !(*link = found->next))
+        where.rooms->last_callback = link;
+    return found;
+}
+
+// Detached, as the callback may need Python to return.
+void wait_until_returned(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+    thread_state *tstate = this_thread.forbidden ? nullptr : current_state();
+    if (tstate)
+        cpython::save();
+    for (;;) {
+        lock_registry();
+        const bool is_running = is_running_elsewhere_held(where, call, arg);
+        // Read under the lock: a call that returns later changes it.
+        const uint32_t seen = returned_calls.load(std::memory_order_relaxed);
+        unlock_registry();
+        if (!is_running)
+            break;
+        futex::wait(returned_calls, seen);
+    }
+    if (tstate)
+        cpython::restore(tstate);
+}
+
+} // namespace
+
+void run_exit_callbacks(interpreter &ending) noexcept {
+    for (;;) {
+        lock_registry();
+        exit_callback *first = take_first_held(ending);
+        // In the same step, or a thread that takes it back in between would find it in neither list.
+        running_callback running = {};
+        if (first)
+            all_running = &(running = {&ending, first->call, first->arg, &this_thread, all_running});
+        unlock_registry();
+        if (!first)
+            return;
+        first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg);
+        std::free(first);
+        lock_registry();
+        take_from_running_held(running);
+        returned_calls.fetch_add(1, std::memory_order_relaxed);
+        unlock_registry();
+        futex::wake(returned_calls, futex::everyone);
+    }
+}
+
+void forget_running_exit_callbacks_held() noexcept {
+    for (running_callback **link = &all_running; *link;) {
+        if ((*link)->by == &this_thread)
+            link = &(*link)->next;
+        else
+            *link = (*link)->next;
+    }
+}
+
+status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
+    if (!where || !call)
+        return PYATTACH_INVALID;
+    auto *added = static_cast<exit_callback *>(std::malloc(sizeof(exit_callback)));
+    if (!added)
+        return PYATTACH_NO_MEMORY;
+    *added = {call, arg, nullptr};
+    lock_registry();
+    // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
+    // or we see it closed.
+    bool is_open = where->gate.now() == gate::open;
+    if (is_open) {
+        *where->rooms->last_callback = added;
+        where->rooms->last_callback = &added->next;
+    }
+    unlock_registry();
+    if (!is_open)
+        std::free(added);
+    return is_open ? PYATTACH_OK : PYATTACH_FINALIZING;
+}
+
+status remove_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
+    if (!where || !call)
+        return PYATTACH_INVALID;
+    lock_registry();
+    exit_callback *found = take_held(*where, call, arg);
+    const bool must_wait = !found && is_running_elsewhere_held(*where, call, arg);
+    const bool is_open = where->gate.now() == gate::open;
+    unlock_registry();
+    std::free(found);
+    if (found)
+        return PYATTACH_OK;
+    if (must_wait)
+        wait_until_returned(*where, call, arg);
+    // An interpreter that ends has called it: that is how it should be, and nothing to explain.
+    static refusal_site unknown;
+    return is_open ? refused(PYATTACH_INVALID, unknown,
+                             "pyattach_exit_callback_remove: this callback is not registered with this argument. What "
+                             "was added is taken back once. Pass what pyattach_exit_callback_add was given.")
+                   : PYATTACH_INVALID;
+}
+
+} // namespace pyattach

@@ -1,0 +1,20 @@
+// Exit callbacks: how native code is told in time that an interpreter ends.
+#pragma once
+
+#include "pyattach/interpreter.h"
+
+namespace pyattach {
+
+struct interpreter;
+
+pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
+// Waits, detached, for a call that is under way on another thread.
+pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
+
+// By the ending thread, detached, once the gate has closed: each once, in the order of registration.
+void run_exit_callbacks(interpreter &ending) noexcept;
+
+// In a fork child, under the registry's lock: the threads that were calling some are not there.
+void forget_running_exit_callbacks_held() noexcept;
+
+} // namespace pyattach
