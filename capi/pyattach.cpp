@@ -32,7 +32,11 @@ pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *op
 pyattach_status pyattach_interpreter_stop(void) { return stop(); }
 void pyattach_set_exit_timeout(long long timeout_ns) { set_exit_timeout(timeout_ns); }
 pyattach_status pyattach_exit_callback_add(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg) {
-    return add_exit_callback(from_handle(where), callback, arg);
+    return add_exit_callback(from_handle(where), callback, arg, nullptr);
+}
+pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg,
+                                                const pyattach_exit_callback_options *options) {
+    return add_exit_callback(from_handle(where), callback, arg, options);
 }
 pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg) {
     return remove_exit_callback(from_handle(where), callback, arg);

@@ -233,7 +233,7 @@ enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {
     void (*closing)(void *record); // by the interpreter's atexit
-    // Around os.fork(), before CPython stops the other threads; for free-threaded builds alone.
+    // Around os.fork(), before CPython stops the other threads.
     void (*fork_begins)();
     void (*fork_ended)(); // in the parent
     void (*forked)();     // by the child, once Python itself is in order there

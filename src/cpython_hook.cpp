@@ -150,10 +150,8 @@ bool import_threading(interpreter_state *interpreter) noexcept {
     return imported != nullptr;
 }
 
-// All at once: a beginning whose end nobody hears of would put new thread states off for ever.
+// All at once: a beginning without its end would put new thread states off for ever.
 bool enlist_for_forks() noexcept {
-    if (!python().free_threaded && !python().fork_copies_state_lock)
-        return enlist("posix", "register_at_fork", nullptr, {{"after_in_child", fork_method}});
     return enlist(
         "posix", "register_at_fork", nullptr,
         {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});

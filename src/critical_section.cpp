@@ -5,6 +5,7 @@
 
 #include "attached.hpp"
 #include "fatal.hpp"
+#include "fork.hpp"
 
 namespace pyattach::critical_section {
 namespace {
@@ -85,8 +86,9 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const bool is_attached = current_state() != nullptr;
-    // Or its interpreter ended below it, and CPython's half of it with the thread state.
-    if (!is_attached && !(me->top == scope.in && is_inert(*scope.in)))
+    // Or its interpreter ended below it, and CPython's half of it with the thread state; or this is a fork child that
+    // keeps its hands off Python.
+    if (!is_attached && !is_stranded() && !(me->top == scope.in && is_inert(*scope.in)))
         misuse("pyattach_critical_section_end: the thread is not attached.", "A section ends on an attached thread.",
                "End it before detaching for good; end detached scopes inside it first.");
     scope.tag = tag::ended;

@@ -73,6 +73,8 @@ status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat 
 status begin_slowly(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, PYATTACH_FORBIDDEN);
+    if (is_cut_off())
+        return refuse(scope, refused_after_fork());
     thread_state *now = current_state();
     if (!now)
         return refuse(scope, PYATTACH_NOT_ATTACHED);
@@ -137,9 +139,13 @@ status end_otherwise(detached_scope &scope) noexcept {
     if (__builtin_expect(
             gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() || this_thread.forbidden, 0))
         misused(scope);
+    if (is_cut_off()) {
+        if (gap.seat)
+            return stay_out(*me, refused_after_fork());
+        pop(*me, gap);
+        return refused_after_fork();
+    }
     if (gap.seat) {
-        if (__builtin_expect(is_raw_fork.load(std::memory_order_relaxed), 0))
-            return stay_out(*me, PYATTACH_UNSUPPORTED);
         if (__builtin_expect(!gap.where->gate.come_back(*gap.seat), 0) && !is_exempt(gap))
             return stay_out(*me, PYATTACH_FINALIZING);
         cpython::restore(gap.state);

@@ -176,14 +176,13 @@ void go_back(thread &me, const frame &ended) noexcept {
 
 status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept {
     // The GIL may be held by a thread that this child does not have.
-    if (is_raw_fork.load(std::memory_order_relaxed))
-        return PYATTACH_UNSUPPORTED;
+    if (is_raw_fork())
+        return refused_after_fork();
     in.where = &where;
     in.replaced = replaced;
     in.back = replaced ? whose(replaced) : nullptr;
-    // The gate does not see to the way back to what other code attached.
     if (in.back && !is_of_top(me, replaced))
-        tether_of(me, *in.back, replaced);
+        tether_of(me, *in.back, replaced); // the gate does not see to the way back to what other code attached
     in.exempt = in.was_detached = false;
     in.seat = seat_of(me, where);
     if (!in.seat)
@@ -214,8 +213,8 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
-        if (is_raw_fork.load(std::memory_order_relaxed))
-            return PYATTACH_UNSUPPORTED;
+        if (is_raw_fork())
+            return refused_after_fork();
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
         if (!py.is_initialized() && !is_starter())
             return PYATTACH_NOT_INITIALIZED;
@@ -273,6 +272,8 @@ void go_out(frame &mine) noexcept {
     if (me->nested_in_top())
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
+    if (is_cut_off())
+        return end_cut_off(*me, mine);
     // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
     if (__builtin_expect(cpython::python().current() != mine.state, 0)) {
         if (mine.where->gate.now() < gate::sealed)

@@ -7,6 +7,7 @@
 
 #include "exit_callback.hpp"
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "interpreter.hpp"
 #include "reaping.hpp"
 #include "thread.hpp"
@@ -129,6 +130,14 @@ void close_interpreter(void *record) noexcept {
 status stop() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
+    if (is_raw_fork()) {
+        static refusal_site site;
+        return refused(
+            PYATTACH_UNSUPPORTED, site,
+            "pyattach_interpreter_stop is refused: this process was made by fork() without Python being "
+            "told, and the Python that would end is the parent's. Leave with _exit() or exec(), or put Python "
+            "in order with pyattach_forked() first.");
+    }
     if (status missing = cpython::find())
         return missing;
     const cpython::table &py = cpython::python();

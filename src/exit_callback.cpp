@@ -5,9 +5,12 @@
 // callback is called under it (invariant 9).
 #include "exit_callback.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
@@ -114,13 +117,36 @@ void forget_running_exit_callbacks_held() noexcept {
     }
 }
 
-status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
+void forget_exit_callbacks_of_parent_held(rooms &all) noexcept {
+    exit_callback **link = &all.callbacks;
+    while (exit_callback *callback = *link) {
+        if (callback->in_fork_child) {
+            link = &callback->next;
+            continue;
+        }
+        *link = callback->next;
+        std::free(callback);
+    }
+    all.last_callback = link;
+}
+
+status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg,
+                         const pyattach_exit_callback_options *options) noexcept {
     if (!where || !call)
         return PYATTACH_INVALID;
+    pyattach_exit_callback_options wanted = {};
+    if (options) {
+        static refusal_site unsized;
+        if (options->struct_size == 0)
+            return refused(PYATTACH_INVALID, unsized,
+                           "pyattach_exit_callback_add_with: struct_size of the options is zero. It says which members "
+                           "the caller knows of. Set it to sizeof(pyattach_exit_callback_options).");
+        std::memcpy(&wanted, options, std::min(options->struct_size, sizeof wanted));
+    }
     auto *added = static_cast<exit_callback *>(std::malloc(sizeof(exit_callback)));
     if (!added)
         return PYATTACH_NO_MEMORY;
-    *added = {call, arg, nullptr};
+    *added = {call, arg, wanted.in_fork_child != 0, nullptr};
     lock_registry();
     // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
     // or we see it closed.
@@ -148,12 +174,15 @@ status remove_exit_callback(interpreter *where, pyattach_exit_callback call, voi
         return PYATTACH_OK;
     if (must_wait)
         wait_until_returned(*where, call, arg);
-    // An interpreter that ends has called it: that is how it should be, and nothing to explain.
+    // An interpreter that ends has called it, and a fork child does not have its parent's: that is how it should be,
+    // and nothing to explain.
     static refusal_site unknown;
-    return is_open ? refused(PYATTACH_INVALID, unknown,
-                             "pyattach_exit_callback_remove: this callback is not registered with this argument. What "
-                             "was added is taken back once. Pass what pyattach_exit_callback_add was given.")
-                   : PYATTACH_INVALID;
+    const bool is_child = fork_generation.load(std::memory_order_relaxed) != 0;
+    return is_open && !is_child
+               ? refused(PYATTACH_INVALID, unknown,
+                         "pyattach_exit_callback_remove: this callback is not registered with this argument. What "
+                         "was added is taken back once. Pass what pyattach_exit_callback_add was given.")
+               : PYATTACH_INVALID;
 }
 
 } // namespace pyattach

@@ -6,8 +6,11 @@
 namespace pyattach {
 
 struct interpreter;
+struct rooms;
 
-pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
+// `options` NULL: all are zero.
+pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg,
+                                  const pyattach_exit_callback_options *options) noexcept;
 // Waits, detached, for a call that is under way on another thread.
 pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
 
@@ -16,5 +19,7 @@ void run_exit_callbacks(interpreter &ending) noexcept;
 
 // In a fork child, under the registry's lock: the threads that were calling some are not there.
 void forget_running_exit_callbacks_held() noexcept;
+// Likewise: those that were not asked for in children, as the threads that they would wake and join are not there.
+void forget_exit_callbacks_of_parent_held(rooms &) noexcept;
 
 } // namespace pyattach

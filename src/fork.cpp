@@ -21,7 +21,9 @@
 
 namespace pyattach {
 
-std::atomic<bool> is_raw_fork{false};
+std::atomic<after_fork> python_after_fork{after_fork::in_order};
+std::atomic<uint32_t> fork_generation{0};
+std::atomic<const thread_local_words *> surviving_thread{nullptr};
 
 namespace {
 
@@ -73,6 +75,8 @@ void let_all_go() noexcept {
 }
 
 void in_child() noexcept {
+    fork_generation.fetch_add(1, std::memory_order_relaxed);
+    surviving_thread.store(&this_thread, std::memory_order_relaxed);
     // Python tells when it is in order again, if a first contact got as far as asking for that. One that did not begins
     // anew.
     bool is_told = false;
@@ -85,11 +89,15 @@ void in_child() noexcept {
                               one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
         one->of->gate.empty();
         reaping::forget_held(*one);
+        forget_exit_callbacks_of_parent_held(*one);
         for (seat *waiting : {one->dead.first, one->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
                 one->of->gate.put_back(*waiting);
     }
-    is_raw_fork.store(is_told, std::memory_order_relaxed);
+    python_after_fork.store(!is_told              ? after_fork::in_order
+                            : this_thread.forking ? after_fork::announced
+                                                  : after_fork::crowded,
+                            std::memory_order_relaxed);
     forks.store(0, std::memory_order_relaxed);
     stops.store(0, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
@@ -119,7 +127,27 @@ bool prepare_fork() noexcept {
     return is_prepared;
 }
 
-void after_fork() noexcept { is_raw_fork.store(false, std::memory_order_relaxed); }
+void end_cut_off(thread &me, frame &mine) noexcept {
+    pop(me, mine);
+    mine.where->gate.leave(*mine.seat, mine.inside_below);
+    drop_late_record(me);
+}
+
+pyattach_status refused_after_fork() noexcept {
+    static refusal_site site;
+    return refused(
+        PYATTACH_UNSUPPORTED, site,
+        "attaching is refused: this process was made by fork() without Python being told, so Python may wait "
+        "for threads that are not here. Fork with pyattach_fork() or os.fork(), or leave Python alone in the "
+        "child and end it with _exit() or exec().");
+}
+
+void order_restored() noexcept {
+    this_thread.forking = 0;
+    python_after_fork.store(after_fork::in_order, std::memory_order_relaxed);
+    if (thread *me = this_thread.record())
+        me->current_at = cpython::current_at();
+}
 
 void begin_stop() noexcept {
     for (patience limit;;) {
@@ -138,13 +166,16 @@ void end_stop() noexcept {
 }
 
 void fork_begins() noexcept {
+    ++this_thread.forking;
     forks.fetch_add(1, std::memory_order_seq_cst);
     patience limit;
     await_none(stops, limit);
 }
 
 void fork_ended() noexcept {
-    // Not below zero, should Python call this without the other.
+    // Neither below zero, should Python call this without the other.
+    if (this_thread.forking)
+        --this_thread.forking;
     uint32_t now = forks.load(std::memory_order_relaxed);
     while (now > 0 && !forks.compare_exchange_weak(now, now - 1, std::memory_order_seq_cst))
         ;

@@ -160,7 +160,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.
         if (record->is_kept || (record->is_kept = cpython::attach_record(here, record, on_gone)))
-            done = cpython::register_exit_hook(here, {close_interpreter, fork_begins, fork_ended, after_fork});
+            done = cpython::register_exit_hook(here, {close_interpreter, fork_begins, fork_ended, order_restored});
         if (done == cpython::hook::too_late) {
             // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
             if (cpython::python().state_id(cpython::python().current()) == 1)
@@ -183,7 +183,8 @@ thread_state *current_state() noexcept {
     const thread *me = this_thread.record();
     const cpython::table &py = cpython::python();
     const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
-    thread_state *now = is_known ? cpython::peek(me->current_at) : py.current();
+    // In a fork child the place is not known before Python is in order again.
+    thread_state *now = is_known ? cpython::peek(me->current_at) : is_stranded() ? nullptr : py.current();
     if (!now || py.current_is_own)
         return now;
     return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
@@ -192,7 +193,7 @@ thread_state *current_state() noexcept {
 status require_attached() noexcept {
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
-    return current_state() ? PYATTACH_OK : PYATTACH_NOT_ATTACHED;
+    return current_state() ? PYATTACH_OK : is_stranded() ? PYATTACH_UNSUPPORTED : PYATTACH_NOT_ATTACHED;
 }
 
 void drain_unless_quiet(interpreter &here) noexcept {

@@ -27,6 +27,7 @@ namespace pyattach {
 struct exit_callback {
     pyattach_exit_callback call;
     void *arg;
+    bool in_fork_child; // a fork child calls it, too
     exit_callback *next;
 };
 
@@ -101,7 +102,8 @@ inline bool is_surely_detached(const thread &me) noexcept {
     return me.current_at != &cpython::unknown && !cpython::peek(me.current_at);
 }
 
-// OK, FORBIDDEN or NOT_ATTACHED. Out of line: it stands at the head of many calls that take longer.
+// OK, FORBIDDEN, NOT_ATTACHED, or UNSUPPORTED in a stranded fork child. Out of line: it stands at the head of many
+// calls that take longer.
 status require_attached() noexcept;
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.

@@ -3,6 +3,7 @@
 
 #include "detached.hpp"
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
@@ -28,7 +29,9 @@ bool take(mutex_storage &one, uint32_t mark) noexcept {
 void wait(mutex_storage &one) noexcept {
     const bool is_attached = current_state() != nullptr; // finds Python if need be
     const cpython::table &py = cpython::python();
-    if (py.has_mutex && !is_attached) {
+    // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
+    const bool is_parking = py.has_mutex && !is_raw_fork();
+    if (is_parking && !is_attached) {
         py.mutex_lock(&one);
         return;
     }
@@ -95,7 +98,14 @@ void unlock(mutex_storage &one) noexcept {
         futex::wake(one.word, 1);
         return;
     }
-    // Somebody is parked in CPython's parking lot: only CPython can wake them.
+    // In a fork child that Python is not in order in, those that were parked are not here, and others sleep on the
+    // word.
+    if (is_raw_fork()) {
+        one.word.store(0, std::memory_order_release);
+        futex::wake(one.word, futex::everyone);
+        return;
+    }
+    // A thread is parked in CPython's parking lot: only CPython can wake it.
     cpython::python().mutex_unlock(&one);
 }
 

@@ -9,7 +9,7 @@
 namespace pyattach {
 
 struct once_storage {
-    std::atomic<uint32_t> state; // 0 undone, 1 running, 2 running and somebody waits, 3 done
+    std::atomic<uint32_t> state; // 0 undone, 1 running, 2 running and awaited, 3 done; see once.cpp
     uint32_t unused;
     std::atomic<thread_local_words *> runner;
     void *spare[2];

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "interpreter.hpp"
 #include "tether.hpp"
 #include "warm_state.hpp"
@@ -148,7 +149,7 @@ thread *make_record() noexcept {
         discard(*me);
         return nullptr;
     }
-    me->current_at = cpython::current_at();
+    me->current_at = is_stranded() ? &cpython::unknown : cpython::current_at();
     this_thread.tag(me);
     return me;
 }
@@ -188,8 +189,9 @@ size_t forget_other_threads() noexcept {
     if (!me)
         return lost_references;
     me->next = me->previous = nullptr;
-    // No short ways: an attach, and the way back from a gap, look whether Python is in order again.
+    // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
     me->door() = nullptr;
+    me->current_at = &cpython::unknown;
     for (frame *one = me->top; one->tag != tag::base; one = one->below) {
         if (one->is_short && one->tag == tag::attached)
             one->replaced = nullptr, one->back = nullptr;

@@ -123,6 +123,7 @@ struct thread_local_words {
     uint16_t forbidden = 0; // forbidden scopes open
     uint16_t ended = 0;     // the thread's exit hook has run
     uint16_t quiet = 0;     // locks held, drains running; see is_quiet
+    uint16_t forking = 0;   // forks that Python has announced on this thread, and that are not over
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.

@@ -59,8 +59,8 @@ status release() noexcept {
     // Also where other code attached the thread with the very state that would go.
     if (me->top != &me->base || me->nested_open() || current_state())
         return PYATTACH_INVALID;
-    if (is_raw_fork.load(std::memory_order_relaxed))
-        return PYATTACH_UNSUPPORTED;
+    if (is_raw_fork())
+        return refused_after_fork();
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         thread_state *state = one->warm;
         if (!state)

@@ -69,8 +69,8 @@ PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_star
 /* For hosts: ends Python as Py_FinalizeEx does, which waits for native threads inside (see "Exit"). Only on the
  * interpreter's main thread, whoever started it; attached scopes open on that thread become inert: ending them does
  * nothing. Blocks, runs Python code. NO_PYTHON, UNSUPPORTED; INVALID: another thread, or inside a detached scope;
- * FORBIDDEN; NOT_INITIALIZED: nothing runs; TIMED_OUT: ended, but threads were still inside; PYTHON_ERROR: ended, but
- * flushing a file failed (no exception is set). */
+ * FORBIDDEN; NOT_INITIALIZED: nothing runs; UNSUPPORTED also in the child of a raw fork(); TIMED_OUT: ended, but
+ * threads were still inside; PYTHON_ERROR: ended, but flushing a file failed (no exception is set). */
 PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
 
 /* --- Exit ------------------------------------------------------------------------------------------------------------
@@ -90,16 +90,30 @@ PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 typedef void (*pyattach_exit_callback)(pyattach_interpreter *, void *arg);
 
 /* Has `callback` called once when the interpreter begins to end: after its gate closed, before the wait, on the ending
- * thread, detached, so that it can wake and join native threads. In the order of registration. INVALID: NULL;
- * FINALIZING: too late; NO_MEMORY. */
+ * thread, detached, so that it can wake and join native threads. In the order of registration. A child
+ * made by fork() does not inherit the registration. INVALID: NULL; FINALIZING: too late; NO_MEMORY. */
 PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *, pyattach_exit_callback callback,
                                                         void *arg);
+
+/* How an exit callback is to be called. Zero is the default of each. */
+typedef struct pyattach_exit_callback_options {
+    size_t struct_size; /* set by the caller to sizeof(pyattach_exit_callback_options) */
+    int in_fork_child;  /* also in a child made by fork() that ends Python. Otherwise the registration is not inherited:
+                         * the threads that a callback wakes and joins are not there */
+} pyattach_exit_callback_options;
+
+/* The same for `callback` with `arg` in `interpreter`, with options; `options` NULL: none. PYATTACH_INVALID: also where
+ * struct_size is zero. PYATTACH_FINALIZING, PYATTACH_NO_MEMORY: as above. */
+PYATTACH_API pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *interpreter,
+                                                             pyattach_exit_callback callback, void *arg,
+                                                             const pyattach_exit_callback_options *options);
 
 /* Takes back one registration of `callback` with `arg` for `interpreter`. After either answer `arg` is not used any
  * more, so what it points to may be freed: a call that is under way on another thread is waited for, detached, without
  * a limit. (On the thread that makes the call, inside the callback, nothing is waited for; nor may the callback wait
  * for the thread that takes it back.) May block; runs no Python code. PYATTACH_OK: it will not be called.
- * PYATTACH_INVALID: it is not registered; it was called, and has returned. Or an argument is NULL. */
+ * PYATTACH_INVALID: it is not registered; it was called, and has returned; this is a fork child, which did not inherit
+ * it. Or an argument is NULL. */
 PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *interpreter,
                                                            pyattach_exit_callback callback, void *arg);
 

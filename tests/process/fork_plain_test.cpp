@@ -59,9 +59,9 @@ CHILD("a plain fork") {
             here.end();
             expect_refused();
         });
-        fork_plainly([&] { // attached, with a gap in the child alone
-            detached gap;
-            EXPECT(gap.end() == PYATTACH_UNSUPPORTED);
+        fork_plainly([&] { // attached, and nothing detaches in the child
+            pyattach_detached gap;
+            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
             here.end();
             expect_refused();
         });
@@ -71,8 +71,8 @@ CHILD("a plain fork") {
         use_python();
         attached warm;
         fork_plainly([&] { // the same on a thread that came in by the short way
-            detached gap;
-            EXPECT(gap.end() == PYATTACH_UNSUPPORTED);
+            pyattach_detached gap;
+            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
             warm.end();
             expect_refused();
         });

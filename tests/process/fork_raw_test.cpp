@@ -1,0 +1,174 @@
+// The child of a raw fork(), made while other threads were inside Python: whatever was open there ends without Python.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <functional>
+
+#include "process/forked.hpp"
+
+using namespace support;
+
+namespace {
+
+// Calls `fork_there` on a thread that is attached while another one waits to be: that one has asked CPython for the
+// GIL, and a thread that lets go of it waits until it was taken. Some forks go by until the request is there.
+void with_a_waiting_thread(const std::function<void()> &fork_there) {
+    attached here;
+    latch has_begun("the other thread to begin");
+    task other("the waiting thread to be let in", [&] {
+        has_begun.count_down();
+        use_python();
+    });
+    has_begun.wait();
+    if (!is_free_threaded())
+        other.wait_until_asleep();
+    for (int i = 0; i < 30; ++i)
+        fork_there();
+    here.end();
+    other.join();
+}
+
+bool says(const messages &heard, const char *words) { return heard.text().find(words) != std::string::npos; }
+
+} // namespace
+
+CHILD("raw: the outermost scope ended in the child") {
+    start_python();
+    pyattach_attached scope;
+    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+    latch has_begun("the other thread to begin");
+    task waiting("the waiting thread to be let in", [&] {
+        has_begun.count_down();
+        use_python();
+    });
+    has_begun.wait();
+    if (!is_free_threaded())
+        waiting.wait_until_asleep();
+    for (int i = 0; i < 30; ++i)
+        fork_plainly([&] {
+            pyattach_attached_end(&scope);
+            EXPECT(!pyattach_is_attached());
+            EXPECT(pyattach_attach_depth() == 0);
+            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
+        });
+    for (int i = 0; i < 30; ++i)
+        fork_plainly([&] {
+            pyattach_detached gap;
+            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_attached_end(&scope);
+        });
+    pyattach_attached_end(&scope);
+    waiting.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("the scope that attached the forking thread ends in the child at once, and nothing detaches there") {
+    check_succeeds("raw: the outermost scope ended in the child");
+}
+
+CHILD("raw: everything else in the child") {
+    start_python();
+    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    ref mine;
+    {
+        attached here;
+        mine = new_object();
+    }
+    with_a_waiting_thread([&] {
+        pyattach_critical_section section;
+        EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_OK);
+        fork_plainly([&] {
+            pyattach_critical_section_end(&section);
+            EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_UNSUPPORTED);
+            EXPECT(pyattach_pool_drain() == PYATTACH_UNSUPPORTED);
+            const size_t waiting = pyattach_pool_size();
+            pyattach_decref(mine.get());
+            EXPECT(pyattach_pool_size() == waiting + 1); // queued, as nothing may run there
+            pyattach_mutex_lock(&mutex);
+            task other("the other thread to have the mutex", [&] {
+                pyattach_mutex_lock(&mutex);
+                pyattach_mutex_unlock(&mutex);
+            });
+            other.wait_until_asleep();
+            pyattach_mutex_unlock(&mutex);
+            other.join();
+            pyattach_once once = PYATTACH_ONCE_INIT;
+            EXPECT(pyattach_once_run(
+                       &once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_OK);
+            messages heard;
+            EXPECT(pyattach_interpreter_stop() == PYATTACH_UNSUPPORTED);
+            EXPECT(says(heard, "pyattach_interpreter_stop is refused"));
+            EXPECT(says(heard, "pyattach_forked()"));
+            pyattach_attached scope;
+            EXPECT(run_on_thread([&] { return pyattach_attached_begin(&scope); }) == PYATTACH_UNSUPPORTED);
+            EXPECT(says(heard, "attaching is refused"));
+        });
+        pyattach_critical_section_end(&section);
+    });
+    EXPECT(!stop_python());
+}
+TEST_CASE("sections, drains, locks and the end of Python do not wait in the child of a raw fork, and say why") {
+    check_succeeds("raw: everything else in the child");
+}
+
+CHILD("raw: a thread of another library's") {
+    start_python();
+    latch is_inside("a bystander to be inside"), may_go("permission to go");
+    task bystander("the bystander to end", [&] {
+        attached here;
+        detached gap;
+        is_inside.count_down();
+        may_go.wait();
+    });
+    is_inside.wait();
+    run_on_thread([] {
+        foreign_attach there; // has no record when it forks
+        fork_plainly([] {
+            EXPECT(!pyattach_is_attached());
+            pyattach_detached gap;
+            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_attached scope;
+            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
+            EXPECT(!pyattach_is_attached()); // it has one now
+        });
+    });
+    run_on_thread([] {
+        foreign_attach there;
+        detached gap;
+        fork_plainly([&] { EXPECT(gap.end() == PYATTACH_UNSUPPORTED); });
+    });
+    may_go.count_down();
+    bystander.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread that another library attached counts as not attached in the child of a raw fork") {
+    check_succeeds("raw: a thread of another library's");
+}
+
+CHILD("raw: the forking thread ends in the child") {
+    start_python();
+    latch is_inside("a bystander to be inside"), may_go("permission to go");
+    task bystander("the bystander to end", [&] {
+        attached here;
+        detached gap;
+        is_inside.count_down();
+        may_go.wait();
+    });
+    is_inside.wait();
+    run_on_thread([] {
+        use_python();
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            return; // the last thread of the process, which ends with 0
+        }
+        expect_exit_0(child);
+    });
+    may_go.count_down();
+    bystander.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a thread with a warm state ends in the child of a raw fork") {
+    check_succeeds("raw: the forking thread ends in the child");
+}
