@@ -1,9 +1,12 @@
 """That a broken example in a document is noticed: each kind of it, once whole and once broken."""
 
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+import examples
 from examples import DocumentTest
 
 PROGRAM = "#include <stdio.h>\nint main(void) { puts(\"yes\"); return 0; }\n"
@@ -74,6 +77,24 @@ class BrokenTest(unittest.TestCase):
         use = block("run python", "import one\nprint(one.__name__)\n", "python") + output("one\n")
         whole = block("module one.c beside python", MODULE) + use
         self.check(whole, whole.replace("__name__", "name"))
+
+    def test_what_uses_a_module_that_was_skipped_is_skipped_and_nothing_else_is(self):
+        use = block("run python", "import sys, one\nprint(one.__name__)\n", "python") + output("one\n")
+        others = block("run python", "print('one')\n", "python") + output("one\n") + block("run one.c", PROGRAM)
+        examples.headers.cache_clear()
+        self.addCleanup(examples.headers.cache_clear)
+        with mock.patch.dict(examples.PROBES, {"python": "#error\n"}):
+            self.assertEqual((0, 2), problems(block("module one.c beside python", MODULE) + use + others))
+            # By what the skipped one would have made, which the second would have used, the third goes, too.
+            self.assertEqual((0, 3), problems(block("run one.c beside python", PROGRAM) + block("run sh", "./one.program > said\n", "sh")
+                                              + block("run sh", "cat ./said\n", "sh") + others))
+
+    def test_what_uses_a_folder_that_was_not_made_is_skipped_and_nothing_else_is(self):
+        others = block("run sh", "mkdir folder\n", "sh")
+        which = shutil.which
+        with mock.patch.object(examples.shutil, "which", lambda name: None if name == "cmake" else which(name)):
+            self.assertEqual((0, 2), problems(block("run cmake", "cmake -S . -B build-cmake\n", "sh")
+                                              + block("run sh", "build-cmake/example\n", "sh") + others))
 
     def test_a_shell_command(self):
         self.check(block("run sh", "test -n x\n", "sh"), block("run sh", "test -n ''\ntrue\n", "sh"))
