@@ -73,13 +73,15 @@ inline const table &python() noexcept {
     return *published.load(std::memory_order_acquire);
 }
 
-// OK once a Python is found; looks for one as long as there is none. Serialised; no Python code runs.
+// OK once a Python is found; looks for one as long as there is none. Any number of threads may look at once, and all of
+// them find the same; no lock is held over the dynamic linker. No Python code runs.
 pyattach_status find() noexcept;
 pyattach_status load(const char *path) noexcept;
 pyattach_status describe(pyattach_python *out) noexcept;
+// Puts the symbols of the Python in use into the global scope, where extension modules that do not link libpython look
+// for them. Asks the dynamic linker, so no lock may be held.
+void make_global() noexcept;
 // Around fork().
-void hold_finder() noexcept;
-void let_finder_go() noexcept;
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
 void hold_states() noexcept;

@@ -49,7 +49,6 @@ void await_none(futex::word &at, patience &limit) noexcept {
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
-    cpython::hold_finder();
     lock_registry();
     for (rooms *one = newest_rooms(); one; one = one->next) {
         one->of->gate.hold();
@@ -71,7 +70,6 @@ void let_all_go() noexcept {
         one->of->gate.let_go();
     }
     unlock_registry();
-    cpython::let_finder_go();
 }
 
 void in_child() noexcept {
