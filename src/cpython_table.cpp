@@ -75,8 +75,10 @@ bool mutex_is_as_known(const table &py) noexcept {
     if (!py.mutex_lock || !py.mutex_unlock)
         return false;
     alignas(8) unsigned char bytes[8] = {};
-    py.mutex_lock(bytes);
-    bool was_locked = bytes[0] == 1;
+    bool was_locked = guarded([&py, &bytes] {
+        py.mutex_lock(bytes);
+        return bytes[0] == 1;
+    });
     py.mutex_unlock(bytes);
     for (unsigned char one : bytes)
         was_locked = was_locked && one == 0;
