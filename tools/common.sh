@@ -3,7 +3,7 @@
 #
 #   need_packages NEED...       installs what is missing, or says what to install and ends the command with status 2.
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
-#                               clang-tidy, clang-format, cppcheck, and those of the next line.
+#                               clang-tidy, clang-format, cppcheck, libclang (its Python module), and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
 #                               WANT: clang, cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
@@ -79,6 +79,9 @@ has_clang-tidy() { is_command clang-tidy; }
 packages_clang-tidy() { echo clang-tidy; }
 has_clang-format() { is_command clang-format; }
 packages_clang-format() { echo clang-format; }
+# For the system's own Python: there the package puts it.
+has_libclang() { /usr/bin/python3 -c 'import clang.cindex; clang.cindex.Index.create()' 2>/dev/null; }
+packages_libclang() { echo python3-clang; }
 has_cppcheck() { is_command cppcheck; }
 packages_cppcheck() { echo cppcheck; }
 

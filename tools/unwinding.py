@@ -11,7 +11,8 @@ Up to 3.13.7 CPython ends a thread that it refuses with pthread_exit, which unwi
   destructor  a frame that may be unwound (a lambda given to `guarded`, a function without noexcept) holds an object whose
               destructor calls CPython: it would do so on a thread that has no thread state any more.
 
-A line that ends in `// never unwound: REASON` is left out. Functions of system headers are taken not to be unwound.
+A line that ends in `// never unwound: REASON` is left out. Functions of system headers are taken not to be unwound. What
+initialises a lambda's captures is not seen (libclang does not show it).
 
     tools/unwinding.py FILE... -- COMPILER-OPTION...
 
@@ -23,11 +24,12 @@ import os
 import re
 import sys
 
-from clang.cindex import CursorKind, ExceptionSpecificationKind, Index, TypeKind, conf
+from clang.cindex import CursorKind, ExceptionSpecificationKind, Index, TranslationUnitLoadError, TypeKind, conf
 
 FUNCTIONS = {CursorKind.FUNCTION_DECL, CursorKind.CXX_METHOD, CursorKind.CONSTRUCTOR, CursorKind.DESTRUCTOR,
              CursorKind.CONVERSION_FUNCTION, CursorKind.FUNCTION_TEMPLATE}
-CLASSES = {CursorKind.CLASS_DECL, CursorKind.STRUCT_DECL, CursorKind.CLASS_TEMPLATE}
+# Variables, and what makes temporaries.
+OBJECTS = {CursorKind.VAR_DECL, CursorKind.CALL_EXPR, CursorKind.CXX_FUNCTIONAL_CAST_EXPR}
 MAY_UNWIND = {ExceptionSpecificationKind.NONE, ExceptionSpecificationKind.DYNAMIC, ExceptionSpecificationKind.MS_ANY,
               ExceptionSpecificationKind.UNINSTANTIATED, ExceptionSpecificationKind.UNPARSED}
 WHY = "up to 3.13.7 CPython ends a thread that it refuses by unwinding its stack"
@@ -70,7 +72,10 @@ class Program:
         self.calls = {}  # USR: USRs of what it calls; CPYTHON for a call through the table
         self.lines = {}
         for source in sources:
-            unit = Index.create().parse(source, args=options)
+            try:
+                unit = Index.create().parse(source, args=options)
+            except TranslationUnitLoadError:
+                sys.exit(f"{source} cannot be read")
             broken = [str(one) for one in unit.diagnostics if one.severity >= 3]
             if broken:
                 sys.exit("\n".join([f"{source} cannot be read:"] + broken))
@@ -136,19 +141,17 @@ class Program:
         """`stops`: unwinding that arrives here ends the process."""
         if node.kind == CursorKind.LAMBDA_EXPR:
             stops, name = lambda_is_noexcept(node), f"a lambda in {name}"
-        elif node.kind in FUNCTIONS:
+        if node.kind in FUNCTIONS:
             return  # a local class's, which is checked by itself
-        elif node.kind == CursorKind.CALL_EXPR:
+        if node.kind == CursorKind.CALL_EXPR:
             if self.is_guarded(node):
                 for argument in node.get_arguments():
                     self.visit(argument, name, stops)
                 return
             if stops:
                 self.check_call(node, name)
-            else:
-                self.check_destructor(node, name, "makes")  # a temporary
-        elif node.kind == CursorKind.VAR_DECL and not stops:
-            self.check_destructor(node, name, "holds")
+        if node.kind in OBJECTS and not stops:
+            self.check_destructor(node, name)
         for child in node.get_children():
             self.visit(child, name, stops)
 
@@ -180,20 +183,20 @@ class Program:
         self.find(call, "noexcept", f"`{name}` is noexcept and calls `{callee.spelling}`, which may be unwound ({WHY}): call it "
                   f"inside cpython::guarded, or take `noexcept` from `{name}` and guard its callers")
 
-    def check_destructor(self, node, name, does):
+    def check_destructor(self, node, name):
         if self.destructor_calls_cpython(node.type):
-            self.find(node, "destructor", f"`{name}` may be unwound ({WHY}) and {does} a `{node.type.spelling}`, whose destructor "
+            self.find(node, "destructor", f"`{name}` may be unwound ({WHY}) and holds a `{node.type.spelling}`, whose destructor "
                       f"calls CPython: the thread has no thread state by then. Let it live outside of cpython::guarded")
 
     def find(self, node, kind, text):
-        # A variable and its constructor are one finding.
         path = os.path.relpath(os.path.abspath(node.location.file.name), self.root)
         line = node.location.line
         if path not in self.lines:
             with open(node.location.file.name, encoding="utf-8") as file:
                 self.lines[path] = file.read().split("\n")
         if not EXCUSE.search(self.lines[path][line - 1]):
-            self.findings[path, line, text] = f"{path}:{line}: {kind}: {text}."
+            # A variable and its constructor are one.
+            self.findings[path, line, kind if kind == "destructor" else text] = f"{path}:{line}: {kind}: {text}."
 
 
 def main():
