@@ -72,8 +72,9 @@ object *dict_of(interpreter_state *interpreter) {
     if (!py.free_threaded)
         return py.interpreter_dict(interpreter);
     py.mutex_lock(&dict_lock);
-    object *dict = py.interpreter_dict(interpreter);
-    py.mutex_unlock(&dict_lock);
+    auto unlock = [&py]() noexcept { py.mutex_unlock(&dict_lock); }; // for which no thread state is needed
+    object *dict = guarded([&py, interpreter] { return py.interpreter_dict(interpreter); }, unlock);
+    unlock();
     return dict;
 }
 

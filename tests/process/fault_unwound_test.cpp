@@ -20,6 +20,8 @@ pyattach_status attach() {
     return status;
 }
 
+int threads_ended = 0;
+
 // `call` on a thread of its own, which is ended in the call of CPython's after `before`. The name of that; NULL: there
 // were not so many.
 const char *end_in(int before, on where, const std::function<void()> &call) {
@@ -45,6 +47,7 @@ const char *end_in(int before, on where, const std::function<void()> &call) {
     subject.wait_until_asleep();
     EXPECT_SENTENCE(!subject.has_returned(), std::string("ended in ") + name + " the thread went on");
     subject.abandon();
+    ++threads_ended;
     return name;
 }
 
@@ -78,6 +81,8 @@ void ended_first_contact(on where, const char *preparation = "pass") {
             foreign_detach gap;
             name = end_in(before, where, [] { (void)attach(); });
         }
+        // Up to 3.12 it waits at the end for the thread that imported it first, which CPython ends only after that.
+        EXPECT(cpython<int(const char *)>("PyRun_SimpleString")("import sys; sys.modules.pop('threading', None)") == 0);
         EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
         return name;
     });
@@ -97,9 +102,15 @@ struct ended_threads {
     }
     ~ended_threads() {
         pyattach_status status = pyattach_interpreter_stop();
-        if (status != PYATTACH_TIMED_OUT)
+        if (status != (threads_ended ? PYATTACH_TIMED_OUT : PYATTACH_OK))
             give_up(std::string("Python to end beside threads inside: ") + pyattach_status_message(status));
         end_child();
+    }
+    // Free-threaded 3.13 crashes at its end over a state that is cleared and not deleted. It does not refuse a thread
+    // between the two.
+    static void leave_states_half_deleted() {
+        if (is_free_threaded())
+            end_child();
     }
     object *probe;
 };
@@ -136,8 +147,7 @@ CHILD("ended in attaching and detaching") {
     end_everywhere_in(on::in_a_gap, [] { (void)attach(); });
     auto detach = [] {
         pyattach_detached gap;
-        if (pyattach_detached_begin(&gap) == PYATTACH_OK)
-            (void)pyattach_detached_end(&gap);
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK);
     };
     expect_among(end_everywhere_in(on::inside, detach), {"restore"});
     expect_among(end_everywhere_in(on::attached_by_others, detach), {"restore"});
@@ -148,6 +158,7 @@ CHILD("ended in attaching and detaching") {
     expect_among(end_everywhere_in(on::fresh, release), {"state_clear", "state_delete_current"});
     pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
     expect_among(end_everywhere_in(on::fresh, [] { (void)attach(); }), {"state_clear", "state_delete_current"});
+    all.leave_states_half_deleted();
 }
 TEST_CASE("a thread that is ended while it attaches or detaches is parked") {
     check_succeeds("ended in attaching and detaching");
@@ -172,6 +183,7 @@ CHILD("ended in deleting states") {
     expect_among(names, {"state_new", "restore"});
     if (!is_debug_build())
         expect_among(names, {"state_clear", "state_delete"});
+    all.leave_states_half_deleted();
 }
 TEST_CASE("a thread that is ended while it deletes the states of ended threads is parked") {
     check_succeeds("ended in deleting states");
@@ -268,8 +280,9 @@ CHILD("ended in an initialiser") {
     ended_threads all;
     static pyattach_once word = PYATTACH_ONCE_INIT;
     task subject("a thread that is ended", [] {
-        (void)pyattach_once_run(
+        pyattach_status status = pyattach_once_run(
             &word, [](void *) -> pyattach_status { pthread_exit(nullptr); }, nullptr);
+        give_up(std::string("an initialiser to be ended: ") + pyattach_status_message(status));
     });
     // It waits until the one before is ended, or runs it first and leaves it undone.
     int runs = 0;

@@ -3,6 +3,7 @@
 #include "faults.hpp"
 
 #include <cstring>
+#include <pthread.h>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
