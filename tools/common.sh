@@ -3,9 +3,9 @@
 #
 #   need_packages NEED...       installs what is missing, or says what to install and ends the command with status 2.
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
-#                               clang-tidy, clang-format, cppcheck, libclang (its Python module), and those of the next line.
+#                               clang-tidy, clang-format, cppcheck, and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
-#                               WANT: clang, cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
+#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
