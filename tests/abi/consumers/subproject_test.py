@@ -35,6 +35,11 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         self.assertEqual("45\n", run(host, libpython()).stdout)
         self.assertEqual([], [name for name in needed(host) if "py" in name])
 
+    def test_a_module_that_has_the_static_library_inside_shows_its_own_names_alone(self):
+        shown = run("nm", "-D", "--defined-only", self.outputs / "libplugin_static.so").stdout
+        self.assertIn("plugin", shown)
+        self.assertNotRegex(shown, r" pyattach_")
+
     def test_where_all_libraries_are_to_be_static_so_is_this_one(self):
         build, meson = self.folder / "all_static", command("MESON", "meson")
         run(*meson, "setup", "--wrap-mode=forcefallback", f"-Dpython={PYTHON}", "-Ddefault_library=static", build, self.project)
