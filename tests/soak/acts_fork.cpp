@@ -171,8 +171,13 @@ bool os_fork(actor &me) {
 void fork_and_wait(actor &me, pyattach_attached *open, pyattach_detached *gap) {
     if (!on_stage().loader.try_lock())
         return;
+    // A library that has not met Python cannot tell the child of a plain fork from that of os.fork(). (Python starts
+    // elsewhere.)
+    const bool has_met_python = on_stage().has_met_python;
     const pid_t child = fork();
     HOLDS(child >= 0);
+    if (child == 0 && !has_met_python)
+        leave(me);
     if (child == 0)
         live_after_plain_fork(me, open, gap);
     on_stage().loader.unlock();

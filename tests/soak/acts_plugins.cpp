@@ -27,32 +27,40 @@ bool may_load(const actor &me) {
            (on_stage().has_one_life || support::python_version() < 0x030f0000);
 }
 
-bool use(actor &me) {
-    const unsigned choice = me.below(1000);
-    // From inside Python the loader is asked detached: its lock is awaited by threads that load, whose initialisers may
-    // want Python.
-    const bool was_attached = pyattach_is_attached();
+// The loader is asked detached: other threads wait for its lock, which a thread that is attached must not do, and the
+// initialisers and destructors of what is loaded may want Python.
+template <class Function> bool detached(Function &&ask_loader) {
     pyattach_detached gap;
+    const bool was_attached = pyattach_is_attached();
     if (was_attached)
         HOLDS(pyattach_detached_begin(&gap) == PYATTACH_OK);
-    const std::string &path = paths()[me.below(copies + 1)];
     on_stage().loader.lock_shared();
-    void *plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    ask_loader();
     on_stage().loader.unlock_shared();
-    if (!plugin)
-        wrong(__FILE__, __LINE__, "a plugin does not load", dlerror());
+    return !was_attached || pyattach_detached_end(&gap) == PYATTACH_OK;
+}
+
+bool use(actor &me) {
+    const unsigned choice = me.below(1000);
+    const std::string &path = paths()[me.below(copies + 1)];
+    void *plugin = nullptr;
+    decltype(&plugin_use) call = nullptr;
+    bool is_alive = detached([&] {
+        plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        call = plugin ? reinterpret_cast<decltype(call)>(dlsym(plugin, "plugin_use")) : nullptr;
+    });
+    if (!call)
+        wrong(__FILE__, __LINE__, "a plugin does not load", path.c_str());
     ++on_stage().loads;
-    auto *call = reinterpret_cast<decltype(&plugin_use)>(dlsym(plugin, "plugin_use"));
-    HOLDS(call);
-    bool is_alive = !was_attached || pyattach_detached_end(&gap) == PYATTACH_OK;
     me.note("uses the plugin");
     const std::string line = "line " + std::to_string(call(choice));
     if (line != "line 0")
         wrong("plugin.cpp", 0, "a plugin met something", line.c_str());
     me.note("unloads the plugin");
-    on_stage().loader.lock_shared();
-    dlclose(plugin);
-    on_stage().loader.unlock_shared();
+    if (is_alive)
+        is_alive = detached([&] { dlclose(plugin); });
+    else
+        dlclose(plugin);
     return is_alive;
 }
 

@@ -80,11 +80,15 @@ void start_life(actor &me) {
                  "    return [str(i) for i in range(10)]\n");
     pyattach_set_exit_timeout(30000000000);
     begin_life_below_ceilings();
+    on_stage().has_met_python = true;
 }
 
 void end_life(actor &me) {
     on_stage().is_ending = true;
     on_stage().may_fork = false;
+    on_stage().has_met_python = false;
+    on_stage().loader.lock(); // a thread that saw the other value forks with this lock held
+    on_stage().loader.unlock();
     close_model();
     {
         support::attached inside;

@@ -89,10 +89,11 @@ struct stage {
     int lives = 0;
     bool has_driver = false;
     std::atomic<bool> is_over{false};
-    std::atomic<bool> is_ending{false};  // this life
-    bool has_one_life = false;           // this slice
-    std::atomic<bool> may_fork{false};   // in this life: else it may have sub-interpreters
-    std::atomic<bool> wants_exit{false}; // some native thread is to call exit()
+    std::atomic<bool> is_ending{false};      // this life
+    std::atomic<bool> has_met_python{false}; // in this life
+    bool has_one_life = false;               // this slice
+    std::atomic<bool> may_fork{false};       // in this life: else it may have sub-interpreters
+    std::atomic<bool> wants_exit{false};     // some native thread is to call exit()
     // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork.
     std::shared_mutex loader;
     std::atomic<int> actors_alive{0}, parked{0};
