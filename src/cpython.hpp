@@ -236,8 +236,8 @@ void trust_layout() noexcept;
 // A borrowed module that has been imported already, else NULL, as also from a certain point of an interpreter's end on.
 // Attached; inside `guarded`.
 object *loaded_module(const char *name);
-// Whether an attribute is there and true; a missing one is false. Attached; inside `guarded`; runs Python code; leaves no
-// exception.
+// Whether an attribute is there and true; a missing one is false. Attached; inside `guarded`; runs Python code; leaves
+// no exception.
 bool has_true(object *of, const char *name);
 
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
@@ -250,6 +250,8 @@ enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {
     void (*closing)(void *record) noexcept; // by the interpreter's atexit
+    void (*expects_end)() noexcept;         // CPython will call the next one: when the main interpreter was registered
+    void (*ended)() noexcept;               // when no interpreter is left; not attached
     // Around os.fork(), before CPython stops the other threads.
     void (*fork_begins)() noexcept;
     void (*fork_ended)() noexcept; // in the parent
@@ -278,6 +280,19 @@ void report_unraisable() noexcept;
 // Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.
 bool signals_are_quiet() noexcept;
 void warn(const char *message) noexcept;
+
+// --- Before the end (attached) ---
+
+// What Py_FinalizeEx does first, in its order: joins Python's own threads, and calls the atexit callbacks; it finds
+// that done later. False: nothing was done, as `atexit` is not as known. Runs Python code.
+bool run_exit_functions() noexcept;
+// Exit callbacks run already, or are about to: one that is registered now never runs. Runs Python code; leaves no
+// exception.
+bool is_exit_under_way() noexcept;
+// A Python function called this thread here.
+bool is_below_python() noexcept;
+// Free-threaded: has all other threads stop for a moment, which waits for each that is attached in native code.
+void stop_others_once() noexcept;
 
 // --- Start (not attached; at most one thread at a time) ---
 bool start(const pyattach_start_options *options) noexcept;
