@@ -19,6 +19,7 @@
 #include "fatal.hpp"
 #include "finalizing.hpp"
 #include "fork.hpp"
+#include "frames.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
 
@@ -71,8 +72,8 @@ status refuse_inside_end() noexcept {
 // What can be told before attaching. The state to stop with is `tstate`.
 status check_place(thread &me, thread_state *&tstate) noexcept {
     static refusal_site detached_scope, inside_call;
-    for (const frame *scope = me.top; scope->tag != tag::base; scope = scope->below)
-        if (scope->tag == tag::detached)
+    for (const frame &scope : open_frames(me))
+        if (scope.tag == tag::detached)
             return refused(PYATTACH_INVALID, detached_scope,
                            "pyattach_interpreter_stop: called inside a detached scope. The code around that scope "
                            "expects Python back. End the scope first.");
@@ -110,8 +111,8 @@ status check_callers(const interpreter *where) noexcept {
 
 // What was open on this thread has nothing to go back to.
 void make_scopes_inert(thread &me) noexcept {
-    for (frame *scope = me.top; scope->tag != tag::base; scope = scope->below)
-        scope->dead = true;
+    for (frame &scope : open_frames(me))
+        scope.dead = true;
     for (seat *taken = me.seats; taken; taken = taken->next_of_thread)
         taken->inside.store(presence::outside, std::memory_order_release);
 }
