@@ -84,8 +84,10 @@ void make_global() noexcept;
 // Around fork().
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
+void restart_guards() noexcept;
 void hold_states() noexcept;
 void let_states_go() noexcept;
+void restart_states() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 // Never returns. A parked thread holds no lock of ours and is not attached.
@@ -293,6 +295,19 @@ bool is_exit_under_way() noexcept;
 bool is_below_python() noexcept;
 // Free-threaded: has all other threads stop for a moment, which waits for each that is attached in native code.
 void stop_others_once() noexcept;
+
+// --- Fork ---
+
+// As os.fork(), with what CPython does around it. Attached to the main interpreter, and so are both processes
+// afterwards; runs Python code. Negative: there is no child, and `error` is errno's.
+long long fork(int &error) noexcept;
+// In the child of a fork that CPython was not told of: what it would have done before and after. Attached, as the only
+// thread that ever was; runs Python code.
+void order_after_fork() noexcept;
+// Takes no lock of CPython's, and so may be asked in a fork child.
+bool has_sub_interpreters() noexcept;
+// Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
+bool all_states(bool (*is_known)(const thread_state *state)) noexcept;
 
 // --- Start (not attached; at most one thread at a time) ---
 bool start(const pyattach_start_options *options) noexcept;

@@ -33,5 +33,7 @@ __attribute__((format(printf, 3, 4))) pyattach_status refused_with(pyattach_stat
 // Around fork().
 void hold_message_handler() noexcept;
 void let_message_handler_go() noexcept;
+// In the child. A handler that another thread was about to set is not called there.
+void restart_message_handler() noexcept;
 
 } // namespace pyattach

@@ -10,6 +10,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
+#include "internal_lock.hpp"
 #include "interpreter.hpp"
 #include "tether.hpp"
 #include "thread_exit.hpp"
@@ -25,7 +26,7 @@ __thread thread_local_words this_thread;
 namespace {
 
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
-pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+internal_lock threads_lock;
 thread *threads;
 // Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
 // They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is
@@ -52,11 +53,11 @@ thread *take_spare() noexcept {
 }
 
 bool make_exit_key() noexcept {
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     if (!exit_key_made)
         exit_key_made = pthread_key_create(&exit_key, on_exit) == 0;
     bool made = exit_key_made;
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return made;
 }
 
@@ -69,12 +70,12 @@ thread *new_record() noexcept {
     made->base.tag = tag::base;
     made->door() = &no_door;
     made->top = &made->base;
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     made->next = threads;
     if (threads)
         threads->previous = made;
     threads = made;
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return made;
 }
 
@@ -87,14 +88,14 @@ void discard(thread &ended) noexcept {
             !place.load(std::memory_order_relaxed) &&
             place.compare_exchange_strong(none, &ended, std::memory_order_release, std::memory_order_relaxed))
             return;
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     (ended.previous ? ended.previous->next : threads) = ended.next;
     if (ended.next)
         ended.next->previous = ended.previous;
     for (unsigned i = 0; i < frequent_events; ++i)
         counted_elsewhere[i].fetch_add(ended.counted.values[i].load(std::memory_order_relaxed),
                                        std::memory_order_relaxed);
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     std::free(&ended);
 }
 
@@ -121,8 +122,14 @@ thread *make_record() noexcept {
     return me;
 }
 
-void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
-void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
+void hold_threads() noexcept { threads_lock.hold(); }
+void let_threads_go() noexcept { threads_lock.let_go(); }
+bool restart_threads() noexcept {
+    if (!threads_lock.restart())
+        return false;
+    threads = nullptr;
+    return true;
+}
 
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
@@ -139,7 +146,9 @@ size_t forget_other_threads() noexcept {
                                            std::memory_order_relaxed);
         while (seat *lost = one->seats) {
             one->seats = lost->next_of_thread;
-            if (lost->drops)
+            if (lost->drops && lost->where->pool.is_given_up())
+                lost_references += lost->drops->waiting();
+            else if (lost->drops)
                 lost->where->pool.orphan_in_child(*lost->drops);
             let_rooms_go_held(*lost->where);
             std::free(lost);
@@ -161,6 +170,10 @@ size_t forget_other_threads() noexcept {
         scope.sum = sum_of(scope);
     }
     for (seat *one = me->seats; one; one = one->next_of_thread) {
+        if (one->drops && one->where->pool.is_given_up()) {
+            lost_references += one->drops->waiting();
+            one->drops = nullptr;
+        }
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);
     }
@@ -206,11 +219,11 @@ void count(event what, uint64_t amount) noexcept {
 
 uint64_t counted(event what) noexcept {
     unsigned i = static_cast<unsigned>(what);
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
     for (const thread *one = i < frequent_events ? threads : nullptr; one; one = one->next)
         sum += one->counted.values[i].load(std::memory_order_relaxed);
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return sum;
 }
 

@@ -183,6 +183,8 @@ inline thread *own_record() noexcept {
 // and puts this thread's seats back into their gates.
 void hold_threads() noexcept;
 void let_threads_go() noexcept;
+// In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
+bool restart_threads() noexcept;
 size_t forget_other_threads() noexcept;
 
 // To the next thread, or freed: nothing of it is open, and no thread uses it any more.

@@ -14,19 +14,21 @@ MOST_LINES = 300
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
     {"uncancelled"},
-    {"fatal", "fence", "futex", "native_thread", "status", "stats"},
+    {"futex"},
+    {"internal_lock"},
+    {"fatal", "fence", "native_thread", "status", "stats"},
     {"cpython"},
     {"thread", "producer"},
     {"frames"},
     {"seat"},
     {"gate", "drop", "pool"},
     {"interpreter"},
-    {"warm_state", "exit_callback", "finalizing", "fork", "reaping", "tether"},
+    {"warm_state", "exit_callback", "finalizing", "fork", "fork_company", "reaping", "tether"},
     {"probe"},
     {"exit", "start", "stop"},
     {"entry"},
     {"attached", "detached", "forbidden"},
-    {"mutex", "once"},
+    {"forked", "mutex", "once"},
     {"critical_section", "call", "error_message", "raised", "type"},
     {"thread_exit"},
 ]
@@ -35,8 +37,11 @@ LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in laye
 # So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more
 # has to leave.
 UPWARD = {
+    ("attached", "forked"): "the first attach in the child of a raw fork puts Python in order",
+    ("detached", "forked"): "so does the first way back",
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
+    ("fork", "fork_company"): "a child asks who was inside",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",
     ("fork", "warm_state"): "so are the other threads' states",
     ("fork", "finalizing"): "so is an end",
