@@ -121,7 +121,8 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 struct thread_local_words {
     uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
     uint16_t forbidden = 0; // forbidden scopes open
-    uint16_t ended = 0;     // the thread's exit hook has run
+    uint8_t ended = 0;      // the thread's exit hook has run
+    uint8_t owes_drain = 0; // Python asked this thread for a drain while it was quiet; see pay_dues
     uint16_t quiet = 0;     // locks held, drains running; see is_quiet
     uint16_t forking = 0;   // forks that Python has announced on this thread, and that are not over
 
@@ -133,6 +134,14 @@ struct thread_local_words {
     // There is a record, and the thread is neither forbidden nor ended: in one look.
     bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
     thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
+
+    // Either of `ended` and `owes_drain`, in one look.
+    bool has_dues() const noexcept {
+        uint16_t both;
+        __builtin_memcpy(&both, reinterpret_cast<const char *>(this) + offsetof(thread_local_words, ended),
+                         sizeof both);
+        return __builtin_expect(both != 0, 0);
+    }
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
@@ -148,10 +157,18 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 extern __thread thread_local_words this_thread;
 #endif
 
+// What waited until this thread is no longer quiet or inside a section, or until nothing is open in the record of a
+// thread that is past its exit hook. Takes no lock that is held while Python code runs.
+void pay_dues() noexcept;
+
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
 struct quietly {
     quietly() noexcept { ++this_thread.quiet; }
-    ~quietly() { --this_thread.quiet; }
+    ~quietly() {
+        --this_thread.quiet;
+        if (__builtin_expect(this_thread.owes_drain, 0))
+            pay_dues();
+    }
     quietly(const quietly &) = delete;
     quietly &operator=(const quietly &) = delete;
 };
