@@ -131,6 +131,13 @@ bool restart_threads() noexcept {
     return true;
 }
 
+void pay_dues() noexcept {
+    if (this_thread.owes_drain)
+        ask_for_drain_again();
+    if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
+        drop_late_record_slowly(*me);
+}
+
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
     thread *me = this_thread.record();

@@ -124,10 +124,13 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 struct thread_local_words {
     uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
     uint16_t forbidden = 0; // forbidden scopes open
-    uint8_t ended = 0;      // the thread's exit hook has run
+    uint8_t ended : 1;      // the thread's exit hook has run
+    uint8_t owes_drain : 1; // Python asked this thread for a drain while it was quiet; see pay_dues
     uint8_t forking = 0;    // forks that Python has announced on this thread, and that are not over
     uint16_t quiet = 0;     // locks held, drains running; see is_quiet
     uint16_t busy = 0;      // calls of this library's that run foreign code, which must find Python afterwards
+
+    constexpr thread_local_words() noexcept : ended(0), owes_drain(0) {}
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.
@@ -137,6 +140,9 @@ struct thread_local_words {
     // There is a record, and the thread is neither forbidden nor ended: in one look.
     bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
     thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
+
+    // Bits of one byte, so this is one look.
+    bool has_dues() const noexcept { return __builtin_expect((ended | owes_drain) != 0, 0); }
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
@@ -159,11 +165,18 @@ struct busy {
     busy(const busy &) = delete;
     busy &operator=(const busy &) = delete;
 };
+// What waited until this thread is no longer quiet or inside a section, or until nothing is open in the record of a
+// thread that is past its exit hook. Takes no lock that is held while Python code runs.
+void pay_dues() noexcept;
 
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
 struct quietly : busy {
     quietly() noexcept { ++this_thread.quiet; }
-    ~quietly() { --this_thread.quiet; }
+    ~quietly() {
+        --this_thread.quiet;
+        if (__builtin_expect(this_thread.owes_drain, 0))
+            pay_dues();
+    }
     quietly(const quietly &) = delete;
     quietly &operator=(const quietly &) = delete;
 };

@@ -39,6 +39,7 @@ LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in laye
 UPWARD = {
     ("attached", "forked"): "the first attach in the child of a raw fork puts Python in order",
     ("detached", "forked"): "so does the first way back",
+    ("drop", "fork"): "in the child of a raw fork Python is not asked for a drain",
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
     ("fork", "fork_company"): "a child asks who was inside",
