@@ -57,8 +57,8 @@ inline status assume(attached_scope &scope) noexcept {
     if (!this_thread.is_usual())
         return assume_otherwise(scope);
     thread &me = this_thread.usual();
-    // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It is
-    // the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
+    // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
+    // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
     // been elsewhere since.
     const interpreter *here = me.met();
     const bool is_there = here && (__builtin_expect(me.top->where == here, 1) || me.top == &me.base);

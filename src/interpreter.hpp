@@ -81,8 +81,8 @@ struct alignas(64) interpreter {
 static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behind");
 
 // The thread is attached to the main interpreter with its warm state: told without asking CPython, and by the record
-// alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long as
-// the interpreter is there.
+// alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long
+// as the interpreter is there.
 inline bool is_warm_inside(const thread &me, const thread_state *now) noexcept {
     const seat *door = me.door();
     return now == door->warm && __builtin_expect(!door->where->gate.is_dead(), 1);

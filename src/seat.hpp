@@ -25,7 +25,7 @@ enum value : uint8_t { outside, attached, detached };
 
 struct seat {
     std::atomic<uint8_t> inside;
-    bool is_taken; // by a thread that lives; under the registry's lock, as is `self`
+    bool is_taken;     // by a thread that lives; under the registry's lock, as is `self`
     bool is_temporary; // `last` is a state that the library made for one scope, which is open
     pid_t native_id;
     interpreter *where;

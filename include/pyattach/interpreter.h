@@ -10,13 +10,14 @@ extern "C" {
 
 /* --- Which Python ----------------------------------------------------------------------------------------------------
  * The library links no libpython. On first use it looks for CPython in the process: in the global scope, then among the
- * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call, and asks the dynamic
- * linker for that, which makes a thread wait while another one is loading a library. A library's constructor may call
- * this library. What was found stays loaded for good. A Python that will not do is refused with UNSUPPORTED, and the
- * message handler is told the reason, once. */
+ * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call, and asks the
+ * dynamic linker for that, which makes a thread wait while another one is loading a library. A library's constructor
+ * may call this library. What was found stays loaded for good. A Python that will not do is refused with UNSUPPORTED,
+ * and the message handler is told the reason, once. */
 
 /* Names the Python to use, before anything else, or not at all. `path` is a libpython, as for dlopen. NULL: the Python
- * in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe says which that was.
+ * in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe says which that
+ * was.
  *
  * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), also if it was loaded RTLD_LOCAL, as when
  * a plugin links it: extension modules that do not link libpython look for them there. pyattach_interpreter_start does
