@@ -8,6 +8,7 @@
 #include "raised.hpp"
 #include "start.hpp"
 #include "status.hpp"
+#include "stop.hpp"
 #include "type.hpp"
 #include "warm_state.hpp"
 

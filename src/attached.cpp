@@ -45,7 +45,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
         cpython::interpreter_state *main = cpython::python().main_interpreter();
         where = main ? find_or_make(main) : nullptr;
         if (!where)
-            return refuse(scope, main ? PYATTACH_NO_MEMORY : PYATTACH_NOT_INITIALIZED);
+            return refuse(scope, main ? PYATTACH_NO_MEMORY : refuse_not_running());
     }
     // Until its hook is registered an interpreter is met for the first time at every contact. Handles name only
     // interpreters met.
@@ -67,7 +67,7 @@ enum class wanted { any, main, named };
 [[gnu::noinline]] status begin_slowly(attached_scope &scope, thread_state *now, wanted which, interpreter *named,
                                       bool checked) noexcept {
     if (this_thread.forbidden)
-        return refuse(scope, PYATTACH_FORBIDDEN);
+        return refuse(scope, refuse_forbidden());
     if (status missing = cpython::find())
         return refuse(scope, missing);
     thread *me = own_record();
@@ -189,7 +189,7 @@ void end_otherwise(attached_scope &scope) noexcept {
 
 status begin_in(attached_scope &scope, interpreter &where) noexcept {
     if (where.gone.load(std::memory_order_acquire))
-        return refuse(scope, this_thread.forbidden ? PYATTACH_FORBIDDEN : PYATTACH_FINALIZING);
+        return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
     return begin_slowly(scope, current_state(), wanted::named, &where, true);
 }
 
@@ -199,7 +199,7 @@ status begin_unchecked(attached_scope &scope) noexcept {
 
 status assume_otherwise(attached_scope &scope) noexcept {
     if (this_thread.forbidden)
-        return refuse(scope, PYATTACH_FORBIDDEN);
+        return refuse(scope, refuse_forbidden());
 #if PYATTACH_CHECKS
     if (!current_state())
         misuse("pyattach_attached_assume: no thread state of this thread is current.",

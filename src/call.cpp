@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "fatal.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::call {
@@ -25,6 +26,17 @@ template <class Make> status produce(bool is_valid, object **result, Make make) 
         return refused;
     *result = guarded(make);
     return *result ? PYATTACH_OK : PYATTACH_PYTHON_ERROR;
+}
+
+// More than a Python object can hold: a size that was computed wrong.
+status refuse_size(object **result, const char *function, size_t most) noexcept {
+    static refusal_site too_large;
+    if (result)
+        *result = nullptr;
+    return refused_with(PYATTACH_INVALID, too_large,
+                        "%s: the size is out of range. It is at most %zu. Look for a subtraction below zero, or for a "
+                        "variable that was never set.",
+                        function, most);
 }
 
 // `act` answers with success, or false and an exception.
@@ -131,7 +143,10 @@ status set_attribute(object *on, const char *name, object *value) noexcept {
 
 status call(object *callable, object *const *args, size_t nargs, object **result) noexcept {
     // The bound first: no such array exists, and CPython would take the highest bit of nargs for a flag.
-    bool is_valid = callable && nargs <= PTRDIFF_MAX / sizeof(object *) && (args || nargs == 0);
+    constexpr size_t most = PTRDIFF_MAX / sizeof(object *);
+    if (nargs > most)
+        return refuse_size(result, "pyattach_call", most);
+    bool is_valid = callable && (args || nargs == 0);
     for (size_t i = 0; is_valid && i < nargs; ++i)
         is_valid = args[i];
     return produce(is_valid, result, [=] { return python().call_positional(callable, args, nargs, nullptr); });
@@ -214,12 +229,16 @@ status from_bool(int value, object **result) noexcept {
 
 status from_utf8(const char *text, size_t size, object **result) noexcept {
     // Never NULL to CPython, which would make a str (or bytes) whose content is undefined.
-    return produce((text || size == 0) && size <= PTRDIFF_MAX, result,
+    if (size > PTRDIFF_MAX)
+        return refuse_size(result, "pyattach_from_utf8", PTRDIFF_MAX);
+    return produce(text || size == 0, result,
                    [=] { return python().str_from_utf8(text ? text : "", static_cast<ptrdiff_t>(size)); });
 }
 
 status from_bytes(const char *data, size_t size, object **result) noexcept {
-    return produce((data || size == 0) && size <= PTRDIFF_MAX, result,
+    if (size > PTRDIFF_MAX)
+        return refuse_size(result, "pyattach_from_bytes", PTRDIFF_MAX);
+    return produce(data || size == 0, result,
                    [=] { return python().bytes_from(data ? data : "", static_cast<ptrdiff_t>(size)); });
 }
 

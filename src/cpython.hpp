@@ -236,8 +236,8 @@ void trust_layout() noexcept;
 // A borrowed module that has been imported already, else NULL, as also from a certain point of an interpreter's end on.
 // Attached; inside `guarded`.
 object *loaded_module(const char *name);
-// Whether an attribute is there and true; a missing one is false. Attached; inside `guarded`; runs Python code; leaves no
-// exception.
+// Whether an attribute is there and true; a missing one is false. Attached; inside `guarded`; runs Python code; leaves
+// no exception.
 bool has_true(object *of, const char *name);
 
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
@@ -250,6 +250,8 @@ enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {
     void (*closing)(void *record) noexcept; // by the interpreter's atexit
+    void (*expects_end)() noexcept;         // CPython will call the next one: when the main interpreter was registered
+    void (*ended)() noexcept;               // when no interpreter is left; not attached
     // Around os.fork(), before CPython stops the other threads.
     void (*fork_begins)() noexcept;
     void (*fork_ended)() noexcept; // in the parent

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <utility>
 
+#include "cpython_exit.hpp"
+
 namespace pyattach::cpython {
 namespace {
 
@@ -161,7 +163,7 @@ bool enlist_for_forks() {
 
 // While the exit callbacks run, registering one succeeds, and it never runs. That phase has no mark of its own; it
 // begins when `threading` is shutting down and all non-daemon threads but the main one have ended.
-bool is_exit_under_way() {
+bool is_under_way() {
     const table &py = python();
     object *threading = loaded_module("threading");
     if (!threading || !has_true(threading, "_SHUTTING_DOWN"))
@@ -170,14 +172,18 @@ bool is_exit_under_way() {
     object *code = py.compile("not any(t.is_alive() and not t.daemon and t is not main_thread() for t in enumerate())",
                               "<pyattach>", 258 /* Py_eval_input */);
     object *answer = code ? py.eval_code(code, globals, globals) : nullptr;
-    bool is_under_way = !answer || py.is_true(answer) == 1;
+    bool is_it = !answer || py.is_true(answer) == 1;
     py.decref(answer);
     py.decref(code);
     py.error_clear();
-    return is_under_way;
+    return is_it;
 }
 
 } // namespace
+
+bool is_exit_under_way() noexcept {
+    return guarded([] { return is_under_way(); });
+}
 
 void *attached_record(interpreter_state *interpreter) noexcept {
     return guarded([interpreter] {
@@ -203,6 +209,13 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(vo
     });
 }
 
+// Once a life, by the main interpreter; CPython has 32 places, and if they are taken, nothing is to be expected.
+static void expect_end(interpreter_state *interpreter) {
+    const table &py = python();
+    if (interpreter == py.main_interpreter() && py.at_exit(hooks.ended) == 0)
+        hooks.expects_end();
+}
+
 hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept {
     kept_error kept;
     return guarded([&wanted, interpreter] {
@@ -215,7 +228,10 @@ hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted)
         python().error_clear();
         if (!is_registered)
             return hook::failed;
-        return is_exit_under_way() ? hook::too_late : hook::registered;
+        if (is_under_way())
+            return hook::too_late;
+        expect_end(interpreter);
+        return hook::registered;
     });
 }
 

@@ -72,7 +72,7 @@ status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat 
 
 status begin_slowly(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
-        return refuse(scope, PYATTACH_FORBIDDEN);
+        return refuse(scope, refuse_forbidden());
     if (is_cut_off())
         return refuse(scope, refused_after_fork());
     thread_state *now = current_state();

@@ -215,14 +215,14 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
             return refused_after_fork();
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
         if (!py.is_initialized() && !is_starter())
-            return PYATTACH_NOT_INITIALIZED;
+            return refuse_not_running();
         if (!prepare_fork()) // a child must know of the guard
             return PYATTACH_NO_MEMORY;
         // Where CPython offers it, a guard keeps the interpreter from ending until our gate does.
         bool refused;
         void *guard = cpython::guard_main(&refused);
         if (refused)
-            return py.is_initialized() ? PYATTACH_FINALIZING : PYATTACH_NOT_INITIALIZED;
+            return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
         interpreter *main = find_or_make(py.main_interpreter());
         status outcome = main ? known(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
         bool is_usable = true;

@@ -32,16 +32,47 @@ void set_message_handler(message_handler new_handler, void *arg) noexcept {
     pthread_mutex_unlock(&handler_lock);
 }
 
+namespace {
+
+// The handler, if this site has not told it yet.
+struct listener {
+    message_handler call = nullptr;
+    void *arg = nullptr;
+
+    explicit listener(refusal_site &site) noexcept {
+        pthread_mutex_lock(&handler_lock);
+        message_handler current = handler;
+        arg = handler_arg;
+        const uint32_t number = handler_number;
+        pthread_mutex_unlock(&handler_lock);
+        // Relaxed: the number decides nothing but whether this thread tells it.
+        if (current && site.told_handler.exchange(number, std::memory_order_relaxed) != number)
+            call = current;
+    }
+};
+
+} // namespace
+
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
-    pthread_mutex_lock(&handler_lock);
-    message_handler call = handler;
-    void *arg = handler_arg;
-    const uint32_t number = handler_number;
-    pthread_mutex_unlock(&handler_lock);
-    // Relaxed: the number decides nothing but whether this thread tells it.
-    if (call && site.told_handler.exchange(number, std::memory_order_relaxed) != number) {
+    const listener to(site);
+    if (to.call) {
         const int kept = errno;
-        call(sentence, arg); // never unwound: a handler does not call Python
+        to.call(sentence, to.arg); // never unwound: a handler does not call Python
+        errno = kept;
+    }
+    return why;
+}
+
+pyattach_status refused_with(pyattach_status why, refusal_site &site, const char *format, ...) noexcept {
+    const listener to(site);
+    if (to.call) {
+        const int kept = errno;
+        char sentence[1024];
+        va_list arguments;
+        va_start(arguments, format);
+        std::vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        to.call(sentence, to.arg); // never unwound: a handler does not call Python
         errno = kept;
     }
     return why;

@@ -12,6 +12,7 @@
 #include "cpython.hpp"
 #include "exit_callback.hpp"
 #include "fatal.hpp"
+#include "finalizing.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
 #include "reaping.hpp"
@@ -79,6 +80,7 @@ void in_child() noexcept {
     // anew.
     bool is_told = false;
     forget_start();
+    finalizing::forget();
     forget_running_exit_callbacks_held();
     for (rooms *one = newest_rooms(); one; one = one->next) {
         uint32_t interrupted = interpreter::busy;

@@ -6,12 +6,15 @@
 #include <pthread.h>
 
 #include "exit.hpp"
+#include "fatal.hpp"
+#include "finalizing.hpp"
 #include "fork.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
 
 std::atomic<interpreter *> main_record{nullptr};
+std::atomic<pid_t> main_thread_id{0};
 
 namespace {
 
@@ -77,10 +80,13 @@ void on_gone(void *value) noexcept {
     // Still there only if the exit hook never ran.
     cpython::decref(record.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
-    main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
+    const bool is_main =
+        main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     lock_registry();
     if (high_water > ended_high_water)
         ended_high_water = high_water;
+    if (is_main)
+        finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
     record.gone.store(true, std::memory_order_release);
     let_rooms_go_held(record);
@@ -155,15 +161,19 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
     }
     uint32_t expected = interpreter::none;
     if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
+        if (is_main_state(cpython::python().current()))
+            main_thread_id.store(own_native_id(), std::memory_order_relaxed);
         cpython::trust_layout();
         auto done = cpython::hook::failed;
         // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
         // one, which says that the interpreter is gone.
         if (record->is_kept || (record->is_kept = cpython::attach_record(here, record, on_gone)))
-            done = cpython::register_exit_hook(here, {close_interpreter, fork_begins, fork_ended, order_restored});
+            done =
+                cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
+                                                   fork_begins, fork_ended, order_restored});
         if (done == cpython::hook::too_late) {
             // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
-            if (cpython::python().state_id(cpython::python().current()) == 1)
+            if (is_main_state(cpython::python().current()))
                 record->ending_thread.store(&this_thread, std::memory_order_relaxed);
             record->gate.set(gate::dead);
         }
@@ -190,10 +200,26 @@ thread_state *current_state() noexcept {
     return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
 }
 
+status refuse_forbidden() noexcept {
+    static refusal_site traverse;
+    return refused(PYATTACH_FORBIDDEN, traverse,
+                   "A call was refused because its thread is inside a forbidden scope. Inside tp_traverse nothing "
+                   "attaches, detaches or calls Python. Make the call elsewhere; pyattach_decref may be called there.");
+}
+
+status refuse_not_running() noexcept {
+    static refusal_site not_running;
+    return refused(PYATTACH_NOT_INITIALIZED, not_running,
+                   "A thread was not attached because no Python runs: it was never started, or it has ended. A thread "
+                   "attaches to a Python that runs. Start it with pyattach_interpreter_start, or do without it.");
+}
+
 status require_attached() noexcept {
     if (this_thread.forbidden)
-        return PYATTACH_FORBIDDEN;
-    return current_state() ? PYATTACH_OK : is_stranded() ? PYATTACH_UNSUPPORTED : PYATTACH_NOT_ATTACHED;
+        return refuse_forbidden();
+    if (current_state())
+        return PYATTACH_OK;
+    return is_stranded() ? refused_after_fork() : PYATTACH_NOT_ATTACHED;
 }
 
 void drain_unless_quiet(interpreter &here) noexcept {

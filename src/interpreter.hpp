@@ -102,6 +102,10 @@ inline bool is_surely_detached(const thread &me) noexcept {
     return me.current_at != &cpython::unknown && !cpython::peek(me.current_at);
 }
 
+// FORBIDDEN, and NOT_INITIALIZED, with the sentence that goes with each.
+status refuse_forbidden() noexcept;
+status refuse_not_running() noexcept;
+
 // OK, FORBIDDEN, NOT_ATTACHED, or UNSUPPORTED in a stranded fork child. Out of line: it stands at the head of many
 // calls that take longer.
 status require_attached() noexcept;
@@ -117,6 +121,13 @@ inline void drain_if_quiet_allows(interpreter &here) noexcept {
 interpreter *known(cpython::interpreter_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
 extern std::atomic<interpreter *> main_record;
+// Python's main thread, by its native id; 0: not known.
+extern std::atomic<pid_t> main_thread_id;
+// The state that Python started with, which only its main thread uses.
+inline bool is_main_state(thread_state *tstate) noexcept {
+    const cpython::table &py = cpython::python();
+    return py.state_id(tstate) == 1 && py.interpreter_of(tstate) == py.main_interpreter();
+}
 inline interpreter *main_interpreter() noexcept { return main_record.load(std::memory_order_acquire); }
 
 // First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python

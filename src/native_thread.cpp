@@ -26,9 +26,7 @@ void name_of(pid_t native_id, char (&name)[32]) noexcept {
     }
 }
 
-bool has_ended(pid_t native_id) noexcept {
-    return syscall(SYS_tgkill, getpid(), native_id, 0) != 0 && errno == ESRCH;
-}
+bool has_ended(pid_t native_id) noexcept { return syscall(SYS_tgkill, getpid(), native_id, 0) != 0 && errno == ESRCH; }
 #else
 pid_t own_native_id() noexcept { return 0; }
 void name_of(pid_t, char (&name)[32]) noexcept { name[0] = '\0'; }

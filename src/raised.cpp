@@ -4,6 +4,7 @@
 // object, fetching and restoring them is the same with two of the words made up.
 #include "raised.hpp"
 
+#include "fatal.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::call {
@@ -51,9 +52,13 @@ status error_restore(object *exception) noexcept {
         return PYATTACH_INVALID;
     if (status refused = require_attached())
         return refused;
+    static refusal_site no_exception;
+    if (!guarded([exception] { return is_exception(exception); }))
+        return pyattach::refused(
+            PYATTACH_INVALID, no_exception,
+            "pyattach_error_restore: the object is not an exception. An object that is raised is an instance of "
+            "BaseException. Pass what pyattach_error_take gave, or an exception that was made by calling its class.");
     return guarded([exception] {
-        if (!is_exception(exception))
-            return PYATTACH_INVALID;
         python().incref(exception);
         // Drops the one that was pending, and with it, maybe, whole frames.
         python().error_restore(python().type_of(exception), exception, python().exception_traceback(exception));

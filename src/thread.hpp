@@ -121,9 +121,10 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 struct thread_local_words {
     uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
     uint16_t forbidden = 0; // forbidden scopes open
-    uint16_t ended = 0;     // the thread's exit hook has run
+    uint8_t ended = 0;      // the thread's exit hook has run
+    uint8_t forking = 0;    // forks that Python has announced on this thread, and that are not over
     uint16_t quiet = 0;     // locks held, drains running; see is_quiet
-    uint16_t forking = 0;   // forks that Python has announced on this thread, and that are not over
+    uint16_t busy = 0;      // calls of this library's that run foreign code, which must find Python afterwards
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.
@@ -148,8 +149,16 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 extern __thread thread_local_words this_thread;
 #endif
 
+// A call of this library's is under way that runs foreign code, which must not end Python below it.
+struct busy {
+    busy() noexcept { ++this_thread.busy; }
+    ~busy() { --this_thread.busy; }
+    busy(const busy &) = delete;
+    busy &operator=(const busy &) = delete;
+};
+
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
-struct quietly {
+struct quietly : busy {
     quietly() noexcept { ++this_thread.quiet; }
     ~quietly() { --this_thread.quiet; }
     quietly(const quietly &) = delete;

@@ -1,6 +1,7 @@
 // Warm: the thread state a native thread keeps between attaches.
 #include "warm_state.hpp"
 
+#include "fatal.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
 
@@ -51,14 +52,18 @@ void forget_dead(interpreter &where) noexcept {
 }
 
 status release() noexcept {
+    static refusal_site in_use;
     if (this_thread.forbidden)
-        return PYATTACH_FORBIDDEN;
+        return refuse_forbidden();
     thread *me = this_thread.record();
     if (!me)
         return PYATTACH_OK;
     // Also where other code attached the thread with the very state that would go.
     if (me->top != &me->base || me->nested_open() || current_state())
-        return PYATTACH_INVALID;
+        return refused(
+            PYATTACH_INVALID, in_use,
+            "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "
+            "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
     if (is_raw_fork())
         return refused_after_fork();
     for (seat *one = me->seats; one; one = one->next_of_thread) {

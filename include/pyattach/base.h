@@ -53,7 +53,7 @@ typedef enum pyattach_status {
     /* The Python found is not one this library works with; the message handler is told what is missing. Also: this is
      * the child of a raw fork(), where Python is not in order. */
     PYATTACH_UNSUPPORTED = 8,
-    /* Python has ended although native threads were still inside: see pyattach_interpreter_stop. */
+    /* Native threads were still inside at the limit, or one keeps Python: see pyattach_interpreter_stop. */
     PYATTACH_TIMED_OUT = 9,
     /* An argument is NULL or out of range, or the call is not allowed here. */
     PYATTACH_INVALID = 10
@@ -66,9 +66,11 @@ PYATTACH_API const char *pyattach_status_message(pyattach_status status);
 PYATTACH_API unsigned pyattach_version(void);
 
 /* Tells `handler` what no status can carry: which symbol a Python lacks, why a start failed, which threads were still
- * inside when an exit gave up waiting. The text is valid during the call only. The handler may be called on any thread,
- * attached or not, by the call that met the problem; it must not call back into Python. NULL: nobody is told (the
- * default). */
+ * inside when an exit gave up waiting; and why a call was refused with INVALID, UNSUPPORTED, FORBIDDEN or
+ * NOT_INITIALIZED, and what to do instead, unless an argument was NULL. A refusal is told once to each handler that is
+ * set, however often it happens. The text is valid during the call only. The handler, called with `arg`, may be called
+ * on any thread, attached or not, by the call that met the problem; it must not call back into Python. NULL: nobody is
+ * told (the default). */
 PYATTACH_API void pyattach_set_message_handler(void (*handler)(const char *message, void *arg), void *arg);
 
 #ifdef __cplusplus

@@ -62,10 +62,15 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_main(void);
 PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
 
 /* Initialises Python unless it runs already, waits until it is usable (`site` has been imported), and leaves the caller
- * detached; if it ran already, leaves the caller as it was. Any number of threads may race. Installs no signal
- * handlers. The calling thread becomes Python's main thread. May block, runs Python code. NO_PYTHON, UNSUPPORTED;
- * NOT_INITIALIZED: Python refused to start (the message handler is told why); it
- * may be tried again, but CPython itself cannot once it failed half way; FORBIDDEN. */
+ * detached; if it ran already, leaves the caller as it was. Any number of threads may race. If another thread is past
+ * the point where its end of Python can be told from outside (Py_IsInitialized says no), the end is waited for, and
+ * Python started anew: so nothing that the end runs may wait for this thread. (After a Py_FinalizeEx that the host
+ * calls itself, its last instructions, and what other code gave to Py_AtExit, are given a tenth of a second.) Installs
+ * no signal handlers. The calling thread becomes Python's main thread, the only one that may stop it. May block, runs
+ * Python code. PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED: as pyattach_python_load. PYATTACH_NOT_INITIALIZED: Python
+ * refused to start (the message handler is told why). It may be tried again, but CPython itself cannot once it failed
+ * half way. PYATTACH_FINALIZING: Python is ending, but still initialised; or this very thread is ending it.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
 /* How Python is to start. Zero is the default of each. */
@@ -81,11 +86,23 @@ typedef struct pyattach_start_options {
  */
 PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options);
 
-/* For hosts: ends Python as Py_FinalizeEx does, which waits for native threads inside (see "Exit"). Only on the
- * interpreter's main thread, whoever started it; attached scopes open on that thread become inert: ending them does
- * nothing. Blocks, runs Python code. NO_PYTHON, UNSUPPORTED; INVALID: another thread, or inside a detached scope;
- * FORBIDDEN; NOT_INITIALIZED: nothing runs; UNSUPPORTED also in the child of a raw fork(); TIMED_OUT: ended, but
- * threads were still inside; PYTHON_ERROR: ended, but flushing a file failed (no exception is set). */
+/* For hosts: ends Python as Py_FinalizeEx does, and waits for native threads inside (see "Exit"), with a limit also for
+ * one that keeps Python in native code, which Py_FinalizeEx would wait for without. It joins Python's own threads and
+ * runs all `atexit` callbacks first; then the gate closes. Only on Python's main thread, the one that started it, and
+ * not below anything that goes on afterwards: a Python function, a detached scope, an exit callback, a destructor.
+ * Attached scopes open on that thread become inert: ending them does nothing. Blocks, runs Python code. Each refusal
+ * tells the message handler what to do instead. What the exit time-out limits: the wait for Python at the beginning (a
+ * second at least), and the wait for the threads inside; a second more for Python after that. What nothing limits:
+ * Python's own threads, `atexit` and exit callbacks, destructors, sub-interpreters that are left, and other copies of
+ * this library. PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED: as pyattach_python_load; UNSUPPORTED also in the child of a
+ * raw fork(). PYATTACH_INVALID: on another thread, or below something that goes on afterwards. PYATTACH_FORBIDDEN: the
+ * thread is inside a forbidden scope. PYATTACH_NOT_INITIALIZED: nothing runs, or the end is under way.
+ * PYATTACH_NO_MEMORY: memory is short.
+ * PYATTACH_TIMED_OUT: threads were still inside at the limit. Python has ended, and they are parked when they next need
+ * it; do not join them. Or a thread keeps Python, and it has not ended: pyattach_interpreter_main() is not NULL then.
+ * This thread is left detached; unless the wait for Python failed at the beginning, the gate stays closed. Call it
+ * again, which waits again, or leave the process with _exit(). PYATTACH_PYTHON_ERROR: ended, but flushing a file failed
+ * (no exception is set). */
 PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
 
 /* --- Exit ------------------------------------------------------------------------------------------------------------
@@ -97,8 +114,11 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * their pyattach_detached_end then returns FINALIZING.
  * Threads that Python or another library attached never hold exit up. */
 
-/* How long an exit waits, in nanoseconds; -1 for ever (Ctrl-C still ends it). Default: 10 s. At the limit the message
- * handler is told who is still inside, Python gets a RuntimeWarning, and the exit goes on. */
+/* How long an exit waits for the threads inside, in nanoseconds; -1 for ever (Ctrl-C still ends it, unless a thread
+ * keeps Python). Default: 10 s. At the limit the message handler is told who is still inside, before anything else is
+ * waited for. Then the exit needs Python again: pyattach_interpreter_stop returns PYATTACH_TIMED_OUT if a thread keeps
+ * it in native code, but Py_FinalizeEx and the end of `python3` cannot be left any more, and wait as long as it does.
+ * Then Python gets a RuntimeWarning, and the exit goes on. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
 /* Called with the interpreter that ends, and what was given when it was added. */

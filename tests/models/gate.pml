@@ -196,7 +196,7 @@ inline wait(attached_only, may_expire) {
     release_lock()
 }
 
-/* close_interpreter() and wait_for_threads() of exit.cpp; the limit for attached threads is never reached */
+/* ending::close() and ending::wait() of exit.cpp; the limit for attached threads is never reached */
 proctype closer() {
     byte inside, one;
     bool gives_up_on_detached;

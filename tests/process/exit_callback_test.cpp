@@ -177,17 +177,26 @@ CHILD("exit callbacks, with atexit cleared") {
         attached here;
         run("import atexit; atexit._clear()");
     }
-    EXPECT(!stop_python());
+    cpython<int()>("PyGILState_Ensure")();
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT(order.empty()); // CPython did not say in time that it ends
     EXPECT(pyattach_exit_callback_remove(main, append, text("a")) == PYATTACH_INVALID);
-    start_python();
+    pyattach_start_options options{};
+    options.struct_size = sizeof options;
+    options.program_name = python_executable().c_str();
+    EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_interpreter *next = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(next, append, text("c")) == PYATTACH_OK);
-    { attached here; } // gives up what this thread kept of the life before, callbacks with it
-    EXPECT(!stop_python());
+    {
+        attached here; // gives up what this thread kept of the life before, callbacks with it
+        run("import atexit; atexit._clear()");
+    }
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // which needs nobody to say so
     EXPECT(order == "c");
 }
-TEST_CASE("exit callbacks are not called for an interpreter whose atexit callbacks were thrown away, nor in its next life") {
+TEST_CASE(
+    "where atexit callbacks were thrown away, a stop calls the exit callbacks, and Py_FinalizeEx does not, nor in the "
+    "next life") {
     check_succeeds("exit callbacks, with atexit cleared");
 }
 
