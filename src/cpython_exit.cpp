@@ -1,7 +1,9 @@
 // What Py_FinalizeEx does before it can no longer be left, done by hand; and what is to be known before.
-#include "cpython.hpp"
+#include "cpython_exit.hpp"
 
 #include <initializer_list>
+
+#include "cpython.hpp"
 
 namespace pyattach::cpython {
 namespace {

@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <utility>
 
+#include "cpython_exit.hpp"
+
 namespace pyattach::cpython {
 namespace {
 

@@ -36,7 +36,7 @@ class ending {
     unsigned left = 0; // threads that were attached inside when the wait gave up
 
   private:
-    void look_for_signals(thread_state *tstate, int64_t deadline_ns, bool &were_quiet) noexcept;
+    void look_for_signals(thread_state *tstate, int64_t end, bool &were_quiet) noexcept;
 
     interpreter &where_;
     const seat *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own

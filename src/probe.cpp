@@ -6,6 +6,7 @@
 #include <new>
 #include <pthread.h>
 
+#include "cpython_exit.hpp"
 #include "reaping.hpp"
 
 namespace pyattach {
@@ -105,7 +106,7 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         if (!is_made) {
             release_rooms(where_);
-            let_go(last_);
+            last_->holders.store(1, std::memory_order_relaxed); // there is no other thread to hold it
             let_go(last_);
             last_ = nullptr;
             return true;

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 
+#include "cpython_exit.hpp"
 #include "exit.hpp"
 #include "fatal.hpp"
 #include "finalizing.hpp"
