@@ -57,6 +57,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     open(scope.outer, me, in);
     if (checked) {
         meet(me, in.state);
+        remember(me, in.where);
         drain_if_quiet_allows(*in.where);
     }
     return PYATTACH_OK;
@@ -92,19 +93,23 @@ void end_nested(nested_scope &scope) noexcept {
     if (!me || scope.owner != me)
         misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
                "End it where it was begun; give each thread its own scope.");
+    // Looked for before it is looked into: its frame may have ended with its interpreter.
     frame *in = scope.in;
-    if (in != me->top && !is_inert(*in))
+    bool is_there = in == &me->base;
+    for (const frame &open : open_frames(*me))
+        is_there = is_there || &open == in;
+    if (is_there && in != me->top && !is_inert(*in))
         misuse("pyattach_attached_end: a scope inside this one is still open.",
                "A detached scope, or one that attached, ends before the scopes around it.",
                "End the innermost scope first.");
     // Of an inert frame further down: the frames above it began with one more than is open below them now. Of one that
     // is gone: ended with it.
-    frame *above = me->top;
-    while (above != in && above->tag != tag::base)
-        above = above->below;
-    if (above == in) {
-        for (above = me->top; above != in; above = above->below)
-            --above->nested_before;
+    if (is_there || in == me->top) {
+        for (frame &above : open_frames(*me)) {
+            if (&above == in)
+                break;
+            --above.nested_before;
+        }
         ++me->nested_ended();
     }
     scope.tag = tag::ended;
@@ -128,9 +133,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     mine.begin_with(warm_head());
     mine.nested_before = me.nested_open();
     mine.below = &me.base;
-    mine.state = door.warm;
-    mine.where = door.where;
-    mine.seat = &door;
+    set_place(mine, door);
     cpython::restore(cpython::python(), door.warm);
     // Only after the attach returned (invariant 2).
     me.top = &mine;
@@ -144,10 +147,10 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     thread_state *now = cpython::peek(me.current_at);
     if (!now)
         return begin_otherwise(scope);
-    const frame &top = *me.top;
+    const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr;
     interpreter *here = nullptr;
-    if (is_of_top(me, now) && !top.dead)
-        here = top.where;
+    if (top && !top->dead)
+        here = top->where;
     else if (py.current_is_own && is_met(me, py.interpreter_of(now)))
         here = me.met();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
@@ -217,13 +220,16 @@ int depth() noexcept {
         return 0;
     uint32_t attached = 0, nested_below = me->nested_open();
     const uint32_t nested = nested_below;
-    for (const frame *one = me->top; !is_inert(*one); one = one->below) {
-        const bool is_last = one->tag == tag::base;
-        nested_below = is_last ? 0 : one->nested_before;
-        attached += one->tag == tag::attached;
-        if (is_last || one->tag == tag::detached)
+    frame *at = me->top, *scope;
+    while ((scope = readable(*me, at)) && !is_inert(*scope)) {
+        nested_below = scope->nested_before;
+        attached += scope->tag == tag::attached;
+        at = scope->below;
+        if (scope->tag == tag::detached)
             break;
     }
+    if (!scope && at == &me->base && !is_inert(*at))
+        nested_below = 0;
     return static_cast<int>(attached + nested - nested_below);
 }
 

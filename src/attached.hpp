@@ -46,9 +46,9 @@ inline status begin(attached_scope &scope) noexcept {
         return begin_otherwise(scope);
     thread &me = this_thread.usual();
     // Nested comes first: a jump counts there.
-    if (__builtin_expect(me.top == &me.base && me.door(), 0))
+    if (__builtin_expect(me.top == &me.base && me.door() != &no_door, 0))
         return begin_warm(scope, me);
-    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.top->where->pool.is_empty(), 1))
+    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.door()->where->pool.is_empty(), 1))
         return nest(scope, me);
     return begin_nested(scope, me);
 }
@@ -57,9 +57,12 @@ inline status assume(attached_scope &scope) noexcept {
     if (!this_thread.is_usual())
         return assume_otherwise(scope);
     thread &me = this_thread.usual();
-    // A guess nobody checks; a drain there would touch its objects, so it takes place only after a question.
-    const interpreter *here = __builtin_expect(me.top->tag == tag::attached, 1) ? me.top->where : me.met();
-    if (__builtin_expect(here && here->pool.is_empty(), 1))
+    // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It is
+    // the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
+    // been elsewhere since.
+    const interpreter *here = me.met();
+    const bool is_there = here && (__builtin_expect(me.top->where == here, 1) || me.top == &me.base);
+    if (__builtin_expect(is_there && here->pool.is_empty(), 1))
         return nest(scope, me);
 #endif
     return assume_otherwise(scope);

@@ -3,8 +3,9 @@
 
 #include <atomic>
 #include <cstdio>
-#include <ctime>
 #include <initializer_list>
+
+#include "uncancelled.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -29,10 +30,9 @@ bool has_true(object *of, const char *name) {
 }
 
 void park() noexcept {
-    for (;;) {
-        timespec long_time = {3600, 0};
-        nanosleep(&long_time, nullptr);
-    }
+    // Not where a thread is cancelled: the frames around it are not to be unwound.
+    for (;;)
+        sleep_uncancelled(int64_t{3600} * 1000000000);
 }
 
 bool keep_in_state(void *value, void (*cleared)(void *) noexcept) noexcept {

@@ -6,6 +6,7 @@
 #include "attached.hpp"
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "frames.hpp"
 
 namespace pyattach::critical_section {
 namespace {
@@ -122,6 +123,19 @@ void end(section_scope &scope) noexcept {
     me.innermost_section() = scope.outer;
     if (scope.is_locked)
         give_back(scope);
+}
+
+bool abandon(thread &me) noexcept {
+    if (!cpython::python().sections_lock)
+        return true;
+    while (auto *scope = static_cast<section_scope *>(me.innermost_section())) {
+        if (is_on_own_stack(scope) || scope->tag != tag::section || scope->owner != &me)
+            return false;
+        scope->tag = tag::ended;
+        me.innermost_section() = scope->outer;
+        give_back(*scope);
+    }
+    return true;
 }
 
 } // namespace pyattach::critical_section

@@ -25,5 +25,9 @@ status begin(section_scope &, mutex_storage *) noexcept;
 status begin(section_scope &, mutex_storage *, mutex_storage *) noexcept;
 void end(section_scope &) noexcept;
 
+// The thread ends, attached, with sections open: they end now. False: CPython has linked one by its address, and its
+// storage has gone, so the thread must not detach.
+bool abandon(thread &me) noexcept;
+
 } // namespace critical_section
 } // namespace pyattach

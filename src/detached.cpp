@@ -52,7 +52,8 @@ bool is_state_gone(const frame &gap) noexcept {
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
 [[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
     pop(me, *me.top);
-    me.top->dead = true;
+    if (me.top == &me.base || readable_top(me))
+        me.top->dead = true;
     return why;
 }
 
@@ -83,8 +84,8 @@ status begin_slowly(detached_scope &scope) noexcept {
         return refuse(scope, PYATTACH_NO_MEMORY);
     interpreter *where = meet(*me, now);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
-    const frame &below = *me->top;
-    seat *mine = below.tag == tag::attached && below.where == where && !below.dead ? below.seat : nullptr;
+    const frame *below = readable_top(*me);
+    seat *mine = below && below->tag == tag::attached && below->where == where && !below->dead ? below->seat : nullptr;
     scope.gap.tether = !mine && where ? tether_of(*me, *where, now) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
     return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
@@ -92,16 +93,17 @@ status begin_slowly(detached_scope &scope) noexcept {
 
 } // namespace
 
-// The usual way: there is less to write, and fences are known to be asymmetric.
+// The usual way: there is less to write, and fences are known to be asymmetric. What the scope on top would say is
+// taken from the record, as it may be one that cannot be read.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
-    // Nobody looks at the frame before it is on top, so most of it is written before the call.
-    frame &gap = scope.gap, &top = *me.top;
+    // Other code looks at the frame once it is on top, so most of it is written before the call.
+    frame &gap = scope.gap;
+    seat &door = *me.door();
     gap.begin_with(warm_head(tag::detached));
     gap.nested_before = me.nested_open();
-    gap.below = &top;
-    gap.state = top.state;
-    gap.where = top.where;
-    gap.seat = top.seat;
+    gap.below = me.top;
+    gap.sum = short_sum_of(gap.below);
+    set_place(gap, door);
     cpython::save();
     me.top = &gap;
     me.counted.add(event::detaches);
@@ -126,11 +128,11 @@ status begin_otherwise(detached_scope &scope) noexcept {
         return begin_slowly(scope);
     thread &me = this_thread.usual();
     // Attached by a scope of ours, as far as can be told at a glance.
-    const frame &top = *me.top;
     thread_state *now = cpython::peek(me.current_at);
-    if (!now || !is_of_top(me, now) || top.dead || top.where->gate.is_dead())
+    const frame *top = now && is_of_top(me, now) ? readable_top(me) : nullptr;
+    if (!top || top->dead || top->where->gate.is_dead())
         return begin_slowly(scope);
-    return open(scope.gap, me, now, top.where, top.seat, false);
+    return open(scope.gap, me, now, top->where, top->seat, false);
 }
 
 status end_otherwise(detached_scope &scope) noexcept {

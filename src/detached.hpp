@@ -21,8 +21,12 @@ status end_otherwise(detached_scope &) noexcept;
 
 // Below a warm attach, and anything else: decided here, without a call, in whoever asks.
 inline status begin(detached_scope &scope) noexcept {
-    return this_thread.is_usual() && is_warm_inside(this_thread.usual()) ? begin_warm(scope, this_thread.usual())
-                                                                         : begin_otherwise(scope);
+    if (this_thread.is_usual()) {
+        thread &me = this_thread.usual();
+        if (me.top->head() == warm_head() && is_warm_inside(me))
+            return begin_warm(scope, me);
+    }
+    return begin_otherwise(scope);
 }
 inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_usual()) {

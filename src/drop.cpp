@@ -17,9 +17,9 @@ interpreter *standing_for(thread_state *now) noexcept {
     if (now)
         return known(cpython::python().interpreter_of(now));
     if (const thread *me = this_thread.record())
-        for (const frame *one = me->top; one->tag != tag::base; one = one->below)
-            if (one->tag == tag::detached)
-                return one->where;
+        for (const frame &scope : open_frames(*me))
+            if (scope.tag == tag::detached)
+                return scope.where;
     return main_interpreter();
 }
 
@@ -139,18 +139,23 @@ void drop(object *reference, interpreter *owner) noexcept {
     if (!this_thread.is_usual())
         return drop_slowly(reference, owner);
     thread &me = this_thread.usual();
-    const frame &top = *me.top;
-    if (is_warm_inside(me) && (!owner || owner == top.where)) {
-        me.counted.add(event::drops_now);
-        return release(reference);
+    if (const thread_state *now = cpython::peek(me.current_at)) {
+        if (is_warm_inside(me, now) && (!owner || owner == me.door()->where)) {
+            me.counted.add(event::drops_now);
+            return release(reference);
+        }
+        return drop_slowly(reference, owner);
     }
 #if PYATTACH_REFERENCE_POOL
+    const frame &top = *me.top;
     seat *mine = me.seats;
     interpreter *whose = owner;
     if (!whose)
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
-    // Who has queued there before has seen the exit hook registered.
-    if (whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead() && is_surely_detached(me)) {
+    // Whose it is has been compared before it is looked into: the scope on top may be one that cannot be read. A thread
+    // that has queued there before has seen the exit hook registered.
+    const bool is_detached = me.current_at != &cpython::unknown;
+    if (is_detached && whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead()) {
         if (!mine->drops->is_ready())
             return push_fenced(*whose, *mine, reference);
         if (!mine->drops->push_plainly(reference))

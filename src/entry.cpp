@@ -1,13 +1,12 @@
 // How a thread comes into an interpreter and leaves it.
 #include "entry.hpp"
 
-#include <ctime>
-
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "reaping.hpp"
 #include "start.hpp"
 #include "tether.hpp"
+#include "uncancelled.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach::entry {
@@ -33,13 +32,13 @@ bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
 
 // The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
 thread_state *suspended(const thread &me, const interpreter &where) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below) {
-        if (one->dead)
+    for (const frame &scope : open_frames(me)) {
+        if (scope.dead)
             continue;
-        if (one->where == &where)
-            return one->state;
-        if (one->tag == tag::attached && one->came_from() && one->back == &where)
-            return one->came_from();
+        if (scope.where == &where)
+            return scope.state;
+        if (scope.tag == tag::attached && scope.came_from() && scope.back == &where)
+            return scope.came_from();
     }
     return nullptr;
 }
@@ -59,8 +58,8 @@ interpreter *whose(thread_state *state) noexcept {
 
 // A gap inside a scope whose state was made for it: that is nobody else's either.
 bool is_of_scope(const thread &me, const thread_state *state) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->tag == tag::attached && one->state == state && one->temporary)
+    for (const frame &scope : open_frames(me))
+        if (scope.tag == tag::attached && scope.state == state && scope.temporary)
             return true;
     return false;
 }
@@ -75,7 +74,7 @@ thread_state *keep(thread &me, seat &mine, thread_state *state) noexcept {
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
         me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
-    me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : nullptr;
+    me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : &no_door;
     return state;
 }
 
@@ -90,7 +89,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
         return keep(me, mine, state);
     if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, state)) {
         count(event::states_adopted, is_of_scope(me, state) ? 0 : 1);
-        return mine.last = state;
+        return use(mine, state);
     }
     // Attaching another one takes this one out of the slot.
     if (state && !in.replaced && py.attaching_binds_slot && !is_of_ended_life(me, state)) {
@@ -108,7 +107,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
     // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
     // of the only one that may stop.
     if ((state = suspended(me, where)))
-        return mine.last = state;
+        return use(mine, state);
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
         of_namesakes.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
@@ -119,15 +118,16 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
     for (seat *one = me.seats; one; one = one->next_of_thread)
         one->last = one->last == state ? nullptr : one->last;
     in.is_new = true;
-    in.temporary = !warm_state::is_kept(where);
+    in.temporary = mine.is_temporary = !warm_state::is_kept(where);
     if (!in.temporary)
         keep(me, mine, state);
     return mine.last = state;
 }
 
 // Detaches from `state`, and destroys it if asked to. The gate is left by the caller, afterwards.
-void leave(thread_state *state, bool destroy) noexcept {
+void leave(seat &mine, thread_state *state, bool destroy) noexcept {
     if (destroy) {
+        mine.is_temporary = false;
         cpython::destroy_current(state);
         count(event::states_deleted);
     } else {
@@ -156,10 +156,10 @@ void go_back(thread &me, const frame &ended) noexcept {
     // Who ends an interpreter switches back by hand.
     if (!state || cpython::python().current() == state)
         return;
-    frame &below = *me.top;
-    if (below.tag == tag::attached && below.seat && below.state == state) {
-        if (!below.where->gate.come_back(*below.seat) && !below.exempt) {
-            below.dead = true;
+    frame *below = readable_top(me);
+    if (below && below->tag == tag::attached && below->seat && below->state == state) {
+        if (!below->where->gate.come_back(*below->seat) && !below->exempt) {
+            below->dead = true;
             return;
         }
     } else if (back && back->gone.load(std::memory_order_acquire)) {
@@ -235,7 +235,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
             if (main->gate.is_dead())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
-                leave(in.state, in.temporary);
+                leave(*in.seat, in.state, in.temporary);
                 main->gate.leave(*in.seat, in.inside_below);
                 frame visit{};
                 visit.replaced = in.replaced;
@@ -247,8 +247,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         cpython::release_guard(guard);
         if (is_usable)
             return outcome;
-        timespec briefly = {0, 1000000};
-        nanosleep(&briefly, nullptr);
+        sleep_uncancelled(1000000);
     }
 }
 
@@ -286,12 +285,13 @@ void go_out(frame &mine) noexcept {
     if (cpython::python().error_occurred() && !mine.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    leave(mine.state, mine.temporary);
+    leave(*mine.seat, mine.state, mine.temporary);
     pop(*me, mine);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.seat, mine.inside_below);
     if (mine.came_from())
         go_back(*me, mine);
+    remember(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());
     drop_late_record(*me);
 }
 

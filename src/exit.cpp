@@ -146,8 +146,8 @@ status stop() noexcept {
     thread *me = own_record();
     if (!me)
         return PYATTACH_NO_MEMORY;
-    for (const frame *one = me->top; one->tag != tag::base; one = one->below)
-        if (one->tag == tag::detached)
+    for (const frame &scope : open_frames(*me))
+        if (scope.tag == tag::detached)
             return PYATTACH_INVALID;
     // CPython's rule: free-threaded 3.13 crashes when another thread than the one that initialised finalises. Its state
     // is the first one.
@@ -163,8 +163,8 @@ status stop() noexcept {
         cpython::report_unraisable();
     int outcome = cpython::guarded([&py] { return py.finalize(); });
     // What was open on this thread has nothing to go back to.
-    for (frame *one = me->top; one->tag != tag::base; one = one->below)
-        one->dead = true;
+    for (frame &scope : open_frames(*me))
+        scope.dead = true;
     for (seat *one = me->seats; one; one = one->next_of_thread)
         one->inside.store(presence::outside, std::memory_order_release);
     if (ending && ending->timed_out.load(std::memory_order_relaxed))

@@ -10,6 +10,8 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#else
+#include "uncancelled.hpp"
 #endif
 
 namespace pyattach::futex {
@@ -17,16 +19,16 @@ namespace pyattach::futex {
 using word = std::atomic<uint32_t>;
 static_assert(sizeof(word) == 4 && word::is_always_lock_free, "the kernel compares the word itself");
 
-// Returns when woken, when the word is not `seen`, after `timeout_ns` (negative: never), or for no reason: look again.
+// Not where a thread is cancelled. Returns when woken, when the word is not `seen`, after `timeout_ns` (negative:
+// never), or for no reason: look again.
 inline void wait(word &at, uint32_t seen, int64_t timeout_ns = -1) noexcept {
 #if defined(__linux__)
     timespec limit = {static_cast<time_t>(timeout_ns / 1000000000), static_cast<long>(timeout_ns % 1000000000)};
     syscall(SYS_futex, &at, FUTEX_WAIT_PRIVATE, seen, timeout_ns < 0 ? nullptr : &limit, nullptr, 0);
 #else
     (void)timeout_ns;
-    timespec briefly = {0, 200000};
     if (at.load(std::memory_order_relaxed) == seen)
-        nanosleep(&briefly, nullptr);
+        sleep_uncancelled(200000);
 #endif
 }
 

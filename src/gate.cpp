@@ -3,6 +3,8 @@
 
 #include <ctime>
 
+#include "uncancelled.hpp"
+
 namespace pyattach {
 
 int64_t monotonic_ns() noexcept {
@@ -79,6 +81,7 @@ unsigned gate::count(const seat *except, bool attached_only) const noexcept {
 
 unsigned gate::wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept {
     timespec deadline = {static_cast<time_t>(deadline_ns / 1000000000), static_cast<long>(deadline_ns % 1000000000)};
+    uncancelled here;
     pthread_mutex_lock(&room_->lock);
     unsigned inside;
     while ((inside = count(except, attached_only)) != 0) {

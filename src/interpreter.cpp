@@ -173,8 +173,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
                            std::memory_order_release);
     }
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
-    bool is_registered = record->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.met() = is_registered ? record : nullptr;
+    remember(me, record);
     me.current_at = cpython::current_at();
     return record;
 }

@@ -16,6 +16,7 @@
 
 #include "cpython.hpp"
 #include "drop.hpp"
+#include "frames.hpp"
 #include "futex.hpp"
 #include "gate.hpp"
 #include "pool.hpp"
@@ -79,16 +80,21 @@ struct alignas(64) interpreter {
 
 static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behind");
 
-// The scope on top attached the thread with its warm state, which is attached still: told without asking CPython. That
-// state is this thread's for as long as the interpreter is there.
-inline bool is_warm_inside(const thread &me) noexcept {
-    const frame &top = *me.top;
-    const bool is_warm = top.head() == warm_head();
-#ifdef __clang_analyzer__
-    if (is_warm && !top.where)
-        __builtin_unreachable(); // the warm path has met it
-#endif
-    return is_warm && __builtin_expect(!top.where->gate.is_dead(), 1) && cpython::peek(me.current_at) == top.state;
+// The thread is attached to the main interpreter with its warm state: told without asking CPython, and by the record
+// alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long as
+// the interpreter is there.
+inline bool is_warm_inside(const thread &me, const thread_state *now) noexcept {
+    const seat *door = me.door();
+    return now == door->warm && __builtin_expect(!door->where->gate.is_dead(), 1);
+}
+inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
+
+// A scope of the warm path. Its interpreter and its state stand side by side in both, and are copied at once.
+inline void set_place(frame &scope, seat &door) noexcept {
+    static_assert(offsetof(frame, state) - offsetof(frame, where) == offsetof(seat, warm) - offsetof(seat, where));
+    __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, where),
+                     reinterpret_cast<const char *>(&door) + offsetof(seat, where), 2 * sizeof(void *));
+    scope.seat = &door;
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
@@ -97,9 +103,6 @@ thread_state *current_state() noexcept;
 inline bool is_surely_attached(const thread &me) noexcept {
     const thread_state *now = cpython::peek(me.current_at);
     return now && (cpython::python().current_is_own || is_of_top(me, now));
-}
-inline bool is_surely_detached(const thread &me) noexcept {
-    return me.current_at != &cpython::unknown && !cpython::peek(me.current_at);
 }
 
 // OK, FORBIDDEN, NOT_ATTACHED, or UNSUPPORTED in a stranded fork child. Out of line: it stands at the head of many
@@ -129,10 +132,17 @@ inline bool is_met(const thread &me, const cpython::interpreter_state *here) noe
     return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
 inline interpreter *meet(thread &me, thread_state *now) noexcept {
-    if (is_of_top(me, now) && !me.top->dead && __builtin_expect(!me.top->where->gate.is_dead(), 1))
-        return me.top->where;
+    if (const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr)
+        if (!top->dead && __builtin_expect(!top->where->gate.is_dead(), 1))
+            return top->where;
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
     return is_met(me, here) ? me.met() : meet_slowly(me, here);
+}
+
+// Where the thread is most likely to be asked about next; only with the hook there (see meet_slowly).
+inline void remember(thread &me, interpreter *where) noexcept {
+    const bool is_registered = where && where->hook.load(std::memory_order_acquire) == interpreter::registered;
+    me.met() = is_registered ? where : nullptr;
 }
 
 // The record for code that runs while Python starts: nothing is registered.

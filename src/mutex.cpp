@@ -7,6 +7,7 @@
 #include "futex.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
+#include "uncancelled.hpp"
 
 namespace pyattach::mutex {
 namespace {
@@ -32,6 +33,8 @@ void wait(mutex_storage &one) noexcept {
     // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
     const bool is_parking = py.has_mutex && !is_raw_fork();
     if (is_parking && !is_attached) {
+        // Not cancelled in CPython's parking lot, which would keep a waiter on a stack that is gone.
+        uncancelled here;
         cpython::guarded([&py, &one] { py.mutex_lock(&one); });
         return;
     }

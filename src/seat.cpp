@@ -5,10 +5,25 @@
 #include <new>
 #include <utility>
 
+#include "frames.hpp"
 #include "interpreter.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
+
+seat no_door = {{presence::outside},
+                false,
+                false,
+                0,
+                nullptr,
+                reinterpret_cast<cpython::thread_state *>(&no_door),
+                nullptr,
+                {},
+                nullptr,
+                nullptr,
+                nullptr,
+                nullptr};
+
 namespace {
 
 // Threads may live through any number of interpreters.
@@ -22,7 +37,7 @@ void give_up_seats_of_ended(thread &me) noexcept {
         if (one->last && one->last == cpython::python().slot())
             me.ended_state() = one->last;
         if (me.door() == one)
-            me.door() = nullptr;
+            me.door() = &no_door;
         *link = one->next_of_thread;
         warm_state::hand_over(*one);
     }
@@ -60,10 +75,11 @@ seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
 } // namespace
 
 bool is_in_use(const thread &me, const seat &mine) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->seat == &mine)
+    const open_frames scopes(me);
+    for (const frame &scope : scopes)
+        if (scope.seat == &mine)
             return true;
-    return false;
+    return !scopes.are_all();
 }
 
 seat *seat_of(thread &me, interpreter &where) noexcept {
@@ -100,6 +116,7 @@ seat *take_all_held(waiting_seats &list) noexcept {
 void vacate_held(seat &one) noexcept {
     interpreter &where = *one.where;
     one.warm = one.last = nullptr;
+    one.is_temporary = false;
     one.drops = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (!where.gate.is_dead() && where.rooms->empty.count.load(std::memory_order_relaxed) < most_empty_seats)

@@ -26,6 +26,7 @@ enum value : uint8_t { outside, attached, detached };
 struct seat {
     std::atomic<uint8_t> inside;
     bool is_taken; // by a thread that lives; under the registry's lock, as is `self`
+    bool is_temporary; // `last` is a state that the library made for one scope, which is open
     pid_t native_id;
     interpreter *where;
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
@@ -35,6 +36,15 @@ struct seat {
     seat *next_of_thread;  // or of those that wait
     seat *next, *previous; // in the gate, under its lock
 };
+// In no gate, with a state that is none: see thread::door.
+extern seat no_door;
+
+// It is attached with `state`, which is not of this library's making; or with one for a scope that is open further out,
+// which it goes on being.
+inline cpython::thread_state *use(seat &mine, cpython::thread_state *state) noexcept {
+    mine.is_temporary = mine.is_temporary && mine.last == state;
+    return mine.last = state;
+}
 
 // Seats whose threads have ended; under the registry's lock, but for a look at the count.
 struct waiting_seats {
@@ -50,7 +60,7 @@ constexpr uint32_t most_empty_seats = 16;
 
 // This thread's seat in `where`; taken at its first entry, NULL if memory is short or the interpreter is gone.
 seat *seat_of(thread &me, interpreter &where) noexcept;
-// A scope of this thread's is open that the gate binds.
+// A scope of this thread's is open that the gate binds, or may be.
 bool is_in_use(const thread &me, const seat &mine) noexcept;
 
 // Under the registry's lock:

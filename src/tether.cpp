@@ -67,10 +67,11 @@ void on_cleared(void *value) noexcept {
 }
 
 bool is_in_use(const thread &me, const tether &wanted) noexcept {
-    for (const frame *one = me.top; one->tag != tag::base; one = one->below)
-        if (one->tag == tag::detached && !one->seat && one->tether == &wanted)
+    const open_frames scopes(me);
+    for (const frame &scope : scopes)
+        if (scope.tag == tag::detached && !scope.seat && scope.tether == &wanted)
             return true;
-    return false;
+    return !scopes.are_all();
 }
 
 void drop_cleared(thread &me) noexcept {

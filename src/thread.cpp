@@ -9,9 +9,10 @@
 
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "frames.hpp"
 #include "interpreter.hpp"
 #include "tether.hpp"
-#include "warm_state.hpp"
+#include "thread_exit.hpp"
 
 namespace pyattach {
 
@@ -33,28 +34,13 @@ alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
-// CPython's own key and it runs after that one was emptied; re-arming it moves it behind destructors of other libraries
-// that still attach.
+// CPython's own key and it runs after that one was emptied.
 pthread_key_t exit_key;
 bool exit_key_made;
 
-// Nothing of it is open, and it is nobody's any more.
-void discard(thread &gone) noexcept {
-    // Release, for whoever takes it: all that this thread wrote there has happened.
-    for (std::atomic<thread *> &place : spares)
-        if (thread *none = nullptr;
-            !place.load(std::memory_order_relaxed) &&
-            place.compare_exchange_strong(none, &gone, std::memory_order_release, std::memory_order_relaxed))
-            return;
-    pthread_mutex_lock(&threads_lock);
-    (gone.previous ? gone.previous->next : threads) = gone.next;
-    if (gone.next)
-        gone.next->previous = gone.previous;
-    for (unsigned i = 0; i < frequent_events; ++i)
-        counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
-                                       std::memory_order_relaxed);
-    pthread_mutex_unlock(&threads_lock);
-    std::free(&gone);
+void on_exit(void *record) noexcept {
+    if (!thread_exit::run(*static_cast<thread *>(record)))
+        pthread_setspecific(exit_key, record);
 }
 
 thread *take_spare() noexcept {
@@ -65,49 +51,10 @@ thread *take_spare() noexcept {
     return nullptr;
 }
 
-void forget(thread &gone) noexcept {
-    while (seat *one = gone.seats) {
-        gone.seats = one->next_of_thread;
-        warm_state::hand_over(*one);
-    }
-    cut_tethers(gone);
-    this_thread.tag(nullptr);
-    discard(gone);
-}
-
-// CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
-// looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
-// goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
-// and the debugging allocator would end the process.
-// Asked inside the gate, because the end of Python takes the slot away.
-bool is_slot_lost(const thread &me) noexcept {
-    seat *mine = me.seats;
-    while (mine && !(mine->warm && mine->where == main_interpreter()))
-        mine = mine->next_of_thread;
-    const uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
-    if (!mine || !mine->where->gate.enter(*mine))
-        return false;
-    const bool is_lost = !cpython::python().slot();
-    mine->where->gate.leave(*mine, before);
-    return is_lost;
-}
-
-void on_thread_exit(void *value) noexcept {
-    thread &me = *static_cast<thread *>(value);
-    // Not the very last round: sanitizers tear down what they know of the thread there.
-    if (++me.exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS - 1 && !is_slot_lost(me)) {
-        pthread_setspecific(exit_key, value);
-        return;
-    }
-    this_thread.ended = 1;
-    this_thread.tag(&me);
-    forget(me);
-}
-
 bool make_exit_key() noexcept {
     pthread_mutex_lock(&threads_lock);
     if (!exit_key_made)
-        exit_key_made = pthread_key_create(&exit_key, on_thread_exit) == 0;
+        exit_key_made = pthread_key_create(&exit_key, on_exit) == 0;
     bool made = exit_key_made;
     pthread_mutex_unlock(&threads_lock);
     return made;
@@ -120,6 +67,7 @@ thread *new_record() noexcept {
         return nullptr;
     thread *made = new (memory) thread();
     made->base.tag = tag::base;
+    made->door() = &no_door;
     made->top = &made->base;
     pthread_mutex_lock(&threads_lock);
     made->next = threads;
@@ -132,11 +80,30 @@ thread *new_record() noexcept {
 
 } // namespace
 
+void discard(thread &ended) noexcept {
+    // Release, for the thread that takes it: all that this one wrote there has happened.
+    for (std::atomic<thread *> &place : spares)
+        if (thread *none = nullptr;
+            !place.load(std::memory_order_relaxed) &&
+            place.compare_exchange_strong(none, &ended, std::memory_order_release, std::memory_order_relaxed))
+            return;
+    pthread_mutex_lock(&threads_lock);
+    (ended.previous ? ended.previous->next : threads) = ended.next;
+    if (ended.next)
+        ended.next->previous = ended.previous;
+    for (unsigned i = 0; i < frequent_events; ++i)
+        counted_elsewhere[i].fetch_add(ended.counted.values[i].load(std::memory_order_relaxed),
+                                       std::memory_order_relaxed);
+    pthread_mutex_unlock(&threads_lock);
+    std::free(&ended);
+}
+
 thread *make_record() noexcept {
     thread *me = take_spare();
     if (me) {
         me->base = {};
         me->base.tag = tag::base;
+        me->door() = &no_door;
         me->nested_ended() = me->nested_open(); // what was counted stays
         me->top = &me->base;
         me->exit_rounds = 0;
@@ -152,11 +119,6 @@ thread *make_record() noexcept {
     me->current_at = is_stranded() ? &cpython::unknown : cpython::current_at();
     this_thread.tag(me);
     return me;
-}
-
-void drop_late_record_slowly(thread &me) noexcept {
-    if (me.top == &me.base && me.nested_open() == 0 && !me.innermost_section() && !this_thread.quiet)
-        forget(me);
 }
 
 void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
@@ -190,12 +152,13 @@ size_t forget_other_threads() noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
-    me->door() = nullptr;
+    me->door() = &no_door;
     me->current_at = &cpython::unknown;
-    for (frame *one = me->top; one->tag != tag::base; one = one->below) {
-        if (one->is_short && one->tag == tag::attached)
-            one->replaced = nullptr, one->back = nullptr;
-        one->is_short = false;
+    for (frame &scope : open_frames(*me)) {
+        if (scope.is_short && scope.tag == tag::attached)
+            scope.replaced = nullptr, scope.back = nullptr;
+        scope.is_short = false;
+        scope.sum = sum_of(scope);
     }
     for (seat *one = me->seats; one; one = one->next_of_thread) {
         one->native_id = own_native_id();
@@ -205,9 +168,20 @@ size_t forget_other_threads() noexcept {
 }
 
 bool is_own_state(thread_state *now) noexcept {
-    // Inside a scope that switched to a sub-interpreter the slot keeps the first state, so the scope is asked first.
+    // Inside a scope that switched to a sub-interpreter the slot keeps the first state, so the record is asked first.
+    // And it is asked where its scopes cannot be read any more and CPython has emptied the slot, as when the thread
+    // ends: what the library made for this thread is only this thread's, and so is what a scope is attached with.
     const thread *me = this_thread.record();
-    return (me && is_of_top(*me, now)) || now == cpython::python().slot();
+    if (me && is_of_top(*me, now))
+        return true;
+    for (const seat *one = me ? me->seats : nullptr; one; one = one->next_of_thread) {
+        const bool is_attached = one->inside.load(std::memory_order_relaxed) == presence::attached;
+        // Addresses of an ended life come again.
+        if ((now == one->warm || (is_attached && now == one->last)) &&
+            !one->where->gone.load(std::memory_order_acquire))
+            return true;
+    }
+    return now == cpython::python().slot();
 }
 
 void not_open(const char *kind, tag found) noexcept {

@@ -46,12 +46,13 @@ struct frame {
     uint8_t spare : 4;
     uint8_t inside_below;   // attached: what the seat said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
+    uint32_t sum;           // of the words below, as far as they are set: see frames.hpp
     union {
         frame *below;
         void *innermost_section; // of the bottom frame: the thread's
     };
-    thread_state *state;  // attached: the state attached; detached: the one to come back to
-    interpreter *where;   // its interpreter; NULL if that never met the library
+    interpreter *where;   // the interpreter; NULL if that never met the library
+    thread_state *state;  // attached: its state that is attached; detached: the one to come back to
     pyattach::seat *seat; // announces this thread there; NULL: the gate does not bind it
     union {
         thread_state *replaced;   // attached, and not short: the state of another interpreter to go back to
@@ -93,8 +94,10 @@ struct thread {
 
     // In words of the bottom frame that say nothing of it: it attached nothing.
     // The seat in the main interpreter, as long as a warm state is in it and nothing is left to be asked there: the
-    // hook is registered, going in needs no fence, and `current_at` and the place of the exception are known.
+    // hook is registered, going in needs no fence, and `current_at` and the place of the exception are known. Else
+    // no_door, whose state is never current.
     pyattach::seat *&door() noexcept { return base.seat; }
+    const pyattach::seat *door() const noexcept { return base.seat; }
     // The interpreter met last; NULL: none, or one that could not be registered.
     interpreter *&met() noexcept { return base.back; }
     interpreter *met() const noexcept { return base.back; }
@@ -173,6 +176,8 @@ void hold_threads() noexcept;
 void let_threads_go() noexcept;
 size_t forget_other_threads() noexcept;
 
+// To the next thread, or freed: nothing of it is open, and no thread uses it any more.
+void discard(thread &ended) noexcept;
 // Gives back the record of a thread whose exit hook has run already, once nothing is open in it.
 void drop_late_record_slowly(thread &me) noexcept;
 inline void drop_late_record(thread &me) noexcept;
@@ -193,11 +198,30 @@ inline void drop_late_record(thread &me) noexcept {
 // A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.
 [[noreturn]] void not_open(const char *kind, tag found) noexcept;
 
+// What frame::sum says: of a gap of the warm path, and of all frames that the warm path did not make.
+inline uint32_t short_sum_of(const frame *below) noexcept {
+    return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(below));
+}
+__attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scope) noexcept {
+    const bool is_attached = scope.tag == tag::attached;
+    const void *const words[] = {scope.below,
+                                 scope.where,
+                                 scope.state,
+                                 scope.seat,
+                                 is_attached || !scope.seat ? scope.replaced : nullptr,
+                                 is_attached ? scope.back : nullptr};
+    uint64_t sum = 0;
+    for (const void *word : words)
+        sum = (sum + reinterpret_cast<uintptr_t>(word)) * 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
+    return static_cast<uint32_t>(sum >> 32);
+}
+
 inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
     on_top.tag = kind;
     on_top.dead = on_top.is_short = false;
     on_top.nested_before = me.nested_open();
     on_top.below = me.top;
+    on_top.sum = sum_of(on_top);
     me.top = &on_top;
 }
 

@@ -67,7 +67,7 @@ status release() noexcept {
             continue;
         one->warm = nullptr;
         if (me->door() == one)
-            me->door() = nullptr;
+            me->door() = &no_door;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;

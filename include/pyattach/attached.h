@@ -39,7 +39,10 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
  * it; a Python exception still set is reported through sys.unraisablehook first; may run Python code then (that hook,
  * destructors of thread-local data). Nested ones change nothing and end in any order among themselves. Ending a scope
  * that was refused, ended already, or belongs to another thread aborts, as does ending one while a detached scope, or
- * one that attached, is open inside it. A scope whose interpreter has ended is inert: ending it does nothing. */
+ * one that attached, is open inside it. A scope whose interpreter has ended is inert: ending it does nothing.
+ * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) lets go of Python and of the
+ * interpreter when the library's exit hook runs, and the message handler is told; destructors that run before that find
+ * the thread as the scope left it, and may call anything here. */
 PYATTACH_API void pyattach_attached_end(pyattach_attached *);
 
 /* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never waits for Python or for

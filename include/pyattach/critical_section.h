@@ -34,7 +34,9 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_
                                                                                        pyattach_mutex *);
 
 /* Sections end innermost first, on the thread that began them and attached; anything else aborts. A section whose
- * interpreter has ended is inert, as the scope around it: ending it does nothing. */
+ * interpreter has ended is inert, as the scope around it: ending it does nothing. A thread that ends with a section open
+ * ends it if its storage is not on the thread's stack. Otherwise, on free-threaded builds, the thread stays attached
+ * for ever, since CPython would look into that stack; the message handler is told. */
 PYATTACH_API void pyattach_critical_section_end(pyattach_critical_section *);
 
 #ifdef __cplusplus

@@ -25,6 +25,7 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_begin(pyattach
  * not return to; it has to wait for ever instead. UNSUPPORTED: the same, in the child of a raw fork().
  * Only threads that this library attached are told. Others (Python's own, or attached by another library) are parked
  * for ever once the interpreter is gone, as CPython 3.14 does itself.
+ * A thread that ends with the scope open: as for pyattach_attached_end.
  * Aborts with an attached scope still open inside, out of order, or on another thread; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_end(pyattach_detached *);
 

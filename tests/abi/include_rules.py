@@ -13,9 +13,12 @@ MOST_LINES = 300
 
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
+    {"uncancelled"},
     {"fatal", "fence", "futex", "native_thread", "status", "stats"},
     {"cpython"},
-    {"thread", "producer", "seat"},
+    {"thread", "producer"},
+    {"frames"},
+    {"seat"},
     {"gate", "drop", "pool"},
     {"interpreter"},
     {"warm_state", "exit", "exit_callback", "fork", "reaping", "start", "tether"},
@@ -23,6 +26,7 @@ LAYERS = [
     {"attached", "detached", "forbidden"},
     {"mutex", "once"},
     {"critical_section", "call", "error_message", "raised", "type"},
+    {"thread_exit"},
 ]
 LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
 
@@ -49,8 +53,10 @@ UPWARD = {
     ("stats", "interpreter"): "sums over all interpreters",
     ("thread", "interpreter"): "the end of a thread gives its seats back",
     ("thread", "fork"): "a record made in the child of a raw fork knows of no state",
-    ("thread", "tether"): "the end of a thread cuts its tethers",
-    ("thread", "warm_state"): "the end of a thread hands its states over",
+    ("frames", "seat"): "what the warm path wrote into a scope stands in a participant, too",
+    ("thread", "frames"): "a fork child's own scopes",
+    ("thread", "tether"): "a fork child cuts the tethers of threads that it does not have",
+    ("thread", "thread_exit"): "the end of a thread begins with its record",
     ("warm_state", "fork"): "after a raw fork nothing is released",
 }
 

@@ -2,7 +2,9 @@
 #include "support/catch.hpp"
 #include "support/threads.hpp"
 
+#include <atomic>
 #include <memory>
+#include <pthread.h>
 
 #include "gate.hpp"
 
@@ -109,4 +111,37 @@ TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {
         closer.join();
         CHECK(inside == 0);
     }
+}
+
+TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves no lock taken") {
+    auto door = new_gate();
+    seat mine = {};
+    door->add(mine);
+    REQUIRE(door->enter(mine));
+    struct shared {
+        gate *door;
+        std::atomic<bool> waits{false};
+        std::atomic<unsigned> inside{1};
+    } both = {&*door, {}, {}};
+    pthread_t closer;
+    REQUIRE(pthread_create(
+                &closer, nullptr,
+                [](void *it) -> void * {
+                    auto &mine = *static_cast<shared *>(it);
+                    mine.door->set(gate::closed);
+                    pthread_cancel(pthread_self());
+                    mine.waits = true;
+                    mine.inside = mine.door->wait(nullptr, false, pyattach::monotonic_ns() + 2 * far_away);
+                    pthread_testcancel();
+                    return nullptr;
+                },
+                &both) == 0);
+    support::wait_until("the closer to begin", [&] { return both.waits.load(); });
+    door->leave(mine, presence::outside);
+    void *outcome = nullptr;
+    REQUIRE(pthread_join(closer, &outcome) == 0);
+    CHECK(outcome == PTHREAD_CANCELED);
+    CHECK(both.inside == 0);
+    door->hold();
+    door->let_go();
 }

@@ -1,8 +1,12 @@
 // What the library knows about a thread, without any Python.
 #include "attached.hpp"
+#include "frames.hpp"
 #include "interpreter.hpp"
 #include "mutex.hpp"
+#include "uncancelled.hpp"
 
+#include <atomic>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -38,6 +42,75 @@ TEST_CASE("frames are a stack through the caller's storage") {
         pop(mine, *mine.top);
         CHECK(mine.top == &mine.base);
     });
+}
+
+TEST_CASE("a frame that was written over is not read, and hides those below it") {
+    support::run_on_thread([] {
+        thread &mine = *own_record();
+        interpreter *const record = mine.met();
+        frame outer{}, inner{};
+        push(mine, outer, tag::attached);
+        push(mine, inner, tag::detached);
+        auto count = [&] {
+            int scopes = 0;
+            for (frame &scope : open_frames(mine))
+                scopes += scope.tag == tag::attached || scope.tag == tag::detached;
+            return scopes;
+        };
+        CHECK(count() == 2);
+        CHECK(open_frames(mine).are_all());
+        // Word by word, the outer and the inner one.
+        for (frame *scope : {&outer, &inner})
+            for (size_t at : {offsetof(frame, tag), offsetof(frame, sum), offsetof(frame, below),
+                              offsetof(frame, where), offsetof(frame, state), offsetof(frame, seat)}) {
+                const frame kept = *scope;
+                std::memset(reinterpret_cast<char *>(scope) + at, 0x5a, 4);
+                CHECK(count() == (scope == &outer ? 1 : 0));
+                CHECK(!open_frames(mine).are_all());
+                std::memcpy(static_cast<void *>(scope), &kept, sizeof kept);
+            }
+        outer.dead = true; // which is no part of the sum, and neither is how many were open
+        ++inner.nested_before;
+        CHECK(count() == 2);
+        pop(mine, inner);
+        pop(mine, outer);
+        CHECK(count() == 0);
+        CHECK(open_frames(mine).are_all());
+        CHECK(mine.met() == record);
+    });
+}
+
+TEST_CASE("a thread knows its own stack") {
+    int here = 0;
+    static int elsewhere;
+    auto on_heap = std::make_unique<int>(0);
+    auto knows = [&](const int *local) {
+        return is_on_own_stack(local) && !is_on_own_stack(&elsewhere) && !is_on_own_stack(on_heap.get());
+    };
+    CHECK(knows(&here)); // of the main thread
+    CHECK(support::run_on_thread([&] {
+        int there = 0;
+        return knows(&there) && !is_on_own_stack(&here);
+    }));
+}
+
+TEST_CASE("a cancelled thread ends after a sleep that is not to be cut short, not in it") {
+    static std::atomic<bool> has_slept{false};
+    pthread_t cancelled;
+    REQUIRE(pthread_create(
+                &cancelled, nullptr,
+                [](void *) -> void * {
+                    pthread_cancel(pthread_self());
+                    sleep_uncancelled(1000);
+                    has_slept = true;
+                    pthread_testcancel();
+                    return nullptr;
+                },
+                nullptr) == 0);
+    void *outcome = nullptr;
+    REQUIRE(pthread_join(cancelled, &outcome) == 0);
+    CHECK(outcome == PTHREAD_CANCELED);
+    CHECK(has_slept);
 }
 
 TEST_CASE("a thread counts in its own record, and its sums outlive it") {
