@@ -140,6 +140,8 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_slot = minor >= 0x030c;
+    if (found.attaching_binds_slot)
+        found.bind_slot = nullptr; // those names mean something else there
     found.slot_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_spoils_slot = minor >= 0x030c;

@@ -186,7 +186,8 @@ configure_build() {
     for option in "$@"; do
         if differs "$option"; then changed+=("$option"); fi
     done
-    [[ ${#changed[@]} -eq 0 ]] || meson configure "$build" "${changed[@]}"
+    # Not `meson configure`, which takes an option for what it was when the directory was made.
+    [[ ${#changed[@]} -eq 0 ]] || meson setup --reconfigure "$build" "$checkout" "${changed[@]}"
 }
 
 # Meson looks for what tests want when it configures: it looks again when other wants are met than at the last time.
