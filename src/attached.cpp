@@ -55,10 +55,10 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     if (refused)
         return refuse(scope, refused);
     open(scope.outer, me, in);
-    if (checked) {
+    if (checked)
         meet(me, in.state);
-        drain_if_quiet_allows(*in.where);
-    }
+    // Unchecked too: what waits was put there after the hook was registered.
+    drain_if_quiet_allows(*in.where);
     return PYATTACH_OK;
 }
 
@@ -74,7 +74,8 @@ enum class wanted { any, main, named };
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
     if (now) {
-        interpreter *here = checked ? meet(*me, now) : nullptr;
+        // Unchecked, an interpreter that was not met is not: nothing waits there.
+        interpreter *here = checked ? meet(*me, now) : known(cpython::python().interpreter_of(now));
         bool is_there = which == wanted::any || (which == wanted::named && here == named);
         if (which == wanted::main)
             is_there = cpython::python().interpreter_of(now) == cpython::python().main_interpreter();

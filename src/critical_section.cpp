@@ -95,7 +95,8 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     if (scope.is_locked && is_attached)
         give_back(scope);
     me->innermost_section() = scope.outer;
-    drop_late_record(*me);
+    if (this_thread.has_dues())
+        pay_dues();
 }
 
 } // namespace

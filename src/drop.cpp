@@ -2,8 +2,10 @@
 #include "drop.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "fatal.hpp"
+#include "fork.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
 
@@ -28,11 +30,11 @@ interpreter *standing_for(thread_state *now) noexcept {
 // In Python's main thread, attached, when the interpreter gets round to it.
 int drain_for_others(void *record) noexcept;
 
-// Nobody attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long as
-// the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's). Only the main interpreter
-// listens.
+// No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
+// as the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's, which in the child of a
+// raw fork may be held by a thread that is not there). Only the main interpreter listens.
 void call_for_help(interpreter &where, seat &mine) noexcept {
-    if (&where != main_interpreter() || this_thread.forbidden ||
+    if (&where != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
         where.pool.is_help_called().load(std::memory_order_relaxed))
         return;
     uint8_t before = mine.inside.load(std::memory_order_relaxed);
@@ -44,13 +46,42 @@ void call_for_help(interpreter &where, seat &mine) noexcept {
     where.gate.leave(mine, before);
 }
 
+// It asks for itself again only after it has drained. A call that cannot drain would come back at once, for as long as
+// Python runs, and CPython's end waits from 3.13 on until no call is left. So it says that it is owed, to the thread
+// where that is quiet, to the pool where the budget is 0; both are paid when that is over (ask_for_drain_again,
+// set_drain_budget), and a push that finds the pool crowded asks anew in any case.
 int drain_for_others(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
-    if (own_record() && !is_quiet())
-        drain(where, drain_budget());
-    if (where.pool.is_empty() || !cpython::add_pending_call(drain_for_others, record))
+    if (where.gone.load(std::memory_order_acquire))
+        return 0;
+    // Store one, then look at the other, as set_drain_budget does and who pushes and finds the pool crowded: whichever
+    // store comes second is followed by a look that sees the first.
+    where.pool.is_help_called().store(false, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const size_t budget = drain_budget();
+    if (budget == 0 || !own_record())
+        return 0;
+    if (is_quiet()) {
+        this_thread.owe_drain(true);
+        return 0;
+    }
+    drain(where, budget);
+    if (!where.pool.is_empty() && !where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
+        !cpython::add_pending_call(drain_for_others, record))
         where.pool.is_help_called().store(false, std::memory_order_relaxed);
     return 0;
+}
+
+// On any thread, attached or not.
+void call_if_something_waits() noexcept {
+    interpreter *main = main_interpreter();
+    if (!main || main->pool.is_empty())
+        return;
+    thread *me = own_record();
+    if (seat *mine = me ? seat_of(*me, *main) : nullptr)
+        call_for_help(*main, *mine);
+    if (me)
+        drop_late_record(*me);
 }
 
 bool is_queued(interpreter &where, seat &mine, pool::outcome what) noexcept {
@@ -67,11 +98,16 @@ bool queue(interpreter &owner, object *reference) noexcept {
     thread *me = this_thread.record();
     seat *mine = me ? me->seats : nullptr; // the one it met last, which it nearly always is
     if (__builtin_expect(!mine || mine->where != &owner || !mine->drops || this_thread.ended, 0)) {
-        // Past its exit hook a thread makes nothing that lasts.
-        me = this_thread.ended ? nullptr : own_record();
+        me = own_record();
         mine = me ? seat_of(*me, owner) : nullptr;
-        if (!mine || (!mine->drops && !(mine->drops = owner.pool.add_producer())))
-            return owner.pool.push_single(reference);
+        // Past its exit hook a thread makes nothing that lasts: record and seat go when the reference is queued.
+        if (this_thread.ended || !mine || (!mine->drops && !(mine->drops = owner.pool.add_producer()))) {
+            const pool::outcome what = owner.pool.push_single(reference, mine);
+            const bool is_in = mine ? is_queued(owner, *mine, what) : what != pool::outcome::refused;
+            if (me)
+                drop_late_record(*me);
+            return is_in;
+        }
     }
     return is_queued(owner, *mine, owner.pool.push(*mine->drops, reference));
 }
@@ -228,7 +264,36 @@ size_t waiting() noexcept {
     return all;
 }
 
-void set_drain_budget(size_t objects) noexcept { budget_objects.store(objects, std::memory_order_relaxed); }
+void orphan(seat &ending) noexcept {
+#if PYATTACH_REFERENCE_POOL
+    interpreter &where = *ending.where;
+    producer *drops = std::exchange(ending.drops, nullptr);
+    if (drops && where.pool.orphan(*drops))
+        call_for_help(where, ending);
+#else
+    (void)ending;
+#endif
+}
+
+void ask_for_drain_again() noexcept {
+#if PYATTACH_REFERENCE_POOL
+    if (is_quiet() || this_thread.forbidden)
+        return;
+    this_thread.owe_drain(false);
+    call_if_something_waits();
+#endif
+}
+
+void set_drain_budget(size_t objects) noexcept {
+    const size_t before = budget_objects.exchange(objects, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#if PYATTACH_REFERENCE_POOL
+    if (before == 0 && objects != 0)
+        call_if_something_waits();
+#else
+    (void)before;
+#endif
+}
 size_t drain_budget() noexcept { return budget_objects.load(std::memory_order_relaxed); }
 
 } // namespace pyattach

@@ -8,6 +8,7 @@
 namespace pyattach {
 
 struct interpreter;
+struct seat;
 
 // Gives a reference back; `owner` NULL: of the interpreter this thread stands for (see pool.h).
 void drop(object *, interpreter *owner) noexcept;
@@ -20,7 +21,13 @@ size_t drain(interpreter &where, size_t most) noexcept;
 pyattach_status drain_current() noexcept;
 size_t waiting() noexcept;
 
-// How many references an attach releases at most.
+// The thread ends whose seat this is: what it gave back there waits without it, and Python is asked for a drain if
+// there is much of that.
+void orphan(seat &ending) noexcept;
+// Python asked this thread for a drain while it was quiet: has it ask again, unless the thread is quiet still.
+void ask_for_drain_again() noexcept;
+
+// How many references an attach releases at most. Where it was 0, Python is asked for what waits meanwhile.
 void set_drain_budget(size_t objects) noexcept;
 size_t drain_budget() noexcept;
 

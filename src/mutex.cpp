@@ -74,17 +74,12 @@ void lock(mutex_storage &one) noexcept {
     }
 }
 
-// What was open when the lock was taken may have ended under it.
-[[gnu::noinline]] static void drop_late_record() noexcept {
-    if (thread *me = this_thread.record())
-        drop_late_record_slowly(*me);
-}
-
 void unlock(mutex_storage &one) noexcept {
     if (this_thread.quiet)
         --this_thread.quiet;
-    if (__builtin_expect(this_thread.ended, 0))
-        drop_late_record();
+    // What was open when the lock was taken may have ended under it.
+    if (this_thread.has_dues())
+        pay_dues();
     uint32_t seen = locked;
     if (__builtin_expect(
             one.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))

@@ -33,14 +33,16 @@ void pool::unlink_and_free(producer &one) noexcept {
     producer::destroy(&one);
 }
 
-void pool::orphan(producer &one) noexcept {
+bool pool::orphan(producer &one) noexcept {
     hold();
+    const bool is_crowded = add_waiting(one.take_uncounted());
     // Listed: a drain finds it in the list, and frees it when it is empty.
     if (one.is_listed.load(std::memory_order_relaxed))
         one.is_orphan = true;
     else
         unlink_and_free(one);
     let_go();
+    return is_crowded;
 }
 
 bool pool::list(listed &one) noexcept {
@@ -55,10 +57,12 @@ bool pool::list(listed &one) noexcept {
 }
 
 pool::outcome pool::push_fenced(producer &mine, object *reference) noexcept {
-    bool is_listed, is_crowded;
-    if (!mine.push_fenced(reference, room_->spares, is_listed, is_crowded))
+    bool is_listed, is_count_due;
+    if (!mine.push_fenced(reference, room_->spares, is_listed, is_count_due))
         return outcome::refused;
-    return !is_listed ? settle(mine) : is_crowded ? outcome::crowded : outcome::queued;
+    const bool is_crowded = is_count_due && add_waiting(mine.take_uncounted());
+    const outcome settled = is_listed ? outcome::queued : settle(mine);
+    return is_crowded && settled == outcome::queued ? outcome::crowded : settled;
 }
 
 pool::outcome pool::settle(producer &mine) noexcept {
@@ -76,15 +80,17 @@ pool::outcome pool::settle(producer &mine) noexcept {
     return is_left ? outcome::refused : outcome::queued;
 }
 
-bool pool::push_single(object *reference) noexcept {
-    auto *one = static_cast<listed *>(std::malloc(sizeof(listed)));
+pool::outcome pool::push_single(object *reference, bool is_counted) noexcept {
+    auto *one = static_cast<listed_single *>(std::malloc(sizeof(listed_single)));
     if (!one)
-        return false;
+        return outcome::refused;
     one->single = reference;
-    if (list(*one))
-        return true;
-    std::free(one);
-    return false;
+    one->is_counted = is_counted;
+    if (!list(*one)) {
+        std::free(one);
+        return outcome::refused;
+    }
+    return is_counted && add_waiting(1) ? outcome::crowded : outcome::queued;
 }
 
 listed *pool::take_list(uintptr_t leave_behind) noexcept {
@@ -142,12 +148,13 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
     listed *rest = take_list(0);
     note_waiting(rest);
     producer *emptied = nullptr;
-    size_t taken = 0;
+    size_t taken = 0, uncounted = 0;
     while (rest && taken < most) {
         listed *one = rest;
         rest = one->next;
         if (one->single) {
             references[taken++] = one->single;
+            uncounted += !static_cast<listed_single *>(one)->is_counted;
             std::free(one);
             continue;
         }
@@ -161,6 +168,7 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
             rest = &from;
         }
     }
+    room_->waiting.fetch_sub(static_cast<int64_t>(taken - uncounted), std::memory_order_relaxed);
     rest = unlist(emptied, own, rest);
     // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
     while (rest) {
@@ -221,6 +229,8 @@ size_t pool::close() noexcept {
 }
 
 void pool::relist() noexcept {
+    // A thread that is not here may have been about to ask.
+    room_->is_help_called.store(false, std::memory_order_relaxed);
     listed *singles = nullptr;
     for (listed *one = take_list(0), *next; one; one = next) {
         next = one->next;
@@ -229,17 +239,22 @@ void pool::relist() noexcept {
             singles = one;
         }
     }
+    int64_t waiting = 0;
     while (listed *one = singles) {
         singles = one->next;
+        waiting += static_cast<listed_single *>(one)->is_counted;
         list(*one);
     }
     for (producer *one = room_->producers, *older; one; one = older) {
         older = one->older;
         const bool has_something = one->waiting() != 0;
+        one->take_uncounted();
+        waiting += static_cast<int64_t>(one->waiting());
         one->is_listed.store(has_something && list(*one), std::memory_order_relaxed);
         if (!has_something && one->is_orphan)
             unlink_and_free(*one);
     }
+    room_->waiting.store(waiting, std::memory_order_relaxed);
 }
 
 } // namespace pyattach

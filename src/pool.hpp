@@ -36,6 +36,9 @@ class pool {
         producer *producers = nullptr;
         std::atomic<size_t> high_water{0};
         spare_chunks spares;
+        // How much waits in the whole pool, for the question whether it is crowded: less what each thread has pushed
+        // since it last added to this, some hundreds, or, after a burst, no more than what waited then. May be below 0.
+        std::atomic<int64_t> waiting{0};
         // One drain that Python itself was asked for may be on its way.
         std::atomic<bool> is_help_called{false};
         ~room();
@@ -46,13 +49,17 @@ class pool {
     size_t size() noexcept;
     size_t high_water() noexcept;
 
+    // So much waits in the whole pool that it is time to drain. Asked of the pool, not of a part: threads that each
+    // leave little behind fill it, too.
+    static constexpr int64_t crowd = 2 * chunk::most;
+
     // NULL: no memory.
     producer *add_producer() noexcept;
-    // The thread ends. What it gave back stays.
-    void orphan(producer &) noexcept;
+    // The thread ends. What it gave back stays. True: the pool is crowded.
+    bool orphan(producer &) noexcept;
 
     enum class outcome { queued, crowded, refused };
-    // Crowded: queued, and it is time that somebody drains. Refused: closed, or no memory.
+    // Crowded: queued, and so much waits; said now and then. Refused: closed, or no memory.
     outcome push(producer &mine, object *reference) noexcept {
         if (!mine.is_ready())
             return push_fenced(mine, reference);
@@ -61,7 +68,8 @@ class pool {
     // Its parts, for whoever wants no call in the usual case.
     outcome push_fenced(producer &, object *reference) noexcept;
     outcome settle(producer &) noexcept;
-    bool push_single(object *) noexcept;
+    // Counted only by a thread with a seat.
+    outcome push_single(object *, bool is_counted) noexcept;
 
     // Copies up to `most` references out, oldest of each thread first, for the caller to release. `own`: this thread's
     // producer, which needs no fence; or NULL.
@@ -83,6 +91,11 @@ class pool {
     // Not a pointer: the pool is closed.
     static constexpr uintptr_t closed = 1;
 
+    // Adds to what waits. True: the pool is crowded.
+    bool add_waiting(uint64_t more) noexcept {
+        const auto fresh = static_cast<int64_t>(more);
+        return room_->waiting.fetch_add(fresh, std::memory_order_relaxed) + fresh >= crowd;
+    }
     bool list(listed &) noexcept;
     listed *take_list(uintptr_t leave_behind) noexcept;
     listed *unlist(producer *emptied, const producer *own, listed *rest) noexcept;

@@ -10,8 +10,8 @@ namespace {
 
 // So much waits that a fence of all threads, some microseconds at worst, is nothing beside it.
 constexpr uint64_t plain_from = 4 * chunk::fewest;
-// It is time that somebody drains.
-constexpr uint64_t crowd = 2 * chunk::most;
+// So many pushes make one write to a word that all threads share.
+constexpr uint64_t count_from = 4 * chunk::fewest;
 
 chunk *new_chunk(unsigned size) noexcept {
     auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
@@ -58,7 +58,7 @@ std::atomic<chunk *> *producer::spare_of(unsigned size, spare_chunks &of_pool) n
     return size == 0 ? &spare : size + 1 < chunk::sizes ? &of_pool.of_size[size] : nullptr;
 }
 
-bool producer::extend(spare_chunks &of_pool, bool &is_crowded) noexcept {
+bool producer::extend(spare_chunks &of_pool) noexcept {
     const uint64_t many = waiting();
     // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
     // the kernel for every page.)
@@ -75,7 +75,6 @@ bool producer::extend(spare_chunks &of_pool, bool &is_crowded) noexcept {
     tail->next = fresh;
     tail = fresh;
     at = fresh->begin();
-    is_crowded = many >= crowd;
     return true;
 }
 
@@ -93,10 +92,12 @@ bool producer::publish_fenced() noexcept {
 #endif
 }
 
-bool producer::push_fenced(object *reference, spare_chunks &of_pool, bool &is_seen_listed, bool &is_crowded) noexcept {
-    is_crowded = false;
-    if (at == tail->end() && !extend(of_pool, is_crowded))
+bool producer::push_fenced(object *reference, spare_chunks &of_pool, bool &is_seen_listed,
+                           bool &is_count_due) noexcept {
+    is_count_due = at == tail->end();
+    if (is_count_due && !extend(of_pool))
         return false;
+    is_count_due = is_count_due && pushed.load(std::memory_order_relaxed) - counted >= count_from;
     *at++ = reference;
     is_seen_listed = publish_fenced();
     if (is_plain.load(std::memory_order_relaxed))

@@ -30,6 +30,9 @@ struct listed {
     listed *next;
     object *single; // NULL: a producer
 };
+struct listed_single : listed {
+    bool is_counted; // see pool::room::waiting
+};
 
 // The slots follow.
 struct chunk {
@@ -58,6 +61,7 @@ struct producer : listed {
     std::atomic<bool> is_plain{false};
     // Both sides write it. In the list, in the hands of the drain that has the lock, or about to be put into the list.
     std::atomic<bool> is_listed{false};
+    uint64_t counted = 0; // of `pushed`, what the pool's count has; the thread's part still
     // The drain's part; on a line of its own, so that a drain at work does not slow the thread down.
     alignas(64) std::atomic<uint64_t> taken{0};
     object **from = nullptr; // the next to be taken
@@ -81,8 +85,14 @@ struct producer : listed {
         *at++ = reference;
         return __builtin_expect(publish_plainly(), 1);
     }
-    // Any other. False: no memory, and nothing done. Whether it is listed, and whether much waits, comes out.
-    bool push_fenced(object *reference, spare_chunks &, bool &is_seen_listed, bool &is_crowded) noexcept;
+    // Any other. False: no memory, and nothing done. Whether it is listed comes out, and whether it is time to count.
+    bool push_fenced(object *reference, spare_chunks &, bool &is_seen_listed, bool &is_count_due) noexcept;
+    // What the pool does not count yet; from now on it does. On the thread, or once that has ended.
+    uint64_t take_uncounted() noexcept {
+        const uint64_t all = pushed.load(std::memory_order_relaxed), fresh = all - counted;
+        counted = all;
+        return fresh;
+    }
     void become_fenced() noexcept;
     // The last push did not take place. Under the pool's lock.
     void take_back() noexcept;
@@ -106,7 +116,7 @@ struct producer : listed {
 #endif
     }
     bool publish_fenced() noexcept;
-    bool extend(spare_chunks &, bool &is_crowded) noexcept;
+    bool extend(spare_chunks &) noexcept;
     std::atomic<chunk *> *spare_of(unsigned size, spare_chunks &) noexcept;
 };
 

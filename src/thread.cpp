@@ -159,6 +159,13 @@ void drop_late_record_slowly(thread &me) noexcept {
         forget(me);
 }
 
+void pay_dues() noexcept {
+    if (this_thread.owes_drain)
+        ask_for_drain_again();
+    if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
+        drop_late_record_slowly(*me);
+}
+
 void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
 void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
 

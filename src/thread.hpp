@@ -119,9 +119,10 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
+    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
     uint16_t forbidden = 0; // forbidden scopes open
-    uint16_t ended = 0;     // the thread's exit hook has run
+    uint8_t ended = 0;      // the thread's exit hook has run
+    uint8_t owes_drain = 0; // Python asked this thread for a drain while it was quiet; see pay_dues
     uint16_t quiet = 0;     // locks held, drains running; see is_quiet
     uint16_t forking = 0;   // forks that Python has announced on this thread, and that are not over
 
@@ -130,13 +131,26 @@ struct thread_local_words {
     static constexpr uintptr_t usually = 1;
     // NULL: none.
     thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~usually); }
-    // There is a record, and the thread is neither forbidden nor ended: in one look.
+    // There is a record, and the thread is neither forbidden nor ended, and owes no drain: in one look.
     bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
     thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
 
+    // Either of `ended` and `owes_drain`, in one look.
+    bool has_dues() const noexcept {
+        uint16_t both;
+        __builtin_memcpy(&both, reinterpret_cast<const char *>(this) + offsetof(thread_local_words, ended),
+                         sizeof both);
+        return __builtin_expect(both != 0, 0);
+    }
+
     // After anything of this has changed.
     void tag(thread *record) noexcept {
-        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended ? 0 : usually);
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || owes_drain ? 0 : usually);
+    }
+    // A thread that owes one takes no short ways, so that the end of a section has nothing to ask.
+    void owe_drain(bool owes) noexcept {
+        owes_drain = owes;
+        tag(record());
     }
 };
 static_assert(sizeof(thread_local_words) == 16);
@@ -148,10 +162,18 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 extern __thread thread_local_words this_thread;
 #endif
 
+// What waited until this thread is no longer quiet or inside a section, or until nothing is open in the record of a
+// thread that is past its exit hook. Takes no lock that is held while Python code runs.
+void pay_dues() noexcept;
+
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
 struct quietly {
     quietly() noexcept { ++this_thread.quiet; }
-    ~quietly() { --this_thread.quiet; }
+    ~quietly() {
+        --this_thread.quiet;
+        if (__builtin_expect(this_thread.owes_drain, 0))
+            pay_dues();
+    }
     quietly(const quietly &) = delete;
     quietly &operator=(const quietly &) = delete;
 };

@@ -33,8 +33,7 @@ bool is_kept(const interpreter &where) noexcept {
 void hand_over(seat &mine) noexcept {
     interpreter &where = *mine.where;
     where.gate.leave(mine, presence::outside);
-    if (mine.drops)
-        where.pool.orphan(*mine.drops);
+    orphan(mine);
     lock_registry();
     mine.is_taken = false;
     await_reaping_held(mine);

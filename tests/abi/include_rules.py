@@ -29,6 +29,7 @@ LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in laye
 # So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more
 # has to leave.
 UPWARD = {
+    ("drop", "fork"): "in the child of a raw fork Python is not asked for a drain",
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",

@@ -40,7 +40,8 @@ TEST_CASE("a reference dropped on a detached thread waits in the pool until a th
 }
 
 // PyO3 test_attach_guard_drop_deferred_references
-TEST_CASE("a first attach, a nested one, an assumed one and the end of a detached scope all drain the pool") {
+TEST_CASE("a first attach, a nested one, an assumed one, an unchecked one and the end of a detached scope all drain "
+          "the pool") {
     start_python();
     attached here;
     ref object = new_object();
@@ -71,6 +72,24 @@ TEST_CASE("a first attach, a nested one, an assumed one and the end of a detache
         REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
         CHECK(pyattach_pool_size() == 0);
         pyattach_attached_end(&assumed);
+    }
+    SECTION("unchecked") {
+        drop_elsewhere();
+        pyattach_attached unchecked;
+        REQUIRE(pyattach_attached_begin_unchecked(&unchecked) == PYATTACH_OK);
+        CHECK(pyattach_pool_size() == 0);
+        pyattach_attached_end(&unchecked);
+    }
+    SECTION("unchecked, and first") {
+        drop_elsewhere();
+        foreign_detach gap;
+        run_on_thread([] {
+            pyattach_attached unchecked;
+            EXPECT(pyattach_attached_begin_unchecked(&unchecked) == PYATTACH_OK);
+            const size_t waiting = pyattach_pool_size();
+            pyattach_attached_end(&unchecked);
+            EXPECT(waiting == 0);
+        });
     }
     SECTION("first") {
         drop_elsewhere();

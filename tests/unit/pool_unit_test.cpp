@@ -74,9 +74,9 @@ TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order
 TEST_CASE("references without a producer, for which there was no memory, come out too") {
     pool &queue = new_pool();
     producer *mine = queue.add_producer();
-    REQUIRE(queue.push_single(address(1)));
+    REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
     queue.push(*mine, address(2));
-    REQUIRE(queue.push_single(address(3)));
+    REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
     CHECK(queue.size() == 3);
     std::vector<object *> all = take(queue, 10);
     std::sort(all.begin(), all.end());
@@ -87,9 +87,9 @@ TEST_CASE("references without a producer, for which there was no memory, come ou
 TEST_CASE("a fork child lists again what waits, with and without a producer") {
     pool &queue = new_pool();
     producer *mine = queue.add_producer(), *theirs = queue.add_producer(), *idle = queue.add_producer();
-    REQUIRE(queue.push_single(address(1)));
+    REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
     queue.push(*mine, address(2));
-    REQUIRE(queue.push_single(address(3)));
+    REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
     queue.push(*theirs, address(4));
     queue.hold();
     theirs->is_listed = false; // as if that thread had been about to list it
@@ -128,11 +128,11 @@ TEST_CASE("a closed pool refuses, and says what it leaked") {
     producer *mine = queue.add_producer();
     for (object *one : addresses(1, chunk::fewest + 1))
         queue.push(*mine, one);
-    REQUIRE(queue.push_single(address(1000)));
+    REQUIRE(queue.push_single(address(1000), true) == pool::outcome::queued);
     CHECK(queue.close() == chunk::fewest + 2);
     CHECK(queue.is_empty());
     CHECK(queue.size() == 0);
-    CHECK_FALSE(queue.push_single(address(1)));
+    CHECK(queue.push_single(address(1), true) == pool::outcome::refused);
     CHECK(queue.push(*mine, address(1)) == pool::outcome::refused);
     CHECK(take(queue, 10).empty());
 }
@@ -161,6 +161,65 @@ TEST_CASE("the pool calls for help once in a while when nobody drains it") {
     CHECK(calls == 4); // with 3904 waiting, and every 1952 after that
     take(queue, 10000);
     CHECK(queue.push(*mine, address(1)) == pool::outcome::queued);
+}
+
+TEST_CASE("the pool calls for help when many threads have left a little each, and until that was taken") {
+    pool &queue = new_pool();
+    constexpr std::uintptr_t each = 100;
+    size_t waiting = 0;
+    for (int thread = 0; thread < 50; ++thread) {
+        producer *ending = queue.add_producer();
+        for (object *one : addresses(1, each))
+            REQUIRE(queue.push(*ending, one) == pool::outcome::queued);
+        waiting += each;
+        CHECK(queue.orphan(*ending) == (waiting >= pool::crowd));
+    }
+    CHECK(take(queue, 2000).size() == 2000);
+    waiting -= 2000;
+    for (int thread = 0; thread < 20; ++thread) {
+        CHECK(queue.orphan(*queue.add_producer()) == (waiting >= pool::crowd));
+        REQUIRE(queue.push_single(address(1), true) ==
+                (++waiting >= pool::crowd ? pool::outcome::crowded : pool::outcome::queued));
+    }
+}
+
+TEST_CASE("the pool calls for help when living threads have given back some hundreds each") {
+    pool &queue = new_pool();
+    int calls = 0;
+    for (int thread = 0; thread < 8; ++thread) {
+        producer *living = queue.add_producer();
+        for (object *one : addresses(1, 1000))
+            calls += queue.push(*living, one) == pool::outcome::crowded;
+    }
+    CHECK(calls >= 1);
+    take(queue, 8000);
+    producer *another = queue.add_producer();
+    for (object *one : addresses(1, 1000))
+        CHECK(queue.push(*another, one) == pool::outcome::queued);
+}
+
+TEST_CASE("references that are not counted when they are queued are not when they are taken") {
+    pool &queue = new_pool();
+    for (int i = 0; i < 2 * pool::crowd; ++i)
+        REQUIRE(queue.push_single(address(1), false) == pool::outcome::queued);
+    take(queue, 2 * pool::crowd);
+    for (int i = 1; i < pool::crowd; ++i)
+        REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
+    CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
+}
+
+TEST_CASE("a fork child counts anew what waits") {
+    pool &queue = new_pool();
+    producer *mine = queue.add_producer();
+    for (object *one : addresses(1, pool::crowd - 2))
+        REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
+    queue.is_help_called() = true; // as if a thread that is not here had been about to ask
+    queue.hold();
+    queue.relist();
+    queue.let_go();
+    CHECK_FALSE(queue.is_help_called());
+    CHECK(queue.push_single(address(1), true) == pool::outcome::queued);
+    CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
 }
 
 TEST_CASE("nothing is lost or doubled between threads that push and threads that take") {
