@@ -101,10 +101,32 @@ pyattach_status look_for_python(reason &why) noexcept {
     return handle ? adopt_or_close(handle, address, why) : outcome;
 }
 
+// A program that is linked statically has no dynamic linker of its own: a libpython that it opens brings a second libc,
+// which knows nothing of the first one's threads.
+bool is_static_program() noexcept {
+    bool has_linker = false;
+    // The program comes first; it names its dynamic linker, also where that was called with the program's name.
+    dl_iterate_phdr(
+        [](dl_phdr_info *program, size_t, void *into) {
+            for (int i = 0; i < program->dlpi_phnum; ++i)
+                *static_cast<bool *>(into) |= program->dlpi_phdr[i].p_type == PT_INTERP;
+            return 1;
+        },
+        &has_linker);
+    return !has_linker;
+}
+
 // Opens `name`, and takes it if it holds a Python that can be used. Opened out of the global scope first: one that is
 // refused must not stay in the way of the next. OK: a Python is in use, perhaps another that another thread named
 // meanwhile.
 pyattach_status try_library(const char *name, reason &why) noexcept {
+    if (is_static_program()) {
+        std::snprintf(
+            why.text, sizeof why.text,
+            "this program is linked statically (-static), and Python needs a dynamic linker: link libc dynamically; "
+            "libpyattach itself may be static");
+        return PYATTACH_UNSUPPORTED;
+    }
     void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *error = dlerror();

@@ -75,11 +75,13 @@ void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
 
 thread_state *new_state(interpreter_state *of) noexcept {
     const table &py = python();
+    // Not attached, CPython attaches here where its allocator tells tracemalloc.
     if (!py.fork_copies_state_lock)
-        return py.state_new(of);
+        return guarded([&py, of] { return py.state_new(of); });
     pthread_mutex_lock(&making_state);
-    thread_state *made = py.state_new(of);
-    pthread_mutex_unlock(&making_state);
+    auto unlock = []() noexcept { pthread_mutex_unlock(&making_state); };
+    thread_state *made = guarded([&py, of] { return py.state_new(of); }, unlock);
+    unlock();
     return made;
 }
 

@@ -75,8 +75,10 @@ bool mutex_is_as_known(const table &py) noexcept {
     if (!py.mutex_lock || !py.mutex_unlock)
         return false;
     alignas(8) unsigned char bytes[8] = {};
-    py.mutex_lock(bytes);
-    bool was_locked = bytes[0] == 1;
+    bool was_locked = guarded([&py, &bytes] {
+        py.mutex_lock(bytes);
+        return bytes[0] == 1;
+    });
     py.mutex_unlock(bytes);
     for (unsigned char one : bytes)
         was_locked = was_locked && one == 0;
@@ -138,6 +140,8 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_slot = minor >= 0x030c;
+    if (found.attaching_binds_slot)
+        found.bind_slot = nullptr; // those names mean something else there
     found.slot_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_spoils_slot = minor >= 0x030c;

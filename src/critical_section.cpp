@@ -12,7 +12,7 @@ namespace {
 
 enum kind { object_lock, object_locks, mutex_lock, mutex_locks };
 
-void lock(void *at, kind what, void *one, void *two) noexcept {
+void lock(void *at, kind what, void *one, void *two) {
     const cpython::table &py = cpython::python();
     switch (what) {
     case object_lock:
@@ -123,8 +123,6 @@ void end(section_scope &scope) noexcept {
     me.innermost_section() = scope.outer;
     if (scope.is_locked)
         give_back(scope);
-    if (this_thread.has_dues())
-        pay_dues();
 }
 
 } // namespace pyattach::critical_section

@@ -41,7 +41,7 @@ void call_for_help(interpreter &where, seat &mine) noexcept {
     if (!where.gate.enter(mine))
         return;
     if (!where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
-        cpython::python().add_pending_call(drain_for_others, &where) != 0)
+        !cpython::add_pending_call(drain_for_others, &where))
         where.pool.is_help_called().store(false, std::memory_order_relaxed);
     where.gate.leave(mine, before);
 }
@@ -62,12 +62,12 @@ int drain_for_others(void *record) noexcept {
     if (budget == 0 || !own_record())
         return 0;
     if (is_quiet()) {
-        this_thread.owes_drain = 1;
+        this_thread.owe_drain(true);
         return 0;
     }
     drain(where, budget);
     if (!where.pool.is_empty() && !where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
-        cpython::python().add_pending_call(drain_for_others, record) != 0)
+        !cpython::add_pending_call(drain_for_others, record))
         where.pool.is_help_called().store(false, std::memory_order_relaxed);
     return 0;
 }
@@ -279,7 +279,7 @@ void ask_for_drain_again() noexcept {
 #if PYATTACH_REFERENCE_POOL
     if (is_quiet() || this_thread.forbidden)
         return;
-    this_thread.owes_drain = 0;
+    this_thread.owe_drain(false);
     call_if_something_waits();
 #endif
 }

@@ -38,7 +38,7 @@ void await_none(futex::word &at, patience &limit) noexcept {
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
-    cpython::thread_state *mine = current_state() ? py.save() : nullptr;
+    cpython::thread_state *mine = current_state() ? cpython::save(py) : nullptr;
     for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);

@@ -5,7 +5,7 @@
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
 #                               clang-tidy, clang-format, cppcheck, and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
-#                               WANT: clang, cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
+#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
@@ -79,6 +79,9 @@ has_clang-tidy() { is_command clang-tidy; }
 packages_clang-tidy() { echo clang-tidy; }
 has_clang-format() { is_command clang-format; }
 packages_clang-format() { echo clang-format; }
+# For the system's own Python: there the package puts it.
+has_libclang() { /usr/bin/python3 -c 'import clang.cindex; clang.cindex.Index.create()' 2>/dev/null; }
+packages_libclang() { echo python3-clang; }
 has_cppcheck() { is_command cppcheck; }
 packages_cppcheck() { echo cppcheck; }
 
@@ -183,7 +186,8 @@ configure_build() {
     for option in "$@"; do
         if differs "$option"; then changed+=("$option"); fi
     done
-    [[ ${#changed[@]} -eq 0 ]] || meson configure "$build" "${changed[@]}"
+    # Not `meson configure`, which takes an option for what it was when the directory was made.
+    [[ ${#changed[@]} -eq 0 ]] || meson setup --reconfigure "$build" "$checkout" "${changed[@]}"
 }
 
 # Meson looks for what tests want when it configures: it looks again when other wants are met than at the last time.
