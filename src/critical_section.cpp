@@ -124,8 +124,6 @@ void end(section_scope &scope) noexcept {
     me.innermost_section() = scope.outer;
     if (scope.is_locked)
         give_back(scope);
-    if (this_thread.has_dues())
-        pay_dues();
 }
 
 bool abandon(thread &me) noexcept {

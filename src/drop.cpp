@@ -62,7 +62,7 @@ int drain_for_others(void *record) noexcept {
     if (budget == 0 || !own_record())
         return 0;
     if (is_quiet()) {
-        this_thread.owes_drain = 1;
+        this_thread.owe_drain(true);
         return 0;
     }
     drain(where, budget);
@@ -284,7 +284,7 @@ void ask_for_drain_again() noexcept {
 #if PYATTACH_REFERENCE_POOL
     if (is_quiet() || this_thread.forbidden)
         return;
-    this_thread.owes_drain = 0;
+    this_thread.owe_drain(false);
     call_if_something_waits();
 #endif
 }

@@ -122,7 +122,7 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended
+    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
     uint16_t forbidden = 0; // forbidden scopes open
     uint8_t ended : 1;      // the thread's exit hook has run
     uint8_t owes_drain : 1; // Python asked this thread for a drain while it was quiet; see pay_dues
@@ -137,7 +137,7 @@ struct thread_local_words {
     static constexpr uintptr_t usually = 1;
     // NULL: none.
     thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~usually); }
-    // There is a record, and the thread is neither forbidden nor ended: in one look.
+    // There is a record, and the thread is neither forbidden nor ended, and owes no drain: in one look.
     bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
     thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
 
@@ -146,7 +146,12 @@ struct thread_local_words {
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
-        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended ? 0 : usually);
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || owes_drain ? 0 : usually);
+    }
+    // A thread that owes one takes no short ways, so that the end of a section has nothing to ask.
+    void owe_drain(bool owes) noexcept {
+        owes_drain = owes;
+        tag(record());
     }
 };
 static_assert(sizeof(thread_local_words) == 16);

@@ -3,7 +3,11 @@
  * A reference given back on an attached thread is released at once. Anywhere else it waits in the pool of its
  * interpreter until a thread attaches there. Whose it is: the interpreter this thread is attached to (also while
  * forbidden), else that of its innermost open detached scope, else the main interpreter. If that one has ended, or
- * never met this library, the reference is leaked, and counted. */
+ * never met this library, the reference is leaked, and counted.
+ *
+ * If thousands wait in the pool of the main interpreter, whichever threads gave them back, and no thread attaches, then
+ * Python's main thread is asked to release them while it runs Python code. It does so when no mutex or critical section
+ * of this library is held there. */
 #ifndef PYATTACH_POOL_H
 #define PYATTACH_POOL_H
 
@@ -33,7 +37,7 @@ PYATTACH_API void pyattach_decref_in(pyattach_interpreter *, struct _object *);
 PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
 /* How many references an attach (or the end of a detached scope) releases at most; the rest waits for the next. For the
- * whole process; 0: none. Default: 256. */
+ * whole process. 0: none, nor does Python release any by itself before there is a budget again. Default: 256. */
 PYATTACH_API void pyattach_set_drain_budget(size_t objects);
 
 /* References waiting in the pool of this thread's interpreter, if it is attached, else of the main one; 0 if there is

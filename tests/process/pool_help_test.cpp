@@ -191,14 +191,14 @@ TEST_CASE("threads that give back while they end, past the library's own hook, d
     start_python_in_scope();
     last_destructor::key(); // its thread attaches
     attached here;
-    ref object = object_with(threads * each + 1);
+    ref object = object_with(threads * (each + 1) + 1);
     size_t most = 0;
     for (int i = 0; i < threads; ++i) {
         {
             foreign_detach gap;
             last_destructor late{[&] { drop_all(object, each); }, 0};
             run_on_thread([&] {
-                { attached once; }
+                pyattach_decref(object); // which arms the library's hook, and drains nothing
                 pthread_setspecific(last_destructor::key(), &late);
             });
         }
