@@ -84,8 +84,10 @@ void make_global() noexcept;
 // Around fork().
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
+void restart_guards() noexcept;
 void hold_states() noexcept;
 void let_states_go() noexcept;
+void restart_states() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 // Never returns. A parked thread holds no lock of ours and is not attached.

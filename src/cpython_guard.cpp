@@ -1,8 +1,9 @@
 // PEP 788's guards, which bridge first contact; and new thread states: what a fork must not find half done.
 #include "cpython.hpp"
 
-#include <ctime>
 #include <pthread.h>
+
+#include "internal_lock.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -13,25 +14,25 @@ namespace {
 struct held_guard {
     std::atomic<void *> guard;
     pthread_t owner;
-    bool is_taken;
+    std::atomic<bool> is_taken; // after the owner: a fork child reads both, also where the lock was borrowed
 };
 constexpr int most_guards = 64;
 held_guard held[most_guards];
-pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
-pthread_mutex_t making_state = PTHREAD_MUTEX_INITIALIZER;
+internal_lock held_lock;
+internal_lock making_state;
 bool holds_states;
 
 held_guard *take_place() noexcept {
     held_guard *found = nullptr;
-    pthread_mutex_lock(&held_lock);
+    held_lock.lock();
     for (held_guard &one : held)
-        if (!one.is_taken) {
+        if (!one.is_taken.load(std::memory_order_relaxed)) {
             found = &one;
             one.owner = pthread_self();
-            one.is_taken = true;
+            one.is_taken.store(true, std::memory_order_release);
             break;
         }
-    pthread_mutex_unlock(&held_lock);
+    held_lock.unlock();
     return found;
 }
 
@@ -39,9 +40,9 @@ void give_back(held_guard &one) noexcept {
     void *guard = one.guard.exchange(nullptr, std::memory_order_relaxed);
     if (guard)
         python().guard_close(guard);
-    pthread_mutex_lock(&held_lock);
-    one.is_taken = false;
-    pthread_mutex_unlock(&held_lock);
+    held_lock.lock();
+    one.is_taken.store(false, std::memory_order_relaxed);
+    held_lock.unlock();
 }
 
 } // namespace
@@ -70,16 +71,17 @@ void release_guard(void *guard) noexcept {
         give_back(*static_cast<held_guard *>(guard));
 }
 
-void hold_guards() noexcept { pthread_mutex_lock(&held_lock); }
-void let_guards_go() noexcept { pthread_mutex_unlock(&held_lock); }
+void hold_guards() noexcept { held_lock.hold(); }
+void let_guards_go() noexcept { held_lock.let_go(); }
+void restart_guards() noexcept { held_lock.restart(); }
 
 thread_state *new_state(interpreter_state *of) noexcept {
     const table &py = python();
     // Not attached, CPython attaches here where its allocator tells tracemalloc.
     if (!py.fork_copies_state_lock)
         return guarded([&py, of] { return py.state_new(of); });
-    pthread_mutex_lock(&making_state);
-    auto unlock = []() noexcept { pthread_mutex_unlock(&making_state); };
+    making_state.lock();
+    auto unlock = []() noexcept { making_state.unlock(); };
     thread_state *made = guarded([&py, of] { return py.state_new(of); }, unlock);
     unlock();
     return made;
@@ -88,22 +90,22 @@ thread_state *new_state(interpreter_state *of) noexcept {
 void hold_states() noexcept {
     if (!python().fork_copies_state_lock)
         return;
-    timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    constexpr long limit_ns = 100000000, second_ns = 1000000000;
-    until.tv_sec += (until.tv_nsec + limit_ns) / second_ns;
-    until.tv_nsec = (until.tv_nsec + limit_ns) % second_ns;
-    holds_states = pthread_mutex_timedlock(&making_state, &until) == 0;
+    constexpr int64_t limit_ns = 100000000;
+    holds_states = making_state.hold_within(limit_ns);
 }
 void let_states_go() noexcept {
     if (holds_states)
-        pthread_mutex_unlock(&making_state);
+        making_state.let_go();
+    holds_states = false;
+}
+void restart_states() noexcept {
+    making_state.restart();
     holds_states = false;
 }
 
 void release_lost_guards() noexcept {
     for (held_guard &one : held)
-        if (one.is_taken && !pthread_equal(one.owner, pthread_self()))
+        if (one.is_taken.load(std::memory_order_acquire) && !pthread_equal(one.owner, pthread_self()))
             give_back(one);
 }
 

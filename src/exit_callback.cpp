@@ -113,7 +113,9 @@ void run_exit_callbacks(interpreter &ending) noexcept {
     }
 }
 
-void forget_running_exit_callbacks_held() noexcept {
+void forget_running_exit_callbacks_held(bool is_lost) noexcept {
+    if (is_lost)
+        all_running = nullptr;
     for (running_callback **link = &all_running; *link;) {
         if ((*link)->by == &this_thread)
             link = &(*link)->next;

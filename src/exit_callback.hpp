@@ -17,8 +17,9 @@ pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void
 // By the ending thread, detached, once the gate has closed: each once, in the order of registration.
 void run_exit_callbacks(interpreter &ending) noexcept;
 
-// In a fork child, under the registry's lock: the threads that were calling some are not there.
-void forget_running_exit_callbacks_held() noexcept;
+// In a fork child: the threads that were calling some are not there. `is_lost`: the list was being changed, and is not
+// read.
+void forget_running_exit_callbacks_held(bool is_lost) noexcept;
 // Likewise: those that were not asked for in children, as the threads that they would wake and join are not there.
 void forget_exit_callbacks_of_parent_held(rooms &) noexcept;
 

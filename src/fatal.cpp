@@ -5,13 +5,14 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <pthread.h>
+
+#include "internal_lock.hpp"
 
 namespace pyattach {
 namespace {
 
 // Function and argument belong together, so two atomics would not do.
-pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
+internal_lock handler_lock;
 message_handler handler;
 void *handler_arg;
 uint32_t handler_number; // of the one in force; a handler that is set gets the next one
@@ -25,19 +26,19 @@ void misuse(const char *what, const char *rule, const char *instead) noexcept {
 }
 
 void set_message_handler(message_handler new_handler, void *arg) noexcept {
-    pthread_mutex_lock(&handler_lock);
+    handler_lock.lock();
     handler = new_handler;
     handler_arg = arg;
     ++handler_number;
-    pthread_mutex_unlock(&handler_lock);
+    handler_lock.unlock();
 }
 
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
-    pthread_mutex_lock(&handler_lock);
+    handler_lock.lock();
     message_handler call = handler;
     void *arg = handler_arg;
     const uint32_t number = handler_number;
-    pthread_mutex_unlock(&handler_lock);
+    handler_lock.unlock();
     // Relaxed: the number decides nothing but whether this thread tells it.
     if (call && site.told_handler.exchange(number, std::memory_order_relaxed) != number) {
         const int kept = errno;
@@ -47,14 +48,20 @@ pyattach_status refused(pyattach_status why, refusal_site &site, const char *sen
     return why;
 }
 
-void hold_message_handler() noexcept { pthread_mutex_lock(&handler_lock); }
-void let_message_handler_go() noexcept { pthread_mutex_unlock(&handler_lock); }
+void hold_message_handler() noexcept { handler_lock.hold(); }
+void let_message_handler_go() noexcept { handler_lock.let_go(); }
+void restart_message_handler() noexcept {
+    if (!handler_lock.restart())
+        return;
+    handler = nullptr; // with an argument that may be another one's
+    ++handler_number;
+}
 
 void report(const char *format, ...) noexcept {
-    pthread_mutex_lock(&handler_lock);
+    handler_lock.lock();
     message_handler call = handler;
     void *arg = handler_arg;
-    pthread_mutex_unlock(&handler_lock);
+    handler_lock.unlock();
     if (!call)
         return;
     char text[1024];

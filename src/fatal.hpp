@@ -29,5 +29,7 @@ pyattach_status refused(pyattach_status why, refusal_site &site, const char *sen
 // Around fork().
 void hold_message_handler() noexcept;
 void let_message_handler_go() noexcept;
+// In the child. A handler that another thread was about to set is not called there.
+void restart_message_handler() noexcept;
 
 } // namespace pyattach

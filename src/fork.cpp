@@ -1,9 +1,9 @@
 // fork: what the child keeps, and what it forgets.
 //
-// Before the fork every internal lock is taken, so the child finds none held and nothing half written. In the child
-// only the forking thread lives: the records and seats of all others go, their thread states are left to CPython, which
-// frees them itself; queued references stay. CPython is left alone here: this runs inside fork(), before Python's own
-// after-fork.
+// Before the fork every internal lock is held, so the child finds nothing half written, but for what a thread had to
+// borrow meanwhile (internal_lock.hpp), which the child gives up. In the child only the forking thread lives: the
+// records and seats of all others go, their thread states are left to CPython, which frees them itself; queued
+// references stay. CPython is left alone here: this runs inside fork(), before Python's own after-fork.
 #include "fork.hpp"
 
 #include <initializer_list>
@@ -13,6 +13,7 @@
 #include "exit_callback.hpp"
 #include "fatal.hpp"
 #include "futex.hpp"
+#include "internal_lock.hpp"
 #include "interpreter.hpp"
 #include "reaping.hpp"
 #include "start.hpp"
@@ -49,7 +50,9 @@ void await_none(futex::word &at, patience &limit) noexcept {
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
-    lock_registry();
+    if (!fork_hold::begin())
+        return;
+    lock_registry(); // and not merely held: the list of rooms stays as it is
     for (rooms *one = newest_rooms(); one; one = one->next) {
         one->of->gate.hold();
         one->of->pool.hold();
@@ -58,18 +61,28 @@ void hold_all() noexcept {
     hold_message_handler();
     cpython::hold_states();
     cpython::hold_guards();
+    hold_locked_registry();
 }
 
 void let_all_go() noexcept {
-    cpython::let_guards_go();
-    cpython::let_states_go();
-    let_message_handler_go();
-    let_threads_go();
-    for (rooms *one = newest_rooms(); one; one = one->next) {
-        one->of->pool.let_go();
-        one->of->gate.let_go();
+    if (fork_hold::is_outermost()) {
+        cpython::let_guards_go();
+        cpython::let_states_go();
+        let_message_handler_go();
+        let_threads_go();
+        // A borrower may have put rooms into the list or taken some out, and may be at it.
+        const bool is_first = fork_hold::is_first();
+        if (is_first)
+            lock_registry();
+        for (rooms *one = newest_rooms(); one; one = one->next) {
+            one->of->pool.let_go();
+            one->of->gate.let_go();
+        }
+        let_registry_go();
+        if (is_first)
+            unlock_registry();
+        fork_hold::end();
     }
-    unlock_registry();
 }
 
 void in_child() noexcept {
@@ -79,13 +92,20 @@ void in_child() noexcept {
     // anew.
     bool is_told = false;
     forget_start();
-    forget_running_exit_callbacks_held();
+    // First what locks guard that were borrowed: it is given up before anything looks at it.
+    const bool is_registry_lost = restart_registry();
+    restart_threads();
+    restart_message_handler();
+    cpython::restart_states();
+    cpython::restart_guards();
+    forget_running_exit_callbacks_held(is_registry_lost);
     for (rooms *one = newest_rooms(); one; one = one->next) {
         uint32_t interrupted = interpreter::busy;
         one->of->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
         is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
                               one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
-        one->of->gate.empty();
+        one->of->gate.restart_empty();
+        one->of->pool.restart();
         reaping::forget_held(*one);
         forget_exit_callbacks_of_parent_held(*one);
         for (seat *waiting : {one->dead.first, one->empty.first})
@@ -101,7 +121,7 @@ void in_child() noexcept {
     count(event::drops_leaked, forget_other_threads());
     for (rooms *one = newest_rooms(); one; one = one->next)
         one->of->pool.relist();
-    let_all_go();
+    fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
     for (rooms *one = newest_rooms(), *next; one; one = next) {
         next = one->next; // they may go with their last seat

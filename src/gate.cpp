@@ -11,15 +11,6 @@ int64_t monotonic_ns() noexcept {
     return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
 }
 
-gate::room::room() noexcept {
-    pthread_mutex_init(&lock, nullptr);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&left, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 void gate::put_back(seat &one) noexcept {
     one.previous = nullptr;
     one.next = room_->seats;
@@ -29,26 +20,27 @@ void gate::put_back(seat &one) noexcept {
 }
 
 void gate::add(seat &one) noexcept {
-    hold();
+    room_->lock.lock();
     put_back(one);
-    let_go();
+    room_->lock.unlock();
 }
 
 void gate::remove(seat &one) noexcept {
-    pthread_mutex_lock(&room_->lock);
+    room_->lock.lock();
     (one.previous ? one.previous->next : room_->seats) = one.next;
     if (one.next)
         one.next->previous = one.previous;
-    pthread_cond_broadcast(&room_->left);
-    pthread_mutex_unlock(&room_->lock);
+    room_->left.fetch_add(1, std::memory_order_relaxed);
+    room_->lock.unlock();
+    futex::wake(room_->left, futex::everyone);
 }
 
 bool gate::is_taken(pthread_t identity) noexcept {
-    hold();
+    room_->lock.lock();
     const seat *one = room_->seats;
     while (one && !(one->is_taken && pthread_equal(one->self, identity)))
         one = one->next;
-    let_go();
+    room_->lock.unlock();
     return one;
 }
 
@@ -60,11 +52,12 @@ void gate::set(state now) noexcept {
 void gate::refuse(seat &mine, uint8_t before) noexcept { leave(mine, before); }
 
 void gate::wake() noexcept {
-    // The lock orders this after the closer's look at the seats and before its sleep, so the wake-up cannot fall
-    // between the two.
-    pthread_mutex_lock(&room_->lock);
-    pthread_cond_broadcast(&room_->left);
-    pthread_mutex_unlock(&room_->lock);
+    // Under the lock, and so either before the closing thread looks at the seats, or after it has read the word that it
+    // will sleep on, which then differs: the wake-up cannot fall between the two.
+    room_->lock.lock();
+    room_->left.fetch_add(1, std::memory_order_relaxed);
+    room_->lock.unlock();
+    futex::wake(room_->left, futex::everyone);
 }
 
 unsigned gate::count(const seat *except, bool attached_only) const noexcept {
@@ -78,26 +71,25 @@ unsigned gate::count(const seat *except, bool attached_only) const noexcept {
 }
 
 unsigned gate::wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept {
-    timespec deadline = {static_cast<time_t>(deadline_ns / 1000000000), static_cast<long>(deadline_ns % 1000000000)};
-    pthread_mutex_lock(&room_->lock);
-    unsigned inside;
-    while ((inside = count(except, attached_only)) != 0) {
-        if (pthread_cond_timedwait(&room_->left, &room_->lock, &deadline) != 0) {
-            inside = count(except, attached_only);
-            break;
-        }
+    for (;;) {
+        room_->lock.lock();
+        const unsigned inside = count(except, attached_only);
+        const uint32_t seen = room_->left.load(std::memory_order_relaxed);
+        room_->lock.unlock();
+        const int64_t left_ns = deadline_ns - monotonic_ns();
+        if (inside == 0 || left_ns <= 0)
+            return inside;
+        futex::wait(room_->left, seen, left_ns);
     }
-    pthread_mutex_unlock(&room_->lock);
-    return inside;
 }
 
 unsigned gate::who(const seat *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
-    pthread_mutex_lock(&room_->lock);
+    room_->lock.lock();
     for (const seat *one = room_->seats; one && found < most; one = one->next)
         if (one != except && one->inside.load(std::memory_order_acquire) != presence::outside)
             ids[found++] = one->native_id;
-    pthread_mutex_unlock(&room_->lock);
+    room_->lock.unlock();
     return found;
 }
 

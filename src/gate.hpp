@@ -9,7 +9,7 @@
 //   enter:  seat = inside;   [compiler barrier]   word is open? in : seat = outside, refused
 //   close:  word = closed;   [membarrier]         any seat inside? wait
 //   leave:  seat = outside;  [compiler barrier]   word is open? done : wake the closer
-//   wait:   under the lock {any seat inside? sleep on the condition}; who wakes takes the lock first
+//   wait:   under the lock {any seat inside? read the word to sleep on}; sleep; who wakes changes it under the lock
 //
 // Entering: membarrier orders the closer's store before any later load of the entering thread, or the entering thread's
 // earlier store before the closer's loads. In the first case the thread sees the word closed, in the second the closer
@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "fence.hpp"
+#include "internal_lock.hpp"
 #include "seat.hpp"
 
 namespace pyattach {
@@ -36,9 +37,8 @@ class gate {
     // still knows the interpreter.
     struct room {
         seat *seats = nullptr;
-        pthread_mutex_t lock;
-        pthread_cond_t left;
-        room() noexcept;
+        internal_lock lock;
+        futex::word left{0}; // how often a thread left while the gate was not open, or for good
     };
     explicit gate(room &its) noexcept : room_(&its) {}
 
@@ -78,10 +78,13 @@ class gate {
             wake();
     }
 
-    // Around fork(): nobody adds, removes or wakes. In the child, held, only the forking thread's seat is put back.
-    void hold() noexcept { pthread_mutex_lock(&room_->lock); }
-    void let_go() noexcept { pthread_mutex_unlock(&room_->lock); }
-    void empty() noexcept { room_->seats = nullptr; }
+    // Around fork(). In the child the list of seats is not read: the seats that are there are put back.
+    void hold() noexcept { room_->lock.hold(); }
+    void let_go() noexcept { room_->lock.let_go(); }
+    void restart_empty() noexcept {
+        room_->lock.restart();
+        room_->seats = nullptr;
+    }
     void put_back(seat &) noexcept;
 
     void add(seat &) noexcept;

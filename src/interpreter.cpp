@@ -1,12 +1,13 @@
 // The records of the interpreters this process has met.
 #include "interpreter.hpp"
 
+#include <climits>
 #include <cstdlib>
 #include <new>
-#include <pthread.h>
 
 #include "exit.hpp"
 #include "fork.hpp"
+#include "internal_lock.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -15,20 +16,10 @@ std::atomic<interpreter *> main_record{nullptr};
 
 namespace {
 
-pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-rooms *all_rooms; // newest first
-
-// Asking the kernel for a thread's number takes a tenth of all that a first attach does. glibc writes it into each
-// mutex that is locked, at a place which its initialisers fix. That is believed once it was seen to be so; 0: not this
-// time, as when the lock is elided.
-bool names_holder; // under the lock
-pid_t named_holder() noexcept {
-#if defined(__GLIBC__) && defined(__linux__)
-    return registry_lock.__data.__owner;
-#else
-    return 0;
-#endif
-}
+internal_lock registry_lock;
+// Newest first. One that is taken off is freed afterwards, and one that is put on is complete: a fork child walks them
+// whatever else was under way.
+std::atomic<rooms *> all_rooms{nullptr};
 
 size_t ended_high_water;
 
@@ -53,8 +44,9 @@ interpreter *fresh_record(cpython::interpreter_state *state) noexcept {
     new (fresh_records) interpreter(state, *its);
     fresh_records += sizeof(interpreter);
     --fresh_left;
-    its->next = all_rooms;
-    return (all_rooms = its)->of;
+    its->next = all_rooms.load(std::memory_order_relaxed);
+    all_rooms.store(its, std::memory_order_release);
+    return record;
 }
 
 void free_rooms(rooms &empty) noexcept {
@@ -89,16 +81,30 @@ void on_gone(void *value) noexcept {
 
 } // namespace
 
-pid_t lock_registry() noexcept {
-    pthread_mutex_lock(&registry_lock);
-    return names_holder ? named_holder() : 0;
+void lock_registry() noexcept { registry_lock.lock(); }
+void unlock_registry() noexcept { registry_lock.unlock(); }
+void hold_locked_registry() noexcept { registry_lock.hold_locked(); }
+void let_registry_go() noexcept { registry_lock.let_go(); }
+bool restart_registry() noexcept {
+    if (!registry_lock.restart())
+        return false;
+    fresh_left = 0;
+    for (rooms *all = newest_rooms(); all; all = all->next) {
+        all->dead.first = all->empty.first = nullptr;
+        all->dead.add(-static_cast<int>(all->dead.count.load(std::memory_order_relaxed)));
+        all->empty.add(-static_cast<int>(all->empty.count.load(std::memory_order_relaxed)));
+        all->reapings = nullptr;
+        all->callbacks = nullptr;
+        all->last_callback = &all->callbacks;
+        all->holders = UINT_MAX / 2; // what is given up holds it for ever
+    }
+    return true;
 }
-void unlock_registry() noexcept { pthread_mutex_unlock(&registry_lock); }
-rooms *newest_rooms() noexcept { return all_rooms; }
+rooms *newest_rooms() noexcept { return all_rooms.load(std::memory_order_acquire); }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *known_held(cpython::interpreter_state *state) noexcept {
-    for (rooms *one = all_rooms; one; one = one->next)
+    for (rooms *one = newest_rooms(); one; one = one->next)
         if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
             return one->of;
     return nullptr;
@@ -114,10 +120,14 @@ interpreter *known(cpython::interpreter_state *state) noexcept {
 void let_rooms_go_held(interpreter &where) noexcept {
     if (--where.rooms->holders)
         return;
-    rooms **link = &all_rooms;
-    while (*link != where.rooms)
-        link = &(*link)->next;
-    *link = where.rooms->next;
+    rooms *before = newest_rooms();
+    if (before == where.rooms) {
+        all_rooms.store(where.rooms->next, std::memory_order_release);
+    } else {
+        while (before->next != where.rooms)
+            before = before->next;
+        before->next = where.rooms->next;
+    }
     free_rooms(*where.rooms);
 }
 
@@ -129,7 +139,6 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
         static bool is_prepared; // under the lock
         if (!is_prepared) {
             prepare_fences();
-            names_holder = named_holder() == own_native_id();
             is_prepared = true;
         }
         if (prepare_fork_held())

@@ -146,10 +146,14 @@ inline bool is_inert(const frame &one) noexcept {
 }
 
 // Guards the list of rooms, who holds them, the seats that wait, who deletes their states, and the exit callbacks.
-// Returns this thread's native id; 0: not known without asking the kernel.
-pid_t lock_registry() noexcept;
+void lock_registry() noexcept;
 void unlock_registry() noexcept;
-// Under that lock: all rooms, also of interpreters that are gone, newest first.
+// Around fork(). Held once all rooms' locks are; let go of last. In the child true: a thread that is not there had
+// borrowed it, so what other threads left in all rooms, and the exit callbacks, are given up.
+void hold_locked_registry() noexcept;
+void let_registry_go() noexcept;
+bool restart_registry() noexcept;
+// Under that lock, or in a fork child: all rooms, also of interpreters that are gone, newest first.
 rooms *newest_rooms() noexcept;
 interpreter *known_held(cpython::interpreter_state *state) noexcept;
 // The hold that comes with a seat is given up, which may free the rooms; the seat has left the gate.

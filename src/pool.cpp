@@ -17,12 +17,12 @@ producer *pool::add_producer() noexcept {
     producer *one = producer::make();
     if (!one)
         return nullptr;
-    hold();
+    room_->lock.lock();
     one->older = room_->producers;
     if (room_->producers)
         room_->producers->newer = one;
     room_->producers = one;
-    let_go();
+    room_->lock.unlock();
     return one;
 }
 
@@ -34,13 +34,13 @@ void pool::unlink_and_free(producer &one) noexcept {
 }
 
 void pool::orphan(producer &one) noexcept {
-    hold();
+    room_->lock.lock();
     // Listed: a drain finds it in the list, and frees it when it is empty.
     if (one.is_listed.load(std::memory_order_relaxed))
         one.is_orphan = true;
     else
         unlink_and_free(one);
-    let_go();
+    room_->lock.unlock();
 }
 
 bool pool::list(listed &one) noexcept {
@@ -67,12 +67,12 @@ pool::outcome pool::settle(producer &mine) noexcept {
         return outcome::queued;
     // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
     // have taken this one before this thread looked.
-    hold();
+    room_->lock.lock();
     const bool is_left = mine.waiting() != 0;
     if (is_left)
         mine.take_back();
     mine.is_listed.store(false, std::memory_order_relaxed);
-    let_go();
+    room_->lock.unlock();
     return is_left ? outcome::refused : outcome::queued;
 }
 
@@ -138,7 +138,7 @@ void pool::note_waiting(const listed *all) noexcept {
 }
 
 size_t pool::take(object **references, size_t most, const producer *own) noexcept {
-    hold();
+    room_->lock.lock();
     listed *rest = take_list(0);
     note_waiting(rest);
     producer *emptied = nullptr;
@@ -168,20 +168,20 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
         rest = one->next;
         list(*one);
     }
-    let_go();
+    room_->lock.unlock();
     return taken;
 }
 
 size_t pool::size() noexcept {
     size_t waiting = 0;
-    hold();
+    room_->lock.lock();
     for (const producer *one = room_->producers; one; one = one->older)
         waiting += one->waiting();
     // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
     for (auto *one = reinterpret_cast<const listed *>(head == closed ? 0 : head); one; one = one->next)
         waiting += one->single != nullptr;
-    let_go();
+    room_->lock.unlock();
     return waiting;
 }
 
@@ -192,7 +192,7 @@ size_t pool::high_water() noexcept {
 
 size_t pool::close() noexcept {
     size_t leaked = 0;
-    hold();
+    room_->lock.lock();
     listed *rest = take_list(closed);
     note_waiting(rest);
     while (listed *one = rest) {
@@ -216,11 +216,22 @@ size_t pool::close() noexcept {
         if (one->is_orphan)
             unlink_and_free(*one);
     }
-    let_go();
+    room_->lock.unlock();
     return leaked;
 }
 
+void pool::restart() noexcept {
+    room_->is_given_up = room_->lock.restart();
+    if (!room_->is_given_up)
+        return;
+    room_->producers = nullptr;
+    room_->is_help_called.store(false, std::memory_order_relaxed);
+    if (head_.load(std::memory_order_relaxed) != closed)
+        head_.store(0, std::memory_order_relaxed);
+}
+
 void pool::relist() noexcept {
+    room_->is_given_up = false;
     listed *singles = nullptr;
     for (listed *one = take_list(0), *next; one; one = next) {
         next = one->next;

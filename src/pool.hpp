@@ -19,8 +19,7 @@
 // drain to the next.
 #pragma once
 
-#include <pthread.h>
-
+#include "internal_lock.hpp"
 #include "producer.hpp"
 
 namespace pyattach {
@@ -32,12 +31,13 @@ class pool {
 
     // All but the head of the list, which stays for whoever still knows the interpreter. With it go the producers.
     struct room {
-        pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        internal_lock lock;
         producer *producers = nullptr;
         std::atomic<size_t> high_water{0};
         spare_chunks spares;
         // One drain that Python itself was asked for may be on its way.
         std::atomic<bool> is_help_called{false};
+        bool is_given_up = false; // in a fork child, until it is in order again
         ~room();
     };
     explicit pool(room &its) noexcept : room_(&its) {}
@@ -73,8 +73,11 @@ class pool {
     std::atomic<bool> &is_help_called() noexcept { return room_->is_help_called; }
 
     // Around fork(), held: no drain has a producer in its hands. In the child: what other threads were about to list.
-    void hold() noexcept { pthread_mutex_lock(&room_->lock); }
-    void let_go() noexcept { pthread_mutex_unlock(&room_->lock); }
+    void hold() noexcept { room_->lock.hold(); }
+    void let_go() noexcept { room_->lock.let_go(); }
+    // If a thread that is not there had borrowed the lock, all producers are given up, and the pool begins anew.
+    void restart() noexcept;
+    bool is_given_up() const noexcept { return room_->is_given_up; }
     void relist() noexcept;
     // The thread is not there any more. Empty ones are freed by relist().
     void orphan_in_child(producer &one) noexcept { one.is_orphan = true; }

@@ -30,9 +30,9 @@ void give_up_seats_of_ended(thread &me) noexcept {
 
 // An empty seat, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the interpreter is
 // gone.
-seat *take(interpreter &where, seat *fresh, bool &is_gone) noexcept {
+seat *take(interpreter &where, pid_t id, seat *fresh, bool &is_gone) noexcept {
     seat *taken = nullptr;
-    const pid_t id = lock_registry();
+    lock_registry();
     is_gone = where.gone.load(std::memory_order_relaxed);
     waiting_seats *empty = is_gone ? nullptr : &where.rooms->empty;
     if (empty && empty->first) {
@@ -72,15 +72,14 @@ seat *seat_of(thread &me, interpreter &where) noexcept {
             return one;
     give_up_seats_of_ended(me);
     bool is_gone;
-    seat *mine = take(where, nullptr, is_gone);
+    const pid_t id = own_native_id();
+    seat *mine = take(where, id, nullptr, is_gone);
     if (!mine && !is_gone) {
         void *memory = std::calloc(1, sizeof(seat));
-        mine = memory ? take(where, new (memory) seat(), is_gone) : nullptr;
+        mine = memory ? take(where, id, new (memory) seat(), is_gone) : nullptr;
     }
     if (!mine)
         return nullptr;
-    if (!mine->native_id)
-        mine->native_id = own_native_id();
     mine->next_of_thread = me.seats;
     me.seats = mine;
     return mine;

@@ -9,6 +9,7 @@
 
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "internal_lock.hpp"
 #include "interpreter.hpp"
 #include "tether.hpp"
 #include "warm_state.hpp"
@@ -24,7 +25,7 @@ __thread thread_local_words this_thread;
 namespace {
 
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
-pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+internal_lock threads_lock;
 thread *threads;
 // Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
 // They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is
@@ -46,14 +47,14 @@ void discard(thread &gone) noexcept {
             !place.load(std::memory_order_relaxed) &&
             place.compare_exchange_strong(none, &gone, std::memory_order_release, std::memory_order_relaxed))
             return;
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     (gone.previous ? gone.previous->next : threads) = gone.next;
     if (gone.next)
         gone.next->previous = gone.previous;
     for (unsigned i = 0; i < frequent_events; ++i)
         counted_elsewhere[i].fetch_add(gone.counted.values[i].load(std::memory_order_relaxed),
                                        std::memory_order_relaxed);
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     std::free(&gone);
 }
 
@@ -105,11 +106,11 @@ void on_thread_exit(void *value) noexcept {
 }
 
 bool make_exit_key() noexcept {
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     if (!exit_key_made)
         exit_key_made = pthread_key_create(&exit_key, on_thread_exit) == 0;
     bool made = exit_key_made;
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return made;
 }
 
@@ -121,12 +122,12 @@ thread *new_record() noexcept {
     thread *made = new (memory) thread();
     made->base.tag = tag::base;
     made->top = &made->base;
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     made->next = threads;
     if (threads)
         threads->previous = made;
     threads = made;
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return made;
 }
 
@@ -159,8 +160,12 @@ void drop_late_record_slowly(thread &me) noexcept {
         forget(me);
 }
 
-void hold_threads() noexcept { pthread_mutex_lock(&threads_lock); }
-void let_threads_go() noexcept { pthread_mutex_unlock(&threads_lock); }
+void hold_threads() noexcept { threads_lock.hold(); }
+void let_threads_go() noexcept { threads_lock.let_go(); }
+void restart_threads() noexcept {
+    if (threads_lock.restart())
+        threads = nullptr;
+}
 
 size_t forget_other_threads() noexcept {
     size_t lost_references = 0;
@@ -177,7 +182,9 @@ size_t forget_other_threads() noexcept {
                                            std::memory_order_relaxed);
         while (seat *lost = one->seats) {
             one->seats = lost->next_of_thread;
-            if (lost->drops)
+            if (lost->drops && lost->where->pool.is_given_up())
+                lost_references += lost->drops->waiting();
+            else if (lost->drops)
                 lost->where->pool.orphan_in_child(*lost->drops);
             let_rooms_go_held(*lost->where);
             std::free(lost);
@@ -198,6 +205,10 @@ size_t forget_other_threads() noexcept {
         one->is_short = false;
     }
     for (seat *one = me->seats; one; one = one->next_of_thread) {
+        if (one->drops && one->where->pool.is_given_up()) {
+            lost_references += one->drops->waiting();
+            one->drops = nullptr;
+        }
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);
     }
@@ -232,11 +243,11 @@ void count(event what, uint64_t amount) noexcept {
 
 uint64_t counted(event what) noexcept {
     unsigned i = static_cast<unsigned>(what);
-    pthread_mutex_lock(&threads_lock);
+    threads_lock.lock();
     uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
     for (const thread *one = i < frequent_events ? threads : nullptr; one; one = one->next)
         sum += one->counted.values[i].load(std::memory_order_relaxed);
-    pthread_mutex_unlock(&threads_lock);
+    threads_lock.unlock();
     return sum;
 }
 

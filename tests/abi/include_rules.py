@@ -13,7 +13,9 @@ MOST_LINES = 300
 
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
-    {"fatal", "fence", "futex", "native_thread", "status", "stats"},
+    {"futex"},
+    {"internal_lock"},
+    {"fatal", "fence", "native_thread", "status", "stats"},
     {"cpython"},
     {"thread", "producer", "seat"},
     {"gate", "drop", "pool"},

@@ -1,0 +1,186 @@
+// Forks among pthread_atfork handlers of other libraries: pools of linear algebra and RPC libraries join their workers
+// before a fork, and start them again after it. Handlers that are older than this library's run between its own.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <pthread.h>
+
+#include "process/forked.hpp"
+
+using namespace support;
+
+namespace {
+
+// What the older handlers do; NULL: nothing.
+std::function<void()> before, in_parent, in_child;
+void call(const std::function<void()> &handler) {
+    if (handler)
+        handler();
+}
+
+// Registered before the library has met Python: it registers its own then.
+void start_python_after_the_handlers() {
+    pthread_atfork([] { call(before); }, [] { call(in_parent); }, [] { call(in_child); });
+    start_python();
+}
+
+void use_everything() {
+    use_python();
+    ref mine;
+    {
+        attached here;
+        mine = new_object();
+    }
+    mine.drop();
+    pyattach_set_message_handler(nullptr, nullptr);
+}
+
+// A worker that is at work until it is told to end, and then uses everything once more, also for the first time.
+class worker {
+  public:
+    worker()
+        : task_("a worker to end", [this] {
+              use_everything();
+              is_ready_.count_down();
+              may_end_.wait();
+              use_everything();
+              run_on_thread(use_everything);
+          }) {
+        is_ready_.wait();
+    }
+    void join() {
+        may_end_.count_down();
+        task_.join();
+    }
+
+  private:
+    latch is_ready_{"a worker to be ready"}, may_end_{"permission to end"};
+    task task_;
+};
+
+void live_in_child() {
+    before = in_parent = in_child = nullptr;
+    {
+        detached gap;
+        run_on_thread(use_everything);
+        use_everything();
+    }
+    EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+}
+
+} // namespace
+
+CHILD("handlers: joined before") {
+    start_python_after_the_handlers();
+    std::unique_ptr<worker> one;
+    before = [&] {
+        if (one)
+            one->join();
+        one.reset();
+    };
+    for (int i = 0; i < 3; ++i) {
+        one = std::make_unique<worker>();
+        fork_plainly([] {});
+    }
+    // os.fork() keeps the GIL, so the worker must not need Python to get to its end.
+    latch is_ready("a worker to be ready"), may_end("permission to end");
+    task other("a worker to end", [&] {
+        use_python(); // has a warm state, which the library takes over when the thread ends
+        is_ready.count_down();
+        may_end.wait();
+    });
+    is_ready.wait();
+    before = [&] {
+        may_end.count_down();
+        other.join();
+    };
+    {
+        attached here;
+        fork_in_python(live_in_child);
+    }
+    before = nullptr;
+    EXPECT(!stop_python());
+}
+TEST_CASE("a fork waits for workers that an older handler joins, and they can end meanwhile") {
+    check_succeeds("handlers: joined before");
+}
+
+CHILD("handlers: started after") {
+    start_python_after_the_handlers();
+    use_python();
+    in_parent = [] { worker().join(); };
+    for (int i = 0; i < 3; ++i)
+        fork_plainly([] {});
+    in_parent = [] {
+        // Attached still: the worker gives back what it can without Python.
+        run_on_thread([] {
+            pyattach_once once = PYATTACH_ONCE_INIT;
+            EXPECT(pyattach_once_run(
+                       &once, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_OK);
+            EXPECT(pyattach_pool_size() == 0);
+        });
+    };
+    {
+        attached here;
+        fork_in_python(live_in_child);
+    }
+    in_parent = nullptr;
+    EXPECT(!stop_python());
+}
+TEST_CASE("a worker that an older handler starts after a fork, and waits for, is not held up by the fork") {
+    check_succeeds("handlers: started after");
+}
+
+CHILD("handlers: used by themselves") {
+    start_python_after_the_handlers();
+    use_python();
+    std::atomic<int> called{0};
+    before = in_parent = [&] {
+        ++called;
+        use_everything();
+    };
+    in_child = [&] {
+        ++called;
+        // Before the library's own handler has run: nothing waits, whatever it says.
+        pyattach_attached scope;
+        if (pyattach_attached_begin(&scope) == PYATTACH_OK)
+            pyattach_attached_end(&scope);
+        pyattach_pool_size();
+        pyattach_set_message_handler(nullptr, nullptr);
+    };
+    fork_plainly([&] { EXPECT(called == 2); });
+    {
+        attached here;
+        fork_in_python([&] {
+            EXPECT(called == 4);
+            live_in_child();
+        });
+    }
+    EXPECT(called == 4);
+    before = in_parent = in_child = nullptr;
+    EXPECT(!stop_python());
+}
+TEST_CASE("handlers of other libraries may use this one on the forking thread") {
+    check_succeeds("handlers: used by themselves");
+}
+
+CHILD("handlers: two threads fork") {
+    start_python_after_the_handlers();
+    use_python();
+    auto fork_often = [] {
+        for (int i = 0; i < 50; ++i)
+            fork_plainly([] { pyattach_pool_size(); });
+    };
+    task one("a forking thread to end", fork_often), other("a forking thread to end", fork_often);
+    for (int i = 0; i < 200; ++i)
+        run_on_thread(use_everything);
+    one.join();
+    other.join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("two threads fork while others come and go") { check_succeeds("handlers: two threads fork"); }
