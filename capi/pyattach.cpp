@@ -4,6 +4,7 @@
 #include "exit.hpp"
 #include "exit_callback.hpp"
 #include "fatal.hpp"
+#include "forked.hpp"
 #include "opaque.hpp"
 #include "raised.hpp"
 #include "start.hpp"
@@ -80,6 +81,10 @@ void pyattach_forbidden_end(pyattach_forbidden *scope) {
         forbidden::end(in<forbidden_scope>(scope));
 }
 int pyattach_is_forbidden(void) { return this_thread.forbidden != 0; }
+
+// --- fork.h
+pyattach_status pyattach_fork(long long *pid) { return forked::fork(pid); }
+pyattach_status pyattach_forked(void) { return forked::forked(); }
 
 // --- pool.h
 pyattach_status pyattach_incref(struct _object *reference) { return take_reference(reference); }

@@ -3,6 +3,8 @@
 
 #include "entry.hpp"
 #include "fatal.hpp"
+#include "fork.hpp"
+#include "forked.hpp"
 
 namespace pyattach {
 
@@ -70,6 +72,9 @@ enum class wanted { any, main, named };
         return refuse(scope, PYATTACH_FORBIDDEN);
     if (status missing = cpython::find())
         return refuse(scope, missing);
+    if (is_raw_fork())
+        if (status disorder = forked::come_to_order())
+            return refuse(scope, disorder);
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);

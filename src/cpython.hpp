@@ -281,6 +281,19 @@ void report_unraisable() noexcept;
 bool signals_are_quiet() noexcept;
 void warn(const char *message) noexcept;
 
+// --- Fork ---
+
+// As os.fork(), with what CPython does around it. Attached to the main interpreter, and so are both processes
+// afterwards; runs Python code. Negative: there is no child, and `error` is errno's.
+long long fork(int &error) noexcept;
+// In the child of a fork that CPython was not told of: what it would have done before and after. Attached, as the only
+// thread that ever was; runs Python code.
+void order_after_fork() noexcept;
+// Takes no lock of CPython's, and so may be asked in a fork child.
+bool has_sub_interpreters() noexcept;
+// Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
+bool all_states(bool (*is_known)(const thread_state *state)) noexcept;
+
 // --- Start (not attached; at most one thread at a time) ---
 bool start(const pyattach_start_options *options) noexcept;
 

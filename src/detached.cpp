@@ -3,6 +3,7 @@
 
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "forked.hpp"
 #include "interpreter.hpp"
 #include "tether.hpp"
 
@@ -154,6 +155,8 @@ status end_otherwise(detached_scope &scope) noexcept {
     }
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(*me, gap);
+    if (is_raw_fork())
+        forked::come_to_order_attached();
     if (gap.where)
         drain_if_quiet_allows(*gap.where);
     drop_late_record(*me);

@@ -174,7 +174,7 @@ void go_back(thread &me, const frame &ended) noexcept {
 
 status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept {
     // The GIL may be held by a thread that this child does not have.
-    if (is_raw_fork())
+    if (is_refused_after_fork())
         return refused_after_fork();
     in.where = &where;
     in.replaced = replaced;
@@ -211,7 +211,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
-        if (is_raw_fork())
+        if (is_refused_after_fork())
             return refused_after_fork();
         // CPython's finalizing flag does not help: it stays up after the end, until the next start.
         if (!py.is_initialized() && !is_starter())

@@ -12,6 +12,7 @@
 #include "cpython.hpp"
 #include "exit_callback.hpp"
 #include "fatal.hpp"
+#include "fork_company.hpp"
 #include "futex.hpp"
 #include "internal_lock.hpp"
 #include "interpreter.hpp"
@@ -85,49 +86,86 @@ void let_all_go() noexcept {
     }
 }
 
-void in_child() noexcept {
-    fork_generation.fetch_add(1, std::memory_order_relaxed);
-    surviving_thread.store(&this_thread, std::memory_order_relaxed);
-    // Python tells when it is in order again, if a first contact got as far as asking for that. One that did not begins
-    // anew.
-    bool is_told = false;
-    forget_start();
-    // First what locks guard that were borrowed: it is given up before anything looks at it.
+constexpr const char *not_over =
+    "attaching is refused: this process was made by fork(), and Python has not put itself in order yet. A thread that "
+    "is "
+    "attached stays attached meanwhile. Attach once Python's own after-fork (PyOS_AfterFork_Child) has returned.";
+
+// What stands against using Python in this child; NULL: nothing.
+const char *company = nullptr;
+
+// Gives up what was being changed under a borrowed lock, before anything looks at it. True: there was something.
+bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
-    restart_threads();
+    bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
     cpython::restart_states();
     cpython::restart_guards();
     forget_running_exit_callbacks_held(is_registry_lost);
-    for (rooms *one = newest_rooms(); one; one = one->next) {
-        uint32_t interrupted = interpreter::busy;
-        one->of->hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told = is_told || (!one->of->gone.load(std::memory_order_relaxed) &&
-                              one->of->hook.load(std::memory_order_relaxed) == interpreter::registered);
-        one->of->gate.restart_empty();
-        one->of->pool.restart();
-        reaping::forget_held(*one);
-        forget_exit_callbacks_of_parent_held(*one);
-        for (seat *waiting : {one->dead.first, one->empty.first})
-            for (; waiting; waiting = waiting->next_of_thread)
-                one->of->gate.put_back(*waiting);
+    for (rooms *all = newest_rooms(); all; all = all->next) {
+        const bool is_gate_lost = all->of->gate.restart(), is_pool_lost = all->of->pool.restart();
+        is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
+        if (is_gate_lost)
+            all->of->gate.empty();
     }
-    python_after_fork.store(!is_told              ? after_fork::in_order
-                            : this_thread.forking ? after_fork::announced
-                                                  : after_fork::crowded,
-                            std::memory_order_relaxed);
+    return is_something_lost;
+}
+
+// Python tells when it is in order again, if a first contact got as far as asking for that. One that did not begins
+// anew.
+bool forget_contacts() noexcept {
+    bool is_told = false;
+    for (rooms *all = newest_rooms(); all; all = all->next) {
+        interpreter &where = *all->of;
+        uint32_t interrupted = interpreter::busy;
+        where.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
+        is_told = is_told || (!where.gone.load(std::memory_order_relaxed) &&
+                              where.hook.load(std::memory_order_relaxed) == interpreter::registered);
+    }
+    return is_told;
+}
+
+void look_around(bool is_something_lost) noexcept {
+    const after_fork before = python_after_fork.load(std::memory_order_relaxed);
+    const thread_local_words *survivor = surviving_thread.exchange(&this_thread, std::memory_order_relaxed);
+    after_fork now = after_fork::in_order;
+    if (!forget_contacts())
+        company = nullptr;
+    else if (this_thread.forking)
+        now = after_fork::announced;
+    else if (before == after_fork::in_order)
+        now = (company = find_company(is_something_lost)) ? after_fork::crowded : after_fork::alone;
+    else if (before == after_fork::alone && survivor == &this_thread)
+        now = after_fork::alone; // a daemon forks twice; nothing has attached in between
+    else
+        now = after_fork::crowded;
+    python_after_fork.store(now, std::memory_order_relaxed);
+}
+
+void in_child() noexcept {
+    fork_generation.fetch_add(1, std::memory_order_relaxed);
+    forget_start();
+    look_around(restart_locks());
+    for (rooms *all = newest_rooms(); all; all = all->next) {
+        all->of->gate.empty();
+        reaping::forget_held(*all);
+        forget_exit_callbacks_of_parent_held(*all);
+        for (seat *waiting : {all->dead.first, all->empty.first})
+            for (; waiting; waiting = waiting->next_of_thread)
+                all->of->gate.put_back(*waiting);
+    }
     forks.store(0, std::memory_order_relaxed);
     stops.store(0, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
-    for (rooms *one = newest_rooms(); one; one = one->next)
-        one->of->pool.relist();
+    for (rooms *all = newest_rooms(); all; all = all->next)
+        all->of->pool.relist();
     fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
-    for (rooms *one = newest_rooms(), *next; one; one = next) {
-        next = one->next; // they may go with their last seat
-        warm_state::forget_dead(*one->of);
+    for (rooms *all = newest_rooms(), *next; all; all = next) {
+        next = all->next; // they may go with their last seat
+        warm_state::forget_dead(*all->of);
     }
-    // The one call of CPython's made here: it counts down and frees. Python itself would wait for these for ever.
+    // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
     cpython::release_lost_guards();
 }
 
@@ -151,13 +189,15 @@ void end_cut_off(thread &me, frame &mine) noexcept {
     drop_late_record(me);
 }
 
+bool is_refused_after_fork() noexcept {
+    return is_raw_fork() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::ordering &&
+                              surviving_thread.load(std::memory_order_relaxed) == &this_thread);
+}
+
 pyattach_status refused_after_fork() noexcept {
-    static refusal_site site;
-    return refused(
-        PYATTACH_UNSUPPORTED, site,
-        "attaching is refused: this process was made by fork() without Python being told, so Python may wait "
-        "for threads that are not here. Fork with pyattach_fork() or os.fork(), or leave Python alone in the "
-        "child and end it with _exit() or exec().");
+    static refusal_site lasting, passing;
+    const bool is_lasting = company && is_stranded();
+    return refused(PYATTACH_UNSUPPORTED, is_lasting ? lasting : passing, is_lasting ? company : not_over);
 }
 
 void order_restored() noexcept {

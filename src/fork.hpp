@@ -21,6 +21,8 @@ bool prepare_fork_held() noexcept;
 enum class after_fork : uint32_t {
     in_order,  // not forked, or Python has put itself in order since
     announced, // Python was told beforehand, so its own after-fork follows: a thread that is attached stays attached
+    alone,     // raw, and no other thread was inside: the surviving thread may put Python in order
+    ordering,  // which it is doing
     crowded,   // raw, and another thread was inside: locks of Python's may be held by a thread that is not here
 };
 extern std::atomic<after_fork> python_after_fork;
@@ -30,8 +32,13 @@ inline bool is_raw_fork() noexcept {
 // Nothing of Python may be touched. The thread that forked counts as not attached, whatever CPython says of it.
 inline bool is_stranded() noexcept { return python_after_fork.load(std::memory_order_relaxed) == after_fork::crowded; }
 
+// Nothing attaches; but the surviving thread may, while it puts Python in order.
+bool is_refused_after_fork() noexcept;
 // Letting go of Python, or coming back to it, could wait for a thread that is not here.
-inline bool is_cut_off() noexcept { return is_raw_fork(); }
+inline bool is_cut_off() noexcept {
+    return is_raw_fork() && python_after_fork.load(std::memory_order_relaxed) != after_fork::alone &&
+           is_refused_after_fork();
+}
 // Ends the scope on top, which attached the thread, without Python: the thread keeps its state until Python's own
 // after-fork has run, if it ever does.
 void end_cut_off(thread &me, frame &mine) noexcept;

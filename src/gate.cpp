@@ -44,6 +44,13 @@ bool gate::is_taken(pthread_t identity) noexcept {
     return one;
 }
 
+bool gate::has_warm(const cpython::thread_state *state) const noexcept {
+    const seat *keeper = room_->seats;
+    while (keeper && keeper->warm != state)
+        keeper = keeper->next;
+    return keeper;
+}
+
 void gate::set(state now) noexcept {
     word_.store(now, std::memory_order_release);
     heavy_fence();

@@ -81,14 +81,17 @@ class gate {
     // Around fork(). In the child the list of seats is not read: the seats that are there are put back.
     void hold() noexcept { room_->lock.hold(); }
     void let_go() noexcept { room_->lock.let_go(); }
-    void restart_empty() noexcept {
-        room_->lock.restart();
-        room_->seats = nullptr;
-    }
+    // True: a thread that is not there had borrowed the lock, so the list of seats may be half written.
+    bool restart() noexcept { return room_->lock.restart(); }
+    void empty() noexcept { room_->seats = nullptr; }
     void put_back(seat &) noexcept;
 
     void add(seat &) noexcept;
     void remove(seat &) noexcept;
+    // In a fork child, before it is restarted: nobody but `mine` is inside. Then, whether a state is kept by a seat
+    // here.
+    bool is_empty_but_for(const seat *mine) const noexcept { return count(mine, false) == 0; }
+    bool has_warm(const cpython::thread_state *state) const noexcept;
     // Whether a thread that lives, and has a seat here, has this identity. Under the registry's lock.
     bool is_taken(pthread_t identity) noexcept;
 

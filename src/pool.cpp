@@ -220,14 +220,15 @@ size_t pool::close() noexcept {
     return leaked;
 }
 
-void pool::restart() noexcept {
+bool pool::restart() noexcept {
     room_->is_given_up = room_->lock.restart();
     if (!room_->is_given_up)
-        return;
+        return false;
     room_->producers = nullptr;
     room_->is_help_called.store(false, std::memory_order_relaxed);
     if (head_.load(std::memory_order_relaxed) != closed)
         head_.store(0, std::memory_order_relaxed);
+    return true;
 }
 
 void pool::relist() noexcept {

@@ -75,8 +75,8 @@ class pool {
     // Around fork(), held: no drain has a producer in its hands. In the child: what other threads were about to list.
     void hold() noexcept { room_->lock.hold(); }
     void let_go() noexcept { room_->lock.let_go(); }
-    // If a thread that is not there had borrowed the lock, all producers are given up, and the pool begins anew.
-    void restart() noexcept;
+    // True: a thread that is not there had borrowed the lock, so all producers are given up, and the pool begins anew.
+    bool restart() noexcept;
     bool is_given_up() const noexcept { return room_->is_given_up; }
     void relist() noexcept;
     // The thread is not there any more. Empty ones are freed by relist().

@@ -162,9 +162,11 @@ void drop_late_record_slowly(thread &me) noexcept {
 
 void hold_threads() noexcept { threads_lock.hold(); }
 void let_threads_go() noexcept { threads_lock.let_go(); }
-void restart_threads() noexcept {
-    if (threads_lock.restart())
-        threads = nullptr;
+bool restart_threads() noexcept {
+    if (!threads_lock.restart())
+        return false;
+    threads = nullptr;
+    return true;
 }
 
 size_t forget_other_threads() noexcept {

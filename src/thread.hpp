@@ -171,8 +171,8 @@ inline thread *own_record() noexcept {
 // and puts this thread's seats back into their gates.
 void hold_threads() noexcept;
 void let_threads_go() noexcept;
-// In the child: if a thread that is not there had borrowed the lock, the records of other threads are given up.
-void restart_threads() noexcept;
+// In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
+bool restart_threads() noexcept;
 size_t forget_other_threads() noexcept;
 
 // Gives back the record of a thread whose exit hook has run already, once nothing is open in it.

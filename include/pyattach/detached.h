@@ -22,7 +22,8 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_begin(pyattach
  * FINALIZING: the interpreter ended meanwhile. The thread is not attached, and never will be to that life of it. This
  * scope has ended; the scopes around it, out to the one that attached the thread, are inert: ending them does nothing.
  * Unwind to there without calling Python. A function that Python called has Python's frames around it, which it must
- * not return to; it has to wait for ever instead. UNSUPPORTED: the same, in the child of a raw fork().
+ * not return to; it has to wait for ever instead. UNSUPPORTED: the same, in the child of a raw fork() in which Python
+ * stays refused (see pyattach_forked); begin answers so, too.
  * Only threads that this library attached are told. Others (Python's own, or attached by another library) are parked
  * for ever once the interpreter is gone, as CPython 3.14 does itself.
  * Aborts with an attached scope still open inside, out of order, or on another thread; INVALID: NULL. */

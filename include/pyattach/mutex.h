@@ -26,7 +26,8 @@ typedef struct pyattach_mutex {
     }
 
 /* May block, detached if the thread was attached. If the interpreter ends meanwhile so that the thread cannot be
- * attached again, the mutex is unlocked and the thread parked for ever. */
+ * attached again, the mutex is unlocked and the thread parked for ever. A mutex that another thread held at a fork
+ * stays locked in the child, as CPython's do. */
 PYATTACH_API void pyattach_mutex_lock(pyattach_mutex *);
 
 /* 1: locked now; 0: it was locked already. */

@@ -23,7 +23,8 @@ typedef struct pyattach_once {
  * from `init` is returned to its caller and leaves the once undone: the next one tries again. `init` runs in the state
  * the caller is in (attached or not) and may use Python, detach, and run other onces; running its own aborts. Threads
  * that wait do so detached. May block. FINALIZING: the interpreter ended while an attached thread waited (its scopes
- * are inert, see pyattach_detached_end); INVALID: NULL. */
+ * are inert, see pyattach_detached_end); INVALID: NULL; NO_MEMORY. A once whose initialiser another thread was running
+ * at a fork runs anew in the child. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_once_run(pyattach_once *, pyattach_status (*init)(void *),
                                                                   void *arg);
 

@@ -25,6 +25,7 @@
 #include "attached.h"
 #include "detached.h"
 #include "forbidden.h"
+#include "fork.h"
 #include "pool.h"
 #include "warm_state.h"
 #include "mutex.h"

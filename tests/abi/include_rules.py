@@ -20,10 +20,10 @@ LAYERS = [
     {"thread", "producer", "seat"},
     {"gate", "drop", "pool"},
     {"interpreter"},
-    {"warm_state", "exit", "exit_callback", "fork", "reaping", "start", "tether"},
+    {"warm_state", "exit", "exit_callback", "fork", "fork_company", "reaping", "start", "tether"},
     {"entry"},
     {"attached", "detached", "forbidden"},
-    {"mutex", "once"},
+    {"forked", "mutex", "once"},
     {"critical_section", "call", "error_message", "raised", "type"},
 ]
 LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
@@ -31,8 +31,11 @@ LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in laye
 # So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more
 # has to leave.
 UPWARD = {
+    ("attached", "forked"): "the first attach in the child of a raw fork puts Python in order",
+    ("detached", "forked"): "so does the first way back",
     ("drop", "interpreter"): "whose a reference is",
     ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
+    ("fork", "fork_company"): "a child asks who was inside",
     ("fork", "start"): "a start that another thread was at is forgotten in the child",
     ("fork", "warm_state"): "so are the other threads' states",
     ("interpreter", "exit"): "first contact registers the exit",

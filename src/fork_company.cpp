@@ -1,0 +1,71 @@
+// Company: whether another thread was inside Python when this process was forked off.
+#include "fork_company.hpp"
+
+#include "interpreter.hpp"
+
+namespace pyattach {
+namespace {
+
+constexpr const char *was_inside =
+    "attaching is refused: this process was made by fork() without Python being told, while another thread was inside "
+    "Python, which may hold locks of Python's that only that thread would unlock. Fork with pyattach_fork() or "
+    "os.fork(), "
+    "or before other threads use Python; or leave Python alone in the child, and end it with _exit() or exec().";
+constexpr const char *may_be_inside =
+    "attaching is refused: this process was made by fork() without Python being told, and Python knew other threads "
+    "that "
+    "this library did not attach (its own, or of other libraries), which may hold locks of Python's. Fork with "
+    "pyattach_fork() or os.fork(), or before other threads use Python; or leave Python alone in the child, and end it "
+    "with _exit() or exec().";
+constexpr const char *several_interpreters =
+    "attaching is refused: this process was made by fork() while there were sub-interpreters, which CPython does not "
+    "survive in a fork child. Fork before they begin, or leave Python alone in the child, and end it with _exit() or "
+    "exec().";
+
+// Of this thread's, or kept by a thread that was outside.
+bool is_known_state(const thread_state *state) noexcept {
+    const cpython::table &py = cpython::python();
+    if (state == py.slot() || (py.current_is_own && state == py.current()))
+        return true;
+    const thread *me = this_thread.record();
+    for (const frame *open = me ? me->top : nullptr; open && open->tag != tag::base; open = open->below)
+        if (open->state == state)
+            return true;
+    for (rooms *all = newest_rooms(); all; all = all->next)
+        if (!all->of->gone.load(std::memory_order_relaxed) && all->of->gate.has_warm(state))
+            return true;
+    return false;
+}
+
+const seat *own_seat(const interpreter &where) noexcept {
+    const thread *me = this_thread.record();
+    const seat *mine = me ? me->seats : nullptr;
+    while (mine && mine->where != &where)
+        mine = mine->next_of_thread;
+    return mine;
+}
+
+} // namespace
+
+// A thread announces itself in its seat before it attaches, and says outside after it has detached. The child sees what
+// each thread wrote up to some moment and nothing after it, as internal_lock.hpp says: so a thread whose seat says
+// outside held no lock of Python's, the GIL included. Of states that this library did not make nothing is known.
+const char *find_company(bool is_something_lost) noexcept {
+    const cpython::table &py = cpython::python();
+    if (is_something_lost)
+        return was_inside;
+    for (rooms *all = newest_rooms(); all; all = all->next) {
+        interpreter &where = *all->of;
+        if (where.gone.load(std::memory_order_relaxed))
+            continue;
+        if (where.gate.now() != gate::open || !where.gate.is_empty_but_for(own_seat(where)))
+            return was_inside;
+    }
+    if (cpython::has_sub_interpreters())
+        return several_interpreters;
+    // Up to 3.11 the current state is that of whichever thread holds the GIL.
+    const thread_state *holder = py.current_is_own ? nullptr : py.current();
+    return (holder && !is_own_state(py.current())) || !cpython::all_states(is_known_state) ? may_be_inside : nullptr;
+}
+
+} // namespace pyattach
