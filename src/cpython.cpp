@@ -10,16 +10,16 @@ namespace pyattach::cpython {
 namespace {
 
 const char kept_name[] = "pyattach.thread_state";
-std::atomic<void (*)(void *value)> cleared_hook{nullptr};
+std::atomic<void (*)(void *value) noexcept> cleared_hook{nullptr};
 
 } // namespace
 
-object *loaded_module(const char *name) noexcept {
+object *loaded_module(const char *name) {
     object *modules = python().sys_object("modules"); // NULL from a certain point of an interpreter's end
     return modules ? python().dict_get(modules, name) : nullptr;
 }
 
-bool has_true(object *of, const char *name) noexcept {
+bool has_true(object *of, const char *name) {
     const table &py = python();
     object *value = py.get_attribute(of, name);
     bool is_true = value && py.is_true(value) == 1;
@@ -35,10 +35,10 @@ void park() noexcept {
     }
 }
 
-bool keep_in_state(void *value, void (*cleared)(void *)) noexcept {
+bool keep_in_state(void *value, void (*cleared)(void *) noexcept) noexcept {
+    kept_error kept;
     return guarded([=] {
         const table &py = python();
-        kept_error kept;
         cleared_hook.store(cleared, std::memory_order_relaxed); // always the same
         object *capsule = py.capsule_new(value, kept_name, [](object *dying) {
             cleared_hook.load(std::memory_order_relaxed)(python().capsule_pointer(dying, kept_name));
@@ -87,9 +87,9 @@ void empty_free_lists(thread_state *of, thread_state *unused) noexcept {
 }
 
 bool is_usable() noexcept {
+    kept_error kept;
     return guarded([] {
         const table &py = python();
-        kept_error kept;
         object *site = loaded_module("site");
         if (!site) {
             object *sys = loaded_module("sys");
@@ -107,7 +107,7 @@ bool is_usable() noexcept {
     });
 }
 
-static bool is_stand_in(object *thread) noexcept {
+static bool is_stand_in(object *thread) {
     const table &py = python();
     object *threading = loaded_module("threading");
     object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
@@ -117,23 +117,25 @@ static bool is_stand_in(object *thread) noexcept {
 }
 
 object *stand_ins() noexcept {
-    const table &py = python();
     kept_error kept;
-    object *threading = loaded_module("threading");
-    object *globals = threading ? py.module_dict(threading) : nullptr;
-    object *active = globals ? py.dict_get(globals, "_active") : nullptr;
-    if (active && py.dict_size(active) < 0)
-        active = nullptr;
-    if (active)
-        py.incref(active);
-    py.error_clear(); // what stands for `threading` is not a module, or what it holds is no dict
-    return active;
+    return guarded([] {
+        const table &py = python();
+        object *threading = loaded_module("threading");
+        object *globals = threading ? py.module_dict(threading) : nullptr;
+        object *active = globals ? py.dict_get(globals, "_active") : nullptr;
+        if (active && py.dict_size(active) < 0)
+            active = nullptr;
+        if (active)
+            py.incref(active);
+        py.error_clear(); // what stands for `threading` is not a module, or what it holds is no dict
+        return active;
+    });
 }
 
 bool has_thread(object *stand_ins, unsigned long identity) noexcept {
+    kept_error kept;
     return guarded([=] {
         const table &py = python();
-        kept_error kept;
         object *number = py.long_from_int64(static_cast<long long>(identity));
         const int is_there = number ? py.dict_contains(stand_ins, number) : -1;
         object *found = is_there == 1 ? py.get_item(stand_ins, number) : nullptr;
@@ -146,9 +148,9 @@ bool has_thread(object *stand_ins, unsigned long identity) noexcept {
 }
 
 void forget_namesake(object *stand_ins) noexcept {
+    kept_error kept;
     guarded([stand_ins] {
         const table &py = python();
-        kept_error kept;
         object *number = py.long_from_int64(static_cast<long long>(py.thread_ident()));
         if (number && py.dict_contains(stand_ins, number) == 1) {
             object *found = py.get_item(stand_ins, number);
@@ -166,9 +168,9 @@ void report_unraisable() noexcept {
 }
 
 bool signals_are_quiet() noexcept {
+    kept_error kept;
     return guarded([] {
         const table &py = python();
-        kept_error kept;
         bool quiet = py.check_signals() == 0;
         if (!quiet)
             py.error_unraisable(nullptr);
@@ -177,9 +179,9 @@ bool signals_are_quiet() noexcept {
 }
 
 void warn(const char *message) noexcept {
+    kept_error kept;
     guarded([message] {
         const table &py = python();
-        kept_error kept;
         if (py.error_warn(*py.runtime_warning, message, 1) < 0)
             py.error_unraisable(nullptr);
     });

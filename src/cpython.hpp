@@ -58,8 +58,8 @@ struct table {
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
-    const char *runtime;                      // _PyRuntime; NULL: not exported
-    void *(*thread_local_at)(const size_t *); // __tls_get_addr; NULL: not exported
+    const char *runtime;                               // _PyRuntime; NULL: not exported
+    void *(*thread_local_at)(const size_t *) noexcept; // __tls_get_addr; NULL: not exported
 };
 
 // The table in use. Before a Python is found it is one in which `current` looks for it first and everything else is
@@ -73,13 +73,15 @@ inline const table &python() noexcept {
     return *published.load(std::memory_order_acquire);
 }
 
-// OK once a Python is found; looks for one as long as there is none. Serialised; no Python code runs.
+// OK once a Python is found; looks for one as long as there is none. Any number of threads may look at once, and all of
+// them find the same; no lock is held over the dynamic linker. No Python code runs.
 pyattach_status find() noexcept;
 pyattach_status load(const char *path) noexcept;
 pyattach_status describe(pyattach_python *out) noexcept;
+// Puts the symbols of the Python in use into the global scope, where extension modules that do not link libpython look
+// for them. Asks the dynamic linker, so no lock may be held.
+void make_global() noexcept;
 // Around fork().
-void hold_finder() noexcept;
-void let_finder_go() noexcept;
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
 void restart_guards() noexcept;
@@ -95,10 +97,16 @@ inline bool is_found() noexcept { return published.load(std::memory_order_acquir
 // refuses with pthread_exit, which unwinds our frames and the caller's; below a noexcept frame that terminates the
 // process, and a destructor that parks is not even run there. Catching it in the innermost frame works everywhere.
 //
+// So whatever `call` calls must let the unwinding through, up to here. A function of this library that calls CPython
+// below `guarded` is not noexcept, and no object with a destructor that calls CPython lives there: it would do so on a
+// thread that has no state any more. A kept_error stands around the call of `guarded`, where the unwinding never comes.
+// tools/unwinding.py (a part of tools/lint) checks both. `before_parking` runs on the thread without a state.
+//
 // GCC binds the reference to NULL, there being no object, and its sanitizer reports that; the check goes with that of
 // the alignment, so both are left out, in this frame alone.
 template <class Call, class Farewell> __attribute__((always_inline, no_sanitize("null", "alignment"))) inline auto
 guarded(Call &&call, Farewell &&before_parking) noexcept -> decltype(call()) {
+    static_assert(noexcept(before_parking()), "there is no thread state left to call CPython with");
 #ifdef __GLIBCXX__
     try {
         return call();
@@ -111,7 +119,7 @@ guarded(Call &&call, Farewell &&before_parking) noexcept -> decltype(call()) {
 #endif
 }
 template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&call) noexcept -> decltype(call()) {
-    return guarded(call, [] {});
+    return guarded(call, []() noexcept {});
 }
 
 // With the table at hand, where every instruction counts.
@@ -130,10 +138,18 @@ inline thread_state *save(const table &py) noexcept {
     return guarded([&py] { return py.save(); });
 }
 inline thread_state *save() noexcept { return save(python()); }
+// NULL is nothing. The last reference runs destructors.
+inline void decref(object *one) noexcept {
+    guarded([one] { python().decref(one); });
+}
+// False: the queue is full.
+inline bool add_pending_call(int (*call)(void *), void *argument) noexcept {
+    return guarded([=] { return python().add_pending_call(call, argument) == 0; });
+}
 
 // Keeps `value` in the dict of the current state; `cleared` is called with it when somebody clears that state, on their
 // thread. False: memory is short, and `cleared` has been called. May collect garbage; keeps the pending exception.
-bool keep_in_state(void *value, void (*cleared)(void *value)) noexcept;
+bool keep_in_state(void *value, void (*cleared)(void *value) noexcept) noexcept;
 
 // Attached or not. NULL: no memory. Up to 3.11 a child inherits CPython's lock on all thread states as the fork finds
 // it, and waits for it before anything else: so a fork waits for whoever is in here. 100 ms at most, because this is
@@ -150,7 +166,7 @@ void destroy_swapped(thread_state *state, thread_state *previous) noexcept;
 // uses any more; else they leak, 22 KiB with 3.13, or wait for a collection. Attached; no Python code runs.
 void empty_free_lists(thread_state *of, thread_state *unused) noexcept;
 
-// The pending exception, taken out for as long as the object lives. Needs an attached thread.
+// The pending exception, taken out for as long as the object lives. Needs an attached thread; never inside `guarded`.
 class kept_error {
   public:
     kept_error() noexcept { python().error_fetch(&type_, &value_, &traceback_); }
@@ -220,25 +236,26 @@ inline bool decref_quickly(counting how, object *one) noexcept {
 void trust_layout() noexcept;
 
 // A borrowed module that has been imported already, else NULL, as also from a certain point of an interpreter's end on.
-// Attached.
-object *loaded_module(const char *name) noexcept;
-// Whether an attribute is there and true; a missing one is false. Attached; runs Python code; leaves no exception.
-bool has_true(object *of, const char *name) noexcept;
+// Attached; inside `guarded`.
+object *loaded_module(const char *name);
+// Whether an attribute is there and true; a missing one is false. Attached; inside `guarded`; runs Python code; leaves no
+// exception.
+bool has_true(object *of, const char *name);
 
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
 
 // The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
 void *attached_record(interpreter_state *interpreter) noexcept;
 // Keeps `record` there, once; `gone` is called with it when the interpreter is cleared.
-bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept;
+bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record) noexcept) noexcept;
 enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {
-    void (*closing)(void *record); // by the interpreter's atexit
+    void (*closing)(void *record) noexcept; // by the interpreter's atexit
     // Around os.fork(), before CPython stops the other threads.
-    void (*fork_begins)();
-    void (*fork_ended)(); // in the parent
-    void (*forked)();     // by the child, once Python itself is in order there
+    void (*fork_begins)() noexcept;
+    void (*fork_ended)() noexcept; // in the parent
+    void (*forked)() noexcept;     // by the child, once Python itself is in order there
 };
 hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept;
 // Several copies of this library may end with one interpreter, one after the other: when the first of them that timed
@@ -254,7 +271,9 @@ bool is_usable() noexcept;
 object *stand_ins() noexcept;
 // Whether `threading` has made a thread of this identity that has not ended; true also where that cannot be found out.
 bool has_thread(object *stand_ins, unsigned long identity) noexcept;
-inline bool has_several(object *stand_ins) noexcept { return python().dict_size(stand_ins) > 1; }
+inline bool has_several(object *stand_ins) noexcept {
+    return guarded([stand_ins] { return python().dict_size(stand_ins) > 1; });
+}
 void forget_namesake(object *stand_ins) noexcept;
 // Reports the pending exception through sys.unraisablehook.
 void report_unraisable() noexcept;

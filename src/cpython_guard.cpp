@@ -77,11 +77,13 @@ void restart_guards() noexcept { held_lock.restart(); }
 
 thread_state *new_state(interpreter_state *of) noexcept {
     const table &py = python();
+    // Not attached, CPython attaches here where its allocator tells tracemalloc.
     if (!py.fork_copies_state_lock)
-        return py.state_new(of);
+        return guarded([&py, of] { return py.state_new(of); });
     making_state.lock();
-    thread_state *made = py.state_new(of);
-    making_state.unlock();
+    auto unlock = []() noexcept { making_state.unlock(); };
+    thread_state *made = guarded([&py, of] { return py.state_new(of); }, unlock);
+    unlock();
     return made;
 }
 

@@ -21,7 +21,7 @@ constexpr int takes_no_arguments = 4;
 
 const char capsule_name[] = "pyattach.interpreter";
 callbacks hooks;
-void (*gone_hook)(void *record);
+void (*gone_hook)(void *record) noexcept;
 
 object *new_none() noexcept {
     python().incref(python().none);
@@ -67,19 +67,18 @@ struct key {
 // CPython makes the dict when it is first asked for, and does so without a lock: of two threads that meet a
 // free-threaded interpreter at once, one would put its capsule into a dict that the other's replaces. Then nobody says
 // when the interpreter is gone, and its next life is refused. A mutex of CPython's detaches whoever waits for it.
-object *dict_of(interpreter_state *interpreter) noexcept {
+object *dict_of(interpreter_state *interpreter) {
     const table &py = python();
     if (!py.free_threaded)
         return py.interpreter_dict(interpreter);
-    return guarded([&py, interpreter] {
-        py.mutex_lock(&dict_lock);
-        object *dict = py.interpreter_dict(interpreter);
-        py.mutex_unlock(&dict_lock);
-        return dict;
-    });
+    py.mutex_lock(&dict_lock);
+    auto unlock = [&py]() noexcept { py.mutex_unlock(&dict_lock); }; // for which no thread state is needed
+    object *dict = guarded([&py, interpreter] { return py.interpreter_dict(interpreter); }, unlock);
+    unlock();
+    return dict;
 }
 
-object *capsule_of(interpreter_state *interpreter) noexcept {
+object *capsule_of(interpreter_state *interpreter) {
     object *dict = dict_of(interpreter);
     return dict ? python().dict_get(dict, key().text) : nullptr;
 }
@@ -91,7 +90,7 @@ struct argument {
 
 // module.function(callback, ...).
 bool enlist(const char *module_name, const char *function_name, object *self,
-            std::initializer_list<argument> arguments) noexcept {
+            std::initializer_list<argument> arguments) {
     const table &py = python();
     object *module = py.import_module(module_name);
     object *function = module ? py.get_attribute(module, function_name) : nullptr;
@@ -122,9 +121,12 @@ void *import_threading_here(void *interpreter) noexcept {
     if (!state)
         return nullptr;
     restore(state);
-    object *module = guarded([&py] { return py.import_module("threading"); });
-    py.decref(module);
-    py.error_clear();
+    object *module = guarded([&py] {
+        object *imported = py.import_module("threading");
+        py.decref(imported);
+        py.error_clear();
+        return imported;
+    });
     destroy_current(state);
     return module; // only whether there was one
 }
@@ -132,7 +134,7 @@ void *import_threading_here(void *interpreter) noexcept {
 // `threading` takes its first importer for the main thread up to 3.12, and waits at exit for that thread's state. The
 // main thread imports it plainly. Any other one would be waited for as long as its state is kept, so a thread made for
 // the purpose does it.
-bool import_threading(interpreter_state *interpreter) noexcept {
+bool import_threading(interpreter_state *interpreter) {
     const table &py = python();
     if (loaded_module("threading"))
         return true;
@@ -151,7 +153,7 @@ bool import_threading(interpreter_state *interpreter) noexcept {
 }
 
 // All at once: a beginning without its end would put new thread states off for ever.
-bool enlist_for_forks() noexcept {
+bool enlist_for_forks() {
     return enlist(
         "posix", "register_at_fork", nullptr,
         {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
@@ -159,7 +161,7 @@ bool enlist_for_forks() noexcept {
 
 // While the exit callbacks run, registering one succeeds, and it never runs. That phase has no mark of its own; it
 // begins when `threading` is shutting down and all non-daemon threads but the main one have ended.
-bool is_exit_under_way() noexcept {
+bool is_exit_under_way() {
     const table &py = python();
     object *threading = loaded_module("threading");
     if (!threading || !has_true(threading, "_SHUTTING_DOWN"))
@@ -178,14 +180,16 @@ bool is_exit_under_way() noexcept {
 } // namespace
 
 void *attached_record(interpreter_state *interpreter) noexcept {
-    object *capsule = capsule_of(interpreter);
-    return capsule ? python().capsule_pointer(capsule, capsule_name) : nullptr;
+    return guarded([interpreter] {
+        object *capsule = capsule_of(interpreter);
+        return capsule ? python().capsule_pointer(capsule, capsule_name) : nullptr;
+    });
 }
 
-bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record)) noexcept {
+bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record) noexcept) noexcept {
+    kept_error kept;
     return guarded([=] {
         const table &py = python();
-        kept_error kept;
         gone_hook = gone;
         object *dict = dict_of(interpreter);
         object *capsule = dict ? py.capsule_new(record, capsule_name, on_capsule_end) : nullptr;
@@ -200,8 +204,8 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(vo
 }
 
 hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept {
-    return guarded([&, interpreter] {
-        kept_error kept;
+    kept_error kept;
+    return guarded([&wanted, interpreter] {
         hooks = wanted;
         // A second try after half a success registers a callback twice, and its second call finds nothing to do.
         // Without memory it is not found; a callback without it would crash at exit.
@@ -219,15 +223,17 @@ hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted)
 constexpr const char *time_out_key = "pyattach.timed_out_since";
 
 int64_t timed_out_since(interpreter_state *interpreter) noexcept {
-    object *dict = dict_of(interpreter);
-    object *since = dict ? python().dict_get(dict, time_out_key) : nullptr;
-    return since ? python().long_as_int64(since) : 0;
+    return guarded([interpreter]() -> int64_t {
+        object *dict = dict_of(interpreter);
+        object *since = dict ? python().dict_get(dict, time_out_key) : nullptr;
+        return since ? python().long_as_int64(since) : 0;
+    });
 }
 
 void note_time_out(interpreter_state *interpreter, int64_t since) noexcept {
+    kept_error kept;
     guarded([=] {
         const table &py = python();
-        kept_error kept;
         object *dict = dict_of(interpreter);
         object *number = dict ? py.long_from_int64(since) : nullptr;
         if (!number || py.dict_set(dict, time_out_key, number) != 0)

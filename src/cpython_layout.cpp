@@ -51,19 +51,21 @@ bool is_exception_at(unsigned exception) noexcept {
     const table &py = python();
     auto *const at = reinterpret_cast<const object *const *>(reinterpret_cast<const char *>(py.current()) + exception);
     kept_error kept;
-    bool is_right = !peek(at);
-    py.incref(*py.type_error);
-    py.error_restore(*py.type_error, nullptr, nullptr);
-    is_right = is_right && peek(at);
-    py.error_clear();
-    return is_right && !peek(at);
+    return guarded([&py, at] {
+        bool is_right = !peek(at);
+        py.incref(*py.type_error);
+        py.error_restore(*py.type_error, nullptr, nullptr);
+        is_right = is_right && peek(at);
+        py.error_clear();
+        return is_right && !peek(at);
+    });
 }
 
 bool is_current_at(thread_state *const *where) noexcept {
     const table &py = python();
     thread_state *const mine = py.current();
     bool is_right = peek(where) == mine;
-    py.save();
+    save(py);
     is_right = is_right && peek(where) != mine;
     restore(py, mine);
     return is_right && peek(where) == mine;
@@ -72,21 +74,23 @@ bool is_current_at(thread_state *const *where) noexcept {
 bool is_counted(counting how) noexcept {
     const table &py = python();
     kept_error kept;
-    object *const one = py.dict_new();
-    if (!one) {
-        py.error_clear();
-        return false;
-    }
-    // Of the only reference nothing is taken; of two, one.
-    bool is_right = !decref_quickly(how, one);
-    py.incref(one);
-    if (!decref_quickly(how, one)) {
-        is_right = false;
+    return guarded([&py, how] {
+        object *const one = py.dict_new();
+        if (!one) {
+            py.error_clear();
+            return false;
+        }
+        // Of the only reference nothing is taken; of two, one.
+        bool is_right = !decref_quickly(how, one);
+        py.incref(one);
+        if (!decref_quickly(how, one)) {
+            is_right = false;
+            py.decref(one);
+        }
+        is_right = is_right && !decref_quickly(how, one);
         py.decref(one);
-    }
-    is_right = is_right && !decref_quickly(how, one);
-    py.decref(one);
-    return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
+        return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
+    });
 }
 
 bool find_current(size_t (&index)[2]) noexcept {

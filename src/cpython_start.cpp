@@ -27,7 +27,7 @@ bool failed(const char *message) noexcept {
     return false;
 }
 
-bool start_by_config(const table &py, const pyattach_start_options &wanted) noexcept {
+bool start_by_config(const table &py, const pyattach_start_options &wanted) {
     // Kept by CPython until it ends, and by the next start if that gives none.
     for (auto [text, set] :
          {std::pair(wanted.program_name, py.set_program_name), std::pair(wanted.home, py.set_home)}) {
@@ -60,7 +60,7 @@ bool is_home_there(const char *home) noexcept {
     return stat(first, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-bool start(const table &py, const pyattach_start_options &wanted) noexcept {
+bool start(const table &py, const pyattach_start_options &wanted) {
     if (wanted.home && !is_home_there(wanted.home))
         return failed("its home is not a directory");
     if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name && py.set_home)

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <link.h>
+#include <new>
+
+#include "fatal.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -27,8 +30,11 @@ constexpr table make_absent() noexcept {
     return result;
 }
 
-table found;
-char found_path[PATH_MAX];
+// What is published once: the table, and the path in it.
+struct python_in_use {
+    table functions;
+    char path[PATH_MAX];
+};
 
 struct symbol {
     const char *name, *other;
@@ -50,12 +56,17 @@ constexpr symbol symbols[] = {
 #undef REQUIRED
 #undef OPTIONAL
 
-// CPython keeps pointers into this library (the atexit callback, a capsule's destructor), so it must never be unmapped;
-// `-z nodelete` does that for the shared library, this for an object that has the static one inside.
-void pin_this_library() noexcept {
+// Keeps the object that holds `address` loaded for good; with RTLD_GLOBAL in `scope` its symbols are seen by all.
+// False: it cannot be opened, and dlerror says why.
+bool pin(const void *address, int scope) noexcept {
     Dl_info info;
-    if (dladdr(reinterpret_cast<const void *>(&pin_this_library), &info) && info.dli_fname)
-        dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    link_map *map = nullptr;
+    if (!dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP) || !map || !map->l_name[0])
+        return true; // the program itself, which stays, and is in the global scope
+    void *handle = dlopen(map->l_name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE | scope);
+    if (handle)
+        dlclose(handle); // which undoes neither flag
+    return handle;
 }
 
 // PyMutex must be the byte we think it is: bit 0 locked, nothing else when nobody waits. Taking a free one needs no
@@ -64,15 +75,17 @@ bool mutex_is_as_known(const table &py) noexcept {
     if (!py.mutex_lock || !py.mutex_unlock)
         return false;
     alignas(8) unsigned char bytes[8] = {};
-    py.mutex_lock(bytes);
-    bool was_locked = bytes[0] == 1;
+    bool was_locked = guarded([&py, &bytes] {
+        py.mutex_lock(bytes);
+        return bytes[0] == 1;
+    });
     py.mutex_unlock(bytes);
     for (unsigned char one : bytes)
         was_locked = was_locked && one == 0;
     return was_locked;
 }
 
-pyattach_status unsupported(reason &why, const char *what) noexcept {
+pyattach_status unsupported(const table &found, reason &why, const char *what) noexcept {
     char path[PATH_MAX];
     const char *version = found.get_version ? found.get_version() : "of unknown version";
     path_of(reinterpret_cast<const void *>(found.is_initialized), path);
@@ -91,7 +104,10 @@ unsigned parse_version(const char *text) noexcept {
     return major << 24 | minor << 16 | micro << 8 | level << 4 | serial;
 }
 
-pyattach_status adopt(void *handle, reason &why) noexcept {
+namespace {
+
+// All but the path.
+pyattach_status fill(table &found, void *handle, reason &why) noexcept {
     found = {};
     const char *missing = nullptr;
     for (const symbol &one : symbols) {
@@ -107,25 +123,25 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
         const char *text = found.get_version();
         found.version_hex = parse_version(text);
         if (std::strstr(text, "PyPy"))
-            return unsupported(why, "it is PyPy; libpyattach works with CPython 3.9 and newer");
+            return unsupported(found, why, "it is PyPy; libpyattach works with CPython 3.9 and newer");
         if (found.version_hex < 0x03090000)
-            return unsupported(why, "libpyattach works with CPython 3.9 and newer");
+            return unsupported(found, why, "libpyattach works with CPython 3.9 and newer");
     }
     if (missing) {
         char text[200];
         std::snprintf(text, sizeof text, "it lacks %s", missing);
-        return unsupported(why, text);
+        return unsupported(found, why, text);
     }
     void *address = dlsym(RTLD_DEFAULT, "__tls_get_addr");
     std::memcpy(reinterpret_cast<char *>(&found) + offsetof(table, thread_local_at), &address, sizeof address);
-    path_of(reinterpret_cast<const void *>(found.is_initialized), found_path);
-    found.path = found_path;
     const unsigned minor = found.version_hex >> 16;
     found.free_threaded = dlsym(handle, "_Py_MergeZeroLocalRefcount") || dlsym(handle, "PyUnstable_Module_SetGIL") ||
                           std::strstr(found.get_version(), "free-threading");
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_slot = minor >= 0x030c;
+    if (found.attaching_binds_slot)
+        found.bind_slot = nullptr; // those names mean something else there
     found.slot_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_spoils_slot = minor >= 0x030c;
@@ -139,11 +155,54 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
                           (found.section2_begin_mutex || found.section2_begin_slow);
     found.has_mutex = mutex_is_as_known(found);
     if (found.free_threaded && !(found.sections_lock && found.has_mutex))
-        return unsupported(why, "it is free-threaded, and its critical sections or mutexes are not as known");
-    pin_this_library();
-    // Release pairs with the acquire in python(): the table is complete before anybody sees it.
-    published.store(&found, std::memory_order_release);
+        return unsupported(found, why, "it is free-threaded, and its critical sections or mutexes are not as known");
     return PYATTACH_OK;
+}
+
+} // namespace
+
+pyattach_status adopt(void *handle, reason &why) noexcept {
+    void *memory = std::malloc(sizeof(python_in_use));
+    if (!memory) {
+        std::snprintf(why.text, sizeof why.text, "there is no memory for the table of CPython's functions");
+        return PYATTACH_NO_MEMORY;
+    }
+    auto *made = new (memory) python_in_use();
+    pyattach_status outcome = fill(made->functions, handle, why);
+    if (outcome) {
+        std::free(memory);
+        return outcome;
+    }
+    const auto *address = reinterpret_cast<const void *>(made->functions.is_initialized);
+    path_of(address, made->path);
+    made->functions.path = made->path;
+    // Release pairs with the acquire in python(): the table is complete before another thread sees it. The first thread
+    // wins, and whether its Python is that of this thread too is for the caller to compare.
+    const table *none = &absent;
+    if (!published.compare_exchange_strong(none, &made->functions, std::memory_order_acq_rel,
+                                           std::memory_order_acquire)) {
+        std::free(memory);
+        return PYATTACH_OK;
+    }
+    // CPython keeps pointers into this library (the atexit callback, a capsule's destructor) and this library into
+    // CPython, so neither must ever be unmapped. `-z nodelete` keeps the shared library, and pin() an object that has
+    // the static one inside; a CPython in the local scope of a plugin would go with that plugin.
+    pin(reinterpret_cast<const void *>(&adopt), 0);
+    pin(address, 0);
+    return PYATTACH_OK;
+}
+
+void make_global() noexcept {
+    static std::atomic<bool> is_global{false}; // for good; relaxed: it only saves asking again
+    if (is_global.load(std::memory_order_relaxed))
+        return;
+    if (pin(reinterpret_cast<const void *>(python().is_initialized), RTLD_GLOBAL)) {
+        is_global.store(true, std::memory_order_relaxed);
+    } else {
+        const char *error = dlerror();
+        report("the symbols of %.250s could not be made global, so extension modules may not find them: %.250s",
+               python().path, error ? error : "no reason given");
+    }
 }
 
 // The file that holds `address`; "" if that cannot be told.

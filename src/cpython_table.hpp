@@ -4,16 +4,19 @@
 #include <climits>
 
 #include "cpython.hpp"
+#include "fatal.hpp"
 
 namespace pyattach::cpython {
 
-// Why a Python cannot be used; told to the message handler once no lock is held.
+// Why a Python cannot be used.
 struct reason {
     char text[600] = "";
+    refusal_site *site = nullptr; // where a search says so; NULL: it is this Python that will not do
 };
 
-// Fills the table through `handle` (as for dlsym) and publishes it, or says in `why` what is missing. Called under the
-// finder's lock.
+// Fills a table through `handle` (as for dlsym) and publishes it, unless another thread has published one meanwhile;
+// whichever it is stays loaded. UNSUPPORTED: it will not do, and `why` says what is missing. NO_MEMORY. Called with no
+// lock held, since it asks the dynamic linker.
 pyattach_status adopt(void *handle, reason &why) noexcept;
 
 // PY_VERSION_HEX of what Py_GetVersion says.

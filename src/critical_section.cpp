@@ -12,7 +12,7 @@ namespace {
 
 enum kind { object_lock, object_locks, mutex_lock, mutex_locks };
 
-void lock(void *at, kind what, void *one, void *two) noexcept {
+void lock(void *at, kind what, void *one, void *two) {
     const cpython::table &py = cpython::python();
     switch (what) {
     case object_lock:

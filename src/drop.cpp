@@ -39,7 +39,7 @@ void call_for_help(interpreter &where, seat &mine) noexcept {
     if (!where.gate.enter(mine))
         return;
     if (!where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
-        cpython::python().add_pending_call(drain_for_others, &where) != 0)
+        !cpython::add_pending_call(drain_for_others, &where))
         where.pool.is_help_called().store(false, std::memory_order_relaxed);
     where.gate.leave(mine, before);
 }
@@ -48,7 +48,7 @@ int drain_for_others(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
     if (own_record() && !is_quiet())
         drain(where, drain_budget());
-    if (where.pool.is_empty() || cpython::python().add_pending_call(drain_for_others, record) != 0)
+    if (where.pool.is_empty() || !cpython::add_pending_call(drain_for_others, record))
         where.pool.is_help_called().store(false, std::memory_order_relaxed);
     return 0;
 }

@@ -65,17 +65,18 @@ bool is_of_scope(const thread &me, const thread_state *state) noexcept {
     return false;
 }
 
-void keep(thread &me, seat &mine, thread_state *state) noexcept {
+thread_state *keep(thread &me, seat &mine, thread_state *state) noexcept {
     mine.warm = state;
     // The short way in does not ask for the slot. From 3.12 attaching binds it; before, it stays what it was when the
     // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
     const cpython::table &py = cpython::python();
     if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
-        return;
+        return state;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
         me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
     me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : nullptr;
+    return state;
 }
 
 // The state to attach with. NULL: no memory.
@@ -85,13 +86,10 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
     // owned.
     thread_state *state = py.slot();
     in.is_new = in.temporary = false;
-    if (state && state == mine.warm) {
-        keep(me, mine, state);
-        return state;
-    }
+    if (state && state == mine.warm)
+        return keep(me, mine, state);
     if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, state)) {
-        if (!is_of_scope(me, state))
-            count(event::states_adopted);
+        count(event::states_adopted, is_of_scope(me, state) ? 0 : 1);
         return mine.last = state;
     }
     // Attaching another one takes this one out of the slot.
@@ -101,8 +99,10 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
         in.was_detached = true;
     }
     if (mine.warm) {
-        keep(me, mine, mine.warm);
-        return mine.warm;
+        // Up to 3.11 the slot holds a thread's first state, and is empty after one of a sub-interpreter's scope.
+        if (!state && py.bind_slot && &where == main_interpreter())
+            py.bind_slot(mine.warm);
+        return keep(me, mine, mine.warm);
     }
     // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
     // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
@@ -142,9 +142,7 @@ void leave(thread_state *state, bool destroy) noexcept {
 void go_back(thread &me, const frame &ended) noexcept {
     thread_state *state = ended.came_from();
     interpreter *back = ended.back;
-    if (!state)
-        return;
-    if (ended.was_detached) {
+    if (state && ended.was_detached) {
         seat *mine = seat_of(me, *back);
         uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
         // A thread that is inside already, below a detached scope, is let in as when that ends.
@@ -156,7 +154,7 @@ void go_back(thread &me, const frame &ended) noexcept {
         return;
     }
     // Who ends an interpreter switches back by hand.
-    if (cpython::python().current() == state)
+    if (!state || cpython::python().current() == state)
         return;
     frame &below = *me.top;
     if (below.tag == tag::attached && below.seat && below.state == state) {

@@ -121,7 +121,7 @@ void close_interpreter(void *record) noexcept {
     // After a time-out somebody may be looking into it; then it is left to them.
     object *stand_ins = ending.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
     if (!ending.timed_out.load(std::memory_order_relaxed))
-        cpython::python().decref(stand_ins);
+        cpython::decref(stand_ins);
     ending.gate.set(gate::dead);
     count(event::drops_leaked, ending.pool.close());
     warm_state::forget_dead(ending);

@@ -98,13 +98,18 @@ void run_exit_callbacks(interpreter &ending) noexcept {
         unlock_registry();
         if (!first)
             return;
-        first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg);
+        auto end_call = [&running]() noexcept {
+            lock_registry();
+            take_from_running_held(running);
+            returned_calls.fetch_add(1, std::memory_order_relaxed);
+            unlock_registry();
+            futex::wake(returned_calls, futex::everyone);
+        };
+        // The user's, which may call Python without this library, and be ended there.
+        cpython::guarded(
+            [&ending, first] { first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg); }, end_call);
         std::free(first);
-        lock_registry();
-        take_from_running_held(running);
-        returned_calls.fetch_add(1, std::memory_order_relaxed);
-        unlock_registry();
-        futex::wake(returned_calls, futex::everyone);
+        end_call();
     }
 }
 

@@ -42,7 +42,7 @@ pyattach_status refused(pyattach_status why, refusal_site &site, const char *sen
     // Relaxed: the number decides nothing but whether this thread tells it.
     if (call && site.told_handler.exchange(number, std::memory_order_relaxed) != number) {
         const int kept = errno;
-        call(sentence, arg);
+        call(sentence, arg); // never unwound: a handler does not call Python
         errno = kept;
     }
     return why;
@@ -69,7 +69,7 @@ void report(const char *format, ...) noexcept {
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    call(text, arg);
+    call(text, arg); // never unwound: a handler does not call Python
 }
 
 } // namespace pyattach

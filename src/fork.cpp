@@ -40,7 +40,7 @@ void await_none(futex::word &at, patience &limit) noexcept {
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
-    cpython::thread_state *mine = current_state() ? py.save() : nullptr;
+    cpython::thread_state *mine = current_state() ? cpython::save(py) : nullptr;
     for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
@@ -51,7 +51,6 @@ void await_none(futex::word &at, patience &limit) noexcept {
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
-    cpython::hold_finder();
     if (!fork_hold::begin())
         return;
     lock_registry(); // and not merely held: the list of rooms stays as it is
@@ -85,7 +84,6 @@ void let_all_go() noexcept {
             unlock_registry();
         fork_hold::end();
     }
-    cpython::let_finder_go();
 }
 
 constexpr const char *not_over =
@@ -162,7 +160,6 @@ void in_child() noexcept {
     for (rooms *all = newest_rooms(); all; all = all->next)
         all->of->pool.relist();
     fork_hold::end_in_child();
-    cpython::let_finder_go();
     // Their states went with their threads; CPython frees them.
     for (rooms *all = newest_rooms(), *next; all; all = next) {
         next = all->next; // they may go with their last seat

@@ -67,7 +67,7 @@ void on_gone(void *value) noexcept {
     count(event::drops_leaked, record.pool.close());
     warm_state::forget_dead(record);
     // Still there only if the exit hook never ran.
-    cpython::python().decref(record.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
+    cpython::decref(record.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
     main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     lock_registry();

@@ -32,7 +32,7 @@ void wait(mutex_storage &one) noexcept {
     // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
     const bool is_parking = py.has_mutex && !is_raw_fork();
     if (is_parking && !is_attached) {
-        py.mutex_lock(&one);
+        cpython::guarded([&py, &one] { py.mutex_lock(&one); });
         return;
     }
     // Who has waited cannot know whether others still do, so it locks with the mark: one wake-up too many at the end,

@@ -61,7 +61,10 @@ status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcep
             if (!once.state.compare_exchange_strong(seen, running_here(), std::memory_order_acquire))
                 continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
             once.runner.store(&this_thread, std::memory_order_relaxed);
-            status outcome = init(arg);
+            // The user's, which may call Python without this library. Ended inside, the thread is parked here, and the
+            // next one begins anew.
+            status outcome =
+                cpython::guarded([init, arg] { return init(arg); }, [&once]() noexcept { settle(once, undone); });
             settle(once, outcome == PYATTACH_OK ? done : undone);
             return outcome;
         }

@@ -23,7 +23,7 @@ bool is_thread_gone(const seat &one) noexcept {
     return has_ended(one.native_id);
 }
 
-template <class Predicate> void take_dead_held(rooms &all, seat *&to, Predicate is_wanted) noexcept {
+void take_dead_held(rooms &all, seat *&to, bool (*is_wanted)(const seat &) noexcept) noexcept {
     all.dead.add(-move_held(all.dead.first, to, is_wanted));
 }
 
@@ -46,8 +46,8 @@ bool has_namesake(const waiting_seats &list) noexcept {
 void destroy_states(interpreter &where, const seat *first) noexcept {
     const cpython::table &py = cpython::python();
     quietly so;
+    cpython::kept_error kept;
     cpython::guarded([&] {
-        cpython::kept_error kept;
         thread_state *mine = py.current();
         thread_state *scratch = py.delete_spoils_slot ? make_state(where) : nullptr;
         if (py.delete_spoils_slot && !scratch)
@@ -141,7 +141,7 @@ void reaping::take_namesakes() noexcept {
 void reaping::take_all() noexcept {
     lock_registry();
     list_held();
-    take_dead_held(*where_.rooms, taken_, [](const seat &) { return true; });
+    take_dead_held(*where_.rooms, taken_, [](const seat &) noexcept { return true; });
     unlock_registry();
 }
 

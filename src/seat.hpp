@@ -57,7 +57,7 @@ bool is_in_use(const thread &me, const seat &mine) noexcept;
 void push_held(waiting_seats &list, seat &one) noexcept;
 seat *take_all_held(waiting_seats &list) noexcept;
 // To the head of another list, or of one that no other thread knows; says how many.
-template <class Predicate> int move_held(seat *&from, seat *&to, Predicate is_wanted) noexcept {
+inline int move_held(seat *&from, seat *&to, bool (*is_wanted)(const seat &) noexcept) noexcept {
     int moved = 0;
     for (seat **link = &from; seat *one = *link;) {
         if (!is_wanted(*one)) {

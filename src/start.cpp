@@ -2,6 +2,7 @@
 #include "start.hpp"
 
 #include "attached.hpp"
+#include "fatal.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
 #include "thread.hpp"
@@ -56,13 +57,25 @@ status start(const pyattach_start_options *options) noexcept {
         return PYATTACH_INVALID;
     if (this_thread.forbidden)
         return PYATTACH_FORBIDDEN;
-    if (status missing = cpython::find())
-        return missing;
+    if (status missing = cpython::find()) {
+        static refusal_site no_python;
+        return missing != PYATTACH_NO_PYTHON
+                   ? missing
+                   : refused(
+                         missing, no_python,
+                         "pyattach_interpreter_start: no Python is loaded in this process. Python is started by its "
+                         "libpython. Load one first with pyattach_python_load, by its path, or with NULL the newest "
+                         "that the dynamic linker finds.");
+    }
     // Also by code that Python runs while this thread starts it, from a detached scope.
     if (current_state() || is_starter())
         return PYATTACH_OK;
-    claim();
     const cpython::table &py = cpython::python();
+    // Before the others wait for this thread, since it asks the dynamic linker. Where Python runs already, its host has
+    // decided.
+    if (!py.is_initialized())
+        cpython::make_global();
+    claim();
     bool was_running = py.is_initialized() != 0;
     status result = PYATTACH_OK;
     if (!was_running) {

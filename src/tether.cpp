@@ -153,7 +153,7 @@ void come_back(tether &mine) noexcept {
         cpython::park();                                 // GCOVR_EXCL_LINE: as above
     }
     // Release: what the thread read of its state was read before CPython frees that.
-    auto arrived = [&mine] { mine.coming.store(0, std::memory_order_release); };
+    auto arrived = [&mine]() noexcept { mine.coming.store(0, std::memory_order_release); };
     cpython::guarded([&mine] { cpython::python().restore(mine.state); }, arrived);
     arrived();
 }

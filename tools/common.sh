@@ -3,7 +3,9 @@
 #
 #   need_packages NEED...       installs what is missing, or says what to install and ends the command with status 2.
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
-#                               clang-tidy, clang-format, cppcheck.
+#                               clang-tidy, clang-format, cppcheck, and those of the next line.
+#   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
+#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
@@ -77,8 +79,38 @@ has_clang-tidy() { is_command clang-tidy; }
 packages_clang-tidy() { echo clang-tidy; }
 has_clang-format() { is_command clang-format; }
 packages_clang-format() { echo clang-format; }
+# For the system's own Python: there the package puts it.
+has_libclang() { /usr/bin/python3 -c 'import clang.cindex; clang.cindex.Index.create()' 2>/dev/null; }
+packages_libclang() { echo python3-clang; }
 has_cppcheck() { is_command cppcheck; }
 packages_cppcheck() { echo cppcheck; }
+
+# --- Wants: a test that uses one of these is skipped without it -------------------------------------------------------
+
+has_clang() { is_command clang++; }
+packages_clang() { echo clang; }
+has_cmake() { is_command cmake; }
+packages_cmake() { echo cmake; }
+has_pybind11() { "$PKG_CONFIG" --exists pybind11 2>/dev/null; }
+packages_pybind11() { echo pybind11-dev; }
+has_cython() { is_command cython3 || is_command cython; }
+packages_cython() { echo cython3; }
+has_abigail() { is_command abidw && is_command abidiff; }
+packages_abigail() { echo abigail-tools; }
+has_spin() { is_command spin; }
+packages_spin() { echo spin; }
+has_valgrind() { is_command valgrind; }
+packages_valgrind() { echo valgrind; }
+
+# A Python of another origin does not see the distribution's modules: there is nothing to install for it.
+has_module() {
+    [[ $(readlink -f "$(command -v "${python:-python3}")") != "$(readlink -f /usr/bin/python3)" ]] ||
+        "${python:-python3}" -c "import $1" 2>/dev/null
+}
+has_numpy() { has_module numpy; }
+packages_numpy() { echo python3-numpy; }
+has_greenlet() { has_module greenlet; }
+packages_greenlet() { echo python3-greenlet; }
 
 # --- What the commands call -------------------------------------------------------------------------------------------
 
@@ -95,20 +127,24 @@ packages_of() {
     for need in "$@"; do "packages_$need"; done | paste -s -d ' ' -
 }
 
+can_install() { [[ $EUID -eq 0 ]] && is_command apt-get; }
+install_packages() { # PACKAGE...
+    say "installing $*"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return
+    hash -r
+}
+
 need_packages() {
     local need missing packages
     mapfile -t missing < <(missing_of "$@")
     if [[ ${#missing[@]} -gt 0 ]]; then
         [[ -z ${PYTHON:-} ]] || has_python || die "PYTHON=$PYTHON is no Python of 3.9 or newer with a shared libpython"
-        if [[ $EUID -eq 0 ]] && is_command apt-get; then
-            apt-get update -qq
-            read -r -a packages <<<"$(packages_of "${missing[@]}")"
-            say "installing ${packages[*]}"
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-            hash -r
+        read -r -a packages <<<"$(packages_of "${missing[@]}")"
+        if can_install; then
+            install_packages "${packages[@]}"
         else
             say "missing: ${missing[*]}"
-            say "on Debian or Ubuntu:  sudo apt-get install $(packages_of "${missing[@]}")"
+            say "on Debian or Ubuntu:  sudo apt-get install ${packages[*]}"
             die "elsewhere packages have like names; Meson must be 1.0, Python 3.9 with a shared library, or newer"
         fi
         mapfile -t missing < <(missing_of "$@")
@@ -116,6 +152,20 @@ need_packages() {
     fi
     # missing_of ran in a shell of its own; what it found is found again here.
     for need in "$@"; do "has_$need"; done
+}
+
+want_packages() {
+    local missing packages
+    mapfile -t missing < <(missing_of "$@")
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    read -r -a packages <<<"$(packages_of "${missing[@]}")"
+    if can_install; then
+        install_packages "${packages[@]}" || say 'apt-get could not install them: see above'
+        mapfile -t missing < <(missing_of "$@")
+        [[ ${#missing[@]} -gt 0 ]] || return 0
+        read -r -a packages <<<"$(packages_of "${missing[@]}")"
+    fi
+    say "some tests will be skipped for want of ${missing[*]}; on Debian or Ubuntu:  sudo apt-get install ${packages[*]}"
 }
 
 # The build directory has this option with another value.
@@ -136,7 +186,16 @@ configure_build() {
     for option in "$@"; do
         if differs "$option"; then changed+=("$option"); fi
     done
-    [[ ${#changed[@]} -eq 0 ]] || meson configure "$build" "${changed[@]}"
+    # Not `meson configure`, which takes an option for what it was when the directory was made.
+    [[ ${#changed[@]} -eq 0 ]] || meson setup --reconfigure "$build" "$checkout" "${changed[@]}"
+}
+
+# Meson looks for what tests want when it configures: it looks again when other wants are met than at the last time.
+look_again_for() { # WANT...
+    local want met
+    met=$(for want in "$@"; do "has_$want" && echo "$want"; done || true)
+    [[ $met == "$(cat "$build/wants-met" 2>/dev/null)" ]] || meson setup --reconfigure "$build" "$checkout"
+    printf '%s\n' "$met" >"$build/wants-met"
 }
 
 build_targets() { meson compile -C "$build" "$@"; }

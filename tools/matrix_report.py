@@ -30,9 +30,17 @@ def counts(result):
     return max(total or 1, failed + skipped) - failed - skipped, failed, skipped
 
 
-def skip_reasons(output):
-    """unittest and Catch2 3 say why they skipped."""
-    return re.findall(r"\.\.\. skipped (.*)$|^.*: SKIPPED:\n(?:explicitly with message:\n *)?(.*)$", output, re.M)
+def skip_reasons(result):
+    """Why a test, or each case of it that says so, was skipped: unittest and Catch2 3 say why, others in their last line."""
+    said = [one or other for one, other in re.findall(
+        r"\.\.\. skipped (.*)$|^.*: SKIPPED:\n(?:explicitly with message:\n *)?(.*)$", result["output"], re.M)]
+    return said or (result["output"].rstrip().splitlines()[-1:] if result["status"] == SKIPPED else [])
+
+
+def packages_wanted(reason):
+    """Those of Debian's that would have let a skipped test run, if its reason names them."""
+    named = re.search(r"\(on Debian: apt install ([^)]*)\)", reason)
+    return named[1].split() if named else []
 
 
 def add(one, other):
@@ -85,6 +93,7 @@ class Summary:
     def __init__(self, build, suites, lines):
         self.build, self.lines = build, lines
         self.table, self.sums, self.notes, self.missing = Table(suites), (0, 0, 0), [], []
+        self.wanting, self.packages = 0, set()  # skipped for want of packages, and those
 
     def miss_python(self, name):
         self.missing.append(name)
@@ -103,8 +112,11 @@ class Summary:
             print(f"FAILED: {title}: status {result['status']}, log {log}:\n{tail}\n", flush=True)
             self.notes.append(f"FAILED: {title}: {count[1]}")
         elif count[2]:
-            reasons = sorted({one or other for one, other in skip_reasons(result["output"])})
-            self.notes.append(f"skipped: {title}: {count[2]}" + "".join(f"\n    {reason}" for reason in reasons))
+            reasons = skip_reasons(result)
+            self.notes.append(f"skipped: {title}: {count[2]}" + "".join(f"\n    {reason}" for reason in sorted(set(reasons))))
+            for packages in filter(None, map(packages_wanted, reasons)):
+                self.wanting += 1
+                self.packages.update(packages)
         return count
 
     def print(self):
@@ -112,6 +124,8 @@ class Summary:
         self.table.print()
         if self.notes:
             print("\n".join(self.notes) + "\n")
+        if self.wanting:
+            print(f"{self.wanting} of the skipped want packages: on Debian or Ubuntu  sudo apt-get install {' '.join(sorted(self.packages))}")
         print("{} passed, {} failed, {} skipped".format(*self.sums))
 
 

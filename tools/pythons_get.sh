@@ -5,27 +5,6 @@
 # here is the one reported; without it the log has to tell.
 skip() { printf '%s' "$*" >"$work/reason"; exit 1; }
 
-need() { # PACKAGE..., from this system's distribution
-    local package missing=()
-    for package in "$@"; do
-        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-    done
-    [[ ${#missing[@]} -gt 0 ]] || return 0
-    is_root || skip "install first: apt-get install ${missing[*]}"
-    local install=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600
-        install -y --no-install-recommends "${missing[@]}")
-    # A system without package lists, or with old ones, fails the first time.
-    "${install[@]}" || { apt-get update && "${install[@]}"; } || skip "apt-get cannot install ${missing[*]}"
-}
-
-# The mirror that this system itself is configured with. The label leaves out security, backports and third parties.
-mirror() {
-    # shellcheck disable=SC2016 # it is apt that expands this
-    local targets=(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian')
-    [[ $("${targets[@]}") ]] || ! is_root || apt-get update >&2
-    "${targets[@]}" | sed -n 1p | grep . || skip "apt knows no Debian mirror on this system: run apt-get update"
-}
-
 # Sets apt_options to an apt state of its own for another suite: the system's apt must not learn of that suite, or it
 # would upgrade to it. Out-dated lists are fine, since mirrors can be frozen; their signatures are checked all the same.
 private_apt() { # deb|deb-src SUITE

@@ -1,6 +1,7 @@
 // A plugin host: a program that knows nothing of Python, and gets all of it from a plugin.
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "library.hpp"
@@ -46,7 +47,7 @@ outcome run(const options &wanted) {
     const char *program_name = place.program_name.empty() ? nullptr : place.program_name.c_str();
     if (counter.start(&shown.host(), place.libpython.c_str(), program_name) != 0)
         return refused;
-    char description[4096];
+    char description[4096] = "";
     if (counter.describe(description, sizeof description) == 0)
         std::printf("Python %s\n", description);
     if (directory.empty()) {
@@ -64,6 +65,10 @@ outcome run(const options &wanted) {
     for (const unsigned threads : wanted.threads)
         if (count(counter, paths, threads, shown) != good)
             result = failed;
+    // Nearly all of this work is Python's own.
+    if (wanted.threads.size() > 1 && !std::strstr(description, "free-threaded"))
+        std::printf(
+            "\nThis Python has one lock for all threads, the GIL: they take turns, and more of them gain nothing.\n");
     if (counter.stop() != 0)
         return failed;
     if (result == good)

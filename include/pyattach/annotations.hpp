@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ANNOTATIONS_HPP
 #define PYATTACH_ANNOTATIONS_HPP
 
+#include "cpp17.hpp"
+
 /* Clang's thread safety analysis (-Wthread-safety) follows pyattach::mutex and what locks it. */
 #if defined(__clang__)
 #define PYATTACH_CAPABILITY(name) __attribute__((capability(name)))

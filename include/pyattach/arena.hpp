@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ARENA_HPP
 #define PYATTACH_ARENA_HPP
 
+#include "cpp17.hpp"
+
 #include <cstddef>
 #include <new>
 #include <optional>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ARENA_LIFE_HPP
 #define PYATTACH_ARENA_LIFE_HPP
 
+#include "cpp17.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <new>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ARGUMENT_HPP
 #define PYATTACH_ARGUMENT_HPP
 
+#include "cpp17.hpp"
+
 #include <cstddef>
 #include <cstring>
 #include <string>

@@ -42,7 +42,8 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
  * one that attached, is open inside it. A scope whose interpreter has ended is inert: ending it does nothing. */
 PYATTACH_API void pyattach_attached_end(pyattach_attached *);
 
-/* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never blocks.
+/* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never waits for Python or for
+ * another thread's use of this library. (As long as no Python is loaded it asks the dynamic linker: see interpreter.h.)
  * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap (as Py_NewInterpreter does) to a
  * state unknown to this library reads as 0, and attaching there deadlocks against the GIL that the thread itself holds.
  */

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ATTACHED_HPP
 #define PYATTACH_ATTACHED_HPP
 
+#include "cpp17.hpp"
+
 #include <new>
 #include <type_traits>
 #include <utility>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_BORROWED_HPP
 #define PYATTACH_BORROWED_HPP
 
+#include "cpp17.hpp"
+
 #include "token.hpp"
 
 namespace pyattach {

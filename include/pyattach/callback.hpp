@@ -2,6 +2,8 @@
 #ifndef PYATTACH_CALLBACK_HPP
 #define PYATTACH_CALLBACK_HPP
 
+#include "cpp17.hpp"
+
 #if defined(__cpp_exceptions)
 
 #include <exception>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_CALLS_HPP
 #define PYATTACH_CALLS_HPP
 
+#include "cpp17.hpp"
+
 #include <array>
 #include <type_traits>
 #include <utility>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_CONVERSION_HPP
 #define PYATTACH_CONVERSION_HPP
 
+#include "cpp17.hpp"
+
 #include <charconv>
 #include <cstdint>
 #include <limits>

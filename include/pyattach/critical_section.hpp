@@ -2,6 +2,8 @@
 #ifndef PYATTACH_CRITICAL_SECTION_HPP
 #define PYATTACH_CRITICAL_SECTION_HPP
 
+#include "cpp17.hpp"
+
 #include <new>
 #include <utility>
 

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_DETACH_HPP
 #define PYATTACH_DETACH_HPP
 
+#include "cpp17.hpp"
+
 #include <functional>
 #include <new>
 #include <tuple>

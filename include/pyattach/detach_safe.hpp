@@ -2,6 +2,8 @@
 #ifndef PYATTACH_DETACH_SAFE_HPP
 #define PYATTACH_DETACH_SAFE_HPP
 
+#include "cpp17.hpp"
+
 #include <array>
 #include <atomic>
 #include <chrono>

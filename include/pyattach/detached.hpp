@@ -2,6 +2,8 @@
 #ifndef PYATTACH_DETACHED_HPP
 #define PYATTACH_DETACHED_HPP
 
+#include "cpp17.hpp"
+
 #include <new>
 
 #include "detached.h"

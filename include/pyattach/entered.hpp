@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ENTERED_HPP
 #define PYATTACH_ENTERED_HPP
 
+#include "cpp17.hpp"
+
 #include <optional>
 #include <utility>
 

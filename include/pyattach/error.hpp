@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ERROR_HPP
 #define PYATTACH_ERROR_HPP
 
+#include "cpp17.hpp"
+
 #include <exception>
 
 #include "base.h"

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_FORBIDDEN_HPP
 #define PYATTACH_FORBIDDEN_HPP
 
+#include "cpp17.hpp"
+
 #include <type_traits>
 #include <utility>
 

@@ -10,12 +10,24 @@ extern "C" {
 
 /* --- Which Python ----------------------------------------------------------------------------------------------------
  * The library links no libpython. On first use it looks for CPython in the process: in the global scope, then among the
- * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call. */
+ * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call, and asks the dynamic
+ * linker for that, which makes a thread wait while another one is loading a library. A library's constructor may call
+ * this library. What was found stays loaded for good. A Python that will not do is refused with UNSUPPORTED, and the
+ * message handler is told the reason, once. */
 
-/* Names the Python to use: `path` is a libpython to dlopen (RTLD_NOW | RTLD_GLOBAL). NULL: the one in the process, else
- * the newest libpython the dynamic linker finds. Call it before anything else, or not at all. May block and run
- * initialisers of the loaded library. NO_PYTHON: nothing there; UNSUPPORTED: not CPython 3.9 or newer, or a function is
- * missing; INVALID: another Python is in use already. The message handler is told the reason. */
+/* Names the Python to use, before anything else, or not at all. `path` is a libpython, as for dlopen. NULL: the Python
+ * in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe says which that was.
+ *
+ * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), also if it was loaded RTLD_LOCAL, as when
+ * a plugin links it: extension modules that do not link libpython look for them there. pyattach_interpreter_start does
+ * the same for a Python that does not run yet. A Python that is only found keeps the scope that its host chose.
+ *
+ * May block (the dynamic linker); runs initialisers of the loaded library, no Python code. Of threads that name
+ * different Pythons at once the first to be ready wins. The message handler is told the reason of every refusal.
+ * PYATTACH_NO_PYTHON: nothing there, or no CPython.
+ * PYATTACH_UNSUPPORTED: not CPython 3.9 or newer, or a function is missing.
+ * PYATTACH_INVALID: another Python is in use already; or the path is empty.
+ * PYATTACH_NO_MEMORY */
 PYATTACH_API pyattach_status pyattach_python_load(const char *path);
 
 /* What pyattach_python_describe says. */
@@ -27,8 +39,11 @@ typedef struct pyattach_python {
     const char *path;     /* the file that holds CPython, valid for ever */
 } pyattach_python;
 
-/* Describes the Python in use: fills as much of *out as struct_size says. It need not run. NO_PYTHON, UNSUPPORTED as
- * above; INVALID: NULL, or struct_size is zero. */
+/* Describes the Python in use: fills as much of *out as struct_size says. It need not run.
+ * PYATTACH_NO_PYTHON: none is loaded.
+ * PYATTACH_UNSUPPORTED: as above.
+ * PYATTACH_INVALID: NULL, or struct_size is zero.
+ * PYATTACH_NO_MEMORY */
 PYATTACH_API pyattach_status pyattach_python_describe(pyattach_python *out);
 
 /* --- Interpreters ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_INTERPRETER_HPP
 #define PYATTACH_INTERPRETER_HPP
 
+#include "cpp17.hpp"
+
 #include "interpreter.h"
 
 namespace pyattach {

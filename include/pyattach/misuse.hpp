@@ -2,6 +2,8 @@
 #ifndef PYATTACH_MISUSE_HPP
 #define PYATTACH_MISUSE_HPP
 
+#include "cpp17.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_MUTEX_HPP
 #define PYATTACH_MUTEX_HPP
 
+#include "cpp17.hpp"
+
 #include "annotations.hpp"
 #include "mutex.h"
 #include "scope.hpp"

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ONCE_HPP
 #define PYATTACH_ONCE_HPP
 
+#include "cpp17.hpp"
+
 #include <exception>
 #include <new>
 #include <type_traits>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_ONCE_VALUE_HPP
 #define PYATTACH_ONCE_VALUE_HPP
 
+#include "cpp17.hpp"
+
 #include <atomic>
 #include <new>
 #include <optional>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_OWNED_HPP
 #define PYATTACH_OWNED_HPP
 
+#include "cpp17.hpp"
+
 #include <utility>
 
 #include "borrowed.hpp"

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_POINTER_HPP
 #define PYATTACH_POINTER_HPP
 
+#include "cpp17.hpp"
+
 #include <optional>
 
 #include "owned.hpp"

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_PYATTACH_HPP
 #define PYATTACH_PYATTACH_HPP
 
+#include "cpp17.hpp"
+
 #include "pyattach.h"
 
 #include "error.hpp"

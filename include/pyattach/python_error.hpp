@@ -2,6 +2,8 @@
 #ifndef PYATTACH_PYTHON_ERROR_HPP
 #define PYATTACH_PYTHON_ERROR_HPP
 
+#include "cpp17.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstring>

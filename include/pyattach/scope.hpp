@@ -2,6 +2,8 @@
 #ifndef PYATTACH_SCOPE_HPP
 #define PYATTACH_SCOPE_HPP
 
+#include "cpp17.hpp"
+
 #include <cstddef>
 #include <pthread.h>
 #include <unistd.h>

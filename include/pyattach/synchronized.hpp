@@ -2,6 +2,8 @@
 #ifndef PYATTACH_SYNCHRONIZED_HPP
 #define PYATTACH_SYNCHRONIZED_HPP
 
+#include "cpp17.hpp"
+
 #include <type_traits>
 #include <utility>
 

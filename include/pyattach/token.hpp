@@ -2,6 +2,8 @@
 #ifndef PYATTACH_TOKEN_HPP
 #define PYATTACH_TOKEN_HPP
 
+#include "cpp17.hpp"
+
 #include <new>
 #include <optional>
 #include <string_view>

@@ -2,6 +2,8 @@
 #ifndef PYATTACH_TYPE_HPP
 #define PYATTACH_TYPE_HPP
 
+#include "cpp17.hpp"
+
 #include <memory>
 #include <new>
 #include <string>

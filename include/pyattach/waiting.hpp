@@ -2,6 +2,8 @@
 #ifndef PYATTACH_WAITING_HPP
 #define PYATTACH_WAITING_HPP
 
+#include "cpp17.hpp"
+
 #include <functional>
 #include <mutex>
 #include <new>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards.
 The headers that include all others are compiled by each compiler as each standard, also before and after Python.h, and in C++
-also without exceptions and RTTI, and in one translation unit with pybind11 and nanobind.
+also without exceptions and RTTI, and in one translation unit with pybind11 and nanobind; the one in C as C++11, too.
 
 usage: headers_alone.py SCRATCH-DIRECTORY INCLUDE-DIRECTORY C-COMPILER C++-COMPILER HEADER...
 Python.h is that of PYATTACH_TEST_PYTHON, else of the Python given by PYATTACH_TEST_DEFAULT_PYTHON.
@@ -17,6 +17,7 @@ from pathlib import Path
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wshadow", "-Wconversion", "-fsyntax-only"]
 C_STANDARDS = ["c99", "c11"]
 CPP_STANDARDS = ["c++17", "c++20"]
+OLDEST_CPP_FOR_C = "c++11"  # that the C headers may be used in
 UMBRELLAS = ["pyattach.h", "pyattach.hpp"]
 LESS = ["-fno-exceptions", "-fno-rtti"]
 # Those that are there share a translation unit with ours. nanobind has its headers where Debian puts them.
@@ -81,6 +82,9 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
         if name.endswith(".h"):
             for compiler, standard in share(c_compilers, C_STANDARDS):
                 plan(compiler, standard, text)
+            if name in UMBRELLAS:
+                for compiler in cpp_compilers:
+                    plan(compiler, OLDEST_CPP_FOR_C, text)
         for compiler, standard in share(cpp_compilers, CPP_STANDARDS):
             plan(compiler, standard, text)
             if name in UMBRELLAS:

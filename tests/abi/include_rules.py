@@ -59,6 +59,9 @@ UPWARD = {
     ("warm_state", "fork"): "after a raw fork nothing is released",
 }
 
+# Includes nothing, and is the first thing that each C++ header includes.
+LANGUAGE = "cpp17.hpp"
+
 # Nothing else may stand between tp_traverse and the mark it sets.
 ONLY = {"forbidden": {"thread", "fatal", "cpython"}}
 
@@ -103,6 +106,9 @@ def check_public(root, path, text):
             problem(path, line, f'a public header includes its neighbours only, not "{name}"')
         if path.suffix == ".h" and name.endswith(".hpp"):
             problem(path, line, f'a C header does not include "{name}"')
+    first = next(includes(text), (1, False, ""))
+    if path.suffix == ".hpp" and path.name != LANGUAGE and first[2] != LANGUAGE:
+        problem(path, first[0], f'a C++ header includes "{LANGUAGE}" first, so that an older C++ is told what is needed')
 
 
 def check_source(root, path, text, arrows):

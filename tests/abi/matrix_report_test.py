@@ -66,6 +66,21 @@ after
             self.assertIn("README.md is left as it is", summary.notes[-1])
         self.assertEqual(self.page.read_text(), before)
 
+    def test_the_sum_says_how_many_were_skipped_for_want_of_packages(self):
+        summary = self.run_of(WELL)
+        unittest_says = "test_a (A) ... skipped 'NONE HERE (on Debian: apt install cmake)'\ntest_b (A) ... skipped 'AS ALWAYS'\nRan 2 tests in 1.0s\n\nOK (skipped=2)\n"
+        catch_says = "numpy: SKIPPED:\nNo module named 'numpy' (on Debian: apt install python3-numpy)\n"
+        for status, output in ((0, unittest_says), (77, catch_says), (77, "first line\nthere is no spin (on Debian: apt install spin cmake)\n")):
+            summary.add_test(Row("default", "", ""), {"suite": "api", "test": "pool", "status": status, "output": output})
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            summary.print()
+        self.assertIn("\n3 of the skipped want packages: on Debian or Ubuntu  sudo apt-get install cmake python3-numpy spin\n"
+                      "3 passed, 0 failed, 5 skipped\n", printed.getvalue())
+        self.assertIn("\n    there is no spin (on Debian: apt install spin cmake)\n", printed.getvalue())
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            self.run_of(WELL).print()
+        self.assertNotIn("packages", printed.getvalue())
+
     def test_a_page_without_the_marks_is_refused(self):
         self.page.write_text("text\n")
         with self.assertRaises(SystemExit):

@@ -29,8 +29,7 @@ def run(*command, **options):
 
 def build(source, scratch, pool, leak):
     directory = scratch / f"pool-{str(pool).lower()}-leak-{str(leak).lower()}"
-    options = [f"-Dreference_pool={str(pool).lower()}", f"-Dleak_on_drop={str(leak).lower()}",
-               "-Dtests=false", "-Dexamples=false"]
+    options = [f"-Dreference_pool={str(pool).lower()}", f"-Dleak_on_drop={str(leak).lower()}"]
     if not (directory / "build.ninja").exists():
         done = run(os.environ["MESON"], "setup", str(directory), str(source), *options)
         if done.returncode != 0:

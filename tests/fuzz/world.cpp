@@ -52,6 +52,10 @@ void loads(world &here) {
 void starts(world &here) {
     uncounted meanwhile;
     start_python();
+    furnishes(here);
+}
+
+void furnishes(world &here) {
     attached inside;
     run("import sys\n"
         "unraisable = 0\n"

@@ -8,6 +8,8 @@ namespace fuzz {
 void loads(world &);
 // Starts Python, makes what the machines need, and takes over what they leave. On the main thread, detached.
 void starts(world &);
+// The second half of that, in a Python that runs. Detached.
+void furnishes(world &);
 // Looks whether all references came back: after the machines have settled. Attaches.
 void checks(world &);
 // The same, and ends it: each exit callback is called once.

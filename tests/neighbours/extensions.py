@@ -69,7 +69,7 @@ class Builder:
     def pybind11(self):
         header = Path("/usr/include/pybind11/detail/common.h")
         if not header.exists():
-            raise Missing("pybind11 is not here")
+            raise Missing("pybind11 is not here (on Debian: apt install pybind11-dev)")
         is_old = "PYBIND11_VERSION_MAJOR 2" in header.read_text()
         if is_old and (self.version > (3, 11) or self.python["is_free_threaded"]):
             raise Missing("this pybind11 is older than this Python")
@@ -86,7 +86,7 @@ class Builder:
     def cython(self):
         cython = shutil.which("cython3") or shutil.which("cython")
         if not cython:
-            raise Missing("Cython is not here")
+            raise Missing("Cython is not here (on Debian: apt install cython3)")
         if " 0." in run(cython, "--version") and (self.version > (3, 11) or self.python["is_free_threaded"]):
             raise Missing("this Cython is older than this Python")
         work = self.folder / "cython"

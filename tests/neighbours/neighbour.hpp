@@ -29,7 +29,10 @@ inline void start_python_with(const char *module) {
     }
     char why[200] = "";
     pyattach_error_message(why, sizeof why);
-    std::printf("%s: SKIPPED:\n%s\n", module, why);
+    // To a Python from elsewhere the distribution's packages are of no use.
+    const bool is_of_debian = support::python_executable().find("/usr/bin/") == 0;
+    std::printf("%s: SKIPPED:\n%s", module, why);
+    std::printf(is_of_debian ? " (on Debian: apt install python3-%s)\n" : "\n", module);
     std::fflush(nullptr);
     std::_Exit(77); // Meson's status for it
 }

@@ -54,6 +54,8 @@ std::atomic<bool> goes_on{false};
 std::atomic<unsigned> armed_for{0};
 std::atomic<const char *> fired{nullptr}, always_name{nullptr};
 std::atomic<int> fired_always{0};
+std::atomic<int> left_to_end{-1};
+std::atomic<const char *> ended{nullptr};
 
 std::mutex names_lock;
 std::set<std::string> names;
@@ -91,6 +93,18 @@ const char *disarm() {
         names.insert(name);
     }
     return name;
+}
+
+void end_thread_at(int before) {
+    ended = nullptr;
+    left_to_end = before;
+}
+const char *ended_at() { return ended; }
+bool ends_thread(const char *name) {
+    if (left_to_end.load(std::memory_order_relaxed) < 0 || left_to_end-- != 0)
+        return false;
+    ended = name;
+    return true;
 }
 
 void always(const char *name) {

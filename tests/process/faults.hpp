@@ -21,13 +21,20 @@ const char *disarm();
 void always(const char *name);
 int times_failed(); // since the last always()
 
+// After `before` further calls of CPython's functions that may do so, made on any thread, the next one ends its thread
+// as CPython up to 3.13.7 ends one that it refuses: without a thread state, and by unwinding its stack.
+void end_thread_at(int before);
+// The name of the function that did, once it has begun to; NULL: none has yet.
+const char *ended_at();
+
 // What has failed so far, and every function of CPython that can.
 const std::set<std::string> &failed_so_far();
 const std::set<std::string> &python_functions();
 
-// Between the two halves: whether this call is the one; and what the library is to get in place of a function of
-// CPython's.
+// Between the two halves: whether this call is the one, of each kind; and what the library is to get in place of a
+// function of CPython's.
 bool fails(of, const char *name);
+bool ends_thread(const char *name);
 void *in_place_of(const char *symbol, void *address);
 
 } // namespace faults

@@ -1,13 +1,16 @@
-// CPython's functions, each with one in its place that may be told to fail. The list of them is the library's own.
+// CPython's functions, each with one in its place that may be told to fail, or to end its thread. The list of them, and
+// of those that may do that, is the library's own.
 #include "faults.hpp"
 
 #include <cstring>
+#include <pthread.h>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "cpython.hpp"
+#include "support/python.hpp"
 
 namespace faults {
 namespace {
@@ -101,12 +104,21 @@ template <class Result> Result failure() {
         return static_cast<Result>(-1);
 }
 
+[[noreturn]] void end_this_thread() {
+    if (support::cpython_says_attached())
+        reinterpret_cast<void *(*)()>(real[index_of("save")])();
+    pthread_exit(nullptr);
+}
+
 template <size_t index, class Function> struct stand_in {
     static constexpr void *address = nullptr; // with further arguments of any kind: left alone
 };
-template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...)> {
+template <size_t index, bool may_be_unwound, class Result, class... Parameters> struct stand_in_for {
     static Result call(Parameters... given) {
         constexpr std::string_view name = function_names[index];
+        if constexpr (may_be_unwound)
+            if (ends_thread(function_names[index]))
+                end_this_thread();
         constexpr way how = way_of(name);
         if constexpr (how != way::none)
             if (fails(of::python, function_names[index])) {
@@ -120,10 +132,15 @@ template <size_t index, class Result, class... Parameters> struct stand_in<index
             }
         return reinterpret_cast<Result (*)(Parameters...)>(real[index])(given...);
     }
-    // What cannot fail is left alone, for the library looks where it is.
-    static inline void *const address =
-        way_of(function_names[index]) == way::none ? nullptr : reinterpret_cast<void *>(&call);
+    // What can neither fail nor end a thread is left alone; so is `save`, for the library looks where it is.
+    static constexpr bool is_left_alone = std::string_view(function_names[index]) == "save" ||
+                                          (!may_be_unwound && way_of(function_names[index]) == way::none);
+    static inline void *const address = is_left_alone ? nullptr : reinterpret_cast<void *>(&call);
 };
+template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...)>
+    : stand_in_for<index, true, Result, Parameters...> {};
+template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...) noexcept>
+    : stand_in_for<index, false, Result, Parameters...> {};
 
 template <size_t... index> void *stand_in_at(size_t wanted, std::index_sequence<index...>) {
     void *found = nullptr;

@@ -130,6 +130,8 @@ class BuildSystemTest(unittest.TestCase):
             self.assertEqual(["libpyattach.so.0"] if way == "shared" else [], ours, binary)
             if way == "static" and binary != host:
                 self.assertIn("NODELETE", run("readelf", "-d", binary).stdout, "it must not be unloaded under Python's callbacks")
+                shown = run("nm", "-D", "--defined-only", binary).stdout
+                self.assertNotRegex(shown, r" pyattach_", "its own symbols alone are for those who load it")
 
     def check_embed(self, host):
         """Linked to libpython although the linker was told to leave out what is not needed."""

@@ -111,6 +111,21 @@ class CMakeTest(Found):
                        " LINK_LIBRARIES pyattach::static RUN_OUTPUT_VARIABLE said ARGS " f'"{libpython()}")\n'
                        'if(NOT said STREQUAL "45\\n")\nmessage(FATAL_ERROR "${compiled} ${said}")\nendif()')
 
+    def test_what_cmake_installs_finds_the_library_only_by_a_run_path_that_it_is_told(self):
+        for told in (), (f"-DCMAKE_INSTALL_RPATH={self.tree.libraries}",):
+            project = Path(tempfile.mkdtemp(dir=self.folder))
+            (project / "CMakeLists.txt").write_text(
+                "cmake_minimum_required(VERSION 3.13...3.25)\nproject(it C)\nfind_package(pyattach CONFIG REQUIRED)\n"
+                f'add_executable(host "{SMALL / "host.c"}")\ntarget_link_libraries(host pyattach::pyattach)\n'
+                "install(TARGETS host DESTINATION bin)\n")
+            run("cmake", "-GNinja", "-S", project, "-B", project / "build", f"-DCMAKE_INSTALL_PREFIX={project}", *told,
+                env=self.tree.environment())
+            run("cmake", "--build", project / "build", "--target", "install")
+            self.assertEqual("45\n", run(project / "build/host", libpython()).stdout)
+            done = run(project / "bin/host", libpython(), expect=None)
+            self.assertEqual("45\n" if told else "", done.stdout)
+            self.assertIn("" if told else "libpyattach.so.0: cannot open shared object file", done.stderr)
+
     def test_embed_without_a_shared_libpython_is_refused_with_the_reason(self):
         tree = self.changed(self.libpython_line(), 'set(pyattach_libpython "")')
         said = self.configure("find_package(pyattach CONFIG REQUIRED COMPONENTS embed)", tree, expect=1)

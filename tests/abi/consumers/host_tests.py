@@ -94,6 +94,16 @@ class HostTests:
             self.assertEqual(COUNTED, {name: int(row[name]) for name in COUNTED})
         self.assertIn("Everything dropped was released, and Python has ended.", done.stdout)
 
+    def test_where_threads_take_turns_the_host_says_so(self):
+        sources = self.folder / "turns"
+        sources.mkdir()
+        (sources / "one.py").write_text("1")
+        question = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') == 1)"
+        is_free_threaded = run(PYTHON, "-c", question).stdout == "True\n"
+        several, alone = (self.run_host("--threads", threads, sources).stdout for threads in ("1,2", "2"))
+        self.assertEqual(not is_free_threaded, "This Python has one lock for all threads" in several)
+        self.assertNotIn("one lock", alone)
+
     def test_files_that_cannot_be_counted_are_named_once_with_the_reason(self):
         sources = write_sources(self.folder / "rejected")
         said = sorted(self.run_host("--threads", "1,2", sources).stderr.splitlines())

@@ -1,6 +1,8 @@
 """The examples with the library as their Meson subproject."""
 
+import json
 import os
+import re
 import shutil
 import unittest
 from pathlib import Path
@@ -25,15 +27,38 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         run(*meson, "setup", "--wrap-mode=forcefallback", f"-Dpython={PYTHON}", build, project)
         run(*meson, "compile", "-C", build)
         cls.outputs, cls.project = build, project
+        cls.meson = meson
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
         if python_headers():
             cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
 
+    def introspect(self, build, what):
+        return json.loads(run(*self.meson, "introspect", f"--{what}", build).stdout)
+
+    def test_of_the_subproject_the_library_alone_is_built(self):
+        ours = [target for target in self.introspect(self.outputs, "targets") if target["subproject"] == "pyattach"]
+        self.assertEqual({"pyattach"}, {target["name"] for target in ours})
+        self.assertEqual([], self.introspect(self.outputs, "tests"))
+        self.assertNotIn("catch2", [dependency["name"] for dependency in self.introspect(self.outputs, "dependencies")])
+
+    def test_what_the_readme_tells_users_to_build_is_the_library_alone(self):
+        line = re.search(r"^meson setup build (.*) && meson install", (SOURCE / "README.md").read_text(), re.M)
+        build = self.folder / "plain"
+        run(*self.meson, "setup", build, SOURCE, f"-Dpython={PYTHON}", *line[1].split())
+        self.assertEqual({"pyattach"}, {target["name"] for target in self.introspect(build, "targets")})
+        self.assertEqual([], self.introspect(build, "tests"))
+        self.assertNotIn("catch2", [dependency["name"] for dependency in self.introspect(build, "dependencies")])
+
     def test_the_wrap_file_provides_the_static_library(self):
         host = self.outputs / "host_static"
         self.assertEqual("45\n", run(host, libpython()).stdout)
         self.assertEqual([], [name for name in needed(host) if "py" in name])
+
+    def test_a_module_that_has_the_static_library_inside_shows_its_own_names_alone(self):
+        shown = run("nm", "-D", "--defined-only", self.outputs / "libplugin_static.so").stdout
+        self.assertIn("plugin", shown)
+        self.assertNotRegex(shown, r" pyattach_")
 
     def test_where_all_libraries_are_to_be_static_so_is_this_one(self):
         build, meson = self.folder / "all_static", command("MESON", "meson")

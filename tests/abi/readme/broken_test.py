@@ -1,9 +1,12 @@
 """That a broken example in a document is noticed: each kind of it, once whole and once broken."""
 
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+import examples
 from examples import DocumentTest
 
 PROGRAM = "#include <stdio.h>\nint main(void) { puts(\"yes\"); return 0; }\n"
@@ -24,7 +27,7 @@ def output(text):
 
 
 def problems(text):
-    """How many examples of a document fail, and how many are skipped."""
+    """How many examples of a document fail, and why others are skipped."""
 
     class Checked(DocumentTest):
         def runTest(self):
@@ -35,16 +38,20 @@ def problems(text):
 
     result = unittest.TestResult()
     Checked().run(result)
-    return len(result.failures) + len(result.errors), len(result.skipped)
+    return len(result.failures) + len(result.errors), [reason for _, reason in result.skipped]
 
 
 class BrokenTest(unittest.TestCase):
+    def check_skipped(self, number, text):
+        failed, skipped = problems(text)
+        self.assertEqual((0, number), (failed, len(skipped)), skipped)
+
     def check(self, whole, broken):
         failed, skipped = problems(whole)
         if skipped:
-            self.skipTest("WHAT THIS EXAMPLE NEEDS IS NOT HERE")
+            self.skipTest(skipped[0])
         self.assertEqual(0, failed, whole)
-        self.assertEqual((1, 0), problems(broken), broken)
+        self.assertEqual((1, []), problems(broken), broken)
 
     def test_a_program_that_does_not_compile(self):
         self.check(block("run one.c", PROGRAM), block("run one.c", PROGRAM.replace("puts", "put_s")))
@@ -74,6 +81,24 @@ class BrokenTest(unittest.TestCase):
         use = block("run python", "import one\nprint(one.__name__)\n", "python") + output("one\n")
         whole = block("module one.c beside python", MODULE) + use
         self.check(whole, whole.replace("__name__", "name"))
+
+    def test_what_uses_a_module_that_was_skipped_is_skipped_and_nothing_else_is(self):
+        use = block("run python", "import sys, one\nprint(one.__name__)\n", "python") + output("one\n")
+        others = block("run python", "print('one')\n", "python") + output("one\n") + block("run one.c", PROGRAM)
+        examples.headers.cache_clear()
+        self.addCleanup(examples.headers.cache_clear)
+        with mock.patch.dict(examples.PROBES, {"python": "#error\n"}):
+            self.check_skipped(2, block("module one.c beside python", MODULE) + use + others)
+            # By what the skipped one would have made, which the second would have used, the third goes, too.
+            self.check_skipped(3, block("run one.c beside python", PROGRAM) + block("run sh", "./one.program > said\n", "sh")
+                               + block("run sh", "cat ./said\n", "sh") + others)
+
+    def test_what_uses_a_folder_that_was_not_made_is_skipped_and_nothing_else_is(self):
+        others = block("run sh", "mkdir folder\n", "sh")
+        which = shutil.which
+        with mock.patch.object(examples.shutil, "which", lambda name: None if name == "cmake" else which(name)):
+            self.check_skipped(2, block("run cmake", "cmake -S . -B build-cmake\n", "sh")
+                               + block("run sh", "build-cmake/example\n", "sh") + others)
 
     def test_a_shell_command(self):
         self.check(block("run sh", "test -n x\n", "sh"), block("run sh", "test -n ''\ntrue\n", "sh"))

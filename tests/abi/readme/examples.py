@@ -12,7 +12,8 @@ A comment above a fenced block says what is done with it, in a folder of its doc
     <!-- elsewhere: FILE -->    what that file of the project runs, every word of it: nothing is done with it here
 
 `compile`, `module` and `run NAME` may end in "beside python" or "beside pybind11": compiled with those headers, and
-skipped if they are not there. A block marked "```text output" after one that is run is exactly what it must have printed.
+skipped if they are not there. With a block that is skipped go those that name what it would have made: the module they
+import, the program or the folder that their commands use. A block marked "```text output" after one that is run is exactly what it must have printed.
 """
 
 import functools
@@ -88,7 +89,9 @@ def headers(whose):
         try:
             run(folder, *compiler_for(probe), "-fsyntax-only", *flags, probe)
         except AssertionError:
-            raise Skipped(f"{python()[0]} HAS NO HEADERS OF {whose} that compile") from None
+            is_here = whose == "python" or any(Path(folder, whose).exists() for folder in (include, "/usr/include"))
+            where = "" if is_here else f" (on Debian: apt install {whose}-dev)"
+            raise Skipped(f"{python()[0]} HAS NO HEADERS OF {whose} that compile{where}") from None
     return flags
 
 
@@ -113,6 +116,28 @@ def compiled(folder, text, verb, name, beside):
     program = path.with_suffix(".program")
     run(folder, *compile_it, path, "-o", program, *link)
     return run(folder, program, python()[1])
+
+
+def named_by(commands):
+    """The words that may be files or folders, with the folder they are in and without their ending."""
+    for word in re.findall(r"(?<![\w./+-])[\w.][\w./+-]*", commands):
+        path = Path(word)
+        if path.name:
+            yield from {path.parts[0], path.name, path.stem}
+
+
+def made_by(mark, text):
+    """What a block that is skipped leaves unmade, by name: a module, a program, or what its commands name and is no command."""
+    meant = MARK.fullmatch(mark)
+    return {Path(meant["name"]).stem} if meant["name"] else {name for name in named_by(text) if not shutil.which(name)}
+
+
+def used_by(mark, text):
+    """What a block needs that an earlier one may have made, by name. What is compiled needs only files, which are always written."""
+    shell = (MARK.fullmatch(mark) or {"shell": None})["shell"]
+    if shell == "python":
+        return {name for line in re.findall(r"^\s*(?:import|from)\s+(.+)", text, re.M) for name in re.findall(r"\w+", line)}
+    return set(named_by(text)) if shell else set()
 
 
 def act(folder, mark, text):
@@ -147,7 +172,7 @@ class DocumentTest(unittest.TestCase):
     def check(self, document):
         """Every example does what its document says."""
         with tempfile.TemporaryDirectory(prefix="pyattach-readme-") as folder:
-            printed = None
+            printed, unmade = None, {}
             for mark, language, text, line in blocks(document):
                 if language == "text output" and printed is not None:
                     with self.subTest(shown=f"{document.name}:{line}"):
@@ -158,6 +183,9 @@ class DocumentTest(unittest.TestCase):
                     printed = None
                     with self.subTest(example=f"{document.name}:{line}"):
                         try:
+                            for name in sorted(used_by(mark, text) & unmade.keys()):
+                                raise Skipped(f"{unmade[name]}, so {name} was not made")
                             printed = act(Path(folder), mark, text)
                         except Skipped as why:
+                            unmade.update(dict.fromkeys(made_by(mark, text) - unmade.keys(), str(why)))
                             self.skipTest(str(why))

@@ -79,7 +79,7 @@ def main(driver, library, python, libpython, optimised):
         print("counts of a build that is not optimised say nothing")
         return SKIPPED
     if subprocess.run(["sh", "-c", "command -v valgrind"], stdout=subprocess.DEVNULL).returncode != 0:
-        print("there is no valgrind")
+        print("there is no valgrind (on Debian: apt install valgrind)")
         return SKIPPED
     python = os.environ.get("PYATTACH_TEST_PYTHON", python)
     libpython = os.environ.get("PYATTACH_TEST_LIBPYTHON", libpython)

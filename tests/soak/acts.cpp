@@ -1,0 +1,154 @@
+// Which acts there are, and which of them this slice plays how often.
+#include <algorithm>
+#include <sstream>
+
+#include "soak/soak.hpp"
+#include "support/expect.hpp"
+
+namespace soak {
+namespace {
+
+struct choice {
+    std::vector<act> acts;
+    unsigned sum = 0;
+
+    void add(const std::vector<act> &more) { acts.insert(acts.end(), more.begin(), more.end()); }
+    const act *pick(actor &me) const {
+        // A few times: what is not possible here is left to another.
+        for (int tries = 0; tries < 20; ++tries) {
+            unsigned at = me.below(sum);
+            for (const act &one : acts) {
+                if (at < one.weight) {
+                    if (one.is_possible(me))
+                        return &one;
+                    break;
+                }
+                at -= one.weight;
+            }
+        }
+        return nullptr;
+    }
+};
+
+struct choices {
+    choice inner, outer;
+};
+choices &chosen() {
+    static choices &all = *new choices;
+    return all;
+}
+
+choices everything() {
+    choices all;
+    for (const auto *list :
+         {&scope_acts, &lock_acts, &thread_acts, &fork_acts, &interpreter_acts, &plugin_acts, &python_acts})
+        all.inner.add(*list);
+    for (const auto *list :
+         {&outer_scope_acts, &outer_thread_acts, &outer_fork_acts, &interpreter_acts, &plugin_acts, &model_acts})
+        all.outer.add(*list);
+    return all;
+}
+
+bool is_named(const std::string &names, const std::string &name) {
+    std::istringstream all(names);
+    for (std::string one; std::getline(all, one, ',');)
+        if (one == name)
+            return true;
+    return false;
+}
+
+// Without these a slice would do nothing.
+bool is_needed(const act &one) {
+    const std::string name = one.name;
+    return name == "attach" || name == "call Python" || name == "detach" || name == "pause";
+}
+
+// What is no act of a thread, but of a whole slice.
+constexpr const char *slice_acts[] = {"a pool around forks", "two hosts"};
+std::string &left_out() {
+    static std::string &all = *new std::string;
+    return all;
+}
+
+void check_names(const std::string &names) {
+    std::istringstream all(names);
+    for (std::string one; std::getline(all, one, ',');)
+        EXPECT_SENTENCE(("; " + all_acts() + ";").find("; " + one + ";") != std::string::npos,
+                        "there is no act \"" + one + "\"; there are: " + all_acts());
+}
+
+} // namespace
+
+void choose_acts(fuzz::source &from, const std::string &only, const std::string &without) {
+    check_names(only);
+    check_names(without);
+    left_out() = without;
+    chosen() = everything();
+    for (choice *one : {&chosen().inner, &chosen().outer}) {
+        for (act &each : one->acts) {
+            // Drawn for every act, so that naming some does not change the others.
+            unsigned factor = from.below(6);
+            if (!is_needed(each))
+                each.weight *= factor < 2 ? 0 : factor == 5 ? 6 : factor - 1;
+            if (is_named(without, each.name) || (!only.empty() && !is_needed(each) && !is_named(only, each.name)))
+                each.weight = 0;
+            else if (is_named(only, each.name))
+                each.weight = std::max(each.weight, 10u);
+            one->sum += each.weight;
+        }
+    }
+}
+
+std::string chosen_acts() {
+    std::string all;
+    for (const choice *one : {&chosen().inner, &chosen().outer}) {
+        for (const act &each : one->acts)
+            if (each.weight > 0)
+                all += each.name + (" " + std::to_string(each.weight)) + ", ";
+        all += one == &chosen().inner ? "and around that " : "";
+    }
+    return all;
+}
+
+bool is_left_out(const std::string &slice_act) { return is_named(left_out(), slice_act); }
+
+std::string all_acts() {
+    const choices all = everything();
+    std::string names;
+    for (const char *name : slice_acts)
+        names += std::string(names.empty() ? "" : " ") + name + ";";
+    for (const choice *one : {&all.inner, &all.outer})
+        for (const act &each : one->acts)
+            if (("; " + names).find(std::string("; ") + each.name + ";") == std::string::npos)
+                names += std::string(names.empty() ? "" : " ") + each.name + ";";
+    names.pop_back();
+    return names;
+}
+
+namespace {
+bool play(actor &me, const act *one) {
+    if (!one)
+        return true;
+    me.note(one->name);
+    on_stage().acts.fetch_add(1, std::memory_order_relaxed);
+    return one->play(me);
+}
+} // namespace
+
+void play_outer(actor &me) { play(me, chosen().outer.pick(me)); }
+bool play_inner(actor &me) { return play(me, chosen().inner.pick(me)); }
+
+bool play_inside(actor &me) {
+    // Not deeper: each level multiplies.
+    if (me.depth > 4)
+        return true;
+    ++me.depth;
+    bool is_alive = true;
+    for (unsigned i = 1 + me.below(me.depth > 2 ? 2 : 5); i > 0 && is_alive && !me.has_error; --i)
+        is_alive = play_inner(me);
+    --me.depth;
+    me.has_error = me.has_error && me.depth > 0;
+    return is_alive;
+}
+
+} // namespace soak

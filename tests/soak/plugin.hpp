@@ -1,0 +1,5 @@
+// What a plugin of the soak exports.
+#pragma once
+
+// Uses the library in one way or another, on any thread, attached or not. 0, or the line of what went wrong.
+extern "C" int plugin_use(unsigned choice);
