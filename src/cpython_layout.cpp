@@ -99,6 +99,14 @@ bool find_current(size_t (&index)[2]) noexcept {
     block its = {reinterpret_cast<uintptr_t>(py.save), 0, 0, 0};
     if (!py.thread_local_at || !dl_iterate_phdr(look_into, &its))
         return false;
+    // Code that reaches its thread-locals through TLS descriptors (always on arm64) never has the linker note where
+    // this thread's are; asking for one of them does.
+    if (!its.begin && its.module) {
+        thread_local_at(its.module, 0);
+        dl_iterate_phdr(look_into, &its);
+    }
+    if (!its.begin)
+        return false;
     // Others keep the same state while the thread is detached, such as what PyGILState looks at from 3.15.
     unsigned found = 0;
     for (uintptr_t at = (its.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= its.end;

@@ -50,7 +50,7 @@ class once {
      * thread waited. */
     template <class Function> [[nodiscard]] pyattach_status run(std::nothrow_t, Function &&function) noexcept {
         return pyattach_once_run(
-            &once_, [](void *it) noexcept { return call(*static_cast<std::remove_reference_t<Function> *>(it)); },
+            &once_, [](void *it) { return call(*static_cast<std::remove_reference_t<Function> *>(it)); },
             const_cast<void *>(static_cast<const void *>(std::addressof(function))));
     }
 
@@ -76,14 +76,13 @@ class once {
         std::remove_reference_t<Function> &function;
         std::exception_ptr thrown;
 
-        static pyattach_status make(void *mine) noexcept {
+        static pyattach_status make(void *mine) {
             auto &self = *static_cast<attempt *>(mine);
             try {
                 return call(self.function);
 #if defined(__GLIBCXX__)
             } catch (abi::__forced_unwind &) {
-                /* The thread is being ended from inside. Nothing could be told to whoever waits. */
-                detail::park();
+                throw; /* CPython ends the thread inside the function; the library parks it, and the once is undone */
 #endif
             } catch (...) {
                 self.thrown = std::current_exception();

@@ -6,6 +6,8 @@
 
 #include "api/thread_states.hpp"
 #include "fault_fork.hpp"
+#include "pyattach/pyattach.hpp"
+#include "support/sub_interpreter.hpp"
 
 using namespace support;
 using faults::on;
@@ -276,24 +278,71 @@ CHILD("ended in a section") {
 TEST_CASE("a thread that is ended in a section is parked") { check_succeeds("ended in a section"); }
 
 // By a call of CPython's that the user's code makes without this library.
-CHILD("ended in an initialiser") {
-    ended_threads all;
-    static pyattach_once word = PYATTACH_ONCE_INIT;
-    task subject("a thread that is ended", [] {
-        pyattach_status status = pyattach_once_run(
-            &word, [](void *) -> pyattach_status { pthread_exit(nullptr); }, nullptr);
-        give_up(std::string("an initialiser to be ended: ") + pyattach_status_message(status));
+namespace {
+
+// `run` runs the once with an initialiser in which its thread is ended.
+void expect_once_anew(pyattach_once *word, const std::function<pyattach_status()> &run_once) {
+    task subject("a thread that is ended", [&run_once] {
+        give_up(std::string("an initialiser to be ended: ") + pyattach_status_message(run_once()));
     });
-    // It waits until the one before is ended, or runs it first and leaves it undone.
-    int runs = 0;
-    auto refuse = [](void *count) { return ++*static_cast<int *>(count), PYATTACH_INVALID; };
     subject.wait_until_asleep();
     EXPECT(!subject.has_returned());
     subject.abandon();
-    EXPECT(pyattach_once_run(&word, refuse, &runs) == PYATTACH_INVALID);
+    int runs = 0;
+    auto refuse = [](void *count) { return ++*static_cast<int *>(count), PYATTACH_INVALID; };
+    EXPECT(pyattach_once_run(word, refuse, &runs) == PYATTACH_INVALID);
     EXPECT(runs == 1);
+}
+
+} // namespace
+
+CHILD("ended in an initialiser") {
+    start_python();
+    static pyattach_once in_c = PYATTACH_ONCE_INIT;
+    expect_once_anew(&in_c, [] {
+        return pyattach_once_run(
+            &in_c, [](void *) -> pyattach_status { pthread_exit(nullptr); }, nullptr);
+    });
+    static pyattach::once throwing, not_throwing;
+    expect_once_anew(throwing.native_handle(), [] {
+        throwing.run([] { pthread_exit(nullptr); });
+        return PYATTACH_OK;
+    });
+    expect_once_anew(not_throwing.native_handle(),
+                     [] { return not_throwing.run(std::nothrow, [] { pthread_exit(nullptr); }); });
     end_child();
 }
 TEST_CASE("a thread that is ended in an initialiser is parked, and the once runs anew") {
     check_succeeds("ended in an initialiser");
+}
+
+// The interpreter is a sub-interpreter, since the main one ends on a thread that CPython does not refuse.
+CHILD("ended in an exit callback") {
+    start_python();
+    static pyattach_interpreter *other;
+    static latch is_called("an exit callback to be called");
+    auto end_thread = [](pyattach_interpreter *, void *) {
+        is_called.count_down();
+        pthread_exit(nullptr);
+    };
+    task subject("a thread that is ended", [&] {
+        attached here;
+        sub_interpreter ending;
+        other = ending.handle();
+        EXPECT(pyattach_exit_callback_add(other, end_thread, nullptr) == PYATTACH_OK);
+        ending.end();
+        give_up("an exit callback to be ended");
+    });
+    is_called.wait();
+    subject.wait_until_asleep();
+    EXPECT(!subject.has_returned());
+    subject.abandon();
+    // Does not wait for the call, which is over.
+    EXPECT(pyattach_exit_callback_remove(other, end_thread, nullptr) == PYATTACH_INVALID);
+    attached here;
+    EXPECT(eval_int("1 + 1") == 2);
+    end_child();
+}
+TEST_CASE("a thread that is ended in an exit callback is parked, and the call counts as returned") {
+    check_succeeds("ended in an exit callback");
 }

@@ -11,6 +11,9 @@
 #include "support/threads.hpp"
 #include "unit/equal_words.h"
 
+#include <dlfcn.h>
+#include <link.h>
+
 using namespace support;
 namespace cpython = pyattach::cpython;
 
@@ -157,6 +160,50 @@ TEST_CASE("of two thread-locals that say the same neither is taken") {
         CHECK(is_found == (words == 1 && is_exported));
         equal_words_use(2, nullptr, save, restore);
     }
+    CHECK(cpython_says_attached());
+}
+
+// Where the linker has noted this thread's thread-locals of the library that holds `function`; NULL: nowhere.
+static void *noted_words(const void *function) {
+    struct search {
+        uintptr_t wanted;
+        void *noted;
+    } search = {reinterpret_cast<uintptr_t>(function), nullptr};
+    auto look = [](dl_phdr_info *object, size_t, void *arg) {
+        auto &what = *static_cast<struct search *>(arg);
+        for (unsigned i = 0; i < object->dlpi_phnum; ++i) {
+            const auto &part = object->dlpi_phdr[i];
+            if (part.p_type == PT_LOAD && what.wanted - (object->dlpi_addr + part.p_vaddr) < part.p_memsz)
+                what.noted = object->dlpi_tls_data;
+        }
+        return 0;
+    };
+    dl_iterate_phdr(look, &search);
+    return search.noted;
+}
+
+// As on arm64, where all code reaches its thread-locals through TLS descriptors: then the linker notes nothing.
+TEST_CASE("the thread-local is found where the linker has not noted where this thread's are") {
+    start_python();
+    attached here;
+    // Opened while this thread lives, which has no word of it yet.
+    void *library = dlopen(TESTS_DESCRIBED_WORDS, RTLD_NOW | RTLD_LOCAL);
+    REQUIRE(library);
+    auto *use = reinterpret_cast<decltype(&equal_words_use)>(dlsym(library, "equal_words_use"));
+    const cpython::table &real = cpython::python();
+    cpython::table other = real;
+    auto *save = reinterpret_cast<void *(*)()>(real.save);
+    auto *restore = reinterpret_cast<void (*)(void *)>(real.restore);
+    other.save = reinterpret_cast<decltype(other.save)>(dlsym(library, "equal_words_save"));
+    other.restore = reinterpret_cast<decltype(other.restore)>(dlsym(library, "equal_words_restore"));
+    use(1, real.current(), save, restore);
+    if (TESTS_HAS_TLS_DESCRIPTORS)
+        CHECK(noted_words(reinterpret_cast<const void *>(other.save)) == nullptr);
+    size_t index[2] = {0, 0};
+    cpython::published = &other;
+    const bool is_found = cpython::find_current(index);
+    cpython::published = &real;
+    CHECK(is_found == (real.thread_local_at != nullptr));
     CHECK(cpython_says_attached());
 }
 
