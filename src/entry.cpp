@@ -261,7 +261,7 @@ void go_out(frame &mine) noexcept {
     if (is_inert(mine)) {
         me->nested_ended() += me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
         pop(*me, mine);
-        if (mine.came_from() && !mine.where->is_exempt())
+        if (mine.came_from() && !mine.where->is_exempt() && !is_cut_off())
             go_back(*me, mine);
         drop_late_record(*me);
         return;

@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
 
 #include <functional>
@@ -176,4 +177,47 @@ CHILD("raw: the forking thread ends in the child") {
 }
 TEST_CASE("a thread with a warm state ends in the child of a raw fork") {
     check_succeeds("raw: the forking thread ends in the child");
+}
+
+// The inner scope took the state of the outer one out of the place where PyGILState looks; its end puts that back.
+CHILD("raw: a visit from a sub-interpreter's gap") {
+    start_python();
+    latch is_away("the visitor to be in its gap"), has_attached("another thread to have attached"),
+        has_forked("the fork to be over");
+    attached here;
+    sub_interpreter sub;
+    pyattach_interpreter *there = sub.handle();
+    here.end();
+    task visitor("the visitor to end", [&] {
+        attached outer(there);
+        detached outer_gap;
+        pyattach_attached inner;
+        pyattach_detached gap;
+        EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        is_away.count_down();
+        has_attached.wait();
+        fork_plainly([&] {
+            EXPECT(pyattach_detached_end(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_attached_end(&inner); // nothing is put back: who has the GIL is not in this process
+            EXPECT(!pyattach_is_attached());
+        });
+        has_forked.count_down();
+        EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+        pyattach_attached_end(&inner);
+    });
+    {
+        is_away.wait();
+        attached again;
+        has_attached.count_down();
+        has_forked.wait(); // and keeps the GIL meanwhile
+    }
+    visitor.join();
+    attached last;
+    sub.end();
+    last.end();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a visit that began in a gap of another interpreter ends in the child of a raw fork") {
+    check_succeeds("raw: a visit from a sub-interpreter's gap");
 }

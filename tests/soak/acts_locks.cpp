@@ -170,6 +170,8 @@ bool exit_callback(actor &me) {
 
 bool run_worker(actor &me) {
     pyattach_interpreter *const home = pyattach_interpreter_current();
+    if (on_stage().actors_alive > 60)
+        return true;
     auto &mine = *new worker; // the exit callback may still be about to return when this thread is through
     mine.seed = me.new_seed();
     if (pthread_create(&mine.thread, nullptr, work, &mine) != 0)

@@ -43,6 +43,7 @@ bool detach_and_play(actor &me) {
     const pyattach_status begun = pyattach_detached_begin(&gap);
     HOLDS_STATUS(begun, begun == PYATTACH_OK);
     HOLDS(!pyattach_is_attached());
+    ++me.gaps;
     switch (me.below(me.depth > 3 ? 3 : 5)) {
     case 0:
         pause_us(me.below(300));
@@ -65,6 +66,7 @@ bool detach_and_play(actor &me) {
             play_outer(me);
         --me.depth;
     }
+    --me.gaps;
     me.note("attaches again");
     const pyattach_status status = pyattach_detached_end(&gap);
     HOLDS_STATUS(status, status == PYATTACH_OK || status == PYATTACH_FINALIZING);

@@ -67,8 +67,8 @@ class actor {
     bool has_section = false; // inside a critical section, which a detached scope would suspend
     bool has_error = false;   // an exception is pending, so that Python must not be called
     bool is_worker = false;   // the end of Python waits for this thread in an exit callback
-    int depth = 0;
-    double until = 0; // of the second host
+    int depth = 0, gaps = 0;  // of scopes
+    double until = 0;         // of the second host
 
   private:
     fuzz::seeded dice_;
