@@ -1,7 +1,7 @@
 """The binary interface is that of the last version, and tools/abi would notice if it were not.
 
-It is told, through the environment: PYATTACH_TEST_LIBRARY, the shared library. For what a change would do, the dump it is
-compared with is changed instead, the other way round.
+It is told, through the environment: PYATTACH_TEST_LIBRARY, the shared library. For what a change would do, the library's own dump is
+changed the other way round, and taken for that of the last version.
 """
 
 import os
@@ -14,16 +14,27 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 LIBRARY = Path(os.environ["PYATTACH_TEST_LIBRARY"])
-DUMP = (SOURCE / "capi/pyattach.abi").read_text()
-LAST = re.search(r"libpyattach (\d+\.\d+\.\d+),", DUMP)[1]
-MAJOR, MINOR, _ = map(int, LAST.split("."))
-NEXT = f"{MAJOR}.{MINOR + 1}.0"
-BROKEN, ADDED, FINE = "break", "was added since", "nothing has changed"
 
 
 def abi(*words):
     return subprocess.run([sys.executable, "-B", SOURCE / "tools/abi", *words, LIBRARY], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
+
+
+def dump_of_library():
+    with tempfile.NamedTemporaryFile("r", suffix=".abi") as file:
+        done = abi("--amend", "--against", file.name)
+        if done.returncode == 77:
+            print(done.stdout)
+            sys.exit(77)
+        return file.read()
+
+
+DUMP = dump_of_library()
+LAST = re.search(r"libpyattach (\d+\.\d+\.\d+),", DUMP)[1]
+MAJOR, MINOR, _ = map(int, LAST.split("."))
+NEXT = f"{MAJOR}.{MINOR + 1}.0"
+BROKEN, ADDED, FINE = "break", "was added since", "nothing has changed"
 
 
 def without_function(name):
@@ -116,8 +127,4 @@ class AbiTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    first = abi()
-    if first.returncode == 77:
-        print(first.stdout)
-        sys.exit(77)
     unittest.main(verbosity=2)
