@@ -89,8 +89,8 @@ packages_cppcheck() { echo cppcheck; }
 
 has_clang() { is_command clang++; }
 packages_clang() { echo clang; }
-has_cmake() { is_command cmake; }
-packages_cmake() { echo cmake; }
+has_cmake() { is_command cmake && is_command make; } # which it builds with, unless told otherwise
+packages_cmake() { echo cmake make; }
 has_pybind11() { "$PKG_CONFIG" --exists pybind11 2>/dev/null; }
 packages_pybind11() { echo pybind11-dev; }
 has_cython() { is_command cython3 || is_command cython; }
@@ -178,9 +178,11 @@ sys.exit((str(now).lower() if isinstance(now, bool) else str(now)) == value)' "$
 }
 
 configure_build() {
-    local option changed=()
+    local option changed=() place=()
     if [[ ! -f $build/build.ninja ]]; then
-        meson setup "$build" "$checkout" -Dpython="${python:-python3}" "$@"
+        # Meson asks it where Debian has libraries, and takes lib64 without it, where nothing on Debian looks.
+        [[ ! -e /etc/debian_version ]] || is_command dpkg-architecture || place=(--libdir=lib)
+        meson setup "$build" "$checkout" -Dpython="${python:-python3}" "${place[@]}" "$@"
         return
     fi
     for option in "$@"; do

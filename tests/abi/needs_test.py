@@ -22,7 +22,7 @@ def run(*lines):
 
 class NeedsTest(unittest.TestCase):
     line = ("test: some tests will be skipped for want of spin cmake; on Debian or Ubuntu:  "
-            "sudo apt-get install spin cmake\n")
+            "sudo apt-get install spin cmake make\n")
 
     def test_what_is_wanted_is_named_in_one_line_where_it_cannot_be_installed_and_the_command_goes_on(self):
         done = run(NO_ROOT, "want_packages spin valgrind cmake\necho went on\n")
@@ -30,7 +30,7 @@ class NeedsTest(unittest.TestCase):
 
     def test_what_is_wanted_is_installed_as_root(self):
         done = run(ROOT, "want_packages spin valgrind cmake\necho went on\n")
-        self.assertEqual((0, "installs spin cmake\nwent on\n", ""), (done.returncode, done.stdout, done.stderr))
+        self.assertEqual((0, "installs spin cmake make\nwent on\n", ""), (done.returncode, done.stdout, done.stderr))
 
     def test_what_is_wanted_and_cannot_be_had_is_named_and_the_command_goes_on(self):
         done = run(ROOT_WITHOUT_A_MIRROR, "want_packages spin valgrind cmake\necho went on\n")

@@ -4,7 +4,7 @@ A comment above a fenced block says what is done with it, in a folder of its doc
 
     <!-- run NAME.c -->         written to that file, compiled, run with the libpython under test as its argument; also .cpp
     <!-- run sh -->             run by bash, where pkg-config knows the library; also python
-    <!-- run cmake -->          run by bash, where CMake's find_package knows it; skipped where there is no CMake
+    <!-- run cmake -->          run by bash, where CMake's find_package knows it; skipped where there is no CMake or make
     <!-- compile NAME.c -->     written and compiled only; also .cpp
     <!-- module NAME.cpp -->    made an extension module, which a `run python` that follows can import; also .c
     <!-- file NAME -->          written, for the blocks that follow
@@ -150,8 +150,8 @@ def act(folder, mark, text):
     if meant["shell"] == "sh":
         return run(folder, *bash)
     if meant["shell"] == "cmake":
-        if not shutil.which("cmake"):
-            raise Skipped("THERE IS NO CMake HERE (on Debian: apt install cmake)")
+        if not shutil.which("cmake") or not shutil.which("make"):
+            raise Skipped("THERE IS NO CMake HERE, or no make (on Debian: apt install cmake make)")
         with tempfile.TemporaryDirectory(prefix="pyattach-readme-") as tree:
             return run(folder, *bash, env=Tree(Path(tree)).environment())
     if meant["shell"] == "python":
