@@ -204,6 +204,10 @@ pyattach_status refused_after_fork() noexcept {
 
 void order_restored() noexcept {
     this_thread.forking = 0;
+    // Begun by this process, where Python was put in order after a fork that nothing announced. Or new thread states
+    // would wait for its end.
+    forks.store(0, std::memory_order_seq_cst);
+    futex::wake(forks, futex::everyone);
     python_after_fork.store(after_fork::in_order, std::memory_order_relaxed);
     if (thread *me = this_thread.record())
         me->current_at = cpython::current_at();
