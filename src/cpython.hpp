@@ -81,13 +81,6 @@ pyattach_status describe(pyattach_python *out) noexcept;
 // Puts the symbols of the Python in use into the global scope, where extension modules that do not link libpython look
 // for them. Asks the dynamic linker, so no lock may be held.
 void make_global() noexcept;
-// Around fork().
-void hold_guards() noexcept;
-void let_guards_go() noexcept;
-void restart_guards() noexcept;
-void hold_states() noexcept;
-void let_states_go() noexcept;
-void restart_states() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
 // Never returns. A parked thread holds no lock of ours and is not attached.
@@ -282,19 +275,6 @@ void report_unraisable() noexcept;
 // Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.
 bool signals_are_quiet() noexcept;
 void warn(const char *message) noexcept;
-
-// --- Fork ---
-
-// As os.fork(), with what CPython does around it. Attached to the main interpreter, and so are both processes
-// afterwards; runs Python code. Negative: there is no child, and `error` is errno's.
-long long fork(int &error) noexcept;
-// In the child of a fork that CPython was not told of: what it would have done before and after. Attached, as the only
-// thread that ever was; runs Python code.
-void order_after_fork() noexcept;
-// Takes no lock of CPython's, and so may be asked in a fork child.
-bool has_sub_interpreters() noexcept;
-// Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
-bool all_states(bool (*is_known)(const thread_state *state)) noexcept;
 
 // --- Start (not attached; at most one thread at a time) ---
 bool start(const pyattach_start_options *options) noexcept;

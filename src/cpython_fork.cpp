@@ -1,5 +1,5 @@
 // What CPython does around a fork, and which of its thread states could be inside.
-#include "cpython.hpp"
+#include "cpython_fork.hpp"
 
 #include <cerrno>
 #include <unistd.h>
@@ -31,7 +31,7 @@ bool has_sub_interpreters() noexcept {
     return py.interpreter_head() != main || py.interpreter_next(main);
 }
 
-bool all_states(bool (*is_known)(const thread_state *state)) noexcept {
+bool all_states(bool (*is_known)(const thread_state *state) noexcept) noexcept {
     const table &py = python();
     for (thread_state *state = py.state_head(py.main_interpreter()); state; state = py.state_next(state))
         if (!is_known(state))

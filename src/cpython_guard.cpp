@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "cpython_fork.hpp"
 #include "internal_lock.hpp"
 
 namespace pyattach::cpython {

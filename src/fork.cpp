@@ -9,7 +9,7 @@
 #include <initializer_list>
 #include <pthread.h>
 
-#include "cpython.hpp"
+#include "cpython_fork.hpp"
 #include "exit_callback.hpp"
 #include "fatal.hpp"
 #include "finalizing.hpp"

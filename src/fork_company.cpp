@@ -1,6 +1,7 @@
 // Company: whether another thread was inside Python when this process was forked off.
 #include "fork_company.hpp"
 
+#include "cpython_fork.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach {

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "attached.hpp"
+#include "cpython_fork.hpp"
 #include "fatal.hpp"
 #include "fork.hpp"
 

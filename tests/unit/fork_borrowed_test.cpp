@@ -1,4 +1,5 @@
 // A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
+#include "cpython_fork.hpp"
 #include "fatal.hpp"
 #include "interpreter.hpp"
 
