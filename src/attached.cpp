@@ -12,6 +12,8 @@ namespace attached {
 namespace {
 
 [[gnu::noinline]] status refuse(attached_scope &scope, status why) noexcept {
+    if (const thread *me = this_thread.record())
+        check_storage(*me, "attached", &scope);
     scope.tag = tag::refused;
     count(event::refused);
     if (thread *me = this_thread.record())
@@ -80,6 +82,7 @@ enum class wanted { any, main, named };
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
+    check_storage(*me, "attached", &scope);
     if (now) {
         // Unchecked, an interpreter that was not met is not: nothing waits there.
         interpreter *here = checked ? meet(*me, now) : known(cpython::python().interpreter_of(now));
@@ -162,6 +165,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
         here = me.met();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_otherwise(scope);
+    check_storage(me, "attached", &scope);
     drain_if_quiet_allows(*here);
     return nest(scope, me);
 }

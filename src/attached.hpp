@@ -34,6 +34,7 @@ status assume_otherwise(attached_scope &) noexcept;
 void end_warm(attached_scope &, thread &me) noexcept;
 void end_otherwise(attached_scope &) noexcept;
 
+// `scope` has been looked for among those open.
 inline status nest(attached_scope &scope, thread &me) noexcept {
     scope.nested = {tag::nested, &me, me.top};
     me.counted.add(event::nested);
@@ -48,7 +49,8 @@ inline status begin(attached_scope &scope) noexcept {
     // Nested comes first: a jump counts there.
     if (__builtin_expect(me.top == &me.base && me.door() != &no_door, 0))
         return begin_warm(scope, me);
-    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.door()->where->pool.is_empty(), 1))
+    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.door()->where->pool.is_empty(), 1) &&
+        __builtin_expect(static_cast<void *>(&scope) != me.top, 1))
         return nest(scope, me);
     return begin_nested(scope, me);
 }

@@ -251,6 +251,7 @@ struct callbacks {
     void (*fork_begins)() noexcept;
     void (*fork_ended)() noexcept; // in the parent
     void (*forked)() noexcept;     // by the child, once Python itself is in order there
+    void (*helps)() noexcept;      // on a thread made for the registration, before it runs Python code
 };
 hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept;
 // Several copies of this library may end with one interpreter, one after the other: when the first of them that timed

@@ -122,6 +122,7 @@ void *import_threading_here(void *interpreter) noexcept {
     thread_state *state = new_state(static_cast<interpreter_state *>(interpreter));
     if (!state)
         return nullptr;
+    hooks.helps();
     restore(state);
     object *module = guarded([&py] {
         object *imported = py.import_module("threading");

@@ -52,7 +52,15 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
     return scope.is_locked ? take(scope, what, one, two) : PYATTACH_OK;
 }
 
+[[gnu::noinline]] status open_in_open(section_scope &scope, thread &me, kind what, void *one, void *two) noexcept {
+    begun_twice("critical_section", &scope);
+    return link(scope, me, what, one, two);
+}
+
 [[gnu::noinline]] status open_slowly(section_scope &scope, kind what, void *one, void *two) noexcept {
+    if (const thread *open = this_thread.record())
+        if (open->base.innermost_section == &scope)
+            begun_twice("critical_section", &scope);
     scope.tag = tag::refused;
     if (!one || !two)
         return PYATTACH_INVALID;
@@ -66,7 +74,10 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
 inline status open(section_scope &scope, kind what, void *one, void *two) noexcept {
     if (__builtin_expect(!one || !two || !this_thread.is_usual() || !is_surely_attached(this_thread.usual()), 0))
         return open_slowly(scope, what, one, two);
-    return link(scope, this_thread.usual(), what, one, two);
+    thread &me = this_thread.usual();
+    if (__builtin_expect(me.innermost_section() == &scope, 0))
+        return open_in_open(scope, me, what, one, two);
+    return link(scope, me, what, one, two);
 }
 
 [[gnu::noinline]] void give_back(section_scope &scope) noexcept {

@@ -10,7 +10,13 @@
 namespace pyattach::detached {
 namespace {
 
+void check_storage(const detached_scope &scope) noexcept {
+    if (const thread *me = this_thread.record())
+        pyattach::check_storage(*me, "detached", &scope);
+}
+
 status refuse(detached_scope &scope, status why) noexcept {
+    check_storage(scope);
     scope.tag = tag::refused;
     return why;
 }
@@ -83,6 +89,7 @@ status begin_slowly(detached_scope &scope) noexcept {
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
+    check_storage(scope);
     interpreter *where = meet(*me, now);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame *below = readable_top(*me);
@@ -133,6 +140,7 @@ status begin_otherwise(detached_scope &scope) noexcept {
     const frame *top = now && is_of_top(me, now) ? readable_top(me) : nullptr;
     if (!top || top->dead || top->where->gate.is_dead())
         return begin_slowly(scope);
+    check_storage(scope);
     return open(scope.gap, me, now, top->where, top->seat, false);
 }
 

@@ -91,9 +91,8 @@ bool is_queued(interpreter &where, seat &mine, pool::outcome what) noexcept {
 }
 
 bool queue(interpreter &owner, object *reference) noexcept {
-    // An interpreter whose exit hook is not registered could end unnoticed, and its references would be released in its
-    // next life.
-    if (owner.hook.load(std::memory_order_relaxed) != interpreter::registered || owner.gate.is_dead())
+    // An interpreter could end unnoticed otherwise, and its references would be released in its next life.
+    if (!owner.notices_its_end() || owner.gate.is_dead())
         return false;
     thread *me = this_thread.record();
     seat *mine = me ? me->seats : nullptr; // the one it met last, which it nearly always is

@@ -2,8 +2,10 @@
 #include "frames.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <pthread.h>
 
+#include "fatal.hpp"
 #include "seat.hpp"
 #include "uncancelled.hpp"
 
@@ -11,11 +13,12 @@ namespace pyattach {
 
 // The sanitizers mark what was given up, and that is what may be read here.
 __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const frame &scope) noexcept {
-    if (scope.tag != tag::attached && scope.tag != tag::detached)
+    if ((scope.tag != tag::attached && scope.tag != tag::detached) || scope.below == &scope)
         return false;
     if (!scope.is_short)
         return scope.sum == sum_of(scope);
     // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
+    // (It is never entered in storage that a frame below it has.)
     const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == short_sum_of(scope.below);
     const seat *mine = me.seats;
     while (mine && mine != scope.seat)
@@ -41,6 +44,38 @@ bool is_on_own_stack(const void *storage) noexcept {
     (void)storage;
     return true;
 #endif
+}
+
+void begun_twice(const char *kind, const void *storage) noexcept {
+    if (is_on_own_stack(storage))
+        return;
+    char happened[120];
+    std::snprintf(happened, sizeof happened,
+                  "pyattach_%s_begin: a scope of this thread is open in this storage already.", kind);
+    misuse(happened, "A scope that began is ended before its storage is used again.",
+           "Give each call a scope of its own, in automatic storage; pair each begin with one end.");
+}
+
+void check_storage(const thread &me, const char *kind, const void *storage) noexcept {
+    for (const frame &scope : open_frames(me))
+        if (&scope == storage)
+            begun_twice(kind, storage);
+}
+
+void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
+    if (me.top == &on_top)
+        me.top = &me.base;
+    for (frame &scope : open_frames(me))
+        if (scope.below == &on_top) {
+            scope.below = &me.base;
+            scope.sum = scope.is_short ? short_sum_of(scope.below) : sum_of(scope);
+        }
+    on_top.tag = kind;
+    on_top.dead = on_top.is_short = false;
+    on_top.nested_before = me.nested_open();
+    on_top.below = me.top;
+    on_top.sum = sum_of(on_top);
+    me.top = &on_top;
 }
 
 } // namespace pyattach

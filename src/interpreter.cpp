@@ -85,6 +85,60 @@ void on_gone(void *value) noexcept {
     unlock_registry();
 }
 
+// By the thread that won.
+void register_hooks_now(interpreter &record, cpython::interpreter_state *here) noexcept {
+    ++this_thread.registering;
+    if (is_main_state(cpython::python().current()))
+        main_thread_id.store(own_native_id(), std::memory_order_relaxed);
+    cpython::trust_layout();
+    auto done = cpython::hook::failed;
+    // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first one,
+    // which says that the interpreter is gone.
+    if (!record.is_kept.load(std::memory_order_relaxed))
+        record.is_kept.store(cpython::attach_record(here, &record, on_gone), std::memory_order_release);
+    if (record.is_kept.load(std::memory_order_relaxed))
+        done = cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
+                                                  fork_begins, fork_ended, order_restored,
+                                                  []() noexcept { ++this_thread.registering; }});
+    if (done == cpython::hook::too_late) {
+        // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
+        if (is_main_state(cpython::python().current()))
+            record.ending_thread.store(&this_thread, std::memory_order_relaxed);
+        record.gate.set(gate::dead);
+    }
+    if (done == cpython::hook::registered)
+        record.rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
+    record.hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
+                      std::memory_order_release);
+    futex::wake(record.hook, futex::everyone);
+    --this_thread.registering;
+}
+
+// Registers the exit hook, or waits for the thread that does. That one runs Python code, imports among it, for some
+// hundred milliseconds; a thread that went on meanwhile would do so without the hook, and an exit would not wait for
+// it.
+//
+// It waits detached, as the registering thread needs the GIL, and holds nothing of the library's. But it may hold what
+// the registering thread comes to need: an import lock, if it attaches below an import, or any lock of the program's,
+// as import hooks and audit hooks are anybody's code. So it gives up after a second, and goes on as if it had not
+// asked. Nor does a registration wait for itself: code that it runs may attach, on this thread or on the one that
+// imports `threading` for it. One of another interpreter is not waited for either, as that may be the other way round,
+// too. And an exit that begins meanwhile waits for the waiting thread, whose participant says attached, longer than a
+// second.
+void register_hooks(interpreter &record, cpython::interpreter_state *here) noexcept {
+    for (patience limit;;) {
+        uint32_t seen = interpreter::none;
+        if (record.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
+            return register_hooks_now(record, here);
+        int64_t left;
+        if (seen == interpreter::registered || this_thread.registering || (left = limit.left_ns()) <= 0)
+            return;
+        thread_state *mine = cpython::save();
+        futex::wait(record.hook, interpreter::busy, left);
+        cpython::restore(mine);
+    }
+}
+
 } // namespace
 
 void lock_registry() noexcept { registry_lock.lock(); }
@@ -168,29 +222,7 @@ interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept 
         if (!record)
             return nullptr;
     }
-    uint32_t expected = interpreter::none;
-    if (record->hook.compare_exchange_strong(expected, interpreter::busy, std::memory_order_acquire)) {
-        if (is_main_state(cpython::python().current()))
-            main_thread_id.store(own_native_id(), std::memory_order_relaxed);
-        cpython::trust_layout();
-        auto done = cpython::hook::failed;
-        // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first
-        // one, which says that the interpreter is gone.
-        if (record->is_kept || (record->is_kept = cpython::attach_record(here, record, on_gone)))
-            done =
-                cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
-                                                   fork_begins, fork_ended, order_restored});
-        if (done == cpython::hook::too_late) {
-            // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
-            if (is_main_state(cpython::python().current()))
-                record->ending_thread.store(&this_thread, std::memory_order_relaxed);
-            record->gate.set(gate::dead);
-        }
-        if (done == cpython::hook::registered)
-            record->rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
-        record->hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
-                           std::memory_order_release);
-    }
+    register_hooks(*record, here);
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
     remember(me, record);
     me.current_at = cpython::current_at();

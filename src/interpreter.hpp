@@ -64,8 +64,8 @@ struct alignas(64) interpreter {
     // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
     enum hook_state : uint32_t { none, busy, registered };
     std::atomic<uint32_t> hook{none};
-    // Whether the interpreter's dict keeps us; for whoever is busy.
-    bool is_kept = false;
+    // Whether the interpreter's dict keeps us; written by the thread that is busy.
+    std::atomic<bool> is_kept{false};
     // CPython has cleared the interpreter; from here on its address may name another one.
     std::atomic<bool> gone{false};
     std::atomic<bool> timed_out{false};
@@ -73,6 +73,11 @@ struct alignas(64) interpreter {
     interpreter(cpython::interpreter_state *its, pyattach::rooms &all) noexcept
         : state(its), gate(all.gate), pool(all.pool), rooms(&all) {}
 
+    // Its end closes the pool: by the exit hook, or by the capsule while a thread is still registering that.
+    bool notices_its_end() const noexcept {
+        const uint32_t seen = hook.load(std::memory_order_relaxed);
+        return seen == registered || (seen == busy && is_kept.load(std::memory_order_acquire));
+    }
     bool is_exempt() const noexcept {
         return ending_thread.load(std::memory_order_relaxed) == &this_thread && !gone.load(std::memory_order_relaxed);
     }

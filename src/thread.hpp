@@ -122,15 +122,16 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    uintptr_t tagged = 0;   // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
-    uint16_t forbidden = 0; // forbidden scopes open
-    uint8_t ended : 1;      // the thread's exit hook has run
-    uint8_t owes_drain : 1; // Python asked this thread for a drain while it was quiet; see pay_dues
-    uint8_t forking = 0;    // forks that Python has announced on this thread, and that are not over
-    uint16_t quiet = 0;     // locks held, drains running; see is_quiet
-    uint16_t busy = 0;      // calls of this library's that run foreign code, which must find Python afterwards
+    uintptr_t tagged = 0;    // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
+    uint16_t forbidden = 0;  // forbidden scopes open
+    uint8_t ended : 1;       // the thread's exit hook has run
+    uint8_t owes_drain : 1;  // Python asked this thread for a drain while it was quiet; see pay_dues
+    uint8_t registering : 6; // runs code for the registration of an exit hook
+    uint8_t forking = 0;     // forks that Python has announced on this thread, and that are not over
+    uint16_t quiet = 0;      // locks held, drains running; see is_quiet
+    uint16_t busy = 0;       // calls of this library's that run foreign code, which must find Python afterwards
 
-    constexpr thread_local_words() noexcept : ended(0), owes_drain(0) {}
+    constexpr thread_local_words() noexcept : ended(0), owes_drain(0), registering(0) {}
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.
@@ -243,15 +244,6 @@ __attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scop
     for (const void *word : words)
         sum = (sum + reinterpret_cast<uintptr_t>(word)) * 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
     return static_cast<uint32_t>(sum >> 32);
-}
-
-inline void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
-    on_top.tag = kind;
-    on_top.dead = on_top.is_short = false;
-    on_top.nested_before = me.nested_open();
-    on_top.below = me.top;
-    on_top.sum = sum_of(on_top);
-    me.top = &on_top;
 }
 
 inline void pop(thread &me, frame &on_top) noexcept {

@@ -71,7 +71,7 @@ UPWARD = {
 LANGUAGE = "cpp17.hpp"
 
 # Nothing else may stand between tp_traverse and the mark it sets.
-ONLY = {"forbidden": {"thread", "fatal", "cpython"}}
+ONLY = {"forbidden": {"thread", "frames", "fatal", "cpython"}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*")|(\'(?:\\.|[^\'\\\n])+\')', re.S)

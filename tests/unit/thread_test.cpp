@@ -80,6 +80,26 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
     });
 }
 
+TEST_CASE("a frame begun in the storage of another takes its place, and those below that are forgotten") {
+    support::run_on_thread([] {
+        thread &mine = *own_record();
+        frame outer{}, middle{}, inner{};
+        push(mine, outer, tag::attached);
+        push(mine, middle, tag::detached);
+        push(mine, inner, tag::attached);
+        push(mine, middle, tag::detached);
+        CHECK(mine.top == &middle);
+        CHECK(middle.below == &inner);
+        CHECK(inner.below == &mine.base);
+        CHECK(open_frames(mine).are_all());
+        push(mine, middle, tag::attached);
+        CHECK(mine.top == &middle);
+        CHECK(middle.below == &mine.base);
+        pop(mine, middle);
+        CHECK(mine.top == &mine.base);
+    });
+}
+
 TEST_CASE("a thread knows its own stack") {
     int here = 0;
     static int elsewhere;

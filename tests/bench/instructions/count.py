@@ -29,7 +29,7 @@ BOUNDS = {
     "detach": (103, 103, 103),
     "decref": (40, 40, 42),
     "push": (83, 83, 83),  # a quarter of them fenced
-    "section": (77, 77, 94),
+    "section": (78, 77, 94),
     "mutex": (41, 41, 41),
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
