@@ -9,6 +9,7 @@
 #include <new>
 
 #include "fatal.hpp"
+#include "internal_lock.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -69,6 +70,18 @@ bool pin(const void *address, int scope) noexcept {
     return handle;
 }
 
+// Py_GetVersion writes its answer into a buffer of its own, up to 3.10 at each call and up to 3.12 at the first one: a
+// second thread would read it half written. The lock is held for the moment of that call, which runs no other code. A
+// fork child that inherits it locked waits for a tenth of a second, and goes on.
+constexpr int64_t version_limit_ns = 100000000;
+internal_lock version_lock;
+void read_version(const table &found, char (&text)[256]) noexcept {
+    const bool is_locked = version_lock.lock_within(version_limit_ns);
+    std::snprintf(text, sizeof text, "%s", found.get_version ? found.get_version() : "of unknown version");
+    if (is_locked)
+        version_lock.unlock();
+}
+
 // PyMutex must be the byte we think it is: bit 0 locked, nothing else when nobody waits. Taking a free one needs no
 // thread state.
 bool mutex_is_as_known(const table &py) noexcept {
@@ -86,8 +99,8 @@ bool mutex_is_as_known(const table &py) noexcept {
 }
 
 pyattach_status unsupported(const table &found, reason &why, const char *what) noexcept {
-    char path[PATH_MAX];
-    const char *version = found.get_version ? found.get_version() : "of unknown version";
+    char path[PATH_MAX], version[256];
+    read_version(found, version);
     path_of(reinterpret_cast<const void *>(found.is_initialized), path);
     std::snprintf(why.text, sizeof why.text, "Python %.*s in %.300s cannot be used: %s",
                   static_cast<int>(std::strcspn(version, " ")), version, path, what);
@@ -119,8 +132,9 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
         // POSIX lets a function pointer pass through void *.
         std::memcpy(reinterpret_cast<char *>(&found) + one.offset, &address, sizeof address);
     }
+    char text[256] = "";
     if (found.get_version) {
-        const char *text = found.get_version();
+        read_version(found, text);
         found.version_hex = parse_version(text);
         if (std::strstr(text, "PyPy"))
             return unsupported(found, why, "it is PyPy; libpyattach works with CPython 3.9 and newer");
@@ -128,15 +142,15 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
             return unsupported(found, why, "libpyattach works with CPython 3.9 and newer");
     }
     if (missing) {
-        char text[200];
-        std::snprintf(text, sizeof text, "it lacks %s", missing);
-        return unsupported(found, why, text);
+        char lack[200];
+        std::snprintf(lack, sizeof lack, "it lacks %s", missing);
+        return unsupported(found, why, lack);
     }
     void *address = dlsym(RTLD_DEFAULT, "__tls_get_addr");
     std::memcpy(reinterpret_cast<char *>(&found) + offsetof(table, thread_local_at), &address, sizeof address);
     const unsigned minor = found.version_hex >> 16;
     found.free_threaded = dlsym(handle, "_Py_MergeZeroLocalRefcount") || dlsym(handle, "PyUnstable_Module_SetGIL") ||
-                          std::strstr(found.get_version(), "free-threading");
+                          std::strstr(text, "free-threading");
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_slot = minor >= 0x030c;
