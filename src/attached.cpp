@@ -5,6 +5,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "forked.hpp"
+#include "kept_errno.hpp"
 
 namespace pyattach {
 
@@ -171,6 +172,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
 }
 
 [[gnu::noinline]] status begin_otherwise(attached_scope &scope) noexcept {
+    const kept_errno keeps;
     return begin_slowly(scope, current_state(), wanted::any, nullptr, true);
 }
 
@@ -190,6 +192,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
 }
 
 void end_otherwise(attached_scope &scope) noexcept {
+    const kept_errno keeps;
     if (this_thread.forbidden)
         misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
                "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
@@ -202,16 +205,19 @@ void end_otherwise(attached_scope &scope) noexcept {
 }
 
 status begin_in(attached_scope &scope, interpreter &where) noexcept {
+    const kept_errno keeps;
     if (where.gone.load(std::memory_order_acquire))
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
     return begin_slowly(scope, current_state(), wanted::named, &where, true);
 }
 
 status begin_unchecked(attached_scope &scope) noexcept {
+    const kept_errno keeps;
     return begin_slowly(scope, current_state(), wanted::any, nullptr, false);
 }
 
 status assume_otherwise(attached_scope &scope) noexcept {
+    const kept_errno keeps;
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
 #if PYATTACH_CHECKS

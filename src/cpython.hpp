@@ -58,7 +58,8 @@ struct table {
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
-    const char *runtime;                               // _PyRuntime; NULL: not exported
+    void (*restore_plainly)(thread_state *); // free-threaded: PyEval_RestoreThread, as `restore` keeps errno besides
+    const char *runtime;                     // _PyRuntime; NULL: not exported
     void *(*thread_local_at)(const size_t *) noexcept; // __tls_get_addr; NULL: not exported
 };
 

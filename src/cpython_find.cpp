@@ -11,6 +11,7 @@
 
 #include "cpython_table.hpp"
 #include "fatal.hpp"
+#include "kept_errno.hpp"
 #include "pyattach/interpreter.h"
 
 namespace pyattach::cpython {
@@ -202,12 +203,14 @@ pyattach_status load_any(reason &why) noexcept {
 pyattach_status find() noexcept {
     if (is_found())
         return PYATTACH_OK;
+    const kept_errno keeps;
     reason why;
     pyattach_status outcome = look_for_python(why);
     return outcome && why.text[0] ? refused(outcome, why.site ? *why.site : unusable_python, why.text) : outcome;
 }
 
 pyattach_status load(const char *path) noexcept {
+    const kept_errno keeps;
     if (path && !*path) {
         static refusal_site empty_path;
         return refused(

@@ -1,12 +1,14 @@
 // Fills the table from a library that holds CPython: the only place where versions are compared.
 #include "cpython_table.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <link.h>
 #include <new>
+#include <utility>
 
 #include "fatal.hpp"
 #include "internal_lock.hpp"
@@ -80,6 +82,13 @@ void read_version(const table &found, char (&text)[256]) noexcept {
     std::snprintf(text, sizeof text, "%s", found.get_version ? found.get_version() : "of unknown version");
     if (is_locked)
         version_lock.unlock();
+}
+
+// Ended in the middle, a thread has no use for errno.
+void restore_keeping_errno(thread_state *tstate) {
+    const int kept = errno;
+    python().restore_plainly(tstate);
+    errno = kept;
 }
 
 // PyMutex must be the byte we think it is: bit 0 locked, nothing else when nobody waits. Taking a free one needs no
@@ -168,6 +177,9 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
                           found.section2_end && (found.section_begin_mutex || found.section_begin_slow) &&
                           (found.section2_begin_mutex || found.section2_begin_slow);
     found.has_mutex = mutex_is_as_known(found);
+    // With a GIL CPython keeps errno while it waits for that; without one it waits for a stopped world, and does not.
+    if (found.free_threaded)
+        found.restore_plainly = std::exchange(found.restore, restore_keeping_errno);
     if (found.free_threaded && !(found.sections_lock && found.has_mutex))
         return unsupported(found, why, "it is free-threaded, and its critical sections or mutexes are not as known");
     return PYATTACH_OK;

@@ -7,6 +7,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
+#include "kept_errno.hpp"
 
 namespace pyattach::critical_section {
 namespace {
@@ -36,6 +37,7 @@ void lock(void *at, kind what, void *one, void *two) {
 // Of the two halves of begin and end the locking is apart, and so is whatever is not usual: what is left calls nobody.
 // `lock` is called on free-threaded builds only, with the storage that CPython links.
 [[gnu::noinline]] status take(section_scope &scope, kind what, void *one, void *two) noexcept {
+    const kept_errno keeps;
     cpython::guarded([&] { lock(scope.storage, what, one, two); });
     return PYATTACH_OK;
 }

@@ -5,6 +5,7 @@
 #include "fork.hpp"
 #include "forked.hpp"
 #include "interpreter.hpp"
+#include "kept_errno.hpp"
 #include "tether.hpp"
 
 namespace pyattach::detached {
@@ -132,6 +133,7 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
 }
 
 status begin_otherwise(detached_scope &scope) noexcept {
+    const kept_errno keeps;
     if (!this_thread.is_usual())
         return begin_slowly(scope);
     thread &me = this_thread.usual();
@@ -145,6 +147,7 @@ status begin_otherwise(detached_scope &scope) noexcept {
 }
 
 status end_otherwise(detached_scope &scope) noexcept {
+    const kept_errno keeps;
     frame &gap = scope.gap;
     thread *me = this_thread.record();
     if (__builtin_expect(

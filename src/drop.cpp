@@ -7,6 +7,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
+#include "kept_errno.hpp"
 #include "thread.hpp"
 
 namespace pyattach {
@@ -142,6 +143,7 @@ void defer(interpreter *owner, object *reference) noexcept {
 }
 
 [[gnu::noinline]] void release_by_call(object *reference) noexcept {
+    const kept_errno keeps;
     const cpython::table &py = cpython::python();
     cpython::guarded([&py, reference] { py.decref(reference); });
 }
@@ -151,6 +153,7 @@ inline void release(object *reference) noexcept {
 }
 
 [[gnu::noinline]] void drop_slowly(object *reference, interpreter *owner) noexcept {
+    const kept_errno keeps;
     thread_state *now = current_state(); // finds Python if need be
     const cpython::table &py = cpython::python();
     bool release_now = now && !this_thread.forbidden;
@@ -211,6 +214,7 @@ status take_reference(object *reference) noexcept {
 }
 
 size_t drain(interpreter &where, size_t most) noexcept {
+    const kept_errno keeps;
     object *batch[pool::largest_batch];
     size_t released = 0;
     // The thread that ends Python may be one that never met this library.

@@ -3,6 +3,7 @@
 
 #include "fatal.hpp"
 #include "fork.hpp"
+#include "kept_errno.hpp"
 #include "reaping.hpp"
 #include "start.hpp"
 #include "tether.hpp"
@@ -252,6 +253,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
 }
 
 void go_out(frame &mine) noexcept {
+    const kept_errno keeps;
     thread *me = this_thread.record();
     if (!me || me->top != &mine)
         misuse("pyattach_attached_end: the scope that attached is ended while another scope is open inside it, or on "

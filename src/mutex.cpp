@@ -6,6 +6,7 @@
 #include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
+#include "kept_errno.hpp"
 #include "thread.hpp"
 #include "uncancelled.hpp"
 
@@ -61,6 +62,7 @@ bool try_lock(mutex_storage &one) noexcept {
 void lock(mutex_storage &one) noexcept {
     if (__builtin_expect(try_lock(one), 1))
         return;
+    const kept_errno keeps;
     detached_scope gap;
     const bool is_detached = detached::begin(gap) == PYATTACH_OK;
     // Quiet already while coming back: a destructor run by the re-attach would run under the lock.

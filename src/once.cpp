@@ -6,6 +6,7 @@
 #include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"
+#include "kept_errno.hpp"
 
 namespace pyattach::once {
 namespace {
@@ -51,6 +52,7 @@ void settle(once_storage &once, uint32_t outcome) noexcept {
 }
 
 status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcept {
+    const kept_errno keeps;
     if (!prepare_fork()) // a child counts its generation
         return PYATTACH_NO_MEMORY;
     for (;;) {

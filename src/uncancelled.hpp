@@ -8,6 +8,8 @@
 #include <ctime>
 #include <pthread.h>
 
+#include "kept_errno.hpp"
+
 namespace pyattach {
 
 class uncancelled {
@@ -23,6 +25,7 @@ class uncancelled {
 
 inline void sleep_uncancelled(int64_t ns) noexcept {
     uncancelled here;
+    const kept_errno keeps;
     timespec time = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
     nanosleep(&time, nullptr);
 }

@@ -28,6 +28,10 @@
 extern "C" {
 #endif
 
+/* errno: every function of this library keeps it, whatever runs in between (a destructor, an exit callback, a wait), as
+ * Py_END_ALLOW_THREADS does. So code that detached around a system call may look at errno after it attached again. Only
+ * pyattach_fork sets it, where there is no child. */
+
 /* CPython's name for PyObject. */
 struct _object;
 
