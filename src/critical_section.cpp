@@ -83,6 +83,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
 }
 
 [[gnu::noinline]] void give_back(section_scope &scope) noexcept {
+    const kept_errno keeps;
     const cpython::table &py = cpython::python();
     cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
 }

@@ -28,7 +28,6 @@ interpreter *standing_for(thread_state *now) noexcept {
 
 #if PYATTACH_REFERENCE_POOL
 
-// In Python's main thread, attached, when the interpreter gets round to it.
 int drain_for_others(void *record) noexcept;
 
 // No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
@@ -47,10 +46,9 @@ void call_for_help(interpreter &where, seat &mine) noexcept {
     where.gate.leave(mine, before);
 }
 
-// It asks for itself again only after it has drained. A call that cannot drain would come back at once, for as long as
-// Python runs, and CPython's end waits from 3.13 on until no call is left. So it says that it is owed, to the thread
-// where that is quiet, to the pool where the budget is 0; both are paid when that is over (ask_for_drain_again,
-// set_drain_budget), and a push that finds the pool crowded asks anew in any case.
+// In Python's main thread, attached. It asks for itself again only after it has drained, or it would come back at once,
+// and CPython's end waits from 3.13 on until no call is left. So it says that it is owed, to the thread where that is
+// quiet, to the pool where the budget is 0; both are paid when that is over, and a crowded push asks anew in any case.
 int drain_for_others(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
     if (where.gone.load(std::memory_order_acquire))
@@ -144,8 +142,7 @@ void defer(interpreter *owner, object *reference) noexcept {
 
 [[gnu::noinline]] void release_by_call(object *reference) noexcept {
     const kept_errno keeps;
-    const cpython::table &py = cpython::python();
-    cpython::guarded([&py, reference] { py.decref(reference); });
+    cpython::guarded([reference] { cpython::python().decref(reference); });
 }
 inline void release(object *reference) noexcept {
     if (!cpython::decref_quickly(cpython::trusted.counting.load(std::memory_order_relaxed), reference))
@@ -155,10 +152,10 @@ inline void release(object *reference) noexcept {
 [[gnu::noinline]] void drop_slowly(object *reference, interpreter *owner) noexcept {
     const kept_errno keeps;
     thread_state *now = current_state(); // finds Python if need be
-    const cpython::table &py = cpython::python();
     bool release_now = now && !this_thread.forbidden;
     if (release_now && owner)
-        release_now = owner->state == py.interpreter_of(now) && !owner->gone.load(std::memory_order_acquire);
+        release_now =
+            owner->state == cpython::python().interpreter_of(now) && !owner->gone.load(std::memory_order_acquire);
     if (!release_now) {
         defer(owner ? owner : standing_for(now), reference);
         return;
@@ -272,14 +269,12 @@ size_t waiting() noexcept {
     return all;
 }
 
-void orphan(seat &ending) noexcept {
+void orphan([[maybe_unused]] seat &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &where = *ending.where;
     producer *drops = std::exchange(ending.drops, nullptr);
     if (drops && where.pool.orphan(*drops))
         call_for_help(where, ending);
-#else
-    (void)ending;
 #endif
 }
 
@@ -293,13 +288,11 @@ void ask_for_drain_again() noexcept {
 }
 
 void set_drain_budget(size_t objects) noexcept {
-    const size_t before = budget_objects.exchange(objects, std::memory_order_relaxed);
+    [[maybe_unused]] const size_t before = budget_objects.exchange(objects, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
 #if PYATTACH_REFERENCE_POOL
     if (before == 0 && objects != 0)
         call_if_something_waits();
-#else
-    (void)before;
 #endif
 }
 size_t drain_budget() noexcept { return budget_objects.load(std::memory_order_relaxed); }

@@ -1,12 +1,12 @@
 // Say what was misused and abort; tell the message handler what no status can carry.
 #include "fatal.hpp"
 
-#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 
 #include "internal_lock.hpp"
+#include "kept_errno.hpp"
 
 namespace pyattach {
 namespace {
@@ -57,9 +57,8 @@ struct listener {
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
     const listener to(site);
     if (to.call) {
-        const int kept = errno;
+        const kept_errno keeps;
         to.call(sentence, to.arg); // never unwound: a handler does not call Python
-        errno = kept;
     }
     return why;
 }
@@ -67,14 +66,13 @@ pyattach_status refused(pyattach_status why, refusal_site &site, const char *sen
 pyattach_status refused_with(pyattach_status why, refusal_site &site, const char *format, ...) noexcept {
     const listener to(site);
     if (to.call) {
-        const int kept = errno;
+        const kept_errno keeps;
         char sentence[1024];
         va_list arguments;
         va_start(arguments, format);
         std::vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
         to.call(sentence, to.arg); // never unwound: a handler does not call Python
-        errno = kept;
     }
     return why;
 }
@@ -95,6 +93,7 @@ void report(const char *format, ...) noexcept {
     handler_lock.unlock();
     if (!call)
         return;
+    const kept_errno keeps;
     char text[1024];
     va_list arguments;
     va_start(arguments, format);

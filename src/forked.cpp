@@ -77,12 +77,15 @@ void come_to_order_attached() noexcept {
 }
 
 status forked() noexcept {
+    static refusal_site not_running;
     if (this_thread.forbidden)
-        return PYATTACH_FORBIDDEN;
+        return refuse_forbidden();
     if (status missing = cpython::find())
         return missing;
     if (!cpython::python().is_initialized())
-        return PYATTACH_NOT_INITIALIZED;
+        return refused(PYATTACH_NOT_INITIALIZED, not_running,
+                       "pyattach_forked: Python does not run, so there is nothing to put in order. It is called in the "
+                       "child of a process in which Python ran. Start Python in the child instead.");
     return now() == after_fork::announced ? refused_after_fork() : come_to_order();
 }
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "kept_errno.hpp"
+
 namespace pyattach {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr uint64_t plain_from = 4 * chunk::fewest;
 constexpr uint64_t count_from = 4 * chunk::fewest;
 
 chunk *new_chunk(unsigned size) noexcept {
+    const kept_errno keeps;
     auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
     if (fresh) {
         fresh->next = nullptr;

@@ -8,7 +8,9 @@
 extern "C" {
 #endif
 
-/* Storage of an attached scope; the caller's, not initialised, never moved. */
+/* Storage of an attached scope; the caller's, not initialised, never moved. Beginning a scope in storage in which one
+ * is open aborts: at once where it would overwrite the scope that attached the thread; a nested scope, and one on the
+ * thread's own stack, where it ends the second time. */
 typedef struct pyattach_attached {
     void *opaque[8]; /* the library's */
 } pyattach_attached;
@@ -16,9 +18,9 @@ typedef struct pyattach_attached {
 /* Attaches this thread to the main interpreter. On a thread that is attached already, to whichever interpreter, the
  * scope is nested: it only counts. Whether it is attached is asked of CPython each time, so code that let go of the GIL
  * in between is seen. Releases references waiting in the pool. May block (for the GIL; while another
- * thread starts Python; on free-threaded builds, for a new thread, while Python forks); may run Python code
- * (destructors of those references; first contact). NO_PYTHON, UNSUPPORTED, NOT_INITIALIZED, FINALIZING,
- * FORBIDDEN, NO_MEMORY; INVALID: NULL. */
+ * thread starts Python, or meets the interpreter for the first time (a second at most); on free-threaded builds, for a
+ * new thread, while Python forks); may run Python code (destructors of those references; first contact). NO_PYTHON,
+ * UNSUPPORTED, NOT_INITIALIZED, FINALIZING, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *);
 
 /* The same for the interpreter named. A thread attached to another one is switched over until the scope ends. INVALID:

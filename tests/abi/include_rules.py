@@ -13,6 +13,7 @@ MOST_LINES = 300
 
 # The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
 LAYERS = [
+    {"kept_errno"},
     {"uncancelled"},
     {"futex"},
     {"internal_lock"},

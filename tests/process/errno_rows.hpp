@@ -1,0 +1,298 @@
+// A row for each function of the C ABI: it is called where something changes errno on the way.
+#pragma once
+
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <cerrno>
+#include <fstream>
+#include <map>
+
+using namespace support;
+
+namespace {
+
+constexpr int ours = 4242; // no system call sets that
+
+// Around one call of the library.
+template <class Call> auto keeping(const std::string &what, Call call) {
+    errno = ours;
+    auto result = call();
+    const int found = errno;
+    EXPECT_SENTENCE(found == ours, what + " left errno at " + std::to_string(found));
+    return result;
+}
+template <class Call> void keeping_void(const std::string &what, Call call) {
+    keeping(what, [&] { return call(), 0; });
+}
+
+// A system call that fails, in Python code that runs inside a call of the library.
+const char *const spoils = "try: os.stat('/nonexistent/errno')\nexcept OSError: spoilt.append(1)";
+
+void start_spoilt() {
+    start_python();
+    attached here;
+    run("import os\nspoilt = []\ndef spoil(*_):\n    try: os.stat('/nonexistent/errno')\n    except OSError: "
+        "spoilt.append(1)\nclass spoiler:\n    def __getattr__(self, name): spoil(); return 1\n"
+        "    def __setattr__(self, name, value): spoil()\n    def __index__(self): spoil(); return 1\n"
+        "    def __float__(self): spoil(); return 1.0\n    def __bool__(self): spoil(); return True\n"
+        "    def __str__(self): spoil(); return 's'\n    __repr__ = __str__\n"
+        "class spoiling_type(type):\n    def __instancecheck__(self, one): spoil(); return True\n"
+        "    def __subclasscheck__(self, one): spoil(); return True\n"
+        "class questioned(metaclass=spoiling_type): pass\n");
+}
+// So many of them ran since the last question.
+std::int64_t spoilt() {
+    const std::int64_t times = eval_int("len(spoilt)");
+    run("spoilt.clear()");
+    return times;
+}
+// In the pool, to be released by the next drain.
+void leave_a_spoiler() {
+    ref dying = object_whose_death(spoils);
+    foreign_detach gap;
+    dying.drop();
+}
+
+pyattach_status initialise(void *) {
+    errno = 1;
+    return PYATTACH_OK;
+}
+void at_exit(pyattach_interpreter *, void *) { errno = 1; }
+
+std::map<std::string, std::function<void()>> rows() {
+    std::map<std::string, std::function<void()>> all;
+    const auto in_scope = [](std::function<void()> act) {
+        return [act] {
+            attached here;
+            act();
+        };
+    };
+#define ROW(name, ...) all["pyattach_" #name] = [=] { __VA_ARGS__; }
+#define KEEP(call) keeping(#call, [&] { return call; })
+#define KEEP_VOID(call) keeping_void(#call, [&] { call; })
+    ROW(version, KEEP(pyattach_version()));
+    ROW(status_message, KEEP(pyattach_status_message(PYATTACH_OK)));
+    ROW(set_message_handler, KEEP_VOID(pyattach_set_message_handler(nullptr, nullptr)));
+    ROW(python_load, KEEP(pyattach_python_load(nullptr)); KEEP(pyattach_python_load("/nonexistent/libpython"));
+        KEEP(pyattach_python_load("")));
+    ROW(python_describe, pyattach_python about{}; about.struct_size = sizeof about;
+        KEEP(pyattach_python_describe(&about)));
+    ROW(interpreter_main, KEEP(pyattach_interpreter_main()));
+    ROW(interpreter_current, KEEP(pyattach_interpreter_current()); attached here; KEEP(pyattach_interpreter_current()));
+    ROW(interpreter_start, KEEP(pyattach_interpreter_start()));
+    ROW(interpreter_start_with, pyattach_start_options how{}; KEEP(pyattach_interpreter_start_with(&how));
+        how.struct_size = sizeof how; KEEP(pyattach_interpreter_start_with(&how)));
+    ROW(set_exit_timeout, KEEP_VOID(pyattach_set_exit_timeout(10000000000)));
+    ROW(exit_callback_add, KEEP(pyattach_exit_callback_add(pyattach_interpreter_main(), at_exit, nullptr)));
+    ROW(exit_callback_add_with, pyattach_exit_callback_options how{};
+        KEEP(pyattach_exit_callback_add_with(pyattach_interpreter_main(), at_exit, nullptr, &how)));
+    ROW(exit_callback_remove, KEEP(pyattach_exit_callback_remove(pyattach_interpreter_main(), at_exit, &errno)));
+    ROW(set_thread_policy, KEEP_VOID(pyattach_set_thread_policy(PYATTACH_THREADS_WARM)));
+    ROW(thread_release, { attached here; } KEEP(pyattach_thread_release()); attached here;
+        KEEP(pyattach_thread_release()));
+    ROW(set_drain_budget, KEEP_VOID(pyattach_set_drain_budget(256)));
+    ROW(stats_get, pyattach_stats all_stats{}; all_stats.struct_size = sizeof all_stats;
+        KEEP_VOID(pyattach_stats_get(&all_stats)));
+    ROW(attach_depth, KEEP(pyattach_attach_depth()));
+    ROW(is_attached, KEEP(pyattach_is_attached()));
+    ROW(is_forbidden, KEEP(pyattach_is_forbidden()));
+    // Scopes: attaching on a thread that has a state and on one that has none, nested, and each with something to
+    // drain.
+    const auto attach = [](auto begin) {
+        run_on_thread([&] {
+            pyattach_attached scope;
+            EXPECT(begin(&scope) == PYATTACH_OK);
+            KEEP_VOID(pyattach_attached_end(&scope));
+        });
+        pyattach_attached scope;
+        EXPECT(begin(&scope) == PYATTACH_OK);
+        leave_a_spoiler();
+        pyattach_attached nested;
+        EXPECT(begin(&nested) == PYATTACH_OK);
+        EXPECT(spoilt() == 1);
+        KEEP_VOID(pyattach_attached_end(&nested));
+        KEEP_VOID(pyattach_attached_end(&scope));
+        forbidden traverse;
+        EXPECT(begin(&scope) == PYATTACH_FORBIDDEN);
+    };
+    ROW(attached_begin, attach([](pyattach_attached *scope) { return KEEP(pyattach_attached_begin(scope)); }));
+    ROW(attached_begin_unchecked,
+        attach([](pyattach_attached *scope) { return KEEP(pyattach_attached_begin_unchecked(scope)); }));
+    ROW(attached_begin_in, attach([](pyattach_attached *scope) {
+            return KEEP(pyattach_attached_begin_in(scope, pyattach_interpreter_main()));
+        }));
+    // An exception that is still set is reported by a hook, which may do anything.
+    all["pyattach_attached_end"] = [] {
+        {
+            attached here;
+            run("import sys\nsys.unraisablehook = spoil");
+        }
+        run_on_thread([] {
+            pyattach_attached scope;
+            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(pyattach_run("raise ValueError", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+            KEEP_VOID(pyattach_attached_end(&scope));
+        });
+        attached here;
+        EXPECT(spoilt() == 1);
+        run("sys.unraisablehook = sys.__unraisablehook__");
+    };
+    all["pyattach_attached_assume"] = in_scope([] {
+        leave_a_spoiler();
+        pyattach_attached scope;
+        EXPECT(KEEP(pyattach_attached_assume(&scope)) == PYATTACH_OK);
+        EXPECT(spoilt() == 1);
+        pyattach_attached_end(&scope);
+    });
+    all["pyattach_detached_begin"] = all["pyattach_detached_end"] = in_scope([] {
+        ref dying = object_whose_death(spoils);
+        pyattach_detached gap;
+        EXPECT(KEEP(pyattach_detached_begin(&gap)) == PYATTACH_OK);
+        dying.drop();
+        EXPECT(KEEP(pyattach_detached_end(&gap)) == PYATTACH_OK);
+        EXPECT(spoilt() == 1);
+        forbidden traverse;
+        EXPECT(KEEP(pyattach_detached_begin(&gap)) == PYATTACH_FORBIDDEN);
+    });
+    ROW(forbidden_begin, pyattach_forbidden scope; KEEP_VOID(pyattach_forbidden_begin(&scope));
+        KEEP_VOID(pyattach_forbidden_end(&scope)));
+    all["pyattach_forbidden_end"] = all["pyattach_forbidden_begin"];
+    all["pyattach_incref"] = in_scope([] {
+        ref one = new_object();
+        KEEP(pyattach_incref(one));
+        pyattach_decref(one);
+        forbidden traverse;
+        KEEP(pyattach_incref(one));
+    });
+    all["pyattach_decref"] = in_scope([] {
+        object *dying = object_whose_death(spoils).release();
+        KEEP_VOID(pyattach_decref(dying));
+        EXPECT(spoilt() == 1);
+        object *queued = new_object().release();
+        run_on_thread([&] { KEEP_VOID(pyattach_decref(queued)); });
+    });
+    all["pyattach_decref_in"] = in_scope([] {
+        object *dying = object_whose_death(spoils).release();
+        KEEP_VOID(pyattach_decref_in(pyattach_interpreter_main(), dying));
+        EXPECT(spoilt() == 1);
+    });
+    all["pyattach_pool_drain"] = in_scope([] {
+        leave_a_spoiler();
+        KEEP(pyattach_pool_drain());
+        EXPECT(spoilt() == 1);
+    });
+    ROW(pool_size, KEEP(pyattach_pool_size()));
+    // Contended, so that it waits.
+    all["pyattach_mutex_lock"] = in_scope([] {
+        pyattach_mutex lock = PYATTACH_MUTEX_INIT;
+        KEEP_VOID(pyattach_mutex_lock(&lock));
+        KEEP_VOID(pyattach_mutex_unlock(&lock));
+        detached gap;
+        pyattach_mutex_lock(&lock);
+        task waiting("a thread that waits for the mutex", [&] {
+            attached here;
+            KEEP_VOID(pyattach_mutex_lock(&lock));
+            KEEP_VOID(pyattach_mutex_unlock(&lock));
+        });
+        waiting.wait_until_asleep();
+        KEEP_VOID(pyattach_mutex_unlock(&lock));
+        waiting.join();
+    });
+    all["pyattach_mutex_unlock"] = all["pyattach_mutex_lock"];
+    ROW(mutex_try_lock, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_try_lock(&lock));
+        KEEP(pyattach_mutex_try_lock(&lock)); pyattach_mutex_unlock(&lock));
+    ROW(mutex_is_locked, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_is_locked(&lock)));
+    all["pyattach_critical_section_begin"] = in_scope([] {
+        ref one = new_object(), two = new_object();
+        pyattach_critical_section section;
+        KEEP(pyattach_critical_section_begin(&section, one));
+        KEEP_VOID(pyattach_critical_section_end(&section));
+        KEEP(pyattach_critical_section_begin2(&section, one, two));
+        KEEP_VOID(pyattach_critical_section_end(&section));
+        pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
+        KEEP(pyattach_critical_section_begin_mutex(&section, &first));
+        KEEP_VOID(pyattach_critical_section_end(&section));
+        KEEP(pyattach_critical_section_begin_mutex2(&section, &first, &second));
+        KEEP_VOID(pyattach_critical_section_end(&section));
+    });
+    for (const char *other : {"begin2", "begin_mutex", "begin_mutex2", "end"})
+        all[std::string("pyattach_critical_section_") + other] = all["pyattach_critical_section_begin"];
+    ROW(once_run, pyattach_once once = PYATTACH_ONCE_INIT;
+        EXPECT(KEEP(pyattach_once_run(&once, initialise, nullptr)) == PYATTACH_OK));
+    // Calls: each runs Python code that spoils errno.
+    const auto python_call = [&](const char *name, std::function<void(object *)> act) {
+        all[std::string("pyattach_") + name] = in_scope([act] {
+            ref one = eval("spoiler()");
+            spoilt();
+            act(one);
+            EXPECT(spoilt() >= 1);
+        });
+    };
+    ref *result = new ref; // for good: rows are kept by value
+    const auto into = [result] { return reinterpret_cast<object **>(result); };
+    static std::int64_t number;
+    static double real;
+    static int flag;
+    static const char *text;
+    static size_t size;
+    python_call("eval", [=](object *) { KEEP(pyattach_eval("spoil()", nullptr, nullptr, into())); });
+    python_call("run", [=](object *) { KEEP(pyattach_run("spoil()", nullptr, nullptr)); });
+    python_call("call", [=](object *) { KEEP(pyattach_call(eval("spoil"), nullptr, 0, into())); });
+    python_call("get_attribute", [=](object *one) { KEEP(pyattach_get_attribute(one, "missing", into())); });
+    python_call("set_attribute", [=](object *one) { KEEP(pyattach_set_attribute(one, "missing", one)); });
+    python_call("to_int64", [=](object *one) { KEEP(pyattach_to_int64(one, &number)); });
+    python_call("to_double", [=](object *one) { KEEP(pyattach_to_double(one, &real)); });
+    python_call("to_bool", [=](object *one) { KEEP(pyattach_to_bool(one, &flag)); });
+    python_call("str", [=](object *one) { KEEP(pyattach_str(one, into())); });
+    python_call("repr", [=](object *one) { KEEP(pyattach_repr(one, into())); });
+    python_call("is_instance", [=](object *one) { KEEP(pyattach_is_instance(one, eval("questioned"), &flag)); });
+    python_call("is_subclass", [=](object *) { KEEP(pyattach_is_subclass(eval("int"), eval("questioned"), &flag)); });
+    python_call("error_message", [=](object *) {
+        EXPECT(pyattach_run("raise ValueError(spoiler())", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+        char message[100];
+        KEEP(pyattach_error_message(message, sizeof message));
+        pyattach_error_clear();
+    });
+    python_call("error_clear", [=](object *) {
+        ref dying = object_whose_death(spoils);
+        publish("dying", dying);
+        dying.drop();
+        EXPECT(pyattach_run("raise ValueError(globals().pop('dying'))", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+        KEEP_VOID(pyattach_error_clear());
+    });
+    // These run no code of anybody's.
+    all["pyattach_import"] =
+        in_scope([=] { KEEP(pyattach_import("no_such_module_at_all", into())), pyattach_error_clear(); });
+    all["pyattach_check_signals"] = in_scope([] { KEEP(pyattach_check_signals()); });
+    all["pyattach_to_utf8"] = in_scope([] { KEEP(pyattach_to_utf8(eval("'text'"), &text, &size)); });
+    all["pyattach_to_bytes"] = in_scope([] { KEEP(pyattach_to_bytes(eval("b'bytes'"), &text, &size)); });
+    all["pyattach_from_int64"] = in_scope([=] { KEEP(pyattach_from_int64(1, into())); });
+    all["pyattach_from_double"] = in_scope([=] { KEEP(pyattach_from_double(1, into())); });
+    all["pyattach_from_bool"] = in_scope([=] { KEEP(pyattach_from_bool(1, into())); });
+    all["pyattach_from_utf8"] = in_scope([=] { KEEP(pyattach_from_utf8("text", 4, into())); });
+    all["pyattach_from_bytes"] = in_scope([=] { KEEP(pyattach_from_bytes("text", 4, into())); });
+    all["pyattach_type_of"] = in_scope([=] { KEEP(pyattach_type_of(new_object(), into())); });
+    all["pyattach_error_take"] = in_scope([=] {
+        EXPECT(pyattach_run("raise ValueError", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+        KEEP(pyattach_error_take(into()));
+        ref taken = std::move(*result);
+        KEEP(pyattach_error_matches(taken, eval("ValueError"), &flag));
+        KEEP(pyattach_error_restore(taken.release()));
+        pyattach_error_clear();
+    });
+    all["pyattach_error_restore"] = all["pyattach_error_matches"] = all["pyattach_error_take"];
+    // A process that was forked with Python's knowledge; one that was not is process/fork_daemon_test's.
+    ROW(forked, KEEP(pyattach_forked()));
+    ROW(fork, long long pid = -1; EXPECT(KEEP(pyattach_fork(&pid)) == PYATTACH_OK); if (pid == 0) end_child());
+    // Last, with an exit callback and an atexit function that spoil errno.
+    ROW(interpreter_stop, EXPECT(KEEP(pyattach_interpreter_stop()) == PYATTACH_OK); KEEP(pyattach_interpreter_stop()));
+#undef KEEP
+#undef KEEP_VOID
+#undef ROW
+    return all;
+}
+
+} // namespace
