@@ -59,9 +59,8 @@ bool try_lock(mutex_storage &one) noexcept {
     return true;
 }
 
-void lock(mutex_storage &one) noexcept {
-    if (__builtin_expect(try_lock(one), 1))
-        return;
+// Not inline, or taking a free mutex would pay for what this keeps.
+[[gnu::noinline]] static void lock_slow(mutex_storage &one) noexcept {
     const kept_errno keeps;
     detached_scope gap;
     const bool is_detached = detached::begin(gap) == PYATTACH_OK;
@@ -77,6 +76,11 @@ void lock(mutex_storage &one) noexcept {
         unlock(one);
         cpython::park();
     }
+}
+
+void lock(mutex_storage &one) noexcept {
+    if (__builtin_expect(!try_lock(one), 0))
+        lock_slow(one);
 }
 
 void unlock(mutex_storage &one) noexcept {
