@@ -30,6 +30,7 @@ bool has_true(object *of, const char *name) {
 }
 
 void park() noexcept {
+    release_own_guards(); // or the end of Python would wait for this thread
     // Not where a thread is cancelled: the frames around it are not to be unwound.
     for (;;)
         sleep_uncancelled(int64_t{3600} * 1000000000);

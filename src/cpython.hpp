@@ -84,7 +84,7 @@ pyattach_status describe(pyattach_python *out) noexcept;
 void make_global() noexcept;
 inline bool is_found() noexcept { return published.load(std::memory_order_acquire) != &absent; }
 
-// Never returns. A parked thread holds no lock of ours and is not attached.
+// Never returns. A parked thread holds no lock and no guard (PEP 788) of ours, and is not attached.
 [[noreturn]] void park() noexcept;
 
 // Every call that may attach or run Python code goes through here (invariant 10). Up to 3.13.7 CPython ends a thread it
@@ -284,6 +284,8 @@ bool start(const pyattach_start_options *options) noexcept;
 // PEP 788: keeps the main interpreter from ending while held. `refused` is set if it is ending already.
 void *guard_main(bool *refused) noexcept;
 void release_guard(void *guard) noexcept;
+// Of this thread, which is to be parked. Attached or not.
+void release_own_guards() noexcept;
 // In a fork child: other threads' guards would make it wait for ever at its end. Attached.
 void release_lost_guards() noexcept;
 

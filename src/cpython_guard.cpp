@@ -104,6 +104,16 @@ void restart_states() noexcept {
     holds_states = false;
 }
 
+void release_own_guards() noexcept {
+    for (held_guard &one : held) {
+        held_lock.lock();
+        const bool is_own = one.is_taken.load(std::memory_order_relaxed) && pthread_equal(one.owner, pthread_self());
+        held_lock.unlock();
+        if (is_own)
+            give_back(one);
+    }
+}
+
 void release_lost_guards() noexcept {
     for (held_guard &one : held)
         if (one.is_taken.load(std::memory_order_acquire) && !pthread_equal(one.owner, pthread_self()))

@@ -96,6 +96,8 @@ void on_fatal_signal(int number) {
         line() << "soak: thread " << std::uint64_t(thread_id()) << ": signal " << std::uint64_t(number) << "\n";
         print_trails();
         wait_for_debugger();
+    } else {
+        pause_us(90000000); // the thread that was first is what matters
     }
     std::signal(number, SIG_DFL);
     std::raise(number);
