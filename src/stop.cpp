@@ -99,6 +99,8 @@ status check_place(thread &me, thread_state *&tstate) noexcept {
 // The rest, attached.
 status check_callers(const interpreter *where) noexcept {
     static refusal_site below_python;
+    // What is asked here runs Python code, which must not find an exception set; a refusal leaves it as it was.
+    cpython::kept_error kept;
     // After a stop that timed out the gate is sealed, and Python's own threads have been joined.
     const bool is_resumed = where && where->gate.now() != gate::open && !where->gate.is_dead();
     if (!is_resumed && cpython::is_exit_under_way())

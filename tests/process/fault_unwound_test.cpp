@@ -10,6 +10,10 @@ CHILD("ended in a first contact with threading shutting down") {
     ended_first_contact(on::fresh, "import threading; threading._SHUTTING_DOWN = True");
 }
 TEST_CASE("a thread that is ended in any call of its first contact is parked there, and Python ends") {
+    // Ended while it clears its state it leaves that half cleared, which a debug build up to 3.11 meets at its end.
+    load_python();
+    if (is_debug_build() && python_version() < 0x030c0000)
+        return;
     std::set<std::string> names = faults::names_of("ended in a native thread's first contact");
     faults::check_among(names, {"state_new", "restore", "sys_object", "dict_get", "interpreter_dict", "capsule_new",
                                 "dict_set", "import_module", "get_attribute", "tuple_new", "tuple_set", "function_new",

@@ -19,6 +19,9 @@ CHILD("threads that wait for a mutex are cancelled") {
     start_python();
     static std::atomic<bool> has_locked;
     for (bool is_attached : {false, true}) {
+        // There the thread's state goes with its scope, and the thread is cancelled inside CPython, which deletes it.
+        if (is_attached && is_debug_build())
+            break;
         has_locked = false;
         pyattach_mutex_lock(&lock);
         pthread_t thread;
