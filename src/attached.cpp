@@ -28,12 +28,12 @@ inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
     mine.exempt = in.exempt;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.seat->warm;
+    bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.participant->warm;
     mine.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
     mine.inside_below = in.inside_below;
     mine.state = in.state;
     mine.where = in.where;
-    mine.seat = in.seat;
+    mine.participant = in.participant;
     mine.replaced = in.replaced;
     mine.back = in.back;
     mine.was_detached = in.was_detached;
@@ -129,23 +129,23 @@ void end_nested(nested_scope &scope) noexcept {
 
 } // namespace
 
-// The warm path: this thread has a state of the main interpreter, no scope is open, and the gate is too. (A seat in an
-// interpreter that has ended is behind a gate that is dead; a thread without a scope is outside.) Anything else is for
-// the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
+// The warm path: this thread has a state of the main interpreter, no scope is open, and the gate is too. (A participant
+// in an interpreter that has ended is behind a gate that is dead; a thread without a scope is outside.) Anything else
+// is for the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
 status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Attached by other code; or, up to 3.11, somebody is, and this thread will wait for them anyway.
     if (cpython::peek(me.current_at))
         return begin_otherwise(scope);
-    seat &door = *me.door();
-    if (__builtin_expect(!door.where->gate.enter_quickly(door), 0))
+    participant &fast_participant = *me.fast_participant();
+    if (__builtin_expect(!fast_participant.where->gate.enter_quickly(fast_participant), 0))
         return begin_otherwise(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &mine = scope.outer;
     mine.begin_with(warm_head());
     mine.nested_before = me.nested_open();
     mine.below = &me.base;
-    set_place(mine, door);
-    cpython::restore(cpython::python(), door.warm);
+    set_place(mine, fast_participant);
+    cpython::restore(cpython::python(), fast_participant.warm);
     // Only after the attach returned (invariant 2).
     me.top = &mine;
     me.counted.add(event::attaches);
@@ -188,7 +188,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     mine.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave_quickly(*mine.seat, presence::outside);
+    mine.where->gate.leave_quickly(*mine.participant, presence::outside);
 }
 
 void end_otherwise(attached_scope &scope) noexcept {

@@ -47,9 +47,9 @@ inline status begin(attached_scope &scope) noexcept {
         return begin_otherwise(scope);
     thread &me = this_thread.usual();
     // Nested comes first: a jump counts there.
-    if (__builtin_expect(me.top == &me.base && me.door() != &no_door, 0))
+    if (__builtin_expect(me.top == &me.base && me.fast_participant() != &no_participant, 0))
         return begin_warm(scope, me);
-    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.door()->where->pool.is_empty(), 1) &&
+    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.fast_participant()->where->pool.is_empty(), 1) &&
         __builtin_expect(static_cast<void *>(&scope) != me.top, 1))
         return nest(scope, me);
     return begin_nested(scope, me);

@@ -36,7 +36,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 [[gnu::noinline]] bool is_exempt(const frame &gap) noexcept {
     if (!gap.where->is_exempt())
         return false;
-    gap.seat->inside.store(presence::attached, std::memory_order_relaxed);
+    gap.participant->inside.store(presence::attached, std::memory_order_relaxed);
     return true;
 }
 
@@ -65,12 +65,12 @@ bool is_state_gone(const frame &gap) noexcept {
     return why;
 }
 
-// From here on nothing can go wrong. `mine`: the seat in the gate that binds this gap; NULL: none does.
-status open(frame &gap, thread &me, thread_state *now, interpreter *where, seat *mine, bool is_exempt) noexcept {
+// From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
+status open(frame &gap, thread &me, thread_state *now, interpreter *where, participant *mine, bool is_exempt) noexcept {
     gap.exempt = is_exempt;
     gap.state = now;
     gap.where = where;
-    gap.seat = mine;
+    gap.participant = mine;
     cpython::save();
     push(me, gap, tag::detached);
     me.counted.add(event::detaches);
@@ -94,7 +94,8 @@ status begin_slowly(detached_scope &scope) noexcept {
     interpreter *where = meet(*me, now);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame *below = readable_top(*me);
-    seat *mine = below && below->tag == tag::attached && below->where == where && !below->dead ? below->seat : nullptr;
+    participant *mine =
+        below && below->tag == tag::attached && below->where == where && !below->dead ? below->participant : nullptr;
     scope.gap.tether = !mine && where ? tether_of(*me, *where, now) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
     return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
@@ -107,23 +108,23 @@ status begin_slowly(detached_scope &scope) noexcept {
 status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
     frame &gap = scope.gap;
-    seat &door = *me.door();
+    participant &fast_participant = *me.fast_participant();
     gap.begin_with(warm_head(tag::detached));
     gap.nested_before = me.nested_open();
     gap.below = me.top;
     gap.sum = short_sum_of(gap.below);
-    set_place(gap, door);
+    set_place(gap, fast_participant);
     cpython::save();
     me.top = &gap;
     me.counted.add(event::detaches);
-    gap.where->gate.leave_quickly(*gap.seat, presence::detached);
+    gap.where->gate.leave_quickly(*gap.participant, presence::detached);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const frame &gap = scope.gap;
     interpreter *where = gap.where;
-    if (__builtin_expect(!where->gate.come_back_quickly(*gap.seat), 0) && !is_exempt(gap))
+    if (__builtin_expect(!where->gate.come_back_quickly(*gap.participant), 0) && !is_exempt(gap))
         return stay_out(me, PYATTACH_FINALIZING);
     cpython::restore(gap.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
@@ -143,7 +144,7 @@ status begin_otherwise(detached_scope &scope) noexcept {
     if (!top || top->dead || top->where->gate.is_dead())
         return begin_slowly(scope);
     check_storage(scope);
-    return open(scope.gap, me, now, top->where, top->seat, false);
+    return open(scope.gap, me, now, top->where, top->participant, false);
 }
 
 status end_otherwise(detached_scope &scope) noexcept {
@@ -154,13 +155,13 @@ status end_otherwise(detached_scope &scope) noexcept {
             gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() || this_thread.forbidden, 0))
         misused(scope);
     if (is_cut_off()) {
-        if (gap.seat)
+        if (gap.participant)
             return stay_out(*me, refused_after_fork());
         pop(*me, gap);
         return refused_after_fork();
     }
-    if (gap.seat) {
-        if (__builtin_expect(!gap.where->gate.come_back(*gap.seat), 0) && !is_exempt(gap))
+    if (gap.participant) {
+        if (__builtin_expect(!gap.where->gate.come_back(*gap.participant), 0) && !is_exempt(gap))
             return stay_out(*me, PYATTACH_FINALIZING);
         cpython::restore(gap.state);
     } else {

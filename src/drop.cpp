@@ -33,7 +33,7 @@ int drain_for_others(void *record) noexcept;
 // No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
 // as the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's, which in the child of a
 // raw fork may be held by a thread that is not there). Only the main interpreter listens.
-void call_for_help(interpreter &where, seat &mine) noexcept {
+void call_for_help(interpreter &where, participant &mine) noexcept {
     if (&where != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
         where.pool.is_help_called().load(std::memory_order_relaxed))
         return;
@@ -77,13 +77,13 @@ void call_if_something_waits() noexcept {
     if (!main || main->pool.is_empty())
         return;
     thread *me = own_record();
-    if (seat *mine = me ? seat_of(*me, *main) : nullptr)
+    if (participant *mine = me ? find_participant(*me, *main) : nullptr)
         call_for_help(*main, *mine);
     if (me)
         drop_late_record(*me);
 }
 
-bool is_queued(interpreter &where, seat &mine, pool::outcome what) noexcept {
+bool is_queued(interpreter &where, participant &mine, pool::outcome what) noexcept {
     if (what == pool::outcome::crowded)
         call_for_help(where, mine);
     return what != pool::outcome::refused;
@@ -94,11 +94,11 @@ bool queue(interpreter &owner, object *reference) noexcept {
     if (!owner.notices_its_end() || owner.gate.is_dead())
         return false;
     thread *me = this_thread.record();
-    seat *mine = me ? me->seats : nullptr; // the one it met last, which it nearly always is
+    participant *mine = me ? me->participants : nullptr; // the one it met last, which it nearly always is
     if (__builtin_expect(!mine || mine->where != &owner || !mine->drops || this_thread.ended, 0)) {
         me = own_record();
-        mine = me ? seat_of(*me, owner) : nullptr;
-        // Past its exit hook a thread makes nothing that lasts: record and seat go when the reference is queued.
+        mine = me ? find_participant(*me, owner) : nullptr;
+        // Past its exit hook a thread makes nothing that lasts: record and participant go when the reference is queued.
         if (this_thread.ended || !mine || (!mine->drops && !(mine->drops = owner.pool.add_producer()))) {
             const pool::outcome what = owner.pool.push_single(reference, mine);
             const bool is_in = mine ? is_queued(owner, *mine, what) : what != pool::outcome::refused;
@@ -110,14 +110,14 @@ bool queue(interpreter &owner, object *reference) noexcept {
     return is_queued(owner, *mine, owner.pool.push(*mine->drops, reference));
 }
 
-void note(interpreter &where, seat &mine, pool::outcome what) noexcept {
+void note(interpreter &where, participant &mine, pool::outcome what) noexcept {
     count(is_queued(where, mine, what) ? event::drops_queued : event::drops_leaked);
 }
 // Not inline: they would cost the usual case its registers.
-[[gnu::noinline]] void push_fenced(interpreter &where, seat &mine, object *reference) noexcept {
+[[gnu::noinline]] void push_fenced(interpreter &where, participant &mine, object *reference) noexcept {
     note(where, mine, where.pool.push_fenced(*mine.drops, reference));
 }
-[[gnu::noinline]] void settle(interpreter &where, seat &mine) noexcept {
+[[gnu::noinline]] void settle(interpreter &where, participant &mine) noexcept {
     note(where, mine, where.pool.settle(*mine.drops));
 }
 
@@ -175,7 +175,7 @@ void drop(object *reference, interpreter *owner) noexcept {
         return drop_slowly(reference, owner);
     thread &me = this_thread.usual();
     if (const thread_state *now = cpython::peek(me.current_at)) {
-        if (is_warm_inside(me, now) && (!owner || owner == me.door()->where)) {
+        if (is_warm_inside(me, now) && (!owner || owner == me.fast_participant()->where)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
@@ -183,7 +183,7 @@ void drop(object *reference, interpreter *owner) noexcept {
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;
-    seat *mine = me.seats;
+    participant *mine = me.participants;
     interpreter *whose = owner;
     if (!whose)
         whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
@@ -220,7 +220,7 @@ size_t drain(interpreter &where, size_t most) noexcept {
         return 0;
     quietly so;
     const producer *own = nullptr;
-    for (const seat *one = me->seats; one && !own; one = one->next_of_thread)
+    for (const participant *one = me->participants; one && !own; one = one->next_of_thread)
         own = one->where == &where ? one->drops : nullptr;
     while (released < most && !where.pool.is_empty()) {
         size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch), own);
@@ -269,7 +269,7 @@ size_t waiting() noexcept {
     return all;
 }
 
-void orphan([[maybe_unused]] seat &ending) noexcept {
+void orphan([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &where = *ending.where;
     producer *drops = std::exchange(ending.drops, nullptr);

@@ -8,7 +8,7 @@
 namespace pyattach {
 
 struct interpreter;
-struct seat;
+struct participant;
 
 // Gives a reference back; `owner` NULL: of the interpreter this thread stands for (see pool.h).
 void drop(object *, interpreter *owner) noexcept;
@@ -21,9 +21,9 @@ size_t drain(interpreter &where, size_t most) noexcept;
 pyattach_status drain_current() noexcept;
 size_t waiting() noexcept;
 
-// The thread ends whose seat this is: what it gave back there waits without it, and Python is asked for a drain if
-// there is much of that.
-void orphan(seat &ending) noexcept;
+// The thread ends whose participant this is: what it gave back there waits without it, and Python is asked for a drain
+// if there is much of that.
+void orphan(participant &ending) noexcept;
 // Python asked this thread for a drain while it was quiet: has it ask again, unless the thread is quiet still.
 void ask_for_drain_again() noexcept;
 

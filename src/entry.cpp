@@ -25,7 +25,7 @@ bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
     if (!py.slot_outlives_python)
         return false;
     bool is_ours = state == me.base.state; // see thread::ended_state
-    for (const seat *one = me.seats; one && !is_ours; one = one->next_of_thread)
+    for (const participant *one = me.participants; one && !is_ours; one = one->next_of_thread)
         is_ours = one->last == state && one->where->gone.load(std::memory_order_acquire);
     // The main thread's first state has the same address in every life.
     return is_ours && py.state_id(state) != 1;
@@ -46,7 +46,7 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
 
 // It has neither a state of its own there nor the one that other code last attached it with. Compared and not looked
 // into: what is in the slot may be of an ended life.
-bool is_without_state(const seat &mine) noexcept {
+bool is_without_state(const participant &mine) noexcept {
     return !mine.warm && (!mine.last || mine.last != cpython::python().slot());
 }
 
@@ -65,7 +65,7 @@ bool is_of_scope(const thread &me, const thread_state *state) noexcept {
     return false;
 }
 
-thread_state *keep(thread &me, seat &mine, thread_state *state) noexcept {
+thread_state *keep(thread &me, participant &mine, thread_state *state) noexcept {
     mine.warm = state;
     // The short way in does not ask for the slot. From 3.12 attaching binds it; before, it stays what it was when the
     // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
@@ -75,12 +75,13 @@ thread_state *keep(thread &me, seat &mine, thread_state *state) noexcept {
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
         me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
-    me.door() = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : &no_door;
+    me.fast_participant() =
+        is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &mine : &no_participant;
     return state;
 }
 
 // The state to attach with. NULL: no memory.
-thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_namesakes, result &in) noexcept {
+thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &of_namesakes, result &in) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
     // owned.
@@ -116,7 +117,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
         return nullptr;
     count(event::states_created);
     // No ended life has a state there any more.
-    for (seat *one = me.seats; one; one = one->next_of_thread)
+    for (participant *one = me.participants; one; one = one->next_of_thread)
         one->last = one->last == state ? nullptr : one->last;
     in.is_new = true;
     in.temporary = mine.is_temporary = !warm_state::is_kept(where);
@@ -126,7 +127,7 @@ thread_state *choose(thread &me, seat &mine, interpreter &where, reaping &of_nam
 }
 
 // Detaches from `state`, and destroys it if asked to. The gate is left by the caller, afterwards.
-void leave(seat &mine, thread_state *state, bool destroy) noexcept {
+void leave(participant &mine, thread_state *state, bool destroy) noexcept {
     if (destroy) {
         mine.is_temporary = false;
         cpython::destroy_current(state);
@@ -144,7 +145,7 @@ void go_back(thread &me, const frame &ended) noexcept {
     thread_state *state = ended.came_from();
     interpreter *back = ended.back;
     if (state && ended.was_detached) {
-        seat *mine = seat_of(me, *back);
+        participant *mine = find_participant(me, *back);
         uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
         // A thread that is inside already, below a detached scope, is let in as when that ends.
         if (!mine || !(before == presence::outside ? back->gate.enter(*mine) : back->gate.come_back(*mine)))
@@ -158,8 +159,8 @@ void go_back(thread &me, const frame &ended) noexcept {
     if (!state || cpython::python().current() == state)
         return;
     frame *below = readable_top(me);
-    if (below && below->tag == tag::attached && below->seat && below->state == state) {
-        if (!below->where->gate.come_back(*below->seat) && !below->exempt) {
+    if (below && below->tag == tag::attached && below->participant && below->state == state) {
+        if (!below->where->gate.come_back(*below->participant) && !below->exempt) {
             below->dead = true;
             return;
         }
@@ -183,22 +184,22 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     if (in.back && !is_of_top(me, replaced))
         tether_of(me, *in.back, replaced); // the gate does not see to the way back to what other code attached
     in.exempt = in.was_detached = false;
-    in.seat = seat_of(me, where);
-    if (!in.seat)
+    in.participant = find_participant(me, where);
+    if (!in.participant)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reaping of_namesakes(where);
-    if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.seat))
+    if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.participant))
         of_namesakes.take_namesakes();
-    in.inside_below = in.seat->inside.load(std::memory_order_relaxed);
-    if (!where.gate.enter(*in.seat)) {
+    in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
+    if (!where.gate.enter(*in.participant)) {
         in.exempt = where.is_exempt();
         if (where.gone.load(std::memory_order_acquire) || (checked && !in.exempt))
             return PYATTACH_FINALIZING;
-        in.seat->inside.store(presence::attached, std::memory_order_relaxed);
+        in.participant->inside.store(presence::attached, std::memory_order_relaxed);
     }
-    in.state = choose(me, *in.seat, where, of_namesakes, in);
+    in.state = choose(me, *in.participant, where, of_namesakes, in);
     if (!in.state) {
-        where.gate.leave(*in.seat, in.inside_below);
+        where.gate.leave(*in.participant, in.inside_below);
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
     cpython::restore_over(replaced, in.state);
@@ -236,8 +237,8 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
             if (main->gate.is_dead())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
-                leave(*in.seat, in.state, in.temporary);
-                main->gate.leave(*in.seat, in.inside_below);
+                leave(*in.participant, in.state, in.temporary);
+                main->gate.leave(*in.participant, in.inside_below);
                 frame visit{};
                 visit.replaced = in.replaced;
                 visit.back = in.back;
@@ -287,10 +288,10 @@ void go_out(frame &mine) noexcept {
     if (cpython::python().error_occurred() && !mine.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    leave(*mine.seat, mine.state, mine.temporary);
+    leave(*mine.participant, mine.state, mine.temporary);
     pop(*me, mine);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave(*mine.seat, mine.inside_below);
+    mine.where->gate.leave(*mine.participant, mine.inside_below);
     if (mine.came_from())
         go_back(*me, mine);
     remember(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());

@@ -9,12 +9,12 @@ namespace pyattach::entry {
 struct result {
     thread_state *state;
     interpreter *where;
-    pyattach::seat *seat;
+    pyattach::participant *participant;
     // What go_back() goes back to: `replaced`, or what was in the slot; NULL: nothing.
     thread_state *replaced;
     interpreter *back;
     bool was_detached;
-    uint8_t inside_below; // what the seat said before
+    uint8_t inside_below; // what the participant said before
     bool is_new;          // the state was made for this entry
     bool temporary;       // and is destroyed with it
     bool exempt;          // the ending thread, past the closed gate

@@ -25,9 +25,9 @@ constexpr int64_t signal_interval_ns = second_ns / 10;
 std::atomic<long long> exit_timeout_ns{10 * second_ns};
 std::atomic<const interpreter *> deferred{nullptr};
 
-seat *own_seat(const interpreter &where) noexcept {
+participant *own_participant(const interpreter &where) noexcept {
     if (const thread *me = this_thread.record())
-        for (seat *taken = me->seats; taken; taken = taken->next_of_thread)
+        for (participant *taken = me->participants; taken; taken = taken->next_of_thread)
             if (taken->where == &where)
                 return taken;
     return nullptr;
@@ -43,7 +43,7 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void tell_who_is_inside(interpreter &where, const char *what, char (&told)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned listed = where.gate.who(own_seat(where), ids, most);
+    const unsigned listed = where.gate.who(own_participant(where), ids, most);
     int length = std::snprintf(told, sizeof told, "%s %s", what, listed ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < listed && length < static_cast<int>(sizeof told); ++i) {
         char name[32];
@@ -57,7 +57,7 @@ void tell_who_is_inside(interpreter &where, const char *what, char (&told)[512])
 void defer_end(const interpreter *where) noexcept { deferred.store(where, std::memory_order_relaxed); }
 
 ending::ending(interpreter &where) noexcept
-    : python(where), where_(where), own_(own_seat(where)), earlier_(cpython::timed_out_since(where.state)) {
+    : python(where), where_(where), own_(own_participant(where)), earlier_(cpython::timed_out_since(where.state)) {
     told_[0] = '\0';
 }
 

@@ -7,7 +7,7 @@
 namespace pyattach {
 
 struct interpreter;
-struct seat;
+struct participant;
 
 // What the interpreter's atexit calls, attached, with its record.
 void close_interpreter(void *record) noexcept;
@@ -39,8 +39,8 @@ class ending {
     void look_for_signals(thread_state *tstate, int64_t end, bool &were_quiet) noexcept;
 
     interpreter &where_;
-    const seat *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own
-    int64_t earlier_; // when another copy of this library, which timed out, began to wait; or 0
+    const participant *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own
+    int64_t earlier_;        // when another copy of this library, which timed out, began to wait; or 0
     int64_t began_ = 0;
     char told_[512];
 };

@@ -2,7 +2,7 @@
 //
 // Before the fork every internal lock is held, so the child finds nothing half written, but for what a thread had to
 // borrow meanwhile (internal_lock.hpp), which the child gives up. In the child only the forking thread lives: the
-// records and seats of all others go, their thread states are left to CPython, which frees them itself; queued
+// records and participants of all others go, their thread states are left to CPython, which frees them itself; queued
 // references stay. CPython is left alone here: this runs inside fork(), before Python's own after-fork.
 #include "fork.hpp"
 
@@ -152,7 +152,7 @@ void in_child() noexcept {
         all->of->gate.empty();
         reaping::forget_held(*all);
         forget_exit_callbacks_of_parent_held(*all);
-        for (seat *waiting : {all->dead.first, all->empty.first})
+        for (participant *waiting : {all->dead.first, all->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
                 all->of->gate.put_back(*waiting);
     }
@@ -164,7 +164,7 @@ void in_child() noexcept {
     fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
     for (rooms *all = newest_rooms(), *next; all; all = next) {
-        next = all->next; // they may go with their last seat
+        next = all->next; // they may go with their last participant
         warm_state::forget_dead(*all->of);
     }
     // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
@@ -187,7 +187,7 @@ bool prepare_fork() noexcept {
 
 void end_cut_off(thread &me, frame &mine) noexcept {
     pop(me, mine);
-    mine.where->gate.leave(*mine.seat, mine.inside_below);
+    mine.where->gate.leave(*mine.participant, mine.inside_below);
     drop_late_record(me);
 }
 

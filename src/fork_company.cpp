@@ -38,9 +38,9 @@ bool is_known_state(const thread_state *state) noexcept {
     return false;
 }
 
-const seat *own_seat(const interpreter &where) noexcept {
+const participant *own_participant(const interpreter &where) noexcept {
     const thread *me = this_thread.record();
-    const seat *mine = me ? me->seats : nullptr;
+    const participant *mine = me ? me->participants : nullptr;
     while (mine && mine->where != &where)
         mine = mine->next_of_thread;
     return mine;
@@ -48,9 +48,10 @@ const seat *own_seat(const interpreter &where) noexcept {
 
 } // namespace
 
-// A thread announces itself in its seat before it attaches, and says outside after it has detached. The child sees what
-// each thread wrote up to some moment and nothing after it, as internal_lock.hpp says: so a thread whose seat says
-// outside held no lock of Python's, the GIL included. Of states that this library did not make nothing is known.
+// A thread announces itself in its participant before it attaches, and says outside after it has detached. The child
+// sees what each thread wrote up to some moment and nothing after it, as internal_lock.hpp says: so a thread whose
+// participant says outside held no lock of Python's, the GIL included. Of states that this library did not make nothing
+// is known.
 const char *find_company(bool is_something_lost) noexcept {
     const cpython::table &py = cpython::python();
     if (is_something_lost)
@@ -59,7 +60,7 @@ const char *find_company(bool is_something_lost) noexcept {
         interpreter &where = *all->of;
         if (where.gone.load(std::memory_order_relaxed))
             continue;
-        if (where.gate.now() != gate::open || !where.gate.is_empty_but_for(own_seat(where)))
+        if (where.gate.now() != gate::open || !where.gate.is_empty_but_for(own_participant(where)))
             return was_inside;
     }
     if (cpython::has_sub_interpreters())

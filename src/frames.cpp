@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "fatal.hpp"
-#include "seat.hpp"
+#include "participant.hpp"
 #include "uncancelled.hpp"
 
 namespace pyattach {
@@ -20,8 +20,8 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
     // (It is never entered in storage that a frame below it has.)
     const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == short_sum_of(scope.below);
-    const seat *mine = me.seats;
-    while (mine && mine != scope.seat)
+    const participant *mine = me.participants;
+    while (mine && mine != scope.participant)
         mine = mine->next_of_thread;
     return is_below && mine && scope.where == mine->where && scope.state == mine->warm;
 }

@@ -13,23 +13,23 @@ int64_t monotonic_ns() noexcept {
     return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
 }
 
-void gate::put_back(seat &one) noexcept {
+void gate::put_back(participant &one) noexcept {
     one.previous = nullptr;
-    one.next = room_->seats;
-    if (room_->seats)
-        room_->seats->previous = &one;
-    room_->seats = &one;
+    one.next = room_->participants;
+    if (room_->participants)
+        room_->participants->previous = &one;
+    room_->participants = &one;
 }
 
-void gate::add(seat &one) noexcept {
+void gate::add(participant &one) noexcept {
     room_->lock.lock();
     put_back(one);
     room_->lock.unlock();
 }
 
-void gate::remove(seat &one) noexcept {
+void gate::remove(participant &one) noexcept {
     room_->lock.lock();
-    (one.previous ? one.previous->next : room_->seats) = one.next;
+    (one.previous ? one.previous->next : room_->participants) = one.next;
     if (one.next)
         one.next->previous = one.previous;
     room_->left.fetch_add(1, std::memory_order_relaxed);
@@ -39,7 +39,7 @@ void gate::remove(seat &one) noexcept {
 
 bool gate::is_taken(pthread_t identity) noexcept {
     room_->lock.lock();
-    const seat *one = room_->seats;
+    const participant *one = room_->participants;
     while (one && !(one->is_taken && pthread_equal(one->self, identity)))
         one = one->next;
     room_->lock.unlock();
@@ -47,7 +47,7 @@ bool gate::is_taken(pthread_t identity) noexcept {
 }
 
 bool gate::has_warm(const cpython::thread_state *state) const noexcept {
-    const seat *keeper = room_->seats;
+    const participant *keeper = room_->participants;
     while (keeper && keeper->warm != state)
         keeper = keeper->next;
     return keeper;
@@ -58,20 +58,20 @@ void gate::set(state now) noexcept {
     heavy_fence();
 }
 
-void gate::refuse(seat &mine, uint8_t before) noexcept { leave(mine, before); }
+void gate::refuse(participant &mine, uint8_t before) noexcept { leave(mine, before); }
 
 void gate::wake() noexcept {
-    // Under the lock, and so either before the closing thread looks at the seats, or after it has read the word that it
-    // will sleep on, which then differs: the wake-up cannot fall between the two.
+    // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
+    // that it will sleep on, which then differs: the wake-up cannot fall between the two.
     room_->lock.lock();
     room_->left.fetch_add(1, std::memory_order_relaxed);
     room_->lock.unlock();
     futex::wake(room_->left, futex::everyone);
 }
 
-unsigned gate::count(const seat *except, bool attached_only) const noexcept {
+unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
-    for (const seat *one = room_->seats; one; one = one->next) {
+    for (const participant *one = room_->participants; one; one = one->next) {
         uint8_t says = one->inside.load(std::memory_order_acquire);
         if (one != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
@@ -79,7 +79,7 @@ unsigned gate::count(const seat *except, bool attached_only) const noexcept {
     return inside;
 }
 
-unsigned gate::wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept {
+unsigned gate::wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept {
     uncancelled here;
     for (;;) {
         room_->lock.lock();
@@ -93,10 +93,10 @@ unsigned gate::wait(const seat *except, bool attached_only, int64_t deadline_ns)
     }
 }
 
-unsigned gate::who(const seat *except, pid_t *ids, unsigned most) noexcept {
+unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     room_->lock.lock();
-    for (const seat *one = room_->seats; one && found < most; one = one->next)
+    for (const participant *one = room_->participants; one && found < most; one = one->next)
         if (one != except && one->inside.load(std::memory_order_acquire) != presence::outside)
             ids[found++] = one->native_id;
     room_->lock.unlock();

@@ -1,20 +1,21 @@
 // The gate of one interpreter: who is inside; closes when the interpreter ends.
 //
-// A thread announces itself in a seat of its own and then looks at the gate's word; the closing side writes the word
-// and then looks at every seat. Each writes one and reads the other, so each side needs a full fence between the two,
-// or both could miss the other (Dekker). Threads come and go millions of times, the gate closes once: so the closing
-// side pays for both with membarrier(2), which makes every running thread of the process pass a fence, and entering
-// costs one store, one load and a compiler barrier, all in memory that no other thread writes.
+// A thread announces itself in a participant of its own and then looks at the gate's word; the closing side writes the
+// word and then looks at every participant. Each writes one and reads the other, so each side needs a full fence
+// between the two, or both could miss the other (Dekker). Threads come and go millions of times, the gate closes once:
+// so the closing side pays for both with membarrier(2), which makes every running thread of the process pass a fence,
+// and entering costs one store, one load and a compiler barrier, all in memory that no other thread writes.
 //
-//   enter:  seat = inside;   [compiler barrier]   word is open? in : seat = outside, refused
-//   close:  word = closed;   [membarrier]         any seat inside? wait
-//   leave:  seat = outside;  [compiler barrier]   word is open? done : wake the closer
-//   wait:   under the lock {any seat inside? read the word to sleep on}; sleep; who wakes changes it under the lock
+//   enter:  participant = inside;   [compiler barrier]   word is open? in : participant = outside, refused
+//   close:  word = closed;   [membarrier]         any participant inside? wait
+//   leave:  participant = outside;  [compiler barrier]   word is open? done : wake the closer
+//   wait:   under the lock {any participant inside? read the word to sleep on}; sleep; who wakes changes it under the
+//   lock
 //
 // Entering: membarrier orders the closer's store before any later load of the entering thread, or the entering thread's
 // earlier store before the closer's loads. In the first case the thread sees the word closed, in the second the closer
-// sees the seat. Leaving is the same pair, so no wake-up is lost. The seat is stored with release and read with
-// acquire: what the thread did inside has happened before the closer goes on.
+// sees the participant. Leaving is the same pair, so no wake-up is lost. The participant is stored with release and
+// read with acquire: what the thread did inside has happened before the closer goes on.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,7 @@
 
 #include "fence.hpp"
 #include "internal_lock.hpp"
-#include "seat.hpp"
+#include "participant.hpp"
 
 namespace pyattach {
 
@@ -33,10 +34,10 @@ class gate {
     // Sealed: closed, and threads that were detached inside are not waited for or let in any more.
     enum state : uint32_t { open, closed, sealed, dead };
 
-    // All but the word. Apart, because it goes when nobody holds a seat any more, while the word stays for whoever
-    // still knows the interpreter.
+    // All but the word. Apart, because it goes when nobody holds a participant any more, while the word stays for
+    // whoever still knows the interpreter.
     struct room {
-        seat *seats = nullptr;
+        participant *participants = nullptr;
         internal_lock lock;
         futex::word left{0}; // how often a thread left while the gate was not open, or for good
     };
@@ -45,67 +46,68 @@ class gate {
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
     bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
 
-    // Announces the thread; false: the gate is closed, and the seat says what it said before.
-    bool enter(seat &mine) noexcept {
+    // Announces the thread; false: the gate is closed, and the participant says what it said before.
+    bool enter(participant &mine) noexcept {
         uint8_t before = mine.inside.load(std::memory_order_relaxed);
         return __builtin_expect(announce(mine, presence::attached) == open, 1) || (refuse(mine, before), false);
     }
-    // The same where fences are known to be asymmetric, for a seat that says outside; then come_back and leave,
+    // The same where fences are known to be asymmetric, for a participant that says outside; then come_back and leave,
     // likewise.
-    bool enter_quickly(seat &mine) noexcept {
+    bool enter_quickly(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) == open, 1) ||
                (refuse(mine, presence::outside), false);
     }
-    bool come_back_quickly(seat &mine) noexcept {
+    bool come_back_quickly(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) < sealed, 1) ||
                (refuse(mine, presence::outside), false);
     }
-    void leave_quickly(seat &mine, uint8_t now) noexcept {
+    void leave_quickly(participant &mine, uint8_t now) noexcept {
         if (__builtin_expect(announce(mine, now, true) != open, 0))
             wake();
     }
 
-    // Comes back from a detached scope: refused only once the gate is sealed. The seat then says outside.
-    bool come_back(seat &mine) noexcept {
+    // Comes back from a detached scope: refused only once the gate is sealed. The participant then says outside.
+    bool come_back(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached) < sealed, 1) ||
                (refuse(mine, presence::outside), false);
     }
 
     // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
     // (invariant 2).
-    void leave(seat &mine, uint8_t now) noexcept {
+    void leave(participant &mine, uint8_t now) noexcept {
         if (__builtin_expect(announce(mine, now) != open, 0))
             wake();
     }
 
-    // Around fork(). In the child the list of seats is not read: the seats that are there are put back.
+    // Around fork(). In the child the list of participants is not read: the participants that are there are put back.
     void hold() noexcept { room_->lock.hold(); }
     void let_go() noexcept { room_->lock.let_go(); }
-    // True: a thread that is not there had borrowed the lock, so the list of seats may be half written.
+    // True: a thread that is not there had borrowed the lock, so the list of participants may be half written.
     bool restart() noexcept { return room_->lock.restart(); }
-    void empty() noexcept { room_->seats = nullptr; }
-    void put_back(seat &) noexcept;
+    void empty() noexcept { room_->participants = nullptr; }
+    void put_back(participant &) noexcept;
 
-    void add(seat &) noexcept;
-    void remove(seat &) noexcept;
-    // In a fork child, before it is restarted: nobody but `mine` is inside. Then, whether a state is kept by a seat
-    // here.
-    bool is_empty_but_for(const seat *mine) const noexcept { return count(mine, false) == 0; }
+    void add(participant &) noexcept;
+    void remove(participant &) noexcept;
+    // In a fork child, before it is restarted: nobody but `mine` is inside. Then, whether a state is kept by a
+    // participant here.
+    bool is_empty_but_for(const participant *mine) const noexcept { return count(mine, false) == 0; }
     bool has_warm(const cpython::thread_state *state) const noexcept;
-    // Whether a thread that lives, and has a seat here, has this identity. Under the registry's lock.
+    // Whether a thread that lives, and has a participant here, has this identity. Under the registry's lock.
     bool is_taken(pthread_t identity) noexcept;
 
     // The closing side.
     void set(state) noexcept;
     // Waits until nobody but `except` is inside (`attached_only`: inside and attached), or until `deadline_ns` of the
     // monotonic clock. Returns how many still are.
-    unsigned wait(const seat *except, bool attached_only, int64_t deadline_ns) noexcept;
+    unsigned wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept;
     // Writes the native ids of threads inside, at most `most` of them; returns how many it wrote.
-    unsigned who(const seat *except, pid_t *ids, unsigned most) noexcept;
+    unsigned who(const participant *except, pid_t *ids, unsigned most) noexcept;
 
   private:
-    // Writes the seat, then looks at the word: the order that everything here rests on.
-    uint32_t announce(seat &mine, uint8_t now, [[maybe_unused]] bool is_asymmetric = fences_are_asymmetric) noexcept {
+    // Writes the participant, then looks at the word: the order that everything here rests on.
+    uint32_t announce(participant &mine, uint8_t now,
+                      [[maybe_unused]] bool is_asymmetric = fences_are_asymmetric) noexcept {
 #ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
         mine.inside.store(now, std::memory_order_release);
         light_fence(is_asymmetric);
@@ -119,9 +121,9 @@ class gate {
 #endif
     }
 
-    void refuse(seat &mine, uint8_t before) noexcept;
+    void refuse(participant &mine, uint8_t before) noexcept;
     void wake() noexcept;
-    unsigned count(const seat *except, bool attached_only) const noexcept;
+    unsigned count(const participant *except, bool attached_only) const noexcept;
 
     std::atomic<uint32_t> word_{open};
     room *room_;

@@ -6,10 +6,11 @@
 //   - by handles (begin_in, decref_in, exit callbacks): `gone`, `hook`, the gate's word, the pool's head;
 //   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `ending_thread`, `state`;
 //   - by stop(), after the end: `timed_out`.
-// Everything else is done by a thread with a seat in the gate (coming in, leaving, queueing, handing its state over),
-// by one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen it not
-// gone. A seat is a hold, and so is the life until CPython has cleared the interpreter: the last to let go frees the
-// rooms. A thread that lives on gives its seats in ended interpreters up when it next needs a new one.
+// Everything else is done by a thread with a participant in the gate (coming in, leaving, queueing, handing its state
+// over), by one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen
+// it not gone. A participant is a hold, and so is the life until CPython has cleared the interpreter: the last to let
+// go frees the rooms. A thread that lives on gives its participants in ended interpreters up when it next needs a new
+// one.
 #pragma once
 
 #include <atomic>
@@ -38,8 +39,8 @@ class reaping;
 struct rooms {
     pyattach::gate::room gate;
     pyattach::pool::room pool;
-    waiting_seats dead;  // with a state, to be deleted by a thread that is attached
-    waiting_seats empty; // for the next thread
+    participant_list dead;  // with a state, to be deleted by a thread that is attached
+    participant_list empty; // for the next thread
     // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
     std::atomic<object *> stand_ins{nullptr};
     futex::word reapings_changed{0};
@@ -89,17 +90,19 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long
 // as the interpreter is there.
 inline bool is_warm_inside(const thread &me, const thread_state *now) noexcept {
-    const seat *door = me.door();
-    return now == door->warm && __builtin_expect(!door->where->gate.is_dead(), 1);
+    const participant *fast_participant = me.fast_participant();
+    return now == fast_participant->warm && __builtin_expect(!fast_participant->where->gate.is_dead(), 1);
 }
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
 
 // A scope of the warm path. Its interpreter and its state stand side by side in both, and are copied at once.
-inline void set_place(frame &scope, seat &door) noexcept {
-    static_assert(offsetof(frame, state) - offsetof(frame, where) == offsetof(seat, warm) - offsetof(seat, where));
+inline void set_place(frame &scope, participant &fast_participant) noexcept {
+    static_assert(offsetof(frame, state) - offsetof(frame, where) ==
+                  offsetof(participant, warm) - offsetof(participant, where));
     __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, where),
-                     reinterpret_cast<const char *>(&door) + offsetof(seat, where), 2 * sizeof(void *));
-    scope.seat = &door;
+                     reinterpret_cast<const char *>(&fast_participant) + offsetof(participant, where),
+                     2 * sizeof(void *));
+    scope.participant = &fast_participant;
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
@@ -171,7 +174,8 @@ inline bool is_inert(const frame &one) noexcept {
                         (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
 }
 
-// Guards the list of rooms, who holds them, the seats that wait, who deletes their states, and the exit callbacks.
+// Guards the list of rooms, who holds them, the participants that wait, who deletes their states, and the exit
+// callbacks.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
 // Around fork(). Held once all rooms' locks are; let go of last. In the child true: a thread that is not there had
@@ -182,7 +186,7 @@ bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all rooms, also of interpreters that are gone, newest first.
 rooms *newest_rooms() noexcept;
 interpreter *known_held(cpython::interpreter_state *state) noexcept;
-// The hold that comes with a seat is given up, which may free the rooms; the seat has left the gate.
+// The hold that comes with a participant is given up, which may free the rooms; the participant has left the gate.
 void let_rooms_go_held(interpreter &where) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;

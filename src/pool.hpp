@@ -68,7 +68,7 @@ class pool {
     // Its parts, for whoever wants no call in the usual case.
     outcome push_fenced(producer &, object *reference) noexcept;
     outcome settle(producer &) noexcept;
-    // Counted only by a thread with a seat.
+    // Counted only by a thread with a participant.
     outcome push_single(object *, bool is_counted) noexcept;
 
     // Copies up to `most` references out, oldest of each thread first, for the caller to release. `own`: this thread's

@@ -44,8 +44,8 @@ void probe::release_rooms(interpreter &where) noexcept {
 
 probe::~probe() { let_go(last_); }
 
-// On a thread of its own. It is no thread of this library's otherwise: it has no record and no seat, so no exit waits
-// for it.
+// On a thread of its own. It is no thread of this library's otherwise: it has no record and no participant, so no exit
+// waits for it.
 void *probe::make(void *shared) noexcept {
     auto *mine = static_cast<attempt *>(shared);
     {
@@ -55,7 +55,7 @@ void *probe::make(void *shared) noexcept {
             of_namesakes.destroy_before_coming(nullptr);
         }
     }
-    // The rooms are held for this thread, since it has no seat. Should it be parked here, they are never freed.
+    // The rooms are held for this thread, since it has no participant. Should it be parked here, they are never freed.
     if (thread_state *tstate = make_state(mine->where)) {
         cpython::restore(tstate);
         if (mine->stops_others)

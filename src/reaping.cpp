@@ -14,27 +14,27 @@ namespace {
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
-bool is_namesake(const seat &one) noexcept { return pthread_equal(one.self, pthread_self()); }
+bool is_namesake(const participant &one) noexcept { return pthread_equal(one.self, pthread_self()); }
 
-bool is_thread_gone(const seat &one) noexcept {
+bool is_thread_gone(const participant &one) noexcept {
     // A thread with the same identity can exist only after the other's end. (Past its exit hook it may be that one.)
     if (is_namesake(one))
         return !this_thread.ended;
     return has_ended(one.native_id);
 }
 
-void take_dead_held(rooms &all, seat *&to, bool (*is_wanted)(const seat &) noexcept) noexcept {
+void take_dead_held(rooms &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
     all.dead.add(-move_held(all.dead.first, to, is_wanted));
 }
 
 uint32_t dead_in(const interpreter &where) noexcept { return where.rooms->dead.count.load(std::memory_order_relaxed); }
 
 // A dead state waits whose thread had the identity that the system gave to this one.
-bool has_namesake(const waiting_seats &list) noexcept {
+bool has_namesake(const participant_list &list) noexcept {
     if (list.count.load(std::memory_order_relaxed) == 0)
         return false;
     lock_registry();
-    const seat *one = list.first;
+    const participant *one = list.first;
     while (one && !is_namesake(*one))
         one = one->next_of_thread;
     unlock_registry();
@@ -43,7 +43,7 @@ bool has_namesake(const waiting_seats &list) noexcept {
 
 // Of a list. Attached; destructors run on this thread's own state. Should memory be short, they leak, and are not
 // counted.
-void destroy_states(interpreter &where, const seat *first) noexcept {
+void destroy_states(interpreter &where, const participant *first) noexcept {
     const cpython::table &py = cpython::python();
     quietly so;
     cpython::kept_error kept;
@@ -54,11 +54,11 @@ void destroy_states(interpreter &where, const seat *first) noexcept {
             return;
         // All are cleared, which runs destructors, before the first is deleted: that empties this thread's slot, which
         // they may look at. A scratch state on top takes the blow; when it is gone, ours is bound to the slot again.
-        for (const seat *one = first; one; one = one->next_of_thread)
+        for (const participant *one = first; one; one = one->next_of_thread)
             py.state_clear(one->warm);
         if (scratch)
             py.state_swap(scratch);
-        for (const seat *one = first; one; one = one->next_of_thread) {
+        for (const participant *one = first; one; one = one->next_of_thread) {
             py.state_delete(one->warm);
             count(event::states_deleted);
         }
@@ -71,9 +71,9 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
     lock_registry();
-    seat *all = take_all_held(where.rooms->dead);
+    participant *all = take_all_held(where.rooms->dead);
     unlock_registry();
-    seat *gone = nullptr;
+    participant *gone = nullptr;
     move_held(all, gone, is_thread_gone);
     if (gone)
         destroy_states(where, gone);
@@ -141,11 +141,11 @@ void reaping::take_namesakes() noexcept {
 void reaping::take_all() noexcept {
     lock_registry();
     list_held();
-    take_dead_held(*where_.rooms, taken_, [](const seat &) noexcept { return true; });
+    take_dead_held(*where_.rooms, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
-bool reaping::is_free_to_go(const seat &one) const noexcept {
+bool reaping::is_free_to_go(const participant &one) const noexcept {
     if (is_namesake(one))
         return is_thread_gone(one);
     if (!is_thread_gone(one))
@@ -185,7 +185,7 @@ bool reaping::take_next() noexcept {
 
 void reaping::done_with(bool is_deleted) noexcept {
     lock_registry();
-    seat &one = *std::exchange(now_, nullptr);
+    participant &one = *std::exchange(now_, nullptr);
     if (is_deleted)
         vacate_held(one);
     else
@@ -235,7 +235,7 @@ void reaping::forget_held(rooms &all) noexcept {
     for (reaping *one = std::exchange(all.reapings, nullptr); one; one = one->next_) {
         if (one->now_)
             push_held(all.dead, *one->now_);
-        while (seat *its = one->taken_) {
+        while (participant *its = one->taken_) {
             one->taken_ = its->next_of_thread;
             push_held(all.dead, *its);
         }

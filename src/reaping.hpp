@@ -49,12 +49,12 @@ class reaping {
     bool has_taken() const noexcept;
     bool take_next() noexcept;
     void done_with(bool is_deleted) noexcept;
-    bool is_free_to_go(const seat &) const noexcept;
+    bool is_free_to_go(const participant &) const noexcept;
 
     interpreter &where_;
     const thread_local_words *const by_ = &this_thread;
-    seat *taken_ = nullptr; // a namesake that comes meanwhile takes its own out of these
-    seat *now_ = nullptr;   // but waits for this one
+    participant *taken_ = nullptr; // a namesake that comes meanwhile takes its own out of these
+    participant *now_ = nullptr;   // but waits for this one
     reaping *next_ = nullptr;
     bool is_listed_ = false;
 };

@@ -116,7 +116,7 @@ status check_callers(const interpreter *where) noexcept {
 void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
         scope.dead = true;
-    for (seat *taken = me.seats; taken; taken = taken->next_of_thread)
+    for (participant *taken = me.participants; taken; taken = taken->next_of_thread)
         taken->inside.store(presence::outside, std::memory_order_release);
 }
 

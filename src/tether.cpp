@@ -69,7 +69,7 @@ void on_cleared(void *value) noexcept {
 bool is_in_use(const thread &me, const tether &wanted) noexcept {
     const open_frames scopes(me);
     for (const frame &scope : scopes)
-        if (scope.tag == tag::detached && !scope.seat && scope.tether == &wanted)
+        if (scope.tag == tag::detached && !scope.participant && scope.tether == &wanted)
             return true;
     return !scopes.are_all();
 }
@@ -88,7 +88,7 @@ void drop_cleared(thread &me) noexcept {
 // Inside without a scope: this library is destroying a state of its own. The gate waits for the thread, and what is put
 // into the dict of a state that CPython has begun to clear stays when the state is gone.
 bool is_destroying(const thread &me, const interpreter &where) noexcept {
-    const seat *mine = me.seats;
+    const participant *mine = me.participants;
     while (mine && mine->where != &where)
         mine = mine->next_of_thread;
     return mine && mine->inside.load(std::memory_order_relaxed) == presence::attached &&

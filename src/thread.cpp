@@ -28,9 +28,9 @@ namespace {
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 internal_lock threads_lock;
 thread *threads;
-// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see seat.hpp).
-// They stay in the list with all that was counted, and change hands without the lock: one exchange takes all there is
-// to take, so nothing can come back in between. In one line of the cache.
+// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see
+// participant.hpp). They stay in the list with all that was counted, and change hands without the lock: one exchange
+// takes all there is to take, so nothing can come back in between. In one line of the cache.
 alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events];
 
@@ -68,7 +68,7 @@ thread *new_record() noexcept {
         return nullptr;
     thread *made = new (memory) thread();
     made->base.tag = tag::base;
-    made->door() = &no_door;
+    made->fast_participant() = &no_participant;
     made->top = &made->base;
     threads_lock.lock();
     made->next = threads;
@@ -104,7 +104,7 @@ thread *make_record() noexcept {
     if (me) {
         me->base = {};
         me->base.tag = tag::base;
-        me->door() = &no_door;
+        me->fast_participant() = &no_participant;
         me->nested_ended() = me->nested_open(); // what was counted stays
         me->top = &me->base;
         me->exit_rounds = 0;
@@ -151,8 +151,8 @@ size_t forget_other_threads() noexcept {
         for (unsigned i = 0; i < frequent_events; ++i)
             counted_elsewhere[i].fetch_add(one->counted.values[i].load(std::memory_order_relaxed),
                                            std::memory_order_relaxed);
-        while (seat *lost = one->seats) {
-            one->seats = lost->next_of_thread;
+        while (participant *lost = one->participants) {
+            one->participants = lost->next_of_thread;
             if (lost->drops && lost->where->pool.is_given_up())
                 lost_references += lost->drops->waiting();
             else if (lost->drops)
@@ -168,7 +168,7 @@ size_t forget_other_threads() noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
-    me->door() = &no_door;
+    me->fast_participant() = &no_participant;
     me->current_at = &cpython::unknown;
     for (frame &scope : open_frames(*me)) {
         if (scope.is_short && scope.tag == tag::attached)
@@ -176,7 +176,7 @@ size_t forget_other_threads() noexcept {
         scope.is_short = false;
         scope.sum = sum_of(scope);
     }
-    for (seat *one = me->seats; one; one = one->next_of_thread) {
+    for (participant *one = me->participants; one; one = one->next_of_thread) {
         if (one->drops && one->where->pool.is_given_up()) {
             lost_references += one->drops->waiting();
             one->drops = nullptr;
@@ -194,7 +194,7 @@ bool is_own_state(thread_state *now) noexcept {
     const thread *me = this_thread.record();
     if (me && is_of_top(*me, now))
         return true;
-    for (const seat *one = me ? me->seats : nullptr; one; one = one->next_of_thread) {
+    for (const participant *one = me ? me->participants : nullptr; one; one = one->next_of_thread) {
         const bool is_attached = one->inside.load(std::memory_order_relaxed) == presence::attached;
         // Addresses of an ended life come again.
         if ((now == one->warm || (is_attached && now == one->last)) &&

@@ -19,7 +19,7 @@ using status = pyattach_status;
 using cpython::thread_state;
 
 struct interpreter;
-struct seat;
+struct participant;
 struct tether;
 struct thread;
 
@@ -44,19 +44,20 @@ struct frame {
     bool had_error : 1; // attached: the state came with an exception, which is not this scope's to report
     bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
     uint8_t spare : 4;
-    uint8_t inside_below;   // attached: what the seat said before
+    uint8_t inside_below;   // attached: what the participant said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
     uint32_t sum;           // of the words below, as far as they are set: see frames.hpp
     union {
         frame *below;
         void *innermost_section; // of the bottom frame: the thread's
     };
-    interpreter *where;   // the interpreter; NULL if that never met the library
-    thread_state *state;  // attached: its state that is attached; detached: the one to come back to
-    pyattach::seat *seat; // announces this thread there; NULL: the gate does not bind it
+    interpreter *where;                 // the interpreter; NULL if that never met the library
+    thread_state *state;                // attached: its state that is attached; detached: the one to come back to
+    pyattach::participant *participant; // announces this thread there; NULL: the gate does not bind it
     union {
-        thread_state *replaced;   // attached, and not short: the state of another interpreter to go back to
-        pyattach::tether *tether; // detached, without a seat: what keeps the state alive on the way back; or NULL
+        thread_state *replaced; // attached, and not short: the state of another interpreter to go back to
+        pyattach::tether
+            *tether; // detached, without a participant: what keeps the state alive on the way back; or NULL
     };
     interpreter *back; // its interpreter; NULL if that never met the library. Not set without `replaced`
 
@@ -86,18 +87,18 @@ struct thread {
     frame *top;
     // Where CPython keeps this thread's current state (up to 3.11 that of whoever holds the GIL), or cpython::unknown.
     thread_state *const *current_at;
-    seat *seats; // one per interpreter this thread was announced in
+    participant *participants; // one per interpreter this thread was announced in
     counters counted;
     int exit_rounds;
     uint32_t batch_left;     // references taken out of a pool, which this thread is releasing
     thread *next, *previous; // all threads
 
     // In words of the bottom frame that say nothing of it: it attached nothing.
-    // The seat in the main interpreter, as long as a warm state is in it and nothing is left to be asked there: the
-    // hook is registered, going in needs no fence, and `current_at` and the place of the exception are known. Else
-    // no_door, whose state is never current.
-    pyattach::seat *&door() noexcept { return base.seat; }
-    const pyattach::seat *door() const noexcept { return base.seat; }
+    // The participant in the main interpreter, as long as a warm state is in it and nothing is left to be asked there:
+    // the hook is registered, going in needs no fence, and `current_at` and the place of the exception are known. Else
+    // no_participant, whose state is never current.
+    pyattach::participant *&fast_participant() noexcept { return base.participant; }
+    const pyattach::participant *fast_participant() const noexcept { return base.participant; }
     // The interpreter met last; NULL: none, or one that could not be registered.
     interpreter *&met() noexcept { return base.back; }
     interpreter *met() const noexcept { return base.back; }
@@ -110,13 +111,13 @@ struct thread {
                base.nested_before;
     }
     uint32_t nested_in_top() const noexcept { return nested_open() - (top == &base ? 0 : top->nested_before); }
-    // Of an ended life, whose seat was given up: still in the slot where that survives.
+    // Of an ended life, whose participant was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
     // To states of other code's that this thread let go of.
     tether *&tethers() noexcept { return base.tether; }
     tether *tethers() const noexcept { return base.tether; }
 };
-// With its seat and malloc's words: 240 bytes a thread.
+// With its participant and malloc's words: 240 bytes a thread.
 static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
@@ -199,7 +200,7 @@ inline thread *own_record() noexcept {
     return __builtin_expect(!!me, 1) ? me : make_record();
 }
 // Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
-// and puts this thread's seats back into their gates.
+// and puts this thread's participants back into their gates.
 void hold_threads() noexcept;
 void let_threads_go() noexcept;
 // In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
@@ -237,8 +238,8 @@ __attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scop
     const void *const words[] = {scope.below,
                                  scope.where,
                                  scope.state,
-                                 scope.seat,
-                                 is_attached || !scope.seat ? scope.replaced : nullptr,
+                                 scope.participant,
+                                 is_attached || !scope.participant ? scope.replaced : nullptr,
                                  is_attached ? scope.back : nullptr};
     uint64_t sum = 0;
     for (const void *word : words)

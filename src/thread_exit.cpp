@@ -22,8 +22,8 @@ namespace pyattach {
 namespace {
 
 void forget(thread &me) noexcept {
-    while (seat *one = me.seats) {
-        me.seats = one->next_of_thread;
+    while (participant *one = me.participants) {
+        me.participants = one->next_of_thread;
         warm_state::hand_over(*one);
     }
     cut_tethers(me);
@@ -37,7 +37,7 @@ void forget(thread &me) noexcept {
 // and the debugging allocator would end the process.
 // Asked inside the gate, because the end of Python takes the slot away.
 bool is_slot_lost(const thread &me) noexcept {
-    seat *mine = me.seats;
+    participant *mine = me.participants;
     while (mine && !(mine->warm && mine->where == main_interpreter()))
         mine = mine->next_of_thread;
     const uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
@@ -50,15 +50,15 @@ bool is_slot_lost(const thread &me) noexcept {
 
 // The participant whose interpreter a scope of the library's has attached this thread to, with the state that is
 // current. Other code may have attached it instead, with a state that is not the library's to let go of.
-seat *attached_by_scope(const thread &me, const thread_state *now) noexcept {
-    for (seat *mine = me.seats; now && mine; mine = mine->next_of_thread)
+participant *attached_by_scope(const thread &me, const thread_state *now) noexcept {
+    for (participant *mine = me.participants; now && mine; mine = mine->next_of_thread)
         if (mine->inside.load(std::memory_order_relaxed) == presence::attached && !mine->where->gate.is_dead() &&
             (now == mine->warm || now == mine->last))
             return mine;
     return nullptr;
 }
 
-void detach_from(seat &mine, thread_state *now) noexcept {
+void detach_from(participant &mine, thread_state *now) noexcept {
     // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
     // state any more (see is_slot_lost), its debugging allocator and its assertions would end the process; then it is
     // left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
@@ -86,12 +86,12 @@ void tell(const char *kind, const char *consequence) noexcept {
 // Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
 void let_go_of_scopes(thread &me) noexcept {
     thread_state *now = current_state();
-    seat *attached = attached_by_scope(me, now);
+    participant *attached = attached_by_scope(me, now);
     bool was_detached = false;
     const bool can_detach = !attached || critical_section::abandon(me);
     if (attached && can_detach)
         detach_from(*attached, now);
-    for (seat *mine = me.seats; mine; mine = mine->next_of_thread) {
+    for (participant *mine = me.participants; mine; mine = mine->next_of_thread) {
         const uint8_t before = mine->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // It is not attached with that one, so another thread has to delete it.

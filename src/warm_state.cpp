@@ -25,13 +25,13 @@ bool is_kept(const interpreter &where) noexcept {
     if (where.state == py.main_interpreter())
         return true;
     const thread *me = py.sub_interpreters_keep_states ? this_thread.record() : nullptr;
-    for (const seat *one = me ? me->seats : nullptr; one; one = one->next_of_thread)
+    for (const participant *one = me ? me->participants : nullptr; one; one = one->next_of_thread)
         if (one->warm && one->where == main_interpreter())
             return true;
     return false;
 }
 
-void hand_over(seat &mine) noexcept {
+void hand_over(participant &mine) noexcept {
     interpreter &where = *mine.where;
     where.gate.leave(mine, presence::outside);
     orphan(mine);
@@ -44,7 +44,7 @@ void hand_over(seat &mine) noexcept {
 void forget_dead(interpreter &where) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
-    seat *empty = take_all_held(where.rooms->empty), *dead = take_all_held(where.rooms->dead);
+    participant *empty = take_all_held(where.rooms->empty), *dead = take_all_held(where.rooms->dead);
     for_each_held(empty, vacate_held);
     for_each_held(dead, vacate_held);
     unlock_registry();
@@ -65,13 +65,13 @@ status release() noexcept {
             "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
     if (is_raw_fork())
         return refused_after_fork();
-    for (seat *one = me->seats; one; one = one->next_of_thread) {
+    for (participant *one = me->participants; one; one = one->next_of_thread) {
         thread_state *state = one->warm;
         if (!state)
             continue;
         one->warm = nullptr;
-        if (me->door() == one)
-            me->door() = &no_door;
+        if (me->fast_participant() == one)
+            me->fast_participant() = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!one->where->gate.enter(*one))
             continue;

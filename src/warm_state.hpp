@@ -1,6 +1,6 @@
 // Warm: the thread state a native thread keeps between attaches, and what becomes of it when the thread ends.
 //
-// A thread's exit never blocks on Python (invariant 7): its exit hook hands the seat with the warm state to the
+// A thread's exit never blocks on Python (invariant 7): its exit hook hands the participant with the warm state to the
 // interpreter's list of dead states; see reaping.hpp.
 #pragma once
 
@@ -13,8 +13,8 @@ void set_policy(pyattach_thread_policy) noexcept;
 // Whether a state that this thread makes there now outlives its scope.
 bool is_kept(const interpreter &where) noexcept;
 
-// Takes the seat from an ending thread. No Python.
-void hand_over(seat &) noexcept;
+// Takes the participant from an ending thread. No Python.
+void hand_over(participant &) noexcept;
 
 // The interpreter is dead, and its states with it.
 void forget_dead(interpreter &where) noexcept;

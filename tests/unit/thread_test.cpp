@@ -62,7 +62,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         // Word by word, the outer and the inner one.
         for (frame *scope : {&outer, &inner})
             for (size_t at : {offsetof(frame, tag), offsetof(frame, sum), offsetof(frame, below),
-                              offsetof(frame, where), offsetof(frame, state), offsetof(frame, seat)}) {
+                              offsetof(frame, where), offsetof(frame, state), offsetof(frame, participant)}) {
                 const frame kept = *scope;
                 std::memset(reinterpret_cast<char *>(scope) + at, 0x5a, 4);
                 CHECK(count() == (scope == &outer ? 1 : 0));
@@ -170,7 +170,7 @@ TEST_CASE("the record of a thread that ended is the next thread's, as new, and w
         CHECK(mine->base.tag == tag::base);
         CHECK(mine->batch_left == 0);
         CHECK(mine->exit_rounds == 0);
-        CHECK(mine->seats == nullptr);
+        CHECK(mine->participants == nullptr);
         count(event::nested, 4);
     });
     CHECK(counted(event::nested) == before + 14);

@@ -1,5 +1,5 @@
-// What tools/unwinding.py has to refuse, and beside it what it has to let pass. A line that it has to name ends in what it
-// has to say: "finding: noexcept" or "finding: destructor". Parsed by unwinding_test.py, never compiled.
+// What tools/unwinding.py has to refuse, and beside it what it has to let pass. A line that it has to name ends in what
+// it has to say: "finding: noexcept" or "finding: destructor". Parsed by unwinding_test.py, never compiled.
 #include "cpython.hpp"
 
 namespace pyattach::cpython {
@@ -78,9 +78,9 @@ struct keeps_one {
 };
 void kept_in_a_member() noexcept {
     guarded([] {
-        keeps_one all; // finding: destructor
+        keeps_one all;         // finding: destructor
         kept_error several[2]; // finding: destructor
-        keeps_one{}; // finding: destructor
+        keeps_one{};           // finding: destructor
     });
 }
 

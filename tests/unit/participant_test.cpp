@@ -1,4 +1,4 @@
-// Seats go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
+// Participants go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
 #include "interpreter.hpp"
 #include "reaping.hpp"
 #include "warm_state.hpp"
@@ -39,7 +39,7 @@ void sit(interpreter &where, int threads) {
     std::vector<std::unique_ptr<support::task>> sitting;
     for (int i = 0; i < threads; ++i)
         sitting.push_back(std::make_unique<support::task>("a thread that sits to end", [&] {
-            EXPECT(seat_of(*own_record(), where));
+            EXPECT(find_participant(*own_record(), where));
             all_there.arrive_and_wait();
         }));
 }
@@ -51,17 +51,17 @@ unsigned dead(const interpreter &where) { return where.rooms->dead.count.load();
 
 TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that one") {
     interpreter &where = new_interpreter();
-    seat *first = nullptr;
+    participant *first = nullptr;
     support::run_on_thread([&] {
         thread &me = *own_record();
-        first = seat_of(me, where);
+        first = find_participant(me, where);
         REQUIRE(first);
-        CHECK(seat_of(me, where) == first);
+        CHECK(find_participant(me, where) == first);
         first->last = reinterpret_cast<thread_state *>(16);
     });
     CHECK(empty(where) == 1);
     support::run_on_thread([&] {
-        seat *mine = seat_of(*own_record(), where);
+        participant *mine = find_participant(*own_record(), where);
         CHECK(mine == first);
         CHECK(empty(where) == 0);
         CHECK(mine->where == &where);
@@ -82,14 +82,14 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
 
 TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's meanwhile") {
     interpreter &where = new_interpreter();
-    seat *left = nullptr;
+    participant *left = nullptr;
     support::run_on_thread([&] {
-        left = seat_of(*own_record(), where);
+        left = find_participant(*own_record(), where);
         left->warm = reinterpret_cast<thread_state *>(16);
     });
     CHECK(dead(where) == 1);
     CHECK(empty(where) == 0);
-    support::run_on_thread([&] { CHECK(seat_of(*own_record(), where) != left); });
+    support::run_on_thread([&] { CHECK(find_participant(*own_record(), where) != left); });
     CHECK(dead(where) == 1);
     end(where);
     CHECK(dead(where) == 0);
@@ -99,11 +99,11 @@ TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's me
 
 TEST_CASE("after a crowd no more empty seats are kept than there may be") {
     interpreter &where = new_interpreter();
-    sit(where, most_empty_seats + 5);
-    CHECK(empty(where) == most_empty_seats);
-    CHECK(where.rooms->holders == 1 + most_empty_seats);
+    sit(where, most_vacant_participants + 5);
+    CHECK(empty(where) == most_vacant_participants);
+    CHECK(where.rooms->holders == 1 + most_vacant_participants);
     sit(where, 3);
-    CHECK(empty(where) == most_empty_seats);
+    CHECK(empty(where) == most_vacant_participants);
     end(where);
     CHECK(where.rooms->holders == 1);
 }
@@ -112,7 +112,7 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
     interpreter &where = new_interpreter();
     support::latch seated("the thread to sit"), may_end("permission to end");
     support::task thread("the thread to end", [&] {
-        seat_of(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
+        find_participant(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
         seated.count_down();
         may_end.wait();
     });
@@ -127,7 +127,9 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
 
 namespace {
 
-void leave_state(interpreter &where) { seat_of(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16); }
+void leave_state(interpreter &where) {
+    find_participant(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
+}
 
 } // namespace
 
@@ -138,7 +140,7 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
         one->run([&] { leave_state(where); });
     CHECK(dead(where) == 3);
     ours.run([&] {
-        CHECK(seat_of(*own_record(), where));
+        CHECK(find_participant(*own_record(), where));
         {
             reaping those(where);
             those.take_namesakes();
@@ -157,11 +159,11 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     support::own_stack ours;
     ours.run([&] { leave_state(where); });
     ours.run([&] {
-        CHECK(seat_of(*own_record(), where));
+        CHECK(find_participant(*own_record(), where));
         reaping those(where);
         those.take_namesakes();
         end(where);
-        CHECK(where.rooms->holders == 3); // the life's, this thread's seat's, and the dead one's
+        CHECK(where.rooms->holders == 3); // the life's, this thread's participant's, and the dead one's
     });
     CHECK(dead(where) == 0);
     CHECK(where.rooms->holders == 1);
@@ -174,7 +176,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
         one->run([&] { leave_state(where); });
     support::latch taken("all to be taken"), may_end("permission to end");
     support::task other("the other thread to end", [&] {
-        EXPECT(seat_of(*own_record(), where));
+        EXPECT(find_participant(*own_record(), where));
         reaping all(where);
         all.take_all();
         taken.count_down();
@@ -183,7 +185,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
     taken.wait();
     CHECK(dead(where) == 0);
     ours.run([&] {
-        CHECK(seat_of(*own_record(), where));
+        CHECK(find_participant(*own_record(), where));
         reaping mine(where);
         mine.take_namesakes();
         may_end.count_down();
@@ -200,7 +202,7 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
     support::own_stack ours;
     ours.run([&] { leave_state(where); });
     ours.run([&] {
-        CHECK(seat_of(*own_record(), where));
+        CHECK(find_participant(*own_record(), where));
         static reaping &those = *new reaping(where); // on a stack that is there for good, in the child
         those.take_namesakes();
         CHECK(dead(where) == 0);
@@ -228,12 +230,12 @@ TEST_CASE("an identity is taken as long as a thread that has it sits there") {
         unlock_registry();
         return is;
     };
-    CHECK_FALSE(is_taken()); // the dead one's seat is in the gate
-    theirs.run([&] { CHECK(seat_of(*own_record(), where)); });
+    CHECK_FALSE(is_taken()); // the dead one's participant is in the gate
+    theirs.run([&] { CHECK(find_participant(*own_record(), where)); });
     CHECK_FALSE(is_taken());
     ours.run([&] {
         CHECK_FALSE(is_taken());
-        CHECK(seat_of(*own_record(), where));
+        CHECK(find_participant(*own_record(), where));
         CHECK(is_taken());
     });
     CHECK_FALSE(is_taken()); // nor is that of an empty one
