@@ -133,7 +133,7 @@ void ending::finish() noexcept {
         drain(where_, where_.pool.size());
     reap_all(where_);
     // After a time-out a thread may be looking into it; then it is left to that one.
-    object *stand_ins = where_.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
+    object *stand_ins = where_.data->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
     if (!left)
         cpython::decref(stand_ins);
     where_.gate.set(gate::dead);

@@ -28,11 +28,11 @@ struct running_callback {
 };
 running_callback *all_running; // under the registry's lock
 
-// Counts the calls that have returned. Not in the rooms: a thread that waits for a call has no hold on those.
+// Counts the calls that have returned. Not in the interp_data: a thread that waits for a call has no hold on those.
 futex::word returned_calls{0};
 
 exit_callback *take_first_held(interpreter &ending) noexcept {
-    rooms &all = *ending.rooms;
+    interp_data &all = *ending.data;
     exit_callback *first = all.callbacks;
     if (first && !(all.callbacks = first->next))
         all.last_callback = &all.callbacks;
@@ -57,12 +57,12 @@ bool is_running_elsewhere_held(const interpreter &where, pyattach_exit_callback 
 exit_callback *take_held(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
     if (where.gone.load(std::memory_order_relaxed))
         return nullptr;
-    exit_callback **link = &where.rooms->callbacks;
+    exit_callback **link = &where.data->callbacks;
     while (*link && ((*link)->call != call || (*link)->arg != arg))
         link = &(*link)->next;
     exit_callback *found = *link;
     if (found && !(*link = found->next))
-        where.rooms->last_callback = link;
+        where.data->last_callback = link;
     return found;
 }
 
@@ -124,7 +124,7 @@ void forget_running_exit_callbacks_held(bool is_lost) noexcept {
     }
 }
 
-void forget_exit_callbacks_of_parent_held(rooms &all) noexcept {
+void forget_exit_callbacks_of_parent_held(interp_data &all) noexcept {
     exit_callback **link = &all.callbacks;
     while (exit_callback *callback = *link) {
         if (callback->in_fork_child) {
@@ -159,8 +159,8 @@ status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *
     // or we see it closed.
     bool is_open = where->gate.now() == gate::open;
     if (is_open) {
-        *where->rooms->last_callback = added;
-        where->rooms->last_callback = &added->next;
+        *where->data->last_callback = added;
+        where->data->last_callback = &added->next;
     }
     unlock_registry();
     if (!is_open)

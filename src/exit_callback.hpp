@@ -6,7 +6,7 @@
 namespace pyattach {
 
 struct interpreter;
-struct rooms;
+struct interp_data;
 
 // `options` NULL: all are zero.
 pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg,
@@ -21,6 +21,6 @@ void run_exit_callbacks(interpreter &ending) noexcept;
 // read.
 void forget_running_exit_callbacks_held(bool is_lost) noexcept;
 // Likewise: those that were not asked for in children, as the threads that they would wake and join are not there.
-void forget_exit_callbacks_of_parent_held(rooms &) noexcept;
+void forget_exit_callbacks_of_parent_held(interp_data &) noexcept;
 
 } // namespace pyattach

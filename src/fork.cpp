@@ -54,8 +54,8 @@ void await_none(futex::word &at, patience &limit) noexcept {
 void hold_all() noexcept {
     if (!fork_hold::begin())
         return;
-    lock_registry(); // and not merely held: the list of rooms stays as it is
-    for (rooms *one = newest_rooms(); one; one = one->next) {
+    lock_registry(); // and not merely held: the list of interp_data stays as it is
+    for (interp_data *one = newest_data(); one; one = one->next) {
         one->of->gate.hold();
         one->of->pool.hold();
     }
@@ -72,11 +72,11 @@ void let_all_go() noexcept {
         cpython::let_states_go();
         let_message_handler_go();
         let_threads_go();
-        // A borrower may have put rooms into the list or taken some out, and may be at it.
+        // A borrower may have put interp_data into the list or taken some out, and may be at it.
         const bool is_first = fork_hold::is_first();
         if (is_first)
             lock_registry();
-        for (rooms *one = newest_rooms(); one; one = one->next) {
+        for (interp_data *one = newest_data(); one; one = one->next) {
             one->of->pool.let_go();
             one->of->gate.let_go();
         }
@@ -103,7 +103,7 @@ bool restart_locks() noexcept {
     cpython::restart_states();
     cpython::restart_guards();
     forget_running_exit_callbacks_held(is_registry_lost);
-    for (rooms *all = newest_rooms(); all; all = all->next) {
+    for (interp_data *all = newest_data(); all; all = all->next) {
         const bool is_gate_lost = all->of->gate.restart(), is_pool_lost = all->of->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
         if (is_gate_lost)
@@ -116,7 +116,7 @@ bool restart_locks() noexcept {
 // anew.
 bool forget_contacts() noexcept {
     bool is_told = false;
-    for (rooms *all = newest_rooms(); all; all = all->next) {
+    for (interp_data *all = newest_data(); all; all = all->next) {
         interpreter &where = *all->of;
         uint32_t interrupted = interpreter::busy;
         where.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
@@ -148,7 +148,7 @@ void in_child() noexcept {
     forget_start();
     finalizing::forget();
     look_around(restart_locks());
-    for (rooms *all = newest_rooms(); all; all = all->next) {
+    for (interp_data *all = newest_data(); all; all = all->next) {
         all->of->gate.empty();
         reaping::forget_held(*all);
         forget_exit_callbacks_of_parent_held(*all);
@@ -159,11 +159,11 @@ void in_child() noexcept {
     forks.store(0, std::memory_order_relaxed);
     stops.store(0, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
-    for (rooms *all = newest_rooms(); all; all = all->next)
+    for (interp_data *all = newest_data(); all; all = all->next)
         all->of->pool.relist();
     fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
-    for (rooms *all = newest_rooms(), *next; all; all = next) {
+    for (interp_data *all = newest_data(), *next; all; all = next) {
         next = all->next; // they may go with their last participant
         warm_state::forget_dead(*all->of);
     }

@@ -32,7 +32,7 @@ bool is_known_state(const thread_state *state) noexcept {
     for (const frame *open = me ? me->top : nullptr; open && open->tag != tag::base; open = open->below)
         if (open->state == state)
             return true;
-    for (rooms *all = newest_rooms(); all; all = all->next)
+    for (interp_data *all = newest_data(); all; all = all->next)
         if (!all->of->gone.load(std::memory_order_relaxed) && all->of->gate.has_warm(state))
             return true;
     return false;
@@ -56,7 +56,7 @@ const char *find_company(bool is_something_lost) noexcept {
     const cpython::table &py = cpython::python();
     if (is_something_lost)
         return was_inside;
-    for (rooms *all = newest_rooms(); all; all = all->next) {
+    for (interp_data *all = newest_data(); all; all = all->next) {
         interpreter &where = *all->of;
         if (where.gone.load(std::memory_order_relaxed))
             continue;

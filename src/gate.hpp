@@ -36,12 +36,12 @@ class gate {
 
     // All but the word. Apart, because it goes when nobody holds a participant any more, while the word stays for
     // whoever still knows the interpreter.
-    struct room {
+    struct data {
         participant *participants = nullptr;
         internal_lock lock;
         futex::word left{0}; // how often a thread left while the gate was not open, or for good
     };
-    explicit gate(room &its) noexcept : room_(&its) {}
+    explicit gate(data &its) noexcept : data_(&its) {}
 
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
     bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
@@ -80,11 +80,11 @@ class gate {
     }
 
     // Around fork(). In the child the list of participants is not read: the participants that are there are put back.
-    void hold() noexcept { room_->lock.hold(); }
-    void let_go() noexcept { room_->lock.let_go(); }
+    void hold() noexcept { data_->lock.hold(); }
+    void let_go() noexcept { data_->lock.let_go(); }
     // True: a thread that is not there had borrowed the lock, so the list of participants may be half written.
-    bool restart() noexcept { return room_->lock.restart(); }
-    void empty() noexcept { room_->participants = nullptr; }
+    bool restart() noexcept { return data_->lock.restart(); }
+    void empty() noexcept { data_->participants = nullptr; }
     void put_back(participant &) noexcept;
 
     void add(participant &) noexcept;
@@ -126,7 +126,7 @@ class gate {
     unsigned count(const participant *except, bool attached_only) const noexcept;
 
     std::atomic<uint32_t> word_{open};
-    room *room_;
+    data *data_;
 };
 
 int64_t monotonic_ns() noexcept;

@@ -22,7 +22,7 @@ namespace {
 internal_lock registry_lock;
 // Newest first. One that is taken off is freed afterwards, and one that is put on is complete: a fork child walks them
 // whatever else was under way.
-std::atomic<rooms *> all_rooms{nullptr};
+std::atomic<interp_data *> all_data{nullptr};
 
 size_t ended_high_water;
 
@@ -39,25 +39,25 @@ interpreter *fresh_record(cpython::interpreter_state *state) noexcept {
         fresh_records = static_cast<char *>(page);
         fresh_left = records_a_page;
     }
-    void *memory = std::malloc(sizeof(rooms));
+    void *memory = std::malloc(sizeof(interp_data));
     if (!memory)
         return nullptr;
     auto *record = reinterpret_cast<interpreter *>(fresh_records);
-    auto *its = new (memory) rooms(*record);
+    auto *its = new (memory) interp_data(*record);
     new (fresh_records) interpreter(state, *its);
     fresh_records += sizeof(interpreter);
     --fresh_left;
-    its->next = all_rooms.load(std::memory_order_relaxed);
-    all_rooms.store(its, std::memory_order_release);
+    its->next = all_data.load(std::memory_order_relaxed);
+    all_data.store(its, std::memory_order_release);
     return record;
 }
 
-void free_rooms(rooms &empty) noexcept {
+void free_data(interp_data &empty) noexcept {
     while (exit_callback *one = empty.callbacks) {
         empty.callbacks = one->next;
         std::free(one);
     }
-    empty.~rooms();
+    empty.~interp_data();
     std::free(&empty);
 }
 
@@ -70,7 +70,7 @@ void on_gone(void *value) noexcept {
     count(event::drops_leaked, record.pool.close());
     warm_state::forget_dead(record);
     // Still there only if the exit hook never ran.
-    cpython::decref(record.rooms->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
+    cpython::decref(record.data->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
     const bool is_main =
         main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
@@ -81,7 +81,7 @@ void on_gone(void *value) noexcept {
         finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
     record.gone.store(true, std::memory_order_release);
-    let_rooms_go_held(record);
+    release_data_held(record);
     unlock_registry();
 }
 
@@ -107,7 +107,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
         record.gate.set(gate::dead);
     }
     if (done == cpython::hook::registered)
-        record.rooms->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
+        record.data->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
     record.hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                       std::memory_order_release);
     futex::wake(record.hook, futex::everyone);
@@ -149,22 +149,22 @@ bool restart_registry() noexcept {
     if (!registry_lock.restart())
         return false;
     fresh_left = 0;
-    for (rooms *all = newest_rooms(); all; all = all->next) {
+    for (interp_data *all = newest_data(); all; all = all->next) {
         all->dead.first = all->empty.first = nullptr;
         all->dead.add(-static_cast<int>(all->dead.count.load(std::memory_order_relaxed)));
         all->empty.add(-static_cast<int>(all->empty.count.load(std::memory_order_relaxed)));
         all->reapings = nullptr;
         all->callbacks = nullptr;
         all->last_callback = &all->callbacks;
-        all->holders = UINT_MAX / 2; // what is given up holds it for ever
+        all->refs = UINT_MAX / 2; // what is given up holds it for ever
     }
     return true;
 }
-rooms *newest_rooms() noexcept { return all_rooms.load(std::memory_order_acquire); }
+interp_data *newest_data() noexcept { return all_data.load(std::memory_order_acquire); }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *known_held(cpython::interpreter_state *state) noexcept {
-    for (rooms *one = newest_rooms(); one; one = one->next)
+    for (interp_data *one = newest_data(); one; one = one->next)
         if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
             return one->of;
     return nullptr;
@@ -177,18 +177,18 @@ interpreter *known(cpython::interpreter_state *state) noexcept {
     return record;
 }
 
-void let_rooms_go_held(interpreter &where) noexcept {
-    if (--where.rooms->holders)
+void release_data_held(interpreter &where) noexcept {
+    if (--where.data->refs)
         return;
-    rooms *before = newest_rooms();
-    if (before == where.rooms) {
-        all_rooms.store(where.rooms->next, std::memory_order_release);
+    interp_data *before = newest_data();
+    if (before == where.data) {
+        all_data.store(where.data->next, std::memory_order_release);
     } else {
-        while (before->next != where.rooms)
+        while (before->next != where.data)
             before = before->next;
-        before->next = where.rooms->next;
+        before->next = where.data->next;
     }
-    free_rooms(*where.rooms);
+    free_data(*where.data);
 }
 
 interpreter *find_or_make(cpython::interpreter_state *state) noexcept {

@@ -2,15 +2,16 @@
 // own, so the record is the generation (invariant 6).
 //
 // The record is never freed, because a handle is valid to pass for ever and a scope of any thread may name it; so it is
-// small, and the rest is in rooms of its own, which go. What is looked at without a hold on the rooms is in the record:
+// small, and the rest is in interp_data of its own, which go. What is looked at without a hold on the interp_data is in
+// the record:
 //   - by handles (begin_in, decref_in, exit callbacks): `gone`, `hook`, the gate's word, the pool's head;
 //   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `ending_thread`, `state`;
 //   - by stop(), after the end: `timed_out`.
 // Everything else is done by a thread with a participant in the gate (coming in, leaving, queueing, handing its state
 // over), by one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen
 // it not gone. A participant is a hold, and so is the life until CPython has cleared the interpreter: the last to let
-// go frees the rooms. A thread that lives on gives its participants in ended interpreters up when it next needs a new
-// one.
+// go frees the interp_data. A thread that lives on gives its participants in ended interpreters up when it next needs a
+// new one.
 #pragma once
 
 #include <atomic>
@@ -36,9 +37,9 @@ struct exit_callback {
 struct interpreter;
 class reaping;
 
-struct rooms {
-    pyattach::gate::room gate;
-    pyattach::pool::room pool;
+struct interp_data {
+    pyattach::gate::data gate;
+    pyattach::pool::data pool;
     participant_list dead;  // with a state, to be deleted by a thread that is attached
     participant_list empty; // for the next thread
     // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
@@ -47,11 +48,11 @@ struct rooms {
     // Under the registry's lock:
     reaping *reapings = nullptr;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
-    unsigned holders = 1;
+    unsigned refs = 1;
     interpreter *of;
-    rooms *next = nullptr; // all there are
+    interp_data *next = nullptr; // all there are
 
-    explicit rooms(interpreter &whose) noexcept : of(&whose) {}
+    explicit interp_data(interpreter &whose) noexcept : of(&whose) {}
 };
 
 // On a line of its own: entering reads it, and only rare events write it.
@@ -59,7 +60,7 @@ struct alignas(64) interpreter {
     cpython::interpreter_state *const state;
     pyattach::gate gate;
     pyattach::pool pool;
-    pyattach::rooms *const rooms; // only for those named above
+    interp_data *const data; // only for those named above
     // The thread that ends it (the address of its thread-local words), exempt from the gate.
     std::atomic<thread_local_words *> ending_thread{nullptr};
     // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
@@ -71,8 +72,8 @@ struct alignas(64) interpreter {
     std::atomic<bool> gone{false};
     std::atomic<bool> timed_out{false};
 
-    interpreter(cpython::interpreter_state *its, pyattach::rooms &all) noexcept
-        : state(its), gate(all.gate), pool(all.pool), rooms(&all) {}
+    interpreter(cpython::interpreter_state *its, pyattach::interp_data &all) noexcept
+        : state(its), gate(all.gate), pool(all.pool), data(&all) {}
 
     // Its end closes the pool: by the exit hook, or by the capsule while a thread is still registering that.
     bool notices_its_end() const noexcept {
@@ -174,20 +175,21 @@ inline bool is_inert(const frame &one) noexcept {
                         (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
 }
 
-// Guards the list of rooms, who holds them, the participants that wait, who deletes their states, and the exit
+// Guards the list of interp_data, who holds them, the participants that wait, who deletes their states, and the exit
 // callbacks.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
-// Around fork(). Held once all rooms' locks are; let go of last. In the child true: a thread that is not there had
-// borrowed it, so what other threads left in all rooms, and the exit callbacks, are given up.
+// Around fork(). Held once all interp_data' locks are; let go of last. In the child true: a thread that is not there
+// had borrowed it, so what other threads left in all interp_data, and the exit callbacks, are given up.
 void hold_locked_registry() noexcept;
 void let_registry_go() noexcept;
 bool restart_registry() noexcept;
-// Under that lock, or in a fork child: all rooms, also of interpreters that are gone, newest first.
-rooms *newest_rooms() noexcept;
+// Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
+interp_data *newest_data() noexcept;
 interpreter *known_held(cpython::interpreter_state *state) noexcept;
-// The hold that comes with a participant is given up, which may free the rooms; the participant has left the gate.
-void let_rooms_go_held(interpreter &where) noexcept;
+// The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
+// gate.
+void release_data_held(interpreter &where) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;
 

@@ -49,7 +49,7 @@ participant *take(interpreter &where, pid_t id, participant *fresh, bool &is_gon
     participant *taken = nullptr;
     lock_registry();
     is_gone = where.gone.load(std::memory_order_relaxed);
-    participant_list *empty = is_gone ? nullptr : &where.rooms->empty;
+    participant_list *empty = is_gone ? nullptr : &where.data->empty;
     if (empty && empty->first) {
         taken = empty->first;
         empty->first = taken->next_of_thread;
@@ -58,7 +58,7 @@ participant *take(interpreter &where, pid_t id, participant *fresh, bool &is_gon
         taken = std::exchange(fresh, nullptr);
         taken->where = &where;
         where.gate.add(*taken);
-        ++where.rooms->holders;
+        ++where.data->refs;
     }
     // The closer reads this of participants that do not say outside, and saying so releases it. If it read another
     // thread's here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
@@ -118,17 +118,17 @@ void vacate_held(participant &one) noexcept {
     one.is_temporary = false;
     one.drops = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (!where.gate.is_dead() && where.rooms->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
-        return push_held(where.rooms->empty, one);
+    if (!where.gate.is_dead() && where.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
+        return push_held(where.data->empty, one);
     where.gate.remove(one);
     std::free(&one);
-    let_rooms_go_held(where);
+    release_data_held(where);
 }
 
 void await_reaping_held(participant &one) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (one.warm && !one.where->gate.is_dead())
-        push_held(one.where->rooms->dead, one);
+        push_held(one.where->data->dead, one);
     else
         vacate_held(one);
 }

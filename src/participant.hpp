@@ -2,7 +2,7 @@
 //
 // A thread that has just begun finds no ready memory with the allocator. So a participant goes from thread to thread
 // without leaving the gate, where it says outside meanwhile: first as one whose state is to be deleted yet, then as an
-// empty one. Either is under the registry's lock, as is the hold on the interpreter's rooms that comes with a
+// empty one. Either is under the registry's lock, as is the hold on the interpreter's interp_data that comes with a
 // participant.
 #pragma once
 
@@ -90,7 +90,7 @@ inline void for_each_held(participant *list, void (*does)(participant &) noexcep
     }
 }
 // A participant that has no thread and no state any more: kept for another thread; or, behind a gate that is dead,
-// freed, and perhaps the rooms with it.
+// freed, and perhaps the interp_data with it.
 void vacate_held(participant &one) noexcept;
 // A participant that has no thread any more: to wait until its state is deleted, if it has one that is still there.
 void await_reaping_held(participant &one) noexcept;

@@ -6,7 +6,7 @@
 
 namespace pyattach {
 
-pool::room::~room() {
+pool::data::~data() {
     while (producer *one = producers) {
         producers = one->older;
         producer::destroy(one);
@@ -17,31 +17,31 @@ producer *pool::add_producer() noexcept {
     producer *one = producer::make();
     if (!one)
         return nullptr;
-    room_->lock.lock();
-    one->older = room_->producers;
-    if (room_->producers)
-        room_->producers->newer = one;
-    room_->producers = one;
-    room_->lock.unlock();
+    data_->lock.lock();
+    one->older = data_->producers;
+    if (data_->producers)
+        data_->producers->newer = one;
+    data_->producers = one;
+    data_->lock.unlock();
     return one;
 }
 
 void pool::unlink_and_free(producer &one) noexcept {
-    (one.newer ? one.newer->older : room_->producers) = one.older;
+    (one.newer ? one.newer->older : data_->producers) = one.older;
     if (one.older)
         one.older->newer = one.newer;
     producer::destroy(&one);
 }
 
 bool pool::orphan(producer &one) noexcept {
-    room_->lock.lock();
+    data_->lock.lock();
     const bool is_crowded = add_waiting(one.take_uncounted());
     // Listed: a drain finds it in the list, and frees it when it is empty.
     if (one.is_listed.load(std::memory_order_relaxed))
         one.is_orphan = true;
     else
         unlink_and_free(one);
-    room_->lock.unlock();
+    data_->lock.unlock();
     return is_crowded;
 }
 
@@ -58,7 +58,7 @@ bool pool::list(listed &one) noexcept {
 
 pool::outcome pool::push_fenced(producer &mine, object *reference) noexcept {
     bool is_listed, is_count_due;
-    if (!mine.push_fenced(reference, room_->spares, is_listed, is_count_due))
+    if (!mine.push_fenced(reference, data_->spares, is_listed, is_count_due))
         return outcome::refused;
     const bool is_crowded = is_count_due && add_waiting(mine.take_uncounted());
     const outcome settled = is_listed ? outcome::queued : settle(mine);
@@ -71,12 +71,12 @@ pool::outcome pool::settle(producer &mine) noexcept {
         return outcome::queued;
     // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
     // have taken this one before this thread looked.
-    room_->lock.lock();
+    data_->lock.lock();
     const bool is_left = mine.waiting() != 0;
     if (is_left)
         mine.take_back();
     mine.is_listed.store(false, std::memory_order_relaxed);
-    room_->lock.unlock();
+    data_->lock.unlock();
     return is_left ? outcome::refused : outcome::queued;
 }
 
@@ -138,13 +138,13 @@ void pool::note_waiting(const listed *all) noexcept {
     size_t waiting = 0;
     for (const listed *one = all; one; one = one->next)
         waiting += one->single ? 1 : static_cast<const producer *>(one)->waiting();
-    size_t high = room_->high_water.load(std::memory_order_relaxed);
-    while (waiting > high && !room_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
+    size_t high = data_->high_water.load(std::memory_order_relaxed);
+    while (waiting > high && !data_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
     }
 }
 
 size_t pool::take(object **references, size_t most, const producer *own) noexcept {
-    room_->lock.lock();
+    data_->lock.lock();
     listed *rest = take_list(0);
     note_waiting(rest);
     producer *emptied = nullptr;
@@ -159,7 +159,7 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
             continue;
         }
         auto &from = *static_cast<producer *>(one);
-        taken += from.take(references + taken, most - taken, room_->spares);
+        taken += from.take(references + taken, most - taken, data_->spares);
         if (from.waiting() == 0) {
             from.next_emptied = emptied;
             emptied = &from;
@@ -168,7 +168,7 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
             rest = &from;
         }
     }
-    room_->waiting.fetch_sub(static_cast<int64_t>(taken - uncounted), std::memory_order_relaxed);
+    data_->waiting.fetch_sub(static_cast<int64_t>(taken - uncounted), std::memory_order_relaxed);
     rest = unlist(emptied, own, rest);
     // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
     while (rest) {
@@ -176,31 +176,31 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
         rest = one->next;
         list(*one);
     }
-    room_->lock.unlock();
+    data_->lock.unlock();
     return taken;
 }
 
 size_t pool::size() noexcept {
     size_t waiting = 0;
-    room_->lock.lock();
-    for (const producer *one = room_->producers; one; one = one->older)
+    data_->lock.lock();
+    for (const producer *one = data_->producers; one; one = one->older)
         waiting += one->waiting();
     // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
     for (auto *one = reinterpret_cast<const listed *>(head == closed ? 0 : head); one; one = one->next)
         waiting += one->single != nullptr;
-    room_->lock.unlock();
+    data_->lock.unlock();
     return waiting;
 }
 
 size_t pool::high_water() noexcept {
     // What waits falls only in a drain, and each looks how much there is before it begins.
-    return std::max(size(), room_->high_water.load(std::memory_order_relaxed));
+    return std::max(size(), data_->high_water.load(std::memory_order_relaxed));
 }
 
 size_t pool::close() noexcept {
     size_t leaked = 0;
-    room_->lock.lock();
+    data_->lock.lock();
     listed *rest = take_list(closed);
     note_waiting(rest);
     while (listed *one = rest) {
@@ -213,36 +213,36 @@ size_t pool::close() noexcept {
     // All producers, not those in the list alone: a thread may be about to list its own, with more in it than the one
     // it will be refused for. After the fence each push has been seen, or sees its producer unlisted, and the pool
     // closed.
-    for (producer *one = room_->producers; one; one = one->older)
+    for (producer *one = data_->producers; one; one = one->older)
         one->is_listed.exchange(false, std::memory_order_seq_cst);
     heavy_fence();
-    for (producer *one = room_->producers, *older; one; one = older) {
+    for (producer *one = data_->producers, *older; one; one = older) {
         older = one->older;
         object *forgotten[chunk::fewest];
-        while (size_t part = one->take(forgotten, chunk::fewest, room_->spares))
+        while (size_t part = one->take(forgotten, chunk::fewest, data_->spares))
             leaked += part;
         if (one->is_orphan)
             unlink_and_free(*one);
     }
-    room_->lock.unlock();
+    data_->lock.unlock();
     return leaked;
 }
 
 bool pool::restart() noexcept {
-    room_->is_given_up = room_->lock.restart();
-    if (!room_->is_given_up)
+    data_->is_given_up = data_->lock.restart();
+    if (!data_->is_given_up)
         return false;
-    room_->producers = nullptr;
-    room_->is_help_called.store(false, std::memory_order_relaxed);
+    data_->producers = nullptr;
+    data_->is_help_called.store(false, std::memory_order_relaxed);
     if (head_.load(std::memory_order_relaxed) != closed)
         head_.store(0, std::memory_order_relaxed);
     return true;
 }
 
 void pool::relist() noexcept {
-    room_->is_given_up = false;
+    data_->is_given_up = false;
     // A thread that is not here may have been about to ask.
-    room_->is_help_called.store(false, std::memory_order_relaxed);
+    data_->is_help_called.store(false, std::memory_order_relaxed);
     listed *singles = nullptr;
     for (listed *one = take_list(0), *next; one; one = next) {
         next = one->next;
@@ -257,7 +257,7 @@ void pool::relist() noexcept {
         waiting += static_cast<listed_single *>(one)->is_counted;
         list(*one);
     }
-    for (producer *one = room_->producers, *older; one; one = older) {
+    for (producer *one = data_->producers, *older; one; one = older) {
         older = one->older;
         const bool has_something = one->waiting() != 0;
         one->take_uncounted();
@@ -266,7 +266,7 @@ void pool::relist() noexcept {
         if (!has_something && one->is_orphan)
             unlink_and_free(*one);
     }
-    room_->waiting.store(waiting, std::memory_order_relaxed);
+    data_->waiting.store(waiting, std::memory_order_relaxed);
 }
 
 } // namespace pyattach

@@ -30,7 +30,7 @@ class pool {
     static constexpr size_t largest_batch = 512;
 
     // All but the head of the list, which stays for whoever still knows the interpreter. With it go the producers.
-    struct room {
+    struct data {
         internal_lock lock;
         producer *producers = nullptr;
         std::atomic<size_t> high_water{0};
@@ -41,9 +41,9 @@ class pool {
         // One drain that Python itself was asked for may be on its way.
         std::atomic<bool> is_help_called{false};
         bool is_given_up = false; // in a fork child, until it is in order again
-        ~room();
+        ~data();
     };
-    explicit pool(room &its) noexcept : room_(&its) {}
+    explicit pool(data &its) noexcept : data_(&its) {}
 
     bool is_empty() const noexcept { return head_.load(std::memory_order_relaxed) <= closed; }
     size_t size() noexcept;
@@ -77,15 +77,15 @@ class pool {
     // Refuses from now on; returns how many references were waiting. They are leaked.
     size_t close() noexcept;
 
-    // See the room.
-    std::atomic<bool> &is_help_called() noexcept { return room_->is_help_called; }
+    // See the data.
+    std::atomic<bool> &is_help_called() noexcept { return data_->is_help_called; }
 
     // Around fork(), held: no drain has a producer in its hands. In the child: what other threads were about to list.
-    void hold() noexcept { room_->lock.hold(); }
-    void let_go() noexcept { room_->lock.let_go(); }
+    void hold() noexcept { data_->lock.hold(); }
+    void let_go() noexcept { data_->lock.let_go(); }
     // True: a thread that is not there had borrowed the lock, so all producers are given up, and the pool begins anew.
     bool restart() noexcept;
-    bool is_given_up() const noexcept { return room_->is_given_up; }
+    bool is_given_up() const noexcept { return data_->is_given_up; }
     void relist() noexcept;
     // The thread is not there any more. Empty ones are freed by relist().
     void orphan_in_child(producer &one) noexcept { one.is_orphan = true; }
@@ -97,7 +97,7 @@ class pool {
     // Adds to what waits. True: the pool is crowded.
     bool add_waiting(uint64_t more) noexcept {
         const auto fresh = static_cast<int64_t>(more);
-        return room_->waiting.fetch_add(fresh, std::memory_order_relaxed) + fresh >= crowd;
+        return data_->waiting.fetch_add(fresh, std::memory_order_relaxed) + fresh >= crowd;
     }
     bool list(listed &) noexcept;
     listed *take_list(uintptr_t leave_behind) noexcept;
@@ -106,7 +106,7 @@ class pool {
     void note_waiting(const listed *all) noexcept;
 
     std::atomic<uintptr_t> head_{0};
-    room *room_;
+    data *data_;
 };
 
 } // namespace pyattach

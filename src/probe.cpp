@@ -15,30 +15,30 @@ struct probe::attempt {
     interpreter &where;
     const bool stops_others;
     futex::word is_over{0};
-    std::atomic<int> holders{2}; // the thread that asked, and the one that finds out
+    std::atomic<int> refs{2}; // the thread that asked, and the one that finds out
 
     attempt(interpreter &there, bool others) noexcept : where(there), stops_others(others) {}
 };
 
 void probe::let_go(attempt *held) noexcept {
-    if (held && held->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    if (held && held->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         held->~attempt();
         std::free(held);
     }
 }
 
-bool probe::hold_rooms(interpreter &where) noexcept {
+bool probe::retain_data(interpreter &where) noexcept {
     lock_registry();
     const bool is_there = !where.gone.load(std::memory_order_relaxed);
     if (is_there)
-        ++where.rooms->holders;
+        ++where.data->refs;
     unlock_registry();
     return is_there;
 }
 
-void probe::release_rooms(interpreter &where) noexcept {
+void probe::release_data(interpreter &where) noexcept {
     lock_registry();
-    let_rooms_go_held(where);
+    release_data_held(where);
     unlock_registry();
 }
 
@@ -55,7 +55,8 @@ void *probe::make(void *shared) noexcept {
             of_namesakes.destroy_before_coming(nullptr);
         }
     }
-    // The rooms are held for this thread, since it has no participant. Should it be parked here, they are never freed.
+    // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never
+    // freed.
     if (thread_state *tstate = make_state(mine->where)) {
         cpython::restore(tstate);
         if (mine->stops_others)
@@ -63,7 +64,7 @@ void *probe::make(void *shared) noexcept {
         // An interpreter that ends up to 3.13 tolerates no other state: so it goes before this is said to be over.
         cpython::destroy_current(tstate);
     }
-    release_rooms(mine->where);
+    release_data(mine->where);
     mine->is_over.store(1, std::memory_order_release);
     futex::wake(mine->is_over, futex::everyone);
     let_go(mine);
@@ -91,7 +92,7 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
             return true;
         let_go(last_);
         void *memory = std::malloc(sizeof(attempt));
-        if (!memory || !hold_rooms(where_)) {
+        if (!memory || !retain_data(where_)) {
             std::free(memory);
             last_ = nullptr;
             return true;
@@ -105,8 +106,8 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
         const bool is_made = pthread_create(&finder, nullptr, make, last_) == 0;
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
         if (!is_made) {
-            release_rooms(where_);
-            last_->holders.store(1, std::memory_order_relaxed); // there is no other thread to hold it
+            release_data(where_);
+            last_->refs.store(1, std::memory_order_relaxed); // there is no other thread to hold it
             let_go(last_);
             last_ = nullptr;
             return true;

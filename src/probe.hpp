@@ -35,8 +35,8 @@ class probe {
     bool succeeds(bool stops_others, int64_t deadline_ns) noexcept;
     static void *make(void *) noexcept;
     static void let_go(attempt *) noexcept;
-    static bool hold_rooms(interpreter &) noexcept;
-    static void release_rooms(interpreter &) noexcept;
+    static bool retain_data(interpreter &) noexcept;
+    static void release_data(interpreter &) noexcept;
 
     interpreter &where_;
     attempt *last_ = nullptr; // shared with the thread that makes it

@@ -31,7 +31,7 @@ struct listed {
     object *single; // NULL: a producer
 };
 struct listed_single : listed {
-    bool is_counted; // see pool::room::waiting
+    bool is_counted; // see pool::data::waiting
 };
 
 // The slots follow.

@@ -23,11 +23,11 @@ bool is_thread_gone(const participant &one) noexcept {
     return has_ended(one.native_id);
 }
 
-void take_dead_held(rooms &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
+void take_dead_held(interp_data &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
     all.dead.add(-move_held(all.dead.first, to, is_wanted));
 }
 
-uint32_t dead_in(const interpreter &where) noexcept { return where.rooms->dead.count.load(std::memory_order_relaxed); }
+uint32_t dead_in(const interpreter &where) noexcept { return where.data->dead.count.load(std::memory_order_relaxed); }
 
 // A dead state waits whose thread had the identity that the system gave to this one.
 bool has_namesake(const participant_list &list) noexcept {
@@ -71,7 +71,7 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
     lock_registry();
-    participant *all = take_all_held(where.rooms->dead);
+    participant *all = take_all_held(where.data->dead);
     unlock_registry();
     participant *gone = nullptr;
     move_held(all, gone, is_thread_gone);
@@ -88,11 +88,11 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
 // Under the registry's lock.
 void reaping::list_held() noexcept {
     if (!std::exchange(is_listed_, true))
-        next_ = std::exchange(where_.rooms->reapings, this);
+        next_ = std::exchange(where_.data->reapings, this);
 }
 
 void reaping::unlock_and_tell() noexcept {
-    futex::word &changed = where_.rooms->reapings_changed;
+    futex::word &changed = where_.data->reapings_changed;
     changed.fetch_add(1, std::memory_order_relaxed);
     unlock_registry();
     futex::wake(changed, futex::everyone);
@@ -103,7 +103,7 @@ reaping::~reaping() {
         return;
     lock_registry();
     for_each_held(taken_, await_reaping_held);
-    reaping **link = &where_.rooms->reapings;
+    reaping **link = &where_.data->reapings;
     while (*link != this)
         link = &(*link)->next_;
     *link = next_;
@@ -111,7 +111,7 @@ reaping::~reaping() {
 }
 
 void reaping::take_namesakes() noexcept {
-    rooms &all = *where_.rooms;
+    interp_data &all = *where_.data;
     for (patience limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
@@ -141,7 +141,7 @@ void reaping::take_namesakes() noexcept {
 void reaping::take_all() noexcept {
     lock_registry();
     list_held();
-    take_dead_held(*where_.rooms, taken_, [](const participant &) noexcept { return true; });
+    take_dead_held(*where_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
@@ -154,7 +154,7 @@ bool reaping::is_free_to_go(const participant &one) const noexcept {
     lock_registry();
     const bool is_given_again = where_.gate.is_taken(one.self);
     unlock_registry();
-    object *stand_ins = where_.rooms->stand_ins.load(std::memory_order_acquire);
+    object *stand_ins = where_.data->stand_ins.load(std::memory_order_acquire);
     return !is_given_again && !(stand_ins && cpython::has_thread(stand_ins, reinterpret_cast<unsigned long>(one.self)));
 }
 
@@ -231,7 +231,7 @@ void reaping::destroy_at_exit() noexcept {
     }
 }
 
-void reaping::forget_held(rooms &all) noexcept {
+void reaping::forget_held(interp_data &all) noexcept {
     for (reaping *one = std::exchange(all.reapings, nullptr); one; one = one->next_) {
         if (one->now_)
             push_held(all.dead, *one->now_);
@@ -243,8 +243,8 @@ void reaping::forget_held(rooms &all) noexcept {
 }
 
 void reap_some(interpreter &where) noexcept {
-    object *stand_ins = where.rooms->stand_ins.load(std::memory_order_acquire);
-    if (stand_ins && cpython::has_several(stand_ins) && has_namesake(where.rooms->dead))
+    object *stand_ins = where.data->stand_ins.load(std::memory_order_acquire);
+    if (stand_ins && cpython::has_several(stand_ins) && has_namesake(where.data->dead))
         cpython::forget_namesake(stand_ins);
     reap(where, batch_size);
 }

@@ -22,7 +22,7 @@
 namespace pyattach {
 
 // Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
-// that deletes them, and listed in the interpreter's rooms, for namesakes and for fork().
+// that deletes them, and listed in the interpreter's interp_data, for namesakes and for fork().
 class reaping {
   public:
     explicit reaping(interpreter &where) noexcept : where_(where) {}
@@ -41,7 +41,7 @@ class reaping {
 
     // In a fork child, under the registry's lock: what was being deleted goes to the dead. (A child forked by a
     // destructor that runs in a deletion has to exec or to _exit: CPython deletes the state as well.)
-    static void forget_held(rooms &) noexcept;
+    static void forget_held(interp_data &) noexcept;
 
   private:
     void list_held() noexcept;

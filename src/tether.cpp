@@ -18,7 +18,7 @@ struct tether {
     thread_local_words *owner;
     futex::word coming{0};
     std::atomic<bool> cleared{false};
-    std::atomic<uint32_t> holders{2};
+    std::atomic<uint32_t> refs{2};
 };
 
 namespace {
@@ -43,7 +43,7 @@ int64_t limit_ns() noexcept {
 }
 
 void let_go(tether &one) noexcept {
-    if (one.holders.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    if (one.refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
         std::free(&one);
 }
 
@@ -53,7 +53,7 @@ void on_cleared(void *value) noexcept {
     one.cleared.store(true, std::memory_order_seq_cst);
     // A thread that clears its own state is not coming back to it, nor is one that has ended. (If the owner's address
     // is this thread's by now, the owner has ended.)
-    bool may_come = one.owner != &this_thread && one.holders.load(std::memory_order_acquire) == 2;
+    bool may_come = one.owner != &this_thread && one.refs.load(std::memory_order_acquire) == 2;
     if (may_come && one.coming.load(std::memory_order_seq_cst)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(one.where, std::memory_order_relaxed) != one.where)

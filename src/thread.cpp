@@ -157,7 +157,7 @@ size_t forget_other_threads() noexcept {
                 lost_references += lost->drops->waiting();
             else if (lost->drops)
                 lost->where->pool.orphan_in_child(*lost->drops);
-            let_rooms_go_held(*lost->where);
+            release_data_held(*lost->where);
             std::free(lost);
         }
         cut_tethers(*one);

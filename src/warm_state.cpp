@@ -44,7 +44,7 @@ void hand_over(participant &mine) noexcept {
 void forget_dead(interpreter &where) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
-    participant *empty = take_all_held(where.rooms->empty), *dead = take_all_held(where.rooms->dead);
+    participant *empty = take_all_held(where.data->empty), *dead = take_all_held(where.data->dead);
     for_each_held(empty, vacate_held);
     for_each_held(dead, vacate_held);
     unlock_registry();

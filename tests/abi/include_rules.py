@@ -51,7 +51,7 @@ UPWARD = {
     ("interpreter", "finalizing"): "an interpreter that is gone marks the end that did not say so",
     ("interpreter", "fork"): "first contact registers what happens at a fork",
     ("interpreter", "warm_state"): "the dead states of an interpreter that is gone are forgotten",
-    ("participant", "interpreter"): "a participant is a hold on its interpreter's rooms, and is in its gate",
+    ("participant", "interpreter"): "a participant is a hold on its interpreter's interp_data, and is in its gate",
     ("participant", "warm_state"): "a thread gives up its participants in interpreters that ended",
     ("exit_callback", "fork"): "a fork child does not have its parent's",
     ("fork", "reaping"): "what other threads were deleting is forgotten in the child",

@@ -29,8 +29,8 @@ thread_local bool pausing;
 std::atomic<bool> closer_has_gone_on{false};
 enum class pauses { none, entering, leaving };
 
-struct whole_gate : gate::room, gate {
-    whole_gate() : gate(static_cast<gate::room &>(*this)) {}
+struct whole_gate : gate::data, gate {
+    whole_gate() : gate(static_cast<gate::data &>(*this)) {}
 };
 
 std::unique_ptr<whole_gate> new_gate() {

@@ -17,8 +17,8 @@ namespace {
 
 constexpr int64_t far_away = 60000000000;
 
-struct whole_gate : gate::room, gate {
-    whole_gate() : gate(static_cast<gate::room &>(*this)) {}
+struct whole_gate : gate::data, gate {
+    whole_gate() : gate(static_cast<gate::data &>(*this)) {}
 };
 
 std::unique_ptr<whole_gate> new_gate() {

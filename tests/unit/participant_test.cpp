@@ -18,14 +18,14 @@ namespace {
 
 // As in the library, neither ever ends; its holder is its life.
 interpreter &new_interpreter() {
-    static auto &all_rooms = *new std::deque<std::unique_ptr<rooms>>;
+    static auto &all_data = *new std::deque<std::unique_ptr<interp_data>>;
     struct pair {
         alignas(interpreter) char record[sizeof(interpreter)];
     };
     static auto &records = *new std::deque<pair>;
     auto *where = reinterpret_cast<interpreter *>(records.emplace_back().record);
-    all_rooms.push_back(std::make_unique<rooms>(*where));
-    return *new (where) interpreter(nullptr, *all_rooms.back());
+    all_data.push_back(std::make_unique<interp_data>(*where));
+    return *new (where) interpreter(nullptr, *all_data.back());
 }
 
 void end(interpreter &where) {
@@ -44,8 +44,8 @@ void sit(interpreter &where, int threads) {
         }));
 }
 
-unsigned empty(const interpreter &where) { return where.rooms->empty.count.load(); }
-unsigned dead(const interpreter &where) { return where.rooms->dead.count.load(); }
+unsigned empty(const interpreter &where) { return where.data->empty.count.load(); }
+unsigned dead(const interpreter &where) { return where.data->dead.count.load(); }
 
 } // namespace
 
@@ -77,7 +77,7 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         mine->inside.store(presence::outside);
     });
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's meanwhile") {
@@ -94,18 +94,18 @@ TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's me
     end(where);
     CHECK(dead(where) == 0);
     CHECK(empty(where) == 0);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("after a crowd no more empty seats are kept than there may be") {
     interpreter &where = new_interpreter();
     sit(where, most_vacant_participants + 5);
     CHECK(empty(where) == most_vacant_participants);
-    CHECK(where.rooms->holders == 1 + most_vacant_participants);
+    CHECK(where.data->refs == 1 + most_vacant_participants);
     sit(where, 3);
     CHECK(empty(where) == most_vacant_participants);
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along") {
@@ -118,10 +118,10 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
     });
     seated.wait();
     end(where);
-    CHECK(where.rooms->holders == 2);
+    CHECK(where.data->refs == 2);
     may_end.count_down();
     thread.join();
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
     CHECK(dead(where) == 0);
 }
 
@@ -145,13 +145,13 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
             reaping those(where);
             those.take_namesakes();
             CHECK(dead(where) == 1);
-            CHECK(where.rooms->reapings == &those);
+            CHECK(where.data->reapings == &those);
         }
         CHECK(dead(where) == 3);
-        CHECK(where.rooms->reapings == nullptr);
+        CHECK(where.data->reapings == nullptr);
     });
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("what is not deleted before the interpreter ends goes with it") {
@@ -163,10 +163,10 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
         reaping those(where);
         those.take_namesakes();
         end(where);
-        CHECK(where.rooms->holders == 3); // the life's, this thread's participant's, and the dead one's
+        CHECK(where.data->refs == 3); // the life's, this thread's participant's, and the dead one's
     });
     CHECK(dead(where) == 0);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("a namesake takes its own out of what another thread is about to delete") {
@@ -194,7 +194,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
     });
     CHECK(dead(where) == 2);
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("in a fork child what was being deleted is among the dead") {
@@ -207,13 +207,13 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
         those.take_namesakes();
         CHECK(dead(where) == 0);
         lock_registry();
-        reaping::forget_held(*where.rooms);
+        reaping::forget_held(*where.data);
         unlock_registry();
         CHECK(dead(where) == 1);
-        CHECK(where.rooms->reapings == nullptr);
+        CHECK(where.data->reapings == nullptr);
     });
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }
 
 TEST_CASE("an identity is taken as long as a thread that has it sits there") {
@@ -240,5 +240,5 @@ TEST_CASE("an identity is taken as long as a thread that has it sits there") {
     });
     CHECK_FALSE(is_taken()); // nor is that of an empty one
     end(where);
-    CHECK(where.rooms->holders == 1);
+    CHECK(where.data->refs == 1);
 }

@@ -27,8 +27,8 @@ namespace {
 thread_local latch *pausing_until;
 thread_local latch *is_between;
 
-struct whole_pool : pool::room, pool {
-    whole_pool() : pool(static_cast<pool::room &>(*this)) {}
+struct whole_pool : pool::data, pool {
+    whole_pool() : pool(static_cast<pool::data &>(*this)) {}
 };
 
 object *some_address() { return reinterpret_cast<object *>(16); }

@@ -18,9 +18,9 @@ namespace {
 
 // Never ended, as the record of an interpreter that it is part of.
 pool &new_pool() {
-    static auto &rooms = *new std::deque<pool::room>;
+    static auto &interp_data = *new std::deque<pool::data>;
     static auto &all = *new std::deque<pool>;
-    return all.emplace_back(rooms.emplace_back());
+    return all.emplace_back(interp_data.emplace_back());
 }
 
 object *address(std::uintptr_t number) { return reinterpret_cast<object *>(number * 16); }
