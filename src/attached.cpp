@@ -1,7 +1,7 @@
 // Attached: this thread may call Python.
 #include "attached.hpp"
 
-#include "entry.hpp"
+#include "attach.hpp"
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "forked.hpp"
@@ -23,7 +23,7 @@ namespace {
 }
 
 // Only after the attach returned (invariant 2).
-inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
+inline void open(frame &mine, thread &me, const attach_result &in) noexcept {
     mine.temporary = in.temporary;
     mine.exempt = in.exempt;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
@@ -43,7 +43,7 @@ inline void open(frame &mine, thread &me, const entry::result &in) noexcept {
 
 // From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
 status attach(attached_scope &scope, thread &me, interpreter *named, thread_state *replaced, bool checked) noexcept {
-    entry::result in = {};
+    attach_result in = {};
     interpreter *where = named ? named : main_interpreter();
     status refused;
     if (!where && !checked) {
@@ -56,7 +56,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     // interpreters met.
     bool is_known =
         where && (!checked || named || where->hook.load(std::memory_order_acquire) == interpreter::registered);
-    refused = is_known ? entry::known(me, *where, replaced, checked, in) : entry::first(me, replaced, in);
+    refused = is_known ? attach_to(me, *where, replaced, checked, in) : attach_first(me, replaced, in);
     if (refused)
         return refuse(scope, refused);
     open(scope.outer, me, in);
@@ -183,7 +183,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     if (__builtin_expect(mine.where->gate.is_dead() || cpython::peek(me.current_at) != mine.state ||
                              cpython::has_exception(mine.state),
                          0))
-        return entry::go_out(mine);
+        return detach_from(mine);
     cpython::save(py);
     mine.tag = tag::ended;
     me.top = &me.base;
@@ -199,7 +199,7 @@ void end_otherwise(attached_scope &scope) noexcept {
     if (scope.tag == tag::nested)
         end_nested(scope.nested);
     else if (scope.tag == tag::attached)
-        entry::go_out(scope.outer);
+        detach_from(scope.outer);
     else
         not_open("attached", scope.tag);
 }

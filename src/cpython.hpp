@@ -49,7 +49,7 @@ struct table {
     bool sub_interpreters_keep_states;    // from 3.14 an ending sub-interpreter tolerates left-over thread states
     bool end_frees_states; // up to 3.13 the end frees the states of others, who may be coming back to them
     // Up to 3.13.7 CPython ends a thread that it refuses at the end, with pthread_exit; from 3.13.8 it hangs the
-    // thread. Only the tether asks: `guarded` is around every such call on every version.
+    // thread. Only the reattach_guard asks: `guarded` is around every such call on every version.
     bool ends_refused_threads;
     bool reaps_foreign_states;   // false on debug builds: their assertions forbid deleting another thread's state
     bool fork_copies_state_lock; // up to 3.11; see new_state

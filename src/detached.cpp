@@ -6,7 +6,7 @@
 #include "forked.hpp"
 #include "interpreter.hpp"
 #include "kept_errno.hpp"
-#include "tether.hpp"
+#include "reattach_guard.hpp"
 
 namespace pyattach::detached {
 namespace {
@@ -48,11 +48,11 @@ bool is_state_gone(const frame &gap) noexcept {
     return gap.where ? gap.where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
 }
 
-[[gnu::noinline]] void come_back_unbound(const frame &gap) noexcept {
+[[gnu::noinline]] void reattach_unbound(const frame &gap) noexcept {
     if (is_state_gone(gap))
         cpython::park();
-    if (gap.tether)
-        come_back(*gap.tether);
+    if (gap.reattach_guard)
+        reattach(*gap.reattach_guard);
     else
         cpython::restore(gap.state);
 }
@@ -96,7 +96,7 @@ status begin_slowly(detached_scope &scope) noexcept {
     const frame *below = readable_top(*me);
     participant *mine =
         below && below->tag == tag::attached && below->where == where && !below->dead ? below->participant : nullptr;
-    scope.gap.tether = !mine && where ? tether_of(*me, *where, now) : nullptr;
+    scope.gap.reattach_guard = !mine && where ? make_reattach_guard(*me, *where, now) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
     return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
 }
@@ -165,7 +165,7 @@ status end_otherwise(detached_scope &scope) noexcept {
             return stay_out(*me, PYATTACH_FINALIZING);
         cpython::restore(gap.state);
     } else {
-        come_back_unbound(gap);
+        reattach_unbound(gap);
     }
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(*me, gap);

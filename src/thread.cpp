@@ -12,7 +12,7 @@
 #include "frames.hpp"
 #include "internal_lock.hpp"
 #include "interpreter.hpp"
-#include "tether.hpp"
+#include "reattach_guard.hpp"
 #include "thread_exit.hpp"
 
 namespace pyattach {
@@ -160,7 +160,7 @@ size_t forget_other_threads() noexcept {
             release_data_held(*lost->where);
             std::free(lost);
         }
-        cut_tethers(*one);
+        drop_reattach_guards(*one);
         std::free(one);
     }
     threads = me;

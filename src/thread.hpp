@@ -20,7 +20,7 @@ using cpython::thread_state;
 
 struct interpreter;
 struct participant;
-struct tether;
+struct reattach_guard;
 struct thread;
 
 // The first word of every scope. Unlikely in memory that was never a scope, so that ending one by mistake is noticed.
@@ -56,8 +56,8 @@ struct frame {
     pyattach::participant *participant; // announces this thread there; NULL: the gate does not bind it
     union {
         thread_state *replaced; // attached, and not short: the state of another interpreter to go back to
-        pyattach::tether
-            *tether; // detached, without a participant: what keeps the state alive on the way back; or NULL
+        pyattach::reattach_guard
+            *reattach_guard; // detached, without a participant: what keeps the state alive on the way back; or NULL
     };
     interpreter *back; // its interpreter; NULL if that never met the library. Not set without `replaced`
 
@@ -114,8 +114,8 @@ struct thread {
     // Of an ended life, whose participant was given up: still in the slot where that survives.
     thread_state *&ended_state() noexcept { return base.state; }
     // To states of other code's that this thread let go of.
-    tether *&tethers() noexcept { return base.tether; }
-    tether *tethers() const noexcept { return base.tether; }
+    reattach_guard *&reattach_guards() noexcept { return base.reattach_guard; }
+    reattach_guard *reattach_guards() const noexcept { return base.reattach_guard; }
 };
 // With its participant and malloc's words: 240 bytes a thread.
 static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);

@@ -14,7 +14,7 @@
 #include "fatal.hpp"
 #include "interpreter.hpp"
 #include "native_thread.hpp"
-#include "tether.hpp"
+#include "reattach_guard.hpp"
 #include "warm_state.hpp"
 
 namespace pyattach {
@@ -26,7 +26,7 @@ void forget(thread &me) noexcept {
         me.participants = one->next_of_thread;
         warm_state::hand_over(*one);
     }
-    cut_tethers(me);
+    drop_reattach_guards(me);
     this_thread.tag(nullptr);
     discard(me);
 }
@@ -58,7 +58,7 @@ participant *attached_by_scope(const thread &me, const thread_state *now) noexce
     return nullptr;
 }
 
-void detach_from(participant &mine, thread_state *now) noexcept {
+void release_tstate(participant &mine, thread_state *now) noexcept {
     // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
     // state any more (see is_slot_lost), its debugging allocator and its assertions would end the process; then it is
     // left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
@@ -90,7 +90,7 @@ void let_go_of_scopes(thread &me) noexcept {
     bool was_detached = false;
     const bool can_detach = !attached || critical_section::abandon(me);
     if (attached && can_detach)
-        detach_from(*attached, now);
+        release_tstate(*attached, now);
     for (participant *mine = me.participants; mine; mine = mine->next_of_thread) {
         const uint8_t before = mine->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;

@@ -1,5 +1,5 @@
-// Tether: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
-#include "tether.hpp"
+// Reattach guard: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
+#include "reattach_guard.hpp"
 
 #include <atomic>
 #include <cstdlib>
@@ -10,13 +10,13 @@
 
 namespace pyattach {
 
-struct tether {
-    tether *next; // of its thread
+struct reattach_guard {
+    reattach_guard *next; // of its thread
     thread_state *state;
     uint64_t id; // the state's, as addresses come again
     interpreter *where;
     thread_local_words *owner;
-    futex::word coming{0};
+    futex::word is_reattaching{0};
     std::atomic<bool> cleared{false};
     std::atomic<uint32_t> refs{2};
 };
@@ -42,40 +42,40 @@ int64_t limit_ns() noexcept {
     return hung_limit_ns;
 }
 
-void let_go(tether &one) noexcept {
+void let_go(reattach_guard &one) noexcept {
     if (one.refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
         std::free(&one);
 }
 
 // The capsule's destructor. Attached, and staying so: whoever waits for the GIL leaves only if nobody hands it on.
 void on_cleared(void *value) noexcept {
-    tether &one = *static_cast<tether *>(value);
+    reattach_guard &one = *static_cast<reattach_guard *>(value);
     one.cleared.store(true, std::memory_order_seq_cst);
     // A thread that clears its own state is not coming back to it, nor is one that has ended. (If the owner's address
     // is this thread's by now, the owner has ended.)
     bool may_come = one.owner != &this_thread && one.refs.load(std::memory_order_acquire) == 2;
-    if (may_come && one.coming.load(std::memory_order_seq_cst)) {
+    if (may_come && one.is_reattaching.load(std::memory_order_seq_cst)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(one.where, std::memory_order_relaxed) != one.where)
             end_of_patience_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
         const int64_t until = end_of_patience_ns.load(std::memory_order_relaxed);
         // Looks again by itself, so that coming back needs no wake-up.
-        while (one.coming.load(std::memory_order_acquire) && monotonic_ns() < until)
-            futex::wait(one.coming, 1, millisecond_ns);
+        while (one.is_reattaching.load(std::memory_order_acquire) && monotonic_ns() < until)
+            futex::wait(one.is_reattaching, 1, millisecond_ns);
     }
     let_go(one);
 }
 
-bool is_in_use(const thread &me, const tether &wanted) noexcept {
+bool is_in_use(const thread &me, const reattach_guard &wanted) noexcept {
     const open_frames scopes(me);
     for (const frame &scope : scopes)
-        if (scope.tag == tag::detached && !scope.participant && scope.tether == &wanted)
+        if (scope.tag == tag::detached && !scope.participant && scope.reattach_guard == &wanted)
             return true;
     return !scopes.are_all();
 }
 
 void drop_cleared(thread &me) noexcept {
-    for (tether **link = &me.tethers(); tether *one = *link;) {
+    for (reattach_guard **link = &me.reattach_guards(); reattach_guard *one = *link;) {
         if (!one->cleared.load(std::memory_order_acquire) || is_in_use(me, *one)) {
             link = &one->next;
             continue;
@@ -95,14 +95,14 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
            !pyattach::is_in_use(me, *mine);
 }
 
-[[gnu::noinline]] tether *make(thread &me, interpreter &where, thread_state *now) noexcept {
+[[gnu::noinline]] reattach_guard *make(thread &me, interpreter &where, thread_state *now) noexcept {
     const cpython::table &py = cpython::python();
     // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
     bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
     if (is_quiet() || is_ending || is_destroying(me, where))
         return nullptr;
     const uint64_t id = py.state_id(now);
-    for (tether *one = me.tethers(); one; one = one->next) {
+    for (reattach_guard *one = me.reattach_guards(); one; one = one->next) {
         if (one->state != now)
             continue;
         if (one->id == id && one->where == &where)
@@ -111,57 +111,57 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
         one->cleared.store(true, std::memory_order_relaxed);
     }
     drop_cleared(me);
-    void *memory = std::malloc(sizeof(tether));
+    void *memory = std::malloc(sizeof(reattach_guard));
     if (!memory)
         return nullptr;
     quietly so; // a collection runs destructors, which may attach
-    auto *made = new (memory) tether{nullptr, now, id, &where, &this_thread};
+    auto *made = new (memory) reattach_guard{nullptr, now, id, &where, &this_thread};
     if (!cpython::keep_in_state(made, on_cleared)) {
         let_go(*made);
         return nullptr;
     }
-    made->next = me.tethers();
-    return me.tethers() = made;
+    made->next = me.reattach_guards();
+    return me.reattach_guards() = made;
 }
 
 } // namespace
 
-tether *tether_to(const thread &me, const thread_state *state) noexcept {
+reattach_guard *find_reattach_guard(const thread &me, const thread_state *state) noexcept {
     // One that is not cleared is in the dict of a state that lives, so the address names that one. (Or of one that is
     // gone; make() finds that.)
-    for (tether *one = me.tethers(); one; one = one->next)
+    for (reattach_guard *one = me.reattach_guards(); one; one = one->next)
         if (one->state == state && !one->cleared.load(std::memory_order_relaxed))
             return one;
     return nullptr;
 }
 
-tether *tether_of(thread &me, interpreter &where, thread_state *now) noexcept {
+reattach_guard *make_reattach_guard(thread &me, interpreter &where, thread_state *now) noexcept {
     if (!cpython::python().end_frees_states)
         return nullptr;
-    tether *found = tether_to(me, now);
+    reattach_guard *found = find_reattach_guard(me, now);
     if (__builtin_expect(found && found->id == cpython::python().state_id(now), 1))
         return found;
     return make(me, where, now);
 }
 
-void come_back(tether &mine) noexcept {
-    mine.coming.store(1, std::memory_order_seq_cst);
-    // Else another thread has used the state meanwhile, and put a tether of its own in the place of this one.
+void reattach(reattach_guard &mine) noexcept {
+    mine.is_reattaching.store(1, std::memory_order_seq_cst);
+    // Else another thread has used the state meanwhile, and put a reattach_guard of its own in the place of this one.
     if (mine.cleared.load(std::memory_order_seq_cst) &&
         (cpython::python().is_finalizing() || mine.where->gone.load(std::memory_order_acquire))) {
         // Only between CPython's clearing the state and its being done with the interpreter.
-        mine.coming.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
-        cpython::park();                                 // GCOVR_EXCL_LINE: as above
+        mine.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
+        cpython::park();                                         // GCOVR_EXCL_LINE: as above
     }
     // Release: what the thread read of its state was read before CPython frees that.
-    auto arrived = [&mine]() noexcept { mine.coming.store(0, std::memory_order_release); };
+    auto arrived = [&mine]() noexcept { mine.is_reattaching.store(0, std::memory_order_release); };
     cpython::guarded([&mine] { cpython::python().restore(mine.state); }, arrived);
     arrived();
 }
 
-void cut_tethers(thread &me) noexcept {
-    while (tether *one = me.tethers()) {
-        me.tethers() = one->next;
+void drop_reattach_guards(thread &me) noexcept {
+    while (reattach_guard *one = me.reattach_guards()) {
+        me.reattach_guards() = one->next;
         let_go(*one);
     }
 }

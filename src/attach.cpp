@@ -1,16 +1,16 @@
 // How a thread comes into an interpreter and leaves it.
-#include "entry.hpp"
+#include "attach.hpp"
 
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "kept_errno.hpp"
 #include "reaping.hpp"
 #include "start.hpp"
-#include "tether.hpp"
+#include "reattach_guard.hpp"
 #include "uncancelled.hpp"
 #include "warm_state.hpp"
 
-namespace pyattach::entry {
+namespace pyattach {
 namespace {
 
 // While somebody else initialises Python, whether `site` is done is looked at every millisecond; after a minute it is
@@ -81,7 +81,8 @@ thread_state *keep(thread &me, participant &mine, thread_state *state) noexcept 
 }
 
 // The state to attach with. NULL: no memory.
-thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &of_namesakes, result &in) noexcept {
+thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &of_namesakes,
+                     attach_result &in) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
     // owned.
@@ -141,7 +142,7 @@ void leave(participant &mine, thread_state *state, bool destroy) noexcept {
 // Attached, if the thread was: unless that interpreter has ended meanwhile; then scopes below which its gate binds are
 // inert, and a thread that other code attached is parked, as in detached::end. Else in the slot, for other code that
 // asks for this thread's state. May block.
-void go_back(thread &me, const frame &ended) noexcept {
+void restore_previous(thread &me, const frame &ended) noexcept {
     thread_state *state = ended.came_from();
     interpreter *back = ended.back;
     if (state && ended.was_detached) {
@@ -166,15 +167,15 @@ void go_back(thread &me, const frame &ended) noexcept {
         }
     } else if (back && back->gone.load(std::memory_order_acquire)) {
         cpython::park();
-    } else if (tether *its = tether_to(me, state)) {
-        return come_back(*its);
+    } else if (reattach_guard *its = find_reattach_guard(me, state)) {
+        return reattach(*its);
     }
     cpython::restore(state);
 }
 
 } // namespace
 
-status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept {
+status attach_to(thread &me, interpreter &where, thread_state *replaced, bool checked, attach_result &in) noexcept {
     // The GIL may be held by a thread that this child does not have.
     if (is_refused_after_fork())
         return refused_after_fork();
@@ -182,7 +183,8 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     in.replaced = replaced;
     in.back = replaced ? whose(replaced) : nullptr;
     if (in.back && !is_of_top(me, replaced))
-        tether_of(me, *in.back, replaced); // the gate does not see to the way back to what other code attached
+        make_reattach_guard(me, *in.back,
+                            replaced); // the gate does not see to the way back to what other code attached
     in.exempt = in.was_detached = false;
     in.participant = find_participant(me, where);
     if (!in.participant)
@@ -209,7 +211,7 @@ status known(thread &me, interpreter &where, thread_state *replaced, bool checke
     return PYATTACH_OK;
 }
 
-status first(thread &me, thread_state *replaced, result &in) noexcept {
+status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
@@ -226,7 +228,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
         interpreter *main = find_or_make(py.main_interpreter());
-        status outcome = main ? known(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
+        status outcome = main ? attach_to(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {
             // A thread that was attached elsewhere proves that Python is up. The one that starts it (the first state
@@ -243,7 +245,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
                 visit.replaced = in.replaced;
                 visit.back = in.back;
                 visit.was_detached = in.was_detached;
-                go_back(me, visit);
+                restore_previous(me, visit);
             }
         }
         cpython::release_guard(guard);
@@ -253,7 +255,7 @@ status first(thread &me, thread_state *replaced, result &in) noexcept {
     }
 }
 
-void go_out(frame &mine) noexcept {
+void detach_from(frame &mine) noexcept {
     const kept_errno keeps;
     thread *me = this_thread.record();
     if (!me || me->top != &mine)
@@ -265,7 +267,7 @@ void go_out(frame &mine) noexcept {
         me->nested_ended() += me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
         pop(*me, mine);
         if (mine.came_from() && !mine.where->is_exempt() && !is_cut_off())
-            go_back(*me, mine);
+            restore_previous(*me, mine);
         drop_late_record(*me);
         return;
     }
@@ -293,9 +295,9 @@ void go_out(frame &mine) noexcept {
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     mine.where->gate.leave(*mine.participant, mine.inside_below);
     if (mine.came_from())
-        go_back(*me, mine);
+        restore_previous(*me, mine);
     remember(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());
     drop_late_record(*me);
 }
 
-} // namespace pyattach::entry
+} // namespace pyattach

@@ -4,13 +4,13 @@
 #include "interpreter.hpp"
 #include "thread.hpp"
 
-namespace pyattach::entry {
+namespace pyattach {
 
-struct result {
+struct attach_result {
     thread_state *state;
     interpreter *where;
     pyattach::participant *participant;
-    // What go_back() goes back to: `replaced`, or what was in the slot; NULL: nothing.
+    // What restore_previous() goes back to: `replaced`, or what was in the slot; NULL: nothing.
     thread_state *replaced;
     interpreter *back;
     bool was_detached;
@@ -22,11 +22,11 @@ struct result {
 
 // An interpreter that was met: its gate decides, unless `checked` is false. `replaced`: the state of another
 // interpreter that is current, NULL if the thread is not attached. On OK the thread is attached.
-status known(thread &me, interpreter &where, thread_state *replaced, bool checked, result &in) noexcept;
+status attach_to(thread &me, interpreter &where, thread_state *replaced, bool checked, attach_result &in) noexcept;
 // The main interpreter, not met yet in this life. Waits while another thread starts it.
-status first(thread &me, thread_state *replaced, result &in) noexcept;
+status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept;
 
 // The end of a scope that attached, whatever has become of it.
-void go_out(frame &mine) noexcept;
+void detach_from(frame &mine) noexcept;
 
-} // namespace pyattach::entry
+} // namespace pyattach

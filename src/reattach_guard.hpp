@@ -1,4 +1,4 @@
-// Tether: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
+// Reattach guard: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
 //
 // Up to 3.13 the end of Python raises a flag and then clears and frees the states of all other threads. An attach looks
 // at the flag first and into its state next; a thread that is not scheduled between the two until Python has ended
@@ -18,22 +18,22 @@
 // which guarded() turns into "coming = 0, park". Where CPython hangs it instead nobody hears of that, and the limit is
 // short: the window is a few instructions, in a call that sleeps only where it looks at the flag again.
 //
-// A tether has two holders, its thread and the capsule; the last one frees it.
+// A reattach_guard has two holders, its thread and the capsule; the last one frees it.
 #pragma once
 
 #include "thread.hpp"
 
 namespace pyattach {
 
-// Attached, with the state `now` of other code's: the tether to it, made if need be. NULL: none is needed, or none can
-// be had (no memory; locks are held, as making one may collect garbage; the end is too near), and the thread comes back
-// as through Py_END_ALLOW_THREADS.
-tether *tether_of(thread &me, interpreter &where, thread_state *now) noexcept;
+// Attached, with the state `now` of other code's: the reattach_guard to it, made if need be. NULL: none is needed, or
+// none can be had (no memory; locks are held, as making one may collect garbage; the end is too near), and the thread
+// comes back as through Py_END_ALLOW_THREADS.
+reattach_guard *make_reattach_guard(thread &me, interpreter &where, thread_state *now) noexcept;
 // The one made earlier; NULL: none, or CPython has cleared the state.
-tether *tether_to(const thread &me, const thread_state *state) noexcept;
+reattach_guard *find_reattach_guard(const thread &me, const thread_state *state) noexcept;
 // Attaches its state again; parks if CPython refuses.
-void come_back(tether &) noexcept;
+void reattach(reattach_guard &) noexcept;
 // The thread has ended, or is not in this fork child.
-void cut_tethers(thread &) noexcept;
+void drop_reattach_guards(thread &) noexcept;
 
 } // namespace pyattach
