@@ -54,7 +54,7 @@ bool is_without_state(const participant &mine) noexcept {
 interpreter *whose(thread_state *state) noexcept {
     cpython::interpreter_state *its = cpython::python().interpreter_of(state);
     interpreter *main = main_interpreter();
-    return main && main->state == its ? main : pyattach::known(its);
+    return main && main->state == its ? main : find_interpreter(its);
 }
 
 // A gap inside a scope whose state was made for it: that is nobody else's either.
@@ -227,7 +227,7 @@ status attach_first(thread &me, thread_state *replaced, attach_result &in) noexc
         void *guard = cpython::guard_main(&refused);
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
-        interpreter *main = find_or_make(py.main_interpreter());
+        interpreter *main = find_or_make_interpreter(py.main_interpreter());
         status outcome = main ? attach_to(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {
@@ -235,7 +235,7 @@ status attach_first(thread &me, thread_state *replaced, attach_result &in) noexc
             // is its own), in code that `site` runs, would wait for itself.
             is_usable = replaced || tries == most_tries || py.state_id(in.state) == 1 || cpython::is_usable();
             if (is_usable)
-                meet(me, in.state);
+                lookup_or_register(me, in.state);
             if (main->gate.is_dead())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
@@ -296,7 +296,7 @@ void detach_from(frame &mine) noexcept {
     mine.where->gate.leave(*mine.participant, mine.inside_below);
     if (mine.came_from())
         restore_previous(*me, mine);
-    remember(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());
+    remember_interp(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());
     drop_late_record(*me);
 }
 

@@ -48,7 +48,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     status refused;
     if (!where && !checked) {
         cpython::interpreter_state *main = cpython::python().main_interpreter();
-        where = main ? find_or_make(main) : nullptr;
+        where = main ? find_or_make_interpreter(main) : nullptr;
         if (!where)
             return refuse(scope, main ? PYATTACH_NO_MEMORY : refuse_not_running());
     }
@@ -61,8 +61,8 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
         return refuse(scope, refused);
     open(scope.outer, me, in);
     if (checked) {
-        meet(me, in.state);
-        remember(me, in.where);
+        lookup_or_register(me, in.state);
+        remember_interp(me, in.where);
     }
     // Unchecked too: what waits was put there after the hook was registered.
     drain_if_quiet_allows(*in.where);
@@ -86,7 +86,8 @@ enum class wanted { any, main, named };
     check_storage(*me, "attached", &scope);
     if (now) {
         // Unchecked, an interpreter that was not met is not: nothing waits there.
-        interpreter *here = checked ? meet(*me, now) : known(cpython::python().interpreter_of(now));
+        interpreter *here =
+            checked ? lookup_or_register(*me, now) : find_interpreter(cpython::python().interpreter_of(now));
         bool is_there = which == wanted::any || (which == wanted::named && here == named);
         if (which == wanted::main)
             is_there = cpython::python().interpreter_of(now) == cpython::python().main_interpreter();
@@ -162,8 +163,8 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     interpreter *here = nullptr;
     if (top && !top->dead)
         here = top->where;
-    else if (py.current_is_own && is_met(me, py.interpreter_of(now)))
-        here = me.met();
+    else if (py.current_is_own && is_last_interp(me, py.interpreter_of(now)))
+        here = me.last_interp();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_otherwise(scope);
     check_storage(me, "attached", &scope);
@@ -265,7 +266,7 @@ interpreter *main() noexcept {
 interpreter *current() noexcept {
     thread_state *now = this_thread.forbidden ? nullptr : current_state();
     thread *me = now ? own_record() : nullptr;
-    return me ? meet(*me, now) : nullptr;
+    return me ? lookup_or_register(*me, now) : nullptr;
 }
 
 } // namespace attached

@@ -62,7 +62,7 @@ inline status assume(attached_scope &scope) noexcept {
     // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
     // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
     // been elsewhere since.
-    const interpreter *here = me.met();
+    const interpreter *here = me.last_interp();
     const bool is_there = here && (__builtin_expect(me.top->where == here, 1) || me.top == &me.base);
     if (__builtin_expect(is_there && here->pool.is_empty(), 1))
         return nest(scope, me);

@@ -91,7 +91,7 @@ status begin_slowly(detached_scope &scope) noexcept {
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(scope);
-    interpreter *where = meet(*me, now);
+    interpreter *where = lookup_or_register(*me, now);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame *below = readable_top(*me);
     participant *mine =

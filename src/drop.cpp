@@ -18,7 +18,7 @@ std::atomic<size_t> budget_objects{256};
 // Whose reference a drop on this thread is.
 interpreter *standing_for(thread_state *now) noexcept {
     if (now)
-        return known(cpython::python().interpreter_of(now));
+        return find_interpreter(cpython::python().interpreter_of(now));
     if (const thread *me = this_thread.record())
         for (const frame &scope : open_frames(*me))
             if (scope.tag == tag::detached)
@@ -251,7 +251,7 @@ status drain_current() noexcept {
         return refused;
     if (!own_record())
         return PYATTACH_NO_MEMORY;
-    interpreter *here = known(cpython::python().interpreter_of(current_state()));
+    interpreter *here = find_interpreter(cpython::python().interpreter_of(current_state()));
     if (here)
         // What destructors give back meanwhile is not promised, so this ends.
         drain(*here, here->pool.size());
@@ -263,7 +263,7 @@ size_t waiting() noexcept {
     thread_state *now = current_state();
     cpython::interpreter_state *state = now ? cpython::python().interpreter_of(now) : nullptr;
     lock_registry();
-    interpreter *here = state ? known_held(state) : main_interpreter();
+    interpreter *here = state ? find_interpreter_held(state) : main_interpreter();
     size_t all = here && !here->gone.load(std::memory_order_relaxed) ? here->pool.size() : 0;
     unlock_registry();
     return all;

@@ -163,16 +163,16 @@ bool restart_registry() noexcept {
 interp_data *newest_data() noexcept { return all_data.load(std::memory_order_acquire); }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
-interpreter *known_held(cpython::interpreter_state *state) noexcept {
+interpreter *find_interpreter_held(cpython::interpreter_state *state) noexcept {
     for (interp_data *one = newest_data(); one; one = one->next)
         if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
             return one->of;
     return nullptr;
 }
 
-interpreter *known(cpython::interpreter_state *state) noexcept {
+interpreter *find_interpreter(cpython::interpreter_state *state) noexcept {
     lock_registry();
-    interpreter *record = known_held(state);
+    interpreter *record = find_interpreter_held(state);
     unlock_registry();
     return record;
 }
@@ -191,10 +191,10 @@ void release_data_held(interpreter &where) noexcept {
     free_data(*where.data);
 }
 
-interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
+interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
-    interpreter *record = known_held(state);
+    interpreter *record = find_interpreter_held(state);
     if (!record) {
         static bool is_prepared; // under the lock
         if (!is_prepared) {
@@ -210,21 +210,21 @@ interpreter *find_or_make(cpython::interpreter_state *state) noexcept {
     return record;
 }
 
-interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept {
+interpreter *lookup_or_register_slowly(thread &me, cpython::interpreter_state *here) noexcept {
     quietly so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
     if (!record) {
         // Past its end, an interpreter still runs destructors; it registers nothing any more.
         if (!cpython::python().is_initialized())
-            return known(here);
-        record = find_or_make(here);
+            return find_interpreter(here);
+        record = find_or_make_interpreter(here);
         if (!record)
             return nullptr;
     }
     register_hooks(*record, here);
     // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
-    remember(me, record);
+    remember_interp(me, record);
     me.current_at = cpython::current_at();
     return record;
 }

@@ -130,7 +130,7 @@ inline void drain_if_quiet_allows(interpreter &here) noexcept {
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
-interpreter *known(cpython::interpreter_state *state) noexcept;
+interpreter *find_interpreter(cpython::interpreter_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
 extern std::atomic<interpreter *> main_record;
 // Python's main thread, by its native id; 0: not known.
@@ -145,28 +145,28 @@ inline interpreter *main_interpreter() noexcept { return main_record.load(std::m
 // First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
 // code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
 // during exit is too late.
-interpreter *meet_slowly(thread &me, cpython::interpreter_state *here) noexcept;
+interpreter *lookup_or_register_slowly(thread &me, cpython::interpreter_state *here) noexcept;
 
-inline bool is_met(const thread &me, const cpython::interpreter_state *here) noexcept {
-    const interpreter *met = me.met();
+inline bool is_last_interp(const thread &me, const cpython::interpreter_state *here) noexcept {
+    const interpreter *met = me.last_interp();
     return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
-inline interpreter *meet(thread &me, thread_state *now) noexcept {
+inline interpreter *lookup_or_register(thread &me, thread_state *now) noexcept {
     if (const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr)
         if (!top->dead && __builtin_expect(!top->where->gate.is_dead(), 1))
             return top->where;
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
-    return is_met(me, here) ? me.met() : meet_slowly(me, here);
+    return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slowly(me, here);
 }
 
-// Where the thread is most likely to be asked about next; only with the hook there (see meet_slowly).
-inline void remember(thread &me, interpreter *where) noexcept {
+// Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slowly).
+inline void remember_interp(thread &me, interpreter *where) noexcept {
     const bool is_registered = where && where->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.met() = is_registered ? where : nullptr;
+    me.last_interp() = is_registered ? where : nullptr;
 }
 
 // The record for code that runs while Python starts: nothing is registered.
-interpreter *find_or_make(cpython::interpreter_state *state) noexcept;
+interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcept;
 
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &one) noexcept {
@@ -186,7 +186,7 @@ void let_registry_go() noexcept;
 bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
 interp_data *newest_data() noexcept;
-interpreter *known_held(cpython::interpreter_state *state) noexcept;
+interpreter *find_interpreter_held(cpython::interpreter_state *state) noexcept;
 // The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
 // gate.
 void release_data_held(interpreter &where) noexcept;

@@ -61,7 +61,7 @@ status start_claimed(const pyattach_start_options *options) noexcept {
         return PYATTACH_NOT_INITIALIZED;
     main_thread_id.store(own_native_id(), std::memory_order_relaxed);
     if (thread *me = own_record())
-        meet(*me, cpython::python().current());
+        lookup_or_register(*me, cpython::python().current());
     cpython::save();
     return PYATTACH_OK;
 }

@@ -198,9 +198,9 @@ status stop() noexcept {
     if (status refused = check_place(*me, tstate))
         return refused;
     interpreter *const known = main_interpreter();
-    if (!before && !attach_to_stop(tstate, known ? known : find_or_make(py.main_interpreter())))
+    if (!before && !attach_to_stop(tstate, known ? known : find_or_make_interpreter(py.main_interpreter())))
         return PYATTACH_TIMED_OUT;
-    interpreter *where = meet(*me, tstate);
+    interpreter *where = lookup_or_register(*me, tstate);
     if (status refused = check_callers(where)) {
         if (!before)
             cpython::save();

@@ -100,8 +100,8 @@ struct thread {
     pyattach::participant *&fast_participant() noexcept { return base.participant; }
     const pyattach::participant *fast_participant() const noexcept { return base.participant; }
     // The interpreter met last; NULL: none, or one that could not be registered.
-    interpreter *&met() noexcept { return base.back; }
-    interpreter *met() const noexcept { return base.back; }
+    interpreter *&last_interp() noexcept { return base.back; }
+    interpreter *last_interp() const noexcept { return base.back; }
     void *&innermost_section() noexcept { return base.innermost_section; }
     // Nested attached scopes that have ended.
     uint32_t &nested_ended() noexcept { return base.nested_before; }

@@ -67,7 +67,7 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
     storm_result result;
     constexpr int visitors = 3;
     for (int round = 0; round < rounds && !(until && result.*until); ++round) {
-        std::unique_ptr<whole_gate> fast_participant = new_gate();
+        std::unique_ptr<whole_gate> the_gate = new_gate();
         participant participants[visitors] = {};
         int visits[visitors] = {};
         std::atomic<bool> is_over{false};
@@ -77,26 +77,26 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         barrier together("all threads of the storm to be there", visitors + 1);
         std::vector<std::unique_ptr<task>> tasks;
         for (int i = 0; i < visitors; ++i) {
-            fast_participant->add(participants[i]);
+            the_gate->add(participants[i]);
             tasks.push_back(std::make_unique<task>("a visitor of the gate to end", [&, i] {
                 together.arrive_and_wait();
                 // Who leaves may not come back, and so have been the last who could wake the closer.
                 for (int more = stays ? 1 << 30 : 1 + round % 8; more > 0; --more) {
                     pausing = where == pauses::entering;
-                    if (!fast_participant->enter(participants[i]))
+                    if (!the_gate->enter(participants[i]))
                         break;
                     pausing = where == pauses::leaving;
                     late += is_over;
                     ++visits[i];
-                    fast_participant->leave(participants[i], presence::outside);
+                    the_gate->leave(participants[i], presence::outside);
                 }
             }));
         }
         together.arrive_and_wait();
         idle(round % 64 * 100);
         int64_t deadline = pyattach::monotonic_ns() + limit_ns;
-        fast_participant->set(gate::closed);
-        unsigned inside = fast_participant->wait(nullptr, false, deadline);
+        the_gate->set(gate::closed);
+        unsigned inside = the_gate->wait(nullptr, false, deadline);
         // At its deadline the wait looks once more, so only the clock tells that it was not woken.
         result.lost += pyattach::monotonic_ns() >= deadline;
         is_over = true;
@@ -135,9 +135,9 @@ namespace {
 int collisions_missed(int rounds) {
     std::atomic<int> turn{0};
     std::atomic<bool> was_let_in{false};
-    std::unique_ptr<whole_gate> fast_participant = new_gate();
+    std::unique_ptr<whole_gate> the_gate = new_gate();
     participant mine{};
-    fast_participant->add(mine);
+    the_gate->add(mine);
     // Stores that have to wait for the other core, and the announcement behind them; the look overtakes them all.
     struct alignas(64) line {
         volatile char stored;
@@ -152,14 +152,14 @@ int collisions_missed(int rounds) {
         run_on_core(0);
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
-            fast_participant->set(gate::open);
+            the_gate->set(gate::open);
             mine.inside = presence::outside;
             for (line &one : lines)
                 one.stored = 1;
             turn.store(2 * round + 1, std::memory_order_release);
             idle(delay);
-            fast_participant->set(gate::closed);
-            bool was_seen = fast_participant->wait(nullptr, false, 0) != 0;
+            the_gate->set(gate::closed);
+            bool was_seen = the_gate->wait(nullptr, false, 0) != 0;
             wait_for_turn(2 * round + 2);
             missed += was_let_in && !was_seen;
             // Whoever comes too late comes sooner next time, so they stay together whatever the machine is doing.
@@ -170,10 +170,10 @@ int collisions_missed(int rounds) {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
             wait_for_turn(2 * round + 1);
-            (void)fast_participant->now(); // has it close by
+            (void)the_gate->now(); // has it close by
             for (line &one : lines)
                 one.stored = 2;
-            was_let_in.store(fast_participant->enter(mine), std::memory_order_relaxed);
+            was_let_in.store(the_gate->enter(mine), std::memory_order_relaxed);
             turn.store(2 * round + 2, std::memory_order_release);
         }
     });
@@ -196,23 +196,23 @@ void storms() {
 // For the thread sanitizer: nothing but the participant passes on what the visitor wrote.
 TEST_CASE("what a thread did inside has happened when the closer goes on") {
     for (int round = 0; round < 100; ++round) {
-        std::unique_ptr<whole_gate> fast_participant = new_gate();
+        std::unique_ptr<whole_gate> the_gate = new_gate();
         participant mine = {};
-        fast_participant->add(mine);
+        the_gate->add(mine);
         int visits = 0;
         std::atomic<bool> is_gone{false};
         task visitor("the visitor to end", [&] {
             for (int i = 0; i < 5; ++i)
-                if (fast_participant->enter(mine)) {
+                if (the_gate->enter(mine)) {
                     ++visits;
-                    fast_participant->leave(mine, presence::outside);
+                    the_gate->leave(mine, presence::outside);
                 }
             is_gone.store(true, std::memory_order_relaxed);
         });
         while (!is_gone.load(std::memory_order_relaxed))
             sched_yield();
-        fast_participant->set(gate::closed);
-        CHECK(fast_participant->wait(nullptr, false, 0) == 0);
+        the_gate->set(gate::closed);
+        CHECK(the_gate->wait(nullptr, false, 0) == 0);
         CHECK(visits == 5);
         visitor.join();
     }

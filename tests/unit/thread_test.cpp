@@ -47,7 +47,7 @@ TEST_CASE("frames are a stack through the caller's storage") {
 TEST_CASE("a frame that was written over is not read, and hides those below it") {
     support::run_on_thread([] {
         thread &mine = *own_record();
-        interpreter *const record = mine.met();
+        interpreter *const record = mine.last_interp();
         frame outer{}, inner{};
         push(mine, outer, tag::attached);
         push(mine, inner, tag::detached);
@@ -76,7 +76,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         pop(mine, outer);
         CHECK(count() == 0);
         CHECK(open_frames(mine).are_all());
-        CHECK(mine.met() == record);
+        CHECK(mine.last_interp() == record);
     });
 }
 
