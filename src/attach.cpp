@@ -268,7 +268,7 @@ void detach_from(frame &mine) noexcept {
         pop(*me, mine);
         if (mine.came_from() && !mine.where->is_exempt() && !is_cut_off())
             restore_previous(*me, mine);
-        drop_late_record(*me);
+        discard_late_record(*me);
         return;
     }
     if (me->nested_in_top())
@@ -297,7 +297,7 @@ void detach_from(frame &mine) noexcept {
     if (mine.came_from())
         restore_previous(*me, mine);
     remember_interp(*me, mine.came_from() && !mine.was_detached ? mine.back : main_interpreter());
-    drop_late_record(*me);
+    discard_late_record(*me);
 }
 
 } // namespace pyattach

@@ -18,7 +18,7 @@ namespace {
     scope.tag = tag::refused;
     count(event::refused);
     if (thread *me = this_thread.record())
-        drop_late_record(*me);
+        discard_late_record(*me);
     return why;
 }
 
@@ -125,7 +125,7 @@ void end_nested(nested_scope &scope) noexcept {
         ++me->nested_ended();
     }
     scope.tag = tag::ended;
-    drop_late_record(*me);
+    discard_late_record(*me);
 }
 
 } // namespace

@@ -91,8 +91,8 @@ struct argument {
 };
 
 // module.function(callback, ...).
-bool enlist(const char *module_name, const char *function_name, object *self,
-            std::initializer_list<argument> arguments) {
+bool register_with(const char *module_name, const char *function_name, object *self,
+                   std::initializer_list<argument> arguments) {
     const table &py = python();
     object *module = py.import_module(module_name);
     object *function = module ? py.get_attribute(module, function_name) : nullptr;
@@ -156,8 +156,8 @@ bool import_threading(interpreter_state *interpreter) {
 }
 
 // All at once: a beginning without its end would put new thread states off for ever.
-bool enlist_for_forks() {
-    return enlist(
+bool register_for_forks() {
+    return register_with(
         "posix", "register_at_fork", nullptr,
         {{"before", fork_begin_method}, {"after_in_parent", fork_end_method}, {"after_in_child", fork_method}});
 }
@@ -225,7 +225,8 @@ hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted)
         // Without memory it is not found; a callback without it would crash at exit.
         object *capsule = capsule_of(interpreter);
         bool is_registered = capsule && import_threading(interpreter) &&
-                             enlist("atexit", "register", capsule, {{nullptr, exit_method}}) && enlist_for_forks();
+                             register_with("atexit", "register", capsule, {{nullptr, exit_method}}) &&
+                             register_for_forks();
         python().error_clear();
         if (!is_registered)
             return hook::failed;

@@ -173,7 +173,7 @@ status end_otherwise(detached_scope &scope) noexcept {
         forked::come_to_order_attached();
     if (gap.where)
         drain_if_quiet_allows(*gap.where);
-    drop_late_record(*me);
+    discard_late_record(*me);
     return PYATTACH_OK;
 }
 

@@ -43,9 +43,9 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void tell_who_is_inside(interpreter &where, const char *what, char (&told)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned listed = where.gate.who(own_participant(where), ids, most);
-    int length = std::snprintf(told, sizeof told, "%s %s", what, listed ? "Inside:" : "None is inside.");
-    for (unsigned i = 0; i < listed && length < static_cast<int>(sizeof told); ++i) {
+    const unsigned pool_entry = where.gate.who(own_participant(where), ids, most);
+    int length = std::snprintf(told, sizeof told, "%s %s", what, pool_entry ? "Inside:" : "None is inside.");
+    for (unsigned i = 0; i < pool_entry && length < static_cast<int>(sizeof told); ++i) {
         char name[32];
         name_of(ids[i], name);
         length += std::snprintf(told + length, sizeof told - static_cast<size_t>(length), "%s %d (%s)", i ? "," : "",

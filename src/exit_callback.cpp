@@ -41,7 +41,7 @@ exit_callback *take_first_held(interpreter &ending) noexcept {
 
 void take_from_running_held(const running_callback &returned) noexcept {
     running_callback **link = &all_running;
-    while (*link && *link != &returned) // in a fork child it is not listed
+    while (*link && *link != &returned) // in a fork child it is not pool_entry
         link = &(*link)->next;
     if (*link)
         *link = returned.next;

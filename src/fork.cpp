@@ -188,7 +188,7 @@ bool prepare_fork() noexcept {
 void end_cut_off(thread &me, frame &mine) noexcept {
     pop(me, mine);
     mine.where->gate.leave(*mine.participant, mine.inside_below);
-    drop_late_record(me);
+    discard_late_record(me);
 }
 
 bool is_refused_after_fork() noexcept {

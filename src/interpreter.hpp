@@ -17,7 +17,7 @@
 #include <atomic>
 
 #include "cpython.hpp"
-#include "drop.hpp"
+#include "decref.hpp"
 #include "frames.hpp"
 #include "futex.hpp"
 #include "gate.hpp"

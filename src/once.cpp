@@ -44,7 +44,7 @@ void wait(once_storage &once, const frame *gap) noexcept {
     }
 }
 
-void settle(once_storage &once, uint32_t outcome) noexcept {
+void enlist(once_storage &once, uint32_t outcome) noexcept {
     once.runner.store(nullptr, std::memory_order_relaxed);
     // Release: a thread that sees it done sees what init wrote.
     if ((once.state.exchange(outcome, std::memory_order_release) & kind) == awaited)
@@ -66,8 +66,8 @@ status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcep
             // The user's, which may call Python without this library. Ended inside, the thread is parked here, and the
             // next one begins anew.
             status outcome =
-                cpython::guarded([init, arg] { return init(arg); }, [&once]() noexcept { settle(once, undone); });
-            settle(once, outcome == PYATTACH_OK ? done : undone);
+                cpython::guarded([init, arg] { return init(arg); }, [&once]() noexcept { enlist(once, undone); });
+            enlist(once, outcome == PYATTACH_OK ? done : undone);
             return outcome;
         }
         // Only this thread can have stored its own address.

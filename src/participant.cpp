@@ -116,7 +116,7 @@ void vacate_held(participant &one) noexcept {
     interpreter &where = *one.where;
     one.warm = one.last = nullptr;
     one.is_temporary = false;
-    one.drops = nullptr;
+    one.queue = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (!where.gate.is_dead() && where.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
         return push_held(where.data->empty, one);

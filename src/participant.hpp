@@ -17,7 +17,7 @@
 namespace pyattach {
 
 struct interpreter;
-struct producer;
+struct decref_queue;
 struct thread;
 
 namespace presence {
@@ -33,7 +33,7 @@ struct participant {
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
     cpython::thread_state *last; // the state it was attached with last
     pthread_t self;
-    producer *drops;              // what the thread gives back there while it is not attached
+    decref_queue *queue;          // what the thread gives back there while it is not attached
     participant *next_of_thread;  // or of those that wait
     participant *next, *previous; // in the gate, under its lock
 };

@@ -7,81 +7,81 @@
 namespace pyattach {
 
 pool::data::~data() {
-    while (producer *one = producers) {
-        producers = one->older;
-        producer::destroy(one);
+    while (decref_queue *one = decref_queues) {
+        decref_queues = one->older;
+        decref_queue::destroy(one);
     }
 }
 
-producer *pool::add_producer() noexcept {
-    producer *one = producer::make();
+decref_queue *pool::add_queue() noexcept {
+    decref_queue *one = decref_queue::make();
     if (!one)
         return nullptr;
     data_->lock.lock();
-    one->older = data_->producers;
-    if (data_->producers)
-        data_->producers->newer = one;
-    data_->producers = one;
+    one->older = data_->decref_queues;
+    if (data_->decref_queues)
+        data_->decref_queues->newer = one;
+    data_->decref_queues = one;
     data_->lock.unlock();
     return one;
 }
 
-void pool::unlink_and_free(producer &one) noexcept {
-    (one.newer ? one.newer->older : data_->producers) = one.older;
+void pool::unlink_and_free(decref_queue &one) noexcept {
+    (one.newer ? one.newer->older : data_->decref_queues) = one.older;
     if (one.older)
         one.older->newer = one.newer;
-    producer::destroy(&one);
+    decref_queue::destroy(&one);
 }
 
-bool pool::orphan(producer &one) noexcept {
+bool pool::orphan(decref_queue &one) noexcept {
     data_->lock.lock();
-    const bool is_crowded = add_waiting(one.take_uncounted());
+    const bool is_over_mark = add_waiting(one.take_uncounted());
     // Listed: a drain finds it in the list, and frees it when it is empty.
-    if (one.is_listed.load(std::memory_order_relaxed))
+    if (one.in_pool_list.load(std::memory_order_relaxed))
         one.is_orphan = true;
     else
         unlink_and_free(one);
     data_->lock.unlock();
-    return is_crowded;
+    return is_over_mark;
 }
 
-bool pool::list(listed &one) noexcept {
+bool pool::list(pool_entry &one) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
             return false;
-        one.next = reinterpret_cast<listed *>(head);
+        one.next = reinterpret_cast<pool_entry *>(head);
     } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&one), std::memory_order_release,
                                           std::memory_order_relaxed));
     return true;
 }
 
-pool::outcome pool::push_fenced(producer &mine, object *reference) noexcept {
-    bool is_listed, is_count_due;
-    if (!mine.push_fenced(reference, data_->spares, is_listed, is_count_due))
+pool::outcome pool::push_fenced(decref_queue &mine, object *reference) noexcept {
+    bool in_pool_list, is_count_due;
+    if (!mine.push_fenced(reference, data_->spares, in_pool_list, is_count_due))
         return outcome::refused;
-    const bool is_crowded = is_count_due && add_waiting(mine.take_uncounted());
-    const outcome settled = is_listed ? outcome::queued : settle(mine);
-    return is_crowded && settled == outcome::queued ? outcome::crowded : settled;
+    const bool is_over_mark = is_count_due && add_waiting(mine.take_uncounted());
+    const outcome enlisted = in_pool_list ? outcome::queued : enlist(mine);
+    return is_over_mark && enlisted == outcome::queued ? outcome::crowded : enlisted;
 }
 
-pool::outcome pool::settle(producer &mine) noexcept {
+pool::outcome pool::enlist(decref_queue &mine) noexcept {
     mine.become_fenced();
-    if (mine.is_listed.exchange(true, std::memory_order_seq_cst) || list(mine))
+    if (mine.in_pool_list.exchange(true, std::memory_order_seq_cst) || list(mine))
         return outcome::queued;
     // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
     // have taken this one before this thread looked.
     data_->lock.lock();
     const bool is_left = mine.waiting() != 0;
     if (is_left)
-        mine.take_back();
-    mine.is_listed.store(false, std::memory_order_relaxed);
+        mine.undo_push();
+    mine.in_pool_list.store(false, std::memory_order_relaxed);
     data_->lock.unlock();
     return is_left ? outcome::refused : outcome::queued;
 }
 
 pool::outcome pool::push_single(object *reference, bool is_counted) noexcept {
-    auto *one = static_cast<listed_single *>(std::malloc(sizeof(listed_single)));
+    auto *one = static_cast<single_entry *>(std::malloc(sizeof(single_entry)));
     if (!one)
         return outcome::refused;
     one->single = reference;
@@ -93,16 +93,16 @@ pool::outcome pool::push_single(object *reference, bool is_counted) noexcept {
     return is_counted && add_waiting(1) ? outcome::crowded : outcome::queued;
 }
 
-listed *pool::take_list(uintptr_t leave_behind) noexcept {
+pool_entry *pool::take_list(uintptr_t leave_behind) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
             return nullptr;
     } while (!head_.compare_exchange_weak(head, leave_behind, std::memory_order_acquire, std::memory_order_relaxed));
     // The newest is on top; go on with what has waited longest.
-    listed *oldest = nullptr;
-    for (auto *one = reinterpret_cast<listed *>(head); one;) {
-        listed *next = one->next;
+    pool_entry *oldest = nullptr;
+    for (auto *one = reinterpret_cast<pool_entry *>(head); one;) {
+        pool_entry *next = one->next;
         one->next = oldest;
         oldest = one;
         one = next;
@@ -111,19 +111,19 @@ listed *pool::take_list(uintptr_t leave_behind) noexcept {
 }
 
 // Returns `rest`, with those in front that were given something meanwhile.
-listed *pool::unlist(producer *emptied, const producer *own, listed *rest) noexcept {
+pool_entry *pool::delist(decref_queue *emptied, const decref_queue *own, pool_entry *rest) noexcept {
     bool needs_fence = false;
-    for (producer *one = emptied; one; one = one->next_emptied) {
-        one->is_listed.exchange(false, std::memory_order_seq_cst);
+    for (decref_queue *one = emptied; one; one = one->next_emptied) {
+        one->in_pool_list.exchange(false, std::memory_order_seq_cst);
         needs_fence = needs_fence || (one != own && one->is_plain.load(std::memory_order_seq_cst));
     }
     // One for all. This thread is not between the two lines of a push of its own.
     if (needs_fence)
         heavy_fence();
-    for (producer *one = emptied, *following; one; one = following) {
+    for (decref_queue *one = emptied, *following; one; one = following) {
         following = one->next_emptied;
         if (one->pushed.load(std::memory_order_seq_cst) != one->taken.load(std::memory_order_relaxed)) {
-            if (!one->is_listed.exchange(true, std::memory_order_seq_cst)) {
+            if (!one->in_pool_list.exchange(true, std::memory_order_seq_cst)) {
                 one->next = rest;
                 rest = one;
             }
@@ -134,31 +134,31 @@ listed *pool::unlist(producer *emptied, const producer *own, listed *rest) noexc
     return rest;
 }
 
-void pool::note_waiting(const listed *all) noexcept {
+void pool::note_waiting(const pool_entry *all) noexcept {
     size_t waiting = 0;
-    for (const listed *one = all; one; one = one->next)
-        waiting += one->single ? 1 : static_cast<const producer *>(one)->waiting();
+    for (const pool_entry *one = all; one; one = one->next)
+        waiting += one->single ? 1 : static_cast<const decref_queue *>(one)->waiting();
     size_t high = data_->high_water.load(std::memory_order_relaxed);
     while (waiting > high && !data_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
     }
 }
 
-size_t pool::take(object **references, size_t most, const producer *own) noexcept {
+size_t pool::take(object **references, size_t most, const decref_queue *own) noexcept {
     data_->lock.lock();
-    listed *rest = take_list(0);
+    pool_entry *rest = take_list(0);
     note_waiting(rest);
-    producer *emptied = nullptr;
+    decref_queue *emptied = nullptr;
     size_t taken = 0, uncounted = 0;
     while (rest && taken < most) {
-        listed *one = rest;
+        pool_entry *one = rest;
         rest = one->next;
         if (one->single) {
             references[taken++] = one->single;
-            uncounted += !static_cast<listed_single *>(one)->is_counted;
+            uncounted += !static_cast<single_entry *>(one)->is_counted;
             std::free(one);
             continue;
         }
-        auto &from = *static_cast<producer *>(one);
+        auto &from = *static_cast<decref_queue *>(one);
         taken += from.take(references + taken, most - taken, data_->spares);
         if (from.waiting() == 0) {
             from.next_emptied = emptied;
@@ -169,10 +169,10 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
         }
     }
     data_->waiting.fetch_sub(static_cast<int64_t>(taken - uncounted), std::memory_order_relaxed);
-    rest = unlist(emptied, own, rest);
+    rest = delist(emptied, own, rest);
     // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
     while (rest) {
-        listed *one = rest;
+        pool_entry *one = rest;
         rest = one->next;
         list(*one);
     }
@@ -183,11 +183,11 @@ size_t pool::take(object **references, size_t most, const producer *own) noexcep
 size_t pool::size() noexcept {
     size_t waiting = 0;
     data_->lock.lock();
-    for (const producer *one = data_->producers; one; one = one->older)
+    for (const decref_queue *one = data_->decref_queues; one; one = one->older)
         waiting += one->waiting();
     // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
-    for (auto *one = reinterpret_cast<const listed *>(head == closed ? 0 : head); one; one = one->next)
+    for (auto *one = reinterpret_cast<const pool_entry *>(head == closed ? 0 : head); one; one = one->next)
         waiting += one->single != nullptr;
     data_->lock.unlock();
     return waiting;
@@ -201,22 +201,22 @@ size_t pool::high_water() noexcept {
 size_t pool::close() noexcept {
     size_t leaked = 0;
     data_->lock.lock();
-    listed *rest = take_list(closed);
+    pool_entry *rest = take_list(closed);
     note_waiting(rest);
-    while (listed *one = rest) {
+    while (pool_entry *one = rest) {
         rest = one->next;
         if (one->single) {
             ++leaked;
             std::free(one);
         }
     }
-    // All producers, not those in the list alone: a thread may be about to list its own, with more in it than the one
-    // it will be refused for. After the fence each push has been seen, or sees its producer unlisted, and the pool
-    // closed.
-    for (producer *one = data_->producers; one; one = one->older)
-        one->is_listed.exchange(false, std::memory_order_seq_cst);
+    // All decref_queues, not those in the list alone: a thread may be about to list its own, with more in it than the
+    // one it will be refused for. After the fence each push has been seen, or sees its decref_queue unlisted, and the
+    // pool closed.
+    for (decref_queue *one = data_->decref_queues; one; one = one->older)
+        one->in_pool_list.exchange(false, std::memory_order_seq_cst);
     heavy_fence();
-    for (producer *one = data_->producers, *older; one; one = older) {
+    for (decref_queue *one = data_->decref_queues, *older; one; one = older) {
         older = one->older;
         object *forgotten[chunk::fewest];
         while (size_t part = one->take(forgotten, chunk::fewest, data_->spares))
@@ -232,8 +232,8 @@ bool pool::restart() noexcept {
     data_->is_given_up = data_->lock.restart();
     if (!data_->is_given_up)
         return false;
-    data_->producers = nullptr;
-    data_->is_help_called.store(false, std::memory_order_relaxed);
+    data_->decref_queues = nullptr;
+    data_->is_drain_scheduled.store(false, std::memory_order_relaxed);
     if (head_.load(std::memory_order_relaxed) != closed)
         head_.store(0, std::memory_order_relaxed);
     return true;
@@ -242,9 +242,9 @@ bool pool::restart() noexcept {
 void pool::relist() noexcept {
     data_->is_given_up = false;
     // A thread that is not here may have been about to ask.
-    data_->is_help_called.store(false, std::memory_order_relaxed);
-    listed *singles = nullptr;
-    for (listed *one = take_list(0), *next; one; one = next) {
+    data_->is_drain_scheduled.store(false, std::memory_order_relaxed);
+    pool_entry *singles = nullptr;
+    for (pool_entry *one = take_list(0), *next; one; one = next) {
         next = one->next;
         if (one->single) {
             one->next = singles;
@@ -252,17 +252,17 @@ void pool::relist() noexcept {
         }
     }
     int64_t waiting = 0;
-    while (listed *one = singles) {
+    while (pool_entry *one = singles) {
         singles = one->next;
-        waiting += static_cast<listed_single *>(one)->is_counted;
+        waiting += static_cast<single_entry *>(one)->is_counted;
         list(*one);
     }
-    for (producer *one = data_->producers, *older; one; one = older) {
+    for (decref_queue *one = data_->decref_queues, *older; one; one = older) {
         older = one->older;
         const bool has_something = one->waiting() != 0;
         one->take_uncounted();
         waiting += static_cast<int64_t>(one->waiting());
-        one->is_listed.store(has_something && list(*one), std::memory_order_relaxed);
+        one->in_pool_list.store(has_something && list(*one), std::memory_order_relaxed);
         if (!has_something && one->is_orphan)
             unlink_and_free(*one);
     }

@@ -22,7 +22,7 @@
 namespace pyattach {
 
 // Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
-// that deletes them, and listed in the interpreter's interp_data, for namesakes and for fork().
+// that deletes them, and pool_entry in the interpreter's interp_data, for namesakes and for fork().
 class reaping {
   public:
     explicit reaping(interpreter &where) noexcept : where_(where) {}

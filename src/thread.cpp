@@ -133,9 +133,9 @@ bool restart_threads() noexcept {
 
 void pay_dues() noexcept {
     if (this_thread.owes_drain)
-        ask_for_drain_again();
+        reschedule_drain();
     if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
-        drop_late_record_slowly(*me);
+        discard_late_record_slowly(*me);
 }
 
 size_t forget_other_threads() noexcept {
@@ -153,10 +153,10 @@ size_t forget_other_threads() noexcept {
                                            std::memory_order_relaxed);
         while (participant *lost = one->participants) {
             one->participants = lost->next_of_thread;
-            if (lost->drops && lost->where->pool.is_given_up())
-                lost_references += lost->drops->waiting();
-            else if (lost->drops)
-                lost->where->pool.orphan_in_child(*lost->drops);
+            if (lost->queue && lost->where->pool.is_given_up())
+                lost_references += lost->queue->waiting();
+            else if (lost->queue)
+                lost->where->pool.orphan_in_child(*lost->queue);
             release_data_held(*lost->where);
             std::free(lost);
         }
@@ -177,9 +177,9 @@ size_t forget_other_threads() noexcept {
         scope.sum = sum_of(scope);
     }
     for (participant *one = me->participants; one; one = one->next_of_thread) {
-        if (one->drops && one->where->pool.is_given_up()) {
-            lost_references += one->drops->waiting();
-            one->drops = nullptr;
+        if (one->queue && one->where->pool.is_given_up()) {
+            lost_references += one->queue->waiting();
+            one->queue = nullptr;
         }
         one->native_id = own_native_id();
         one->where->gate.put_back(*one);

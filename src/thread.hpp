@@ -210,8 +210,8 @@ size_t forget_other_threads() noexcept;
 // To the next thread, or freed: nothing of it is open, and no thread uses it any more.
 void discard(thread &ended) noexcept;
 // Gives back the record of a thread whose exit hook has run already, once nothing is open in it.
-void drop_late_record_slowly(thread &me) noexcept;
-inline void drop_late_record(thread &me) noexcept;
+void discard_late_record_slowly(thread &me) noexcept;
+inline void discard_late_record(thread &me) noexcept;
 
 // Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:
 // nobody else uses the state that a scope attached.
@@ -221,9 +221,9 @@ inline bool is_of_top(const thread &me, const thread_state *now) noexcept {
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
 bool is_own_state(thread_state *now) noexcept;
 
-inline void drop_late_record(thread &me) noexcept {
+inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))
-        drop_late_record_slowly(me);
+        discard_late_record_slowly(me);
 }
 
 // A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.

@@ -139,7 +139,7 @@ bool thread_exit::run(thread &me) noexcept {
     return is_last;
 }
 
-void drop_late_record_slowly(thread &me) noexcept {
+void discard_late_record_slowly(thread &me) noexcept {
     if (!is_anything_open(me) && !this_thread.quiet)
         forget(me);
 }

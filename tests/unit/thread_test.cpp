@@ -225,7 +225,7 @@ TEST_CASE("a record made past the exit hook stays while a lock is held, and goes
     CHECK(run_past_the_hook([] {
         mutex_storage one{};
         mutex::lock(one);
-        drop_late_record(*this_thread.record());
+        discard_late_record(*this_thread.record());
         const bool stays = this_thread.record() != nullptr;
         mutex::unlock(one);
         return stays && !this_thread.record();

@@ -11,7 +11,7 @@ struct interpreter;
 struct participant;
 
 // Gives a reference back; `owner` NULL: of the interpreter this thread stands for (see pool.h).
-void drop(object *, interpreter *owner) noexcept;
+void decref(object *, interpreter *owner) noexcept;
 pyattach_status take_reference(object *) noexcept;
 
 // Attached to `where`, through us: releases up to `most` references, the pending exception kept, nothing locked.
@@ -25,7 +25,7 @@ size_t waiting() noexcept;
 // if there is much of that.
 void orphan(participant &ending) noexcept;
 // Python asked this thread for a drain while it was quiet: has it ask again, unless the thread is quiet still.
-void ask_for_drain_again() noexcept;
+void reschedule_drain() noexcept;
 
 // How many references an attach releases at most. Where it was 0, Python is asked for what waits meanwhile.
 void set_drain_budget(size_t objects) noexcept;

@@ -1,5 +1,5 @@
 // What one thread gives back to one pool.
-#include "producer.hpp"
+#include "decref_queue.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -32,22 +32,22 @@ spare_chunks::~spare_chunks() {
         std::free(one.load(std::memory_order_relaxed));
 }
 
-producer *producer::make() noexcept {
+decref_queue *decref_queue::make() noexcept {
     void *memory = nullptr;
-    if (posix_memalign(&memory, alignof(producer), sizeof(producer)) != 0)
+    if (posix_memalign(&memory, alignof(decref_queue), sizeof(decref_queue)) != 0)
         return nullptr;
     chunk *first = new_chunk(0);
     if (!first) {
         std::free(memory);
         return nullptr;
     }
-    producer *one = new (memory) producer();
+    decref_queue *one = new (memory) decref_queue();
     one->head = one->tail = first;
     one->from = one->at = first->begin();
     return one;
 }
 
-void producer::destroy(producer *one) noexcept {
+void decref_queue::destroy(decref_queue *one) noexcept {
     while (chunk *first = one->head) {
         one->head = first->next;
         std::free(first);
@@ -57,11 +57,11 @@ void producer::destroy(producer *one) noexcept {
 }
 
 // Where an emptied chunk is kept; NULL: nowhere.
-std::atomic<chunk *> *producer::spare_of(unsigned size, spare_chunks &of_pool) noexcept {
+std::atomic<chunk *> *decref_queue::spare_of(unsigned size, spare_chunks &of_pool) noexcept {
     return size == 0 ? &spare : size + 1 < chunk::sizes ? &of_pool.of_size[size] : nullptr;
 }
 
-bool producer::extend(spare_chunks &of_pool) noexcept {
+bool decref_queue::extend(spare_chunks &of_pool) noexcept {
     const uint64_t many = waiting();
     // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
     // the kernel for every page.)
@@ -81,28 +81,28 @@ bool producer::extend(spare_chunks &of_pool) noexcept {
     return true;
 }
 
-bool producer::publish_fenced() noexcept {
+bool decref_queue::publish_fenced() noexcept {
     const uint64_t before = pushed.load(std::memory_order_relaxed);
 #ifndef PYATTACH_TEST_SWAPPED
     pushed.exchange(before + 1, std::memory_order_seq_cst);
     pause_between();
-    return is_listed.load(std::memory_order_seq_cst);
+    return in_pool_list.load(std::memory_order_seq_cst);
 #else
-    bool seen = is_listed.load(std::memory_order_seq_cst);
+    bool seen = in_pool_list.load(std::memory_order_seq_cst);
     pause_between();
     pushed.exchange(before + 1, std::memory_order_seq_cst);
     return seen;
 #endif
 }
 
-bool producer::push_fenced(object *reference, spare_chunks &of_pool, bool &is_seen_listed,
-                           bool &is_count_due) noexcept {
+bool decref_queue::push_fenced(object *reference, spare_chunks &of_pool, bool &was_in_pool_list,
+                               bool &is_count_due) noexcept {
     is_count_due = at == tail->end();
     if (is_count_due && !extend(of_pool))
         return false;
     is_count_due = is_count_due && pushed.load(std::memory_order_relaxed) - counted >= count_from;
     *at++ = reference;
-    is_seen_listed = publish_fenced();
+    was_in_pool_list = publish_fenced();
     if (is_plain.load(std::memory_order_relaxed))
         plain_end = tail->end();
     else if (waiting() >= plain_from && has_quick_fence())
@@ -110,17 +110,17 @@ bool producer::push_fenced(object *reference, spare_chunks &of_pool, bool &is_se
     return true;
 }
 
-void producer::become_fenced() noexcept {
+void decref_queue::become_fenced() noexcept {
     plain_end = nullptr;
     is_plain.store(false, std::memory_order_relaxed);
 }
 
-void producer::take_back() noexcept {
+void decref_queue::undo_push() noexcept {
     --at;
     pushed.store(pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
-size_t producer::take(object **references, size_t most, spare_chunks &of_pool) noexcept {
+size_t decref_queue::take(object **references, size_t most, spare_chunks &of_pool) noexcept {
     const size_t all = std::min<uint64_t>(waiting(), most);
     for (size_t left = all; left != 0;) {
         if (from == head->end()) {

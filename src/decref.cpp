@@ -1,5 +1,5 @@
 // Drop: a reference is given back, on any thread at any time.
-#include "drop.hpp"
+#include "decref.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -28,34 +28,34 @@ interpreter *standing_for(thread_state *now) noexcept {
 
 #if PYATTACH_REFERENCE_POOL
 
-int drain_for_others(void *record) noexcept;
+int run_scheduled_drain(void *record) noexcept;
 
 // No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
 // as the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's, which in the child of a
 // raw fork may be held by a thread that is not there). Only the main interpreter listens.
-void call_for_help(interpreter &where, participant &mine) noexcept {
+void schedule_drain(interpreter &where, participant &mine) noexcept {
     if (&where != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
-        where.pool.is_help_called().load(std::memory_order_relaxed))
+        where.pool.is_drain_scheduled().load(std::memory_order_relaxed))
         return;
     uint8_t before = mine.inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(mine))
         return;
-    if (!where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
-        !cpython::add_pending_call(drain_for_others, &where))
-        where.pool.is_help_called().store(false, std::memory_order_relaxed);
+    if (!where.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
+        !cpython::add_pending_call(run_scheduled_drain, &where))
+        where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
     where.gate.leave(mine, before);
 }
 
 // In Python's main thread, attached. It asks for itself again only after it has drained, or it would come back at once,
 // and CPython's end waits from 3.13 on until no call is left. So it says that it is owed, to the thread where that is
 // quiet, to the pool where the budget is 0; both are paid when that is over, and a crowded push asks anew in any case.
-int drain_for_others(void *record) noexcept {
+int run_scheduled_drain(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
     if (where.gone.load(std::memory_order_acquire))
         return 0;
     // Store one, then look at the other, as set_drain_budget does and who pushes and finds the pool crowded: whichever
     // store comes second is followed by a look that sees the first.
-    where.pool.is_help_called().store(false, std::memory_order_relaxed);
+    where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const size_t budget = drain_budget();
     if (budget == 0 || !own_record())
@@ -65,27 +65,27 @@ int drain_for_others(void *record) noexcept {
         return 0;
     }
     drain(where, budget);
-    if (!where.pool.is_empty() && !where.pool.is_help_called().exchange(true, std::memory_order_relaxed) &&
-        !cpython::add_pending_call(drain_for_others, record))
-        where.pool.is_help_called().store(false, std::memory_order_relaxed);
+    if (!where.pool.is_empty() && !where.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
+        !cpython::add_pending_call(run_scheduled_drain, record))
+        where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
     return 0;
 }
 
 // On any thread, attached or not.
-void call_if_something_waits() noexcept {
+void schedule_drain_if_needed() noexcept {
     interpreter *main = main_interpreter();
     if (!main || main->pool.is_empty())
         return;
     thread *me = own_record();
     if (participant *mine = me ? find_participant(*me, *main) : nullptr)
-        call_for_help(*main, *mine);
+        schedule_drain(*main, *mine);
     if (me)
-        drop_late_record(*me);
+        discard_late_record(*me);
 }
 
 bool is_queued(interpreter &where, participant &mine, pool::outcome what) noexcept {
     if (what == pool::outcome::crowded)
-        call_for_help(where, mine);
+        schedule_drain(where, mine);
     return what != pool::outcome::refused;
 }
 
@@ -95,19 +95,19 @@ bool queue(interpreter &owner, object *reference) noexcept {
         return false;
     thread *me = this_thread.record();
     participant *mine = me ? me->participants : nullptr; // the one it met last, which it nearly always is
-    if (__builtin_expect(!mine || mine->where != &owner || !mine->drops || this_thread.ended, 0)) {
+    if (__builtin_expect(!mine || mine->where != &owner || !mine->queue || this_thread.ended, 0)) {
         me = own_record();
         mine = me ? find_participant(*me, owner) : nullptr;
         // Past its exit hook a thread makes nothing that lasts: record and participant go when the reference is queued.
-        if (this_thread.ended || !mine || (!mine->drops && !(mine->drops = owner.pool.add_producer()))) {
+        if (this_thread.ended || !mine || (!mine->queue && !(mine->queue = owner.pool.add_queue()))) {
             const pool::outcome what = owner.pool.push_single(reference, mine);
             const bool is_in = mine ? is_queued(owner, *mine, what) : what != pool::outcome::refused;
             if (me)
-                drop_late_record(*me);
+                discard_late_record(*me);
             return is_in;
         }
     }
-    return is_queued(owner, *mine, owner.pool.push(*mine->drops, reference));
+    return is_queued(owner, *mine, owner.pool.push(*mine->queue, reference));
 }
 
 void note(interpreter &where, participant &mine, pool::outcome what) noexcept {
@@ -115,10 +115,10 @@ void note(interpreter &where, participant &mine, pool::outcome what) noexcept {
 }
 // Not inline: they would cost the usual case its registers.
 [[gnu::noinline]] void push_fenced(interpreter &where, participant &mine, object *reference) noexcept {
-    note(where, mine, where.pool.push_fenced(*mine.drops, reference));
+    note(where, mine, where.pool.push_fenced(*mine.queue, reference));
 }
-[[gnu::noinline]] void settle(interpreter &where, participant &mine) noexcept {
-    note(where, mine, where.pool.settle(*mine.drops));
+[[gnu::noinline]] void enlist(interpreter &where, participant &mine) noexcept {
+    note(where, mine, where.pool.enlist(*mine.queue));
 }
 
 #endif
@@ -149,7 +149,7 @@ inline void release(object *reference) noexcept {
         release_by_call(reference);
 }
 
-[[gnu::noinline]] void drop_slowly(object *reference, interpreter *owner) noexcept {
+[[gnu::noinline]] void decref_slowly(object *reference, interpreter *owner) noexcept {
     const kept_errno keeps;
     thread_state *now = current_state(); // finds Python if need be
     bool release_now = now && !this_thread.forbidden;
@@ -168,18 +168,18 @@ inline void release(object *reference) noexcept {
 
 // Written out for the two usual cases, a thread in a warm scope and one that is not attached and gave something back
 // before; the rest is for the slow path.
-void drop(object *reference, interpreter *owner) noexcept {
+void decref(object *reference, interpreter *owner) noexcept {
     if (!reference)
         return;
     if (!this_thread.is_usual())
-        return drop_slowly(reference, owner);
+        return decref_slowly(reference, owner);
     thread &me = this_thread.usual();
     if (const thread_state *now = cpython::peek(me.current_at)) {
         if (is_warm_inside(me, now) && (!owner || owner == me.fast_participant()->where)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
-        return drop_slowly(reference, owner);
+        return decref_slowly(reference, owner);
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;
@@ -190,15 +190,15 @@ void drop(object *reference, interpreter *owner) noexcept {
     // Whose it is has been compared before it is looked into: the scope on top may be one that cannot be read. A thread
     // that has queued there before has seen the exit hook registered.
     const bool is_detached = me.current_at != &cpython::unknown;
-    if (is_detached && whose && mine && mine->where == whose && mine->drops && !whose->gate.is_dead()) {
-        if (!mine->drops->is_ready())
+    if (is_detached && whose && mine && mine->where == whose && mine->queue && !whose->gate.is_dead()) {
+        if (!mine->queue->is_ready())
             return push_fenced(*whose, *mine, reference);
-        if (!mine->drops->push_plainly(reference))
-            return settle(*whose, *mine);
+        if (!mine->queue->push_plainly(reference))
+            return enlist(*whose, *mine);
         return me.counted.add(event::drops_queued);
     }
 #endif
-    drop_slowly(reference, owner);
+    decref_slowly(reference, owner);
 }
 
 status take_reference(object *reference) noexcept {
@@ -219,9 +219,9 @@ size_t drain(interpreter &where, size_t most) noexcept {
     if (!me)
         return 0;
     quietly so;
-    const producer *own = nullptr;
+    const decref_queue *own = nullptr;
     for (const participant *one = me->participants; one && !own; one = one->next_of_thread)
-        own = one->where == &where ? one->drops : nullptr;
+        own = one->where == &where ? one->queue : nullptr;
     while (released < most && !where.pool.is_empty()) {
         size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)
@@ -255,7 +255,7 @@ status drain_current() noexcept {
     if (here)
         // What destructors give back meanwhile is not promised, so this ends.
         drain(*here, here->pool.size());
-    drop_late_record(*this_thread.record());
+    discard_late_record(*this_thread.record());
     return PYATTACH_OK;
 }
 
@@ -272,18 +272,18 @@ size_t waiting() noexcept {
 void orphan([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &where = *ending.where;
-    producer *drops = std::exchange(ending.drops, nullptr);
-    if (drops && where.pool.orphan(*drops))
-        call_for_help(where, ending);
+    decref_queue *queue = std::exchange(ending.queue, nullptr);
+    if (queue && where.pool.orphan(*queue))
+        schedule_drain(where, ending);
 #endif
 }
 
-void ask_for_drain_again() noexcept {
+void reschedule_drain() noexcept {
 #if PYATTACH_REFERENCE_POOL
     if (is_quiet() || this_thread.forbidden)
         return;
     this_thread.owe_drain(false);
-    call_if_something_waits();
+    schedule_drain_if_needed();
 #endif
 }
 
@@ -292,7 +292,7 @@ void set_drain_budget(size_t objects) noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
 #if PYATTACH_REFERENCE_POOL
     if (before == 0 && objects != 0)
-        call_if_something_waits();
+        schedule_drain_if_needed();
 #endif
 }
 size_t drain_budget() noexcept { return budget_objects.load(std::memory_order_relaxed); }
