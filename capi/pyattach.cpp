@@ -115,7 +115,9 @@ pyattach_status pyattach_forked(void) {
 // --- pool.h
 pyattach_status pyattach_incref(struct _object *reference) { return take_reference(reference); }
 void pyattach_decref(struct _object *reference) { decref(reference, nullptr); }
-void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) { decref(reference, from_handle(owner)); }
+void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) {
+    decref(reference, from_handle(owner));
+}
 pyattach_status pyattach_pool_drain(void) {
     const kept_errno keeps;
     return drain_current();

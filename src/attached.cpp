@@ -65,7 +65,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
         remember_interp(me, in.where);
     }
     // Unchecked too: what waits was put there after the hook was registered.
-    drain_if_quiet_allows(*in.where);
+    drain_if_allowed(*in.where);
     return PYATTACH_OK;
 }
 
@@ -93,7 +93,7 @@ enum class wanted { any, main, named };
             is_there = cpython::python().interpreter_of(now) == cpython::python().main_interpreter();
         if (is_there) {
             if (here)
-                drain_if_quiet_allows(*here);
+                drain_if_allowed(*here);
             return nest(scope, *me);
         }
     }
@@ -150,7 +150,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Only after the attach returned (invariant 2).
     me.top = &mine;
     me.counted.add(event::attaches);
-    drain_if_quiet_allows(*mine.where);
+    drain_if_allowed(*mine.where);
     return PYATTACH_OK;
 }
 
@@ -168,7 +168,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_otherwise(scope);
     check_storage(me, "attached", &scope);
-    drain_if_quiet_allows(*here);
+    drain_if_allowed(*here);
     return nest(scope, me);
 }
 

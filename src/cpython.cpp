@@ -168,14 +168,14 @@ void report_unraisable() noexcept {
     guarded([] { python().error_unraisable(nullptr); });
 }
 
-bool signals_are_quiet() noexcept {
+bool check_signals_quietly() noexcept {
     kept_error kept;
     return guarded([] {
         const table &py = python();
-        bool quiet = py.check_signals() == 0;
-        if (!quiet)
+        bool drain_disabled = py.check_signals() == 0;
+        if (!drain_disabled)
             py.error_unraisable(nullptr);
-        return quiet;
+        return drain_disabled;
     });
 }
 

@@ -275,7 +275,7 @@ void forget_namesake(object *stand_ins) noexcept;
 // Reports the pending exception through sys.unraisablehook.
 void report_unraisable() noexcept;
 // Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.
-bool signals_are_quiet() noexcept;
+bool check_signals_quietly() noexcept;
 void warn(const char *message) noexcept;
 
 // --- Start (not attached; at most one thread at a time) ---

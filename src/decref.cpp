@@ -60,7 +60,7 @@ int run_scheduled_drain(void *record) noexcept {
     const size_t budget = drain_budget();
     if (budget == 0 || !own_record())
         return 0;
-    if (is_quiet()) {
+    if (is_drain_disabled()) {
         this_thread.owe_drain(true);
         return 0;
     }
@@ -218,7 +218,7 @@ size_t drain(interpreter &where, size_t most) noexcept {
     thread *me = own_record();
     if (!me)
         return 0;
-    quietly so;
+    no_drain_scope so;
     const decref_queue *own = nullptr;
     for (const participant *one = me->participants; one && !own; one = one->next_of_thread)
         own = one->where == &where ? one->queue : nullptr;
@@ -280,7 +280,7 @@ void orphan([[maybe_unused]] participant &ending) noexcept {
 
 void reschedule_drain() noexcept {
 #if PYATTACH_REFERENCE_POOL
-    if (is_quiet() || this_thread.forbidden)
+    if (is_drain_disabled() || this_thread.forbidden)
         return;
     this_thread.owe_drain(false);
     schedule_drain_if_needed();

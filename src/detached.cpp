@@ -129,7 +129,7 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
     cpython::restore(gap.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(me, scope.gap);
-    drain_if_quiet_allows(*where);
+    drain_if_allowed(*where);
     return PYATTACH_OK;
 }
 
@@ -172,7 +172,7 @@ status end_otherwise(detached_scope &scope) noexcept {
     if (is_raw_fork())
         forked::come_to_order_attached();
     if (gap.where)
-        drain_if_quiet_allows(*gap.where);
+        drain_if_allowed(*gap.where);
     discard_late_record(*me);
     return PYATTACH_OK;
 }

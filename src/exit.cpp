@@ -71,11 +71,11 @@ void ending::close() noexcept {
 
 // Attaching waits without a limit, and here a thread may be inside that keeps Python: so it is found out first whether
 // it can be had. Without a limit there is nothing to be late for.
-void ending::look_for_signals(thread_state *tstate, int64_t end, bool &were_quiet) noexcept {
+void ending::look_for_signals(thread_state *tstate, int64_t end, bool &may_go_on) noexcept {
     if (end != INT64_MAX && !python.can_attach(std::min(monotonic_ns() + signal_interval_ns, end)))
         return;
     cpython::restore(tstate);
-    were_quiet = cpython::signals_are_quiet();
+    may_go_on = cpython::check_signals_quietly();
     cpython::save();
 }
 
@@ -104,10 +104,10 @@ void ending::wait(thread_state *tstate) noexcept {
             inside = where_.gate.wait(own_, attached_only, 0);
         }
         // A handler that raises, as Ctrl-C does, ends the wait.
-        bool were_quiet = true;
+        bool may_go_on = true;
         if (inside && now < end)
-            look_for_signals(tstate, end, were_quiet);
-        if (!inside || now >= end || !were_quiet)
+            look_for_signals(tstate, end, may_go_on);
+        if (!inside || now >= end || !may_go_on)
             break;
     }
     where_.gate.set(gate::sealed);

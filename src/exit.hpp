@@ -36,7 +36,7 @@ class ending {
     unsigned left = 0; // threads that were attached inside when the wait gave up
 
   private:
-    void look_for_signals(thread_state *tstate, int64_t end, bool &were_quiet) noexcept;
+    void look_for_signals(thread_state *tstate, int64_t end, bool &may_go_on) noexcept;
 
     interpreter &where_;
     const participant *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own

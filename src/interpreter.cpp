@@ -211,7 +211,7 @@ interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcep
 }
 
 interpreter *lookup_or_register_slowly(thread &me, cpython::interpreter_state *here) noexcept {
-    quietly so; // collections run destructors, which may attach
+    no_drain_scope so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
     if (!record) {
@@ -262,8 +262,8 @@ status require_attached() noexcept {
     return is_stranded() ? refused_after_fork() : PYATTACH_NOT_ATTACHED;
 }
 
-void drain_unless_quiet(interpreter &here) noexcept {
-    if (!is_quiet())
+void drain_if_allowed_slowly(interpreter &here) noexcept {
+    if (!is_drain_disabled())
         drain(here, drain_budget());
 }
 

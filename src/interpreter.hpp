@@ -123,10 +123,10 @@ status refuse_not_running() noexcept;
 status require_attached() noexcept;
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
-void drain_unless_quiet(interpreter &here) noexcept;
-inline void drain_if_quiet_allows(interpreter &here) noexcept {
+void drain_if_allowed_slowly(interpreter &here) noexcept;
+inline void drain_if_allowed(interpreter &here) noexcept {
     if (__builtin_expect(!here.pool.is_empty(), 0))
-        drain_unless_quiet(here);
+        drain_if_allowed_slowly(here);
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.

@@ -55,7 +55,7 @@ void wait(mutex_storage &one) noexcept {
 bool try_lock(mutex_storage &one) noexcept {
     if (!take(one, 0))
         return false;
-    ++this_thread.quiet;
+    ++this_thread.drain_disabled;
     return true;
 }
 
@@ -65,7 +65,7 @@ bool try_lock(mutex_storage &one) noexcept {
     detached_scope gap;
     const bool is_detached = detached::begin(gap) == PYATTACH_OK;
     // Quiet already while coming back: a destructor run by the re-attach would run under the lock.
-    ++this_thread.quiet;
+    ++this_thread.drain_disabled;
     if (!is_detached) {
         // Not attached, or inside tp_traverse, where nothing may detach.
         wait(one);
@@ -84,8 +84,8 @@ void lock(mutex_storage &one) noexcept {
 }
 
 void unlock(mutex_storage &one) noexcept {
-    if (this_thread.quiet)
-        --this_thread.quiet;
+    if (this_thread.drain_disabled)
+        --this_thread.drain_disabled;
     // What was open when the lock was taken may have ended under it.
     if (this_thread.has_dues())
         pay_dues();

@@ -45,7 +45,7 @@ bool has_namesake(const participant_list &list) noexcept {
 // counted.
 void destroy_states(interpreter &where, const participant *first) noexcept {
     const cpython::table &py = cpython::python();
-    quietly so;
+    no_drain_scope so;
     cpython::kept_error kept;
     cpython::guarded([&] {
         thread_state *mine = py.current();
@@ -204,7 +204,7 @@ void reaping::destroy_before_coming(thread_state *replaced) noexcept {
     thread_state *made = has_taken() ? make_state(where_) : nullptr;
     if (!made)
         return;
-    quietly so;
+    no_drain_scope so;
     cpython::restore_over(replaced, made);
     while (take_next()) {
         cpython::guarded([this] {

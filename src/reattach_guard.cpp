@@ -99,7 +99,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
     const cpython::table &py = cpython::python();
     // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
     bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
-    if (is_quiet() || is_ending || is_destroying(me, where))
+    if (is_drain_disabled() || is_ending || is_destroying(me, where))
         return nullptr;
     const uint64_t id = py.state_id(now);
     for (reattach_guard *one = me.reattach_guards(); one; one = one->next) {
@@ -114,7 +114,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
     void *memory = std::malloc(sizeof(reattach_guard));
     if (!memory)
         return nullptr;
-    quietly so; // a collection runs destructors, which may attach
+    no_drain_scope so; // a collection runs destructors, which may attach
     auto *made = new (memory) reattach_guard{nullptr, now, id, &where, &this_thread};
     if (!cpython::keep_in_state(made, on_cleared)) {
         let_go(*made);

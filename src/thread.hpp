@@ -123,14 +123,14 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
 struct thread_local_words {
-    uintptr_t tagged = 0;    // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
-    uint16_t forbidden = 0;  // forbidden scopes open
-    uint8_t ended : 1;       // the thread's exit hook has run
-    uint8_t owes_drain : 1;  // Python asked this thread for a drain while it was quiet; see pay_dues
-    uint8_t registering : 6; // runs code for the registration of an exit hook
-    uint8_t forking = 0;     // forks that Python has announced on this thread, and that are not over
-    uint16_t quiet = 0;      // locks held, drains running; see is_quiet
-    uint16_t busy = 0;       // calls of this library's that run foreign code, which must find Python afterwards
+    uintptr_t tagged = 0;        // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
+    uint16_t forbidden = 0;      // forbidden scopes open
+    uint8_t ended : 1;           // the thread's exit hook has run
+    uint8_t owes_drain : 1;      // Python asked this thread for a drain while it was quiet; see pay_dues
+    uint8_t registering : 6;     // runs code for the registration of an exit hook
+    uint8_t forking = 0;         // forks that Python has announced on this thread, and that are not over
+    uint16_t drain_disabled = 0; // locks held, drains running; see is_drain_disabled
+    uint16_t busy = 0;           // calls of this library's that run foreign code, which must find Python afterwards
 
     constexpr thread_local_words() noexcept : ended(0), owes_drain(0), registering(0) {}
 
@@ -177,20 +177,20 @@ struct busy {
 void pay_dues() noexcept;
 
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
-struct quietly : busy {
-    quietly() noexcept { ++this_thread.quiet; }
-    ~quietly() {
-        --this_thread.quiet;
+struct no_drain_scope : busy {
+    no_drain_scope() noexcept { ++this_thread.drain_disabled; }
+    ~no_drain_scope() {
+        --this_thread.drain_disabled;
         if (__builtin_expect(this_thread.owes_drain, 0))
             pay_dues();
     }
-    quietly(const quietly &) = delete;
-    quietly &operator=(const quietly &) = delete;
+    no_drain_scope(const no_drain_scope &) = delete;
+    no_drain_scope &operator=(const no_drain_scope &) = delete;
 };
 
 // No automatic drain now.
-inline bool is_quiet() noexcept {
-    return this_thread.quiet != 0 || (this_thread.record() && this_thread.record()->innermost_section());
+inline bool is_drain_disabled() noexcept {
+    return this_thread.drain_disabled != 0 || (this_thread.record() && this_thread.record()->innermost_section());
 }
 
 // This thread's record, made if need be; NULL if memory is short.

@@ -140,7 +140,7 @@ bool thread_exit::run(thread &me) noexcept {
 }
 
 void discard_late_record_slowly(thread &me) noexcept {
-    if (!is_anything_open(me) && !this_thread.quiet)
+    if (!is_anything_open(me) && !this_thread.drain_disabled)
         forget(me);
 }
 

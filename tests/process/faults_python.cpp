@@ -48,7 +48,7 @@ struct types {
 };
 
 // How a function fails: with an exception, or without one. What is not here cannot, or only if its arguments are wrong.
-enum class way { none, raises, quiet };
+enum class way { none, raises, drain_disabled };
 constexpr way way_of(std::string_view name) {
     for (std::string_view one : {"import_module",
                                  "add_module",
@@ -91,7 +91,7 @@ constexpr way way_of(std::string_view name) {
     for (std::string_view one : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
                                  "decode_locale", "config_start", "view_main", "guard_from_view"})
         if (one == name)
-            return way::quiet;
+            return way::drain_disabled;
     return way::none;
 }
 
