@@ -81,7 +81,7 @@ thread_state *keep(thread &me, participant &mine, thread_state *state) noexcept 
 }
 
 // The state to attach with. NULL: no memory.
-thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &of_namesakes,
+thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &same_ident_batch,
                      attach_result &in) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
@@ -113,7 +113,7 @@ thread_state *choose(thread &me, participant &mine, interpreter &where, reaping 
         return use(mine, state);
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
-        of_namesakes.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
+        same_ident_batch.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
     if (!(state = make_state(where)))
         return nullptr;
     count(event::states_created);
@@ -189,9 +189,9 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
     in.participant = find_participant(me, where);
     if (!in.participant)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
-    reaping of_namesakes(where);
+    reaping same_ident_batch(where);
     if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.participant))
-        of_namesakes.take_namesakes();
+        same_ident_batch.take_same_ident();
     in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(*in.participant)) {
         in.exempt = where.is_exempt();
@@ -199,7 +199,7 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
             return PYATTACH_FINALIZING;
         in.participant->inside.store(presence::attached, std::memory_order_relaxed);
     }
-    in.state = choose(me, *in.participant, where, of_namesakes, in);
+    in.state = choose(me, *in.participant, where, same_ident_batch, in);
     if (!in.state) {
         where.gate.leave(*in.participant, in.inside_below);
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;

@@ -133,11 +133,11 @@ object *stand_ins() noexcept {
     });
 }
 
-bool has_thread(object *stand_ins, unsigned long identity) noexcept {
+bool has_thread(object *stand_ins, unsigned long ident) noexcept {
     kept_error kept;
     return guarded([=] {
         const table &py = python();
-        object *number = py.long_from_int64(static_cast<long long>(identity));
+        object *number = py.long_from_int64(static_cast<long long>(ident));
         const int is_there = number ? py.dict_contains(stand_ins, number) : -1;
         object *found = is_there == 1 ? py.get_item(stand_ins, number) : nullptr;
         const bool has = is_there != 0 && !(found && is_stand_in(found));
@@ -148,7 +148,7 @@ bool has_thread(object *stand_ins, unsigned long identity) noexcept {
     });
 }
 
-void forget_namesake(object *stand_ins) noexcept {
+void forget_same_ident(object *stand_ins) noexcept {
     kept_error kept;
     guarded([stand_ins] {
         const table &py = python();

@@ -37,10 +37,10 @@ void gate::remove(participant &one) noexcept {
     futex::wake(data_->left, futex::everyone);
 }
 
-bool gate::is_taken(pthread_t identity) noexcept {
+bool gate::is_taken(pthread_t ident) noexcept {
     data_->lock.lock();
     const participant *one = data_->participants;
-    while (one && !(one->is_taken && pthread_equal(one->self, identity)))
+    while (one && !(one->is_taken && pthread_equal(one->self, ident)))
         one = one->next;
     data_->lock.unlock();
     return one;

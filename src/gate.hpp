@@ -93,8 +93,8 @@ class gate {
     // participant here.
     bool is_empty_but_for(const participant *mine) const noexcept { return count(mine, false) == 0; }
     bool has_warm(const cpython::thread_state *state) const noexcept;
-    // Whether a thread that lives, and has a participant here, has this identity. Under the registry's lock.
-    bool is_taken(pthread_t identity) noexcept;
+    // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
+    bool is_taken(pthread_t ident) noexcept;
 
     // The closing side.
     void set(state) noexcept;

@@ -49,10 +49,10 @@ probe::~probe() { let_go(last_); }
 void *probe::make(void *shared) noexcept {
     auto *mine = static_cast<attempt *>(shared);
     {
-        reaping of_namesakes(mine->where);
+        reaping same_ident_batch(mine->where);
         if (cpython::python().free_threaded) {
-            of_namesakes.take_namesakes();
-            of_namesakes.destroy_before_coming(nullptr);
+            same_ident_batch.take_same_ident();
+            same_ident_batch.destroy_before_coming(nullptr);
         }
     }
     // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never

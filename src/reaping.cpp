@@ -10,15 +10,15 @@ namespace pyattach {
 namespace {
 
 // How many dead states make a batch. From 3.12 each batch costs a state made and destroyed besides. Free-threaded,
-// newcomers delete those of their namesakes, so a batch is made of identities that nobody was given again.
+// newcomers delete those of their same_ident, so a batch is made of idents that nobody was given again.
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
-bool is_namesake(const participant &one) noexcept { return pthread_equal(one.self, pthread_self()); }
+bool is_same_ident(const participant &one) noexcept { return pthread_equal(one.self, pthread_self()); }
 
 bool is_thread_gone(const participant &one) noexcept {
-    // A thread with the same identity can exist only after the other's end. (Past its exit hook it may be that one.)
-    if (is_namesake(one))
+    // A thread with the same ident can exist only after the other's end. (Past its exit hook it may be that one.)
+    if (is_same_ident(one))
         return !this_thread.ended;
     return has_ended(one.native_id);
 }
@@ -29,13 +29,13 @@ void take_dead_held(interp_data &all, participant *&to, bool (*is_wanted)(const 
 
 uint32_t dead_in(const interpreter &where) noexcept { return where.data->dead.count.load(std::memory_order_relaxed); }
 
-// A dead state waits whose thread had the identity that the system gave to this one.
-bool has_namesake(const participant_list &list) noexcept {
+// A dead state waits whose thread had the ident that the system gave to this one.
+bool has_same_ident(const participant_list &list) noexcept {
     if (list.count.load(std::memory_order_relaxed) == 0)
         return false;
     lock_registry();
     const participant *one = list.first;
-    while (one && !is_namesake(*one))
+    while (one && !is_same_ident(*one))
         one = one->next_of_thread;
     unlock_registry();
     return one;
@@ -110,20 +110,20 @@ reaping::~reaping() {
     unlock_and_tell();
 }
 
-void reaping::take_namesakes() noexcept {
+void reaping::take_same_ident() noexcept {
     interp_data &all = *where_.data;
     for (patience limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
         for (reaping *other = all.reapings; other; other = other->next_) {
             is_nested |= other != this && other->by_ == by_; // a destructor that runs there is coming in
-            must_wait |= other->now_ && is_namesake(*other->now_);
+            must_wait |= other->now_ && is_same_ident(*other->now_);
         }
         if (!is_nested) {
-            take_dead_held(all, taken_, is_namesake);
+            take_dead_held(all, taken_, is_same_ident);
             for (reaping *other = all.reapings; other; other = other->next_)
                 if (other != this)
-                    move_held(other->taken_, taken_, is_namesake);
+                    move_held(other->taken_, taken_, is_same_ident);
             if (taken_)
                 list_held();
         }
@@ -146,11 +146,11 @@ void reaping::take_all() noexcept {
 }
 
 bool reaping::is_free_to_go(const participant &one) const noexcept {
-    if (is_namesake(one))
+    if (is_same_ident(one))
         return is_thread_gone(one);
     if (!is_thread_gone(one))
         return false;
-    // Whoever is given the identity from here on waits.
+    // Whoever is given the ident from here on waits.
     lock_registry();
     const bool is_given_again = where_.gate.is_taken(one.self);
     unlock_registry();
@@ -194,7 +194,7 @@ void reaping::done_with(bool is_deleted) noexcept {
 }
 
 // On a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also memory of
-// other states of this thread's (_PyMem_mi_page_maybe_free; of a second namesake too, so that one state serves both
+// other states of this thread's (_PyMem_mi_page_maybe_free; of a second same_ident too, so that one state serves both
 // and goes last); clearing a state does away with the current one's free lists for good; and deleting one empties the
 // slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the two, and
 // they are done with one by one.
@@ -244,8 +244,8 @@ void reaping::forget_held(interp_data &all) noexcept {
 
 void reap_some(interpreter &where) noexcept {
     object *stand_ins = where.data->stand_ins.load(std::memory_order_acquire);
-    if (stand_ins && cpython::has_several(stand_ins) && has_namesake(where.data->dead))
-        cpython::forget_namesake(stand_ins);
+    if (stand_ins && cpython::has_several(stand_ins) && has_same_ident(where.data->dead))
+        cpython::forget_same_ident(stand_ins);
     reap(where, batch_size);
 }
 

@@ -4,17 +4,17 @@
 // only once the kernel says that the thread is gone: a destructor of it may still attach through PyGILState_*, which
 // finds the state in its slot.
 //
-// A free-threaded CPython takes an identity for a thread, and the system gives identities again. An object belongs to
-// the identity that made it; that one counts without atomics, and what others give back of it is queued to the first
-// state of that identity, whose thread is to merge it (Python/brc.c); and memory belongs to the identity that asked for
-// it. So while a dead state is there, what a new thread of the same identity gives away does not die before the next
+// A free-threaded CPython takes an ident for a thread, and the system gives idents again. An object belongs to
+// the ident that made it; that one counts without atomics, and what others give back of it is queued to the first
+// state of that ident, whose thread is to merge it (Python/brc.c); and memory belongs to the ident that asked for
+// it. So while a dead state is there, what a new thread of the same ident gives away does not die before the next
 // collection; and whoever deletes the dead state touches counts and memory that the new thread takes for its own.
 // Therefore, there,
-//   - a thread that comes in without a state takes the states of its namesakes, and deletes them before it has one of
-//     its own: the identity is the same, so it is as if their own thread did;
+//   - a thread that comes in without a state takes the states of its same_ident, and deletes them before it has one of
+//     its own: the ident is the same, so it is as if their own thread did;
 //   - if another thread is deleting one of them it waits; a second at most, because a destructor that runs there may
 //     wait for this very thread;
-//   - a state whose identity another thread of this library's or of `threading`'s has now stays until that one ends.
+//   - a state whose ident another thread of this library's or of `threading`'s has now stays until that one ends.
 #pragma once
 
 #include "interpreter.hpp"
@@ -22,7 +22,7 @@
 namespace pyattach {
 
 // Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
-// that deletes them, and pool_entry in the interpreter's interp_data, for namesakes and for fork().
+// that deletes them, and pool_entry in the interpreter's interp_data, for same_ident and for fork().
 class reaping {
   public:
     explicit reaping(interpreter &where) noexcept : where_(where) {}
@@ -30,8 +30,8 @@ class reaping {
     reaping &operator=(const reaping &) = delete;
     ~reaping();
 
-    // Those whose identity this thread has. May wait: not attached there, and not inside the gate.
-    void take_namesakes() noexcept;
+    // Those whose ident this thread has. May wait: not attached there, and not inside the gate.
+    void take_same_ident() noexcept;
     void take_all() noexcept;
     // Deletes them, and if there is a batch others, too. Attached nowhere, or to another interpreter with `replaced`;
     // before this thread has a state of its own there. Runs Python code (destructors of thread-local data).
@@ -53,7 +53,7 @@ class reaping {
 
     interpreter &where_;
     const thread_local_words *const by_ = &this_thread;
-    participant *taken_ = nullptr; // a namesake that comes meanwhile takes its own out of these
+    participant *taken_ = nullptr; // a same_ident that comes meanwhile takes its own out of these
     participant *now_ = nullptr;   // but waits for this one
     reaping *next_ = nullptr;
     bool is_listed_ = false;

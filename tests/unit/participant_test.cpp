@@ -143,7 +143,7 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
         CHECK(find_participant(*own_record(), where));
         {
             reaping those(where);
-            those.take_namesakes();
+            those.take_same_ident();
             CHECK(dead(where) == 1);
             CHECK(where.data->reapings == &those);
         }
@@ -161,7 +161,7 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
         reaping those(where);
-        those.take_namesakes();
+        those.take_same_ident();
         end(where);
         CHECK(where.data->refs == 3); // the life's, this thread's participant's, and the dead one's
     });
@@ -187,7 +187,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
         reaping mine(where);
-        mine.take_namesakes();
+        mine.take_same_ident();
         may_end.count_down();
         other.join();
         CHECK(dead(where) == 1);
@@ -204,7 +204,7 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
         static reaping &those = *new reaping(where); // on a stack that is there for good, in the child
-        those.take_namesakes();
+        those.take_same_ident();
         CHECK(dead(where) == 0);
         lock_registry();
         reaping::forget_held(*where.data);
@@ -219,14 +219,14 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
 TEST_CASE("an identity is taken as long as a thread that has it sits there") {
     interpreter &where = new_interpreter();
     support::own_stack ours, theirs;
-    pthread_t identity{};
+    pthread_t ident{};
     ours.run([&] {
-        identity = pthread_self();
+        ident = pthread_self();
         leave_state(where);
     });
     auto is_taken = [&] {
         lock_registry();
-        const bool is = where.gate.is_taken(identity);
+        const bool is = where.gate.is_taken(ident);
         unlock_registry();
         return is;
     };
