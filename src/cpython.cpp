@@ -108,7 +108,7 @@ bool is_usable() noexcept {
     });
 }
 
-static bool is_stand_in(object *thread) {
+static bool is_dummy_thread(object *thread) {
     const table &py = python();
     object *threading = loaded_module("threading");
     object *kind = threading ? py.get_attribute(threading, "_DummyThread") : nullptr;
@@ -117,7 +117,7 @@ static bool is_stand_in(object *thread) {
     return is;
 }
 
-object *stand_ins() noexcept {
+object *threading_active() noexcept {
     kept_error kept;
     return guarded([] {
         const table &py = python();
@@ -133,14 +133,14 @@ object *stand_ins() noexcept {
     });
 }
 
-bool has_thread(object *stand_ins, unsigned long ident) noexcept {
+bool has_thread(object *threading_active, unsigned long ident) noexcept {
     kept_error kept;
     return guarded([=] {
         const table &py = python();
         object *number = py.long_from_int64(static_cast<long long>(ident));
-        const int is_there = number ? py.dict_contains(stand_ins, number) : -1;
-        object *found = is_there == 1 ? py.get_item(stand_ins, number) : nullptr;
-        const bool has = is_there != 0 && !(found && is_stand_in(found));
+        const int is_there = number ? py.dict_contains(threading_active, number) : -1;
+        object *found = is_there == 1 ? py.get_item(threading_active, number) : nullptr;
+        const bool has = is_there != 0 && !(found && is_dummy_thread(found));
         py.error_clear();
         py.decref(found);
         py.decref(number);
@@ -148,15 +148,15 @@ bool has_thread(object *stand_ins, unsigned long ident) noexcept {
     });
 }
 
-void forget_same_ident(object *stand_ins) noexcept {
+void forget_same_ident(object *threading_active) noexcept {
     kept_error kept;
-    guarded([stand_ins] {
+    guarded([threading_active] {
         const table &py = python();
         object *number = py.long_from_int64(static_cast<long long>(py.thread_ident()));
-        if (number && py.dict_contains(stand_ins, number) == 1) {
-            object *found = py.get_item(stand_ins, number);
-            if (found && is_stand_in(found))
-                py.del_item(stand_ins, number);
+        if (number && py.dict_contains(threading_active, number) == 1) {
+            object *found = py.get_item(threading_active, number);
+            if (found && is_dummy_thread(found))
+                py.del_item(threading_active, number);
             py.decref(found);
         }
         py.error_clear();

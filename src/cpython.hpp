@@ -263,15 +263,15 @@ void note_time_out(interpreter_state *interpreter, int64_t since) noexcept;
 bool is_usable() noexcept;
 // `threading` knows threads by an ident that the system gives again, in a dict, of which this is a new reference;
 // NULL: not found. (It is kept, since asking for it by its name takes longer than all the rest of a first attach.)
-// Whether it holds more than the main thread; then it may hold the stand-in made for an ended thread that had this
+// Whether it holds more than the main thread; then it may hold the dummy thread made for an ended thread that had this
 // one's ident, which the last one forgets.
-object *stand_ins() noexcept;
+object *threading_active() noexcept;
 // Whether `threading` has made a thread of this ident that has not ended; true also where that cannot be found out.
-bool has_thread(object *stand_ins, unsigned long ident) noexcept;
-inline bool has_several(object *stand_ins) noexcept {
-    return guarded([stand_ins] { return python().dict_size(stand_ins) > 1; });
+bool has_thread(object *threading_active, unsigned long ident) noexcept;
+inline bool has_several(object *threading_active) noexcept {
+    return guarded([threading_active] { return python().dict_size(threading_active) > 1; });
 }
-void forget_same_ident(object *stand_ins) noexcept;
+void forget_same_ident(object *threading_active) noexcept;
 // Reports the pending exception through sys.unraisablehook.
 void report_unraisable() noexcept;
 // Ctrl-C and its like: false if a handler raised; the exception is reported as unraisable.

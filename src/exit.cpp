@@ -133,9 +133,9 @@ void ending::finish() noexcept {
         drain(where_, where_.pool.size());
     reap_all(where_);
     // After a time-out a thread may be looking into it; then it is left to that one.
-    object *stand_ins = where_.data->stand_ins.exchange(nullptr, std::memory_order_acq_rel);
+    object *threading_active = where_.data->threading_active.exchange(nullptr, std::memory_order_acq_rel);
     if (!left)
-        cpython::decref(stand_ins);
+        cpython::decref(threading_active);
     where_.gate.set(gate::dead);
     count(event::drops_leaked, where_.pool.close());
     warm_state::forget_dead(where_);

@@ -70,7 +70,7 @@ void on_gone(void *value) noexcept {
     count(event::drops_leaked, record.pool.close());
     warm_state::forget_dead(record);
     // Still there only if the exit hook never ran.
-    cpython::decref(record.data->stand_ins.exchange(nullptr, std::memory_order_acq_rel));
+    cpython::decref(record.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
     const bool is_main =
         main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
@@ -107,7 +107,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
         record.gate.set(gate::dead);
     }
     if (done == cpython::hook::registered)
-        record.data->stand_ins.store(cpython::stand_ins(), std::memory_order_release);
+        record.data->threading_active.store(cpython::threading_active(), std::memory_order_release);
     record.hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                       std::memory_order_release);
     futex::wake(record.hook, futex::everyone);

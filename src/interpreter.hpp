@@ -42,8 +42,8 @@ struct interp_data {
     pyattach::pool::data pool;
     participant_list dead;  // with a state, to be deleted by a thread that is attached
     participant_list empty; // for the next thread
-    // What cpython::stand_ins returned, from the registering of the exit hook to the exit.
-    std::atomic<object *> stand_ins{nullptr};
+    // What cpython::threading_active returned, from the registering of the exit hook to the exit.
+    std::atomic<object *> threading_active{nullptr};
     futex::word reapings_changed{0};
     // Under the registry's lock:
     reaping *reapings = nullptr;

@@ -154,8 +154,9 @@ bool reaping::is_free_to_go(const participant &one) const noexcept {
     lock_registry();
     const bool is_given_again = where_.gate.is_taken(one.self);
     unlock_registry();
-    object *stand_ins = where_.data->stand_ins.load(std::memory_order_acquire);
-    return !is_given_again && !(stand_ins && cpython::has_thread(stand_ins, reinterpret_cast<unsigned long>(one.self)));
+    object *threading_active = where_.data->threading_active.load(std::memory_order_acquire);
+    return !is_given_again &&
+           !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(one.self)));
 }
 
 bool reaping::has_taken() const noexcept {
@@ -243,9 +244,9 @@ void reaping::forget_held(interp_data &all) noexcept {
 }
 
 void reap_some(interpreter &where) noexcept {
-    object *stand_ins = where.data->stand_ins.load(std::memory_order_acquire);
-    if (stand_ins && cpython::has_several(stand_ins) && has_same_ident(where.data->dead))
-        cpython::forget_same_ident(stand_ins);
+    object *threading_active = where.data->threading_active.load(std::memory_order_acquire);
+    if (threading_active && cpython::has_several(threading_active) && has_same_ident(where.data->dead))
+        cpython::forget_same_ident(threading_active);
     reap(where, batch_size);
 }
 
