@@ -4,7 +4,7 @@
 #include "fatal.hpp"
 #include "fork.hpp"
 #include "kept_errno.hpp"
-#include "reaping.hpp"
+#include "reaper.hpp"
 #include "start.hpp"
 #include "reattach_guard.hpp"
 #include "uncancelled.hpp"
@@ -81,7 +81,7 @@ thread_state *keep(thread &me, participant &mine, thread_state *state) noexcept 
 }
 
 // The state to attach with. NULL: no memory.
-thread_state *choose(thread &me, participant &mine, interpreter &where, reaping &same_ident_batch,
+thread_state *choose(thread &me, participant &mine, interpreter &where, reap_batch &same_ident_batch,
                      attach_result &in) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
@@ -189,7 +189,7 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
     in.participant = find_participant(me, where);
     if (!in.participant)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
-    reaping same_ident_batch(where);
+    reap_batch same_ident_batch(where);
     if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.participant))
         same_ident_batch.take_same_ident();
     in.inside_below = in.participant->inside.load(std::memory_order_relaxed);

@@ -8,7 +8,7 @@
 #include "fatal.hpp"
 #include "finalizing.hpp"
 #include "interpreter.hpp"
-#include "reaping.hpp"
+#include "reaper.hpp"
 #include "thread.hpp"
 #include "warm_state.hpp"
 

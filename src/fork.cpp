@@ -17,7 +17,7 @@
 #include "futex.hpp"
 #include "internal_lock.hpp"
 #include "interpreter.hpp"
-#include "reaping.hpp"
+#include "reaper.hpp"
 #include "start.hpp"
 #include "thread.hpp"
 #include "warm_state.hpp"
@@ -150,7 +150,7 @@ void in_child() noexcept {
     look_around(restart_locks());
     for (interp_data *all = newest_data(); all; all = all->next) {
         all->of->gate.empty();
-        reaping::forget_held(*all);
+        reap_batch::forget_held(*all);
         forget_exit_callbacks_of_parent_held(*all);
         for (participant *waiting : {all->dead.first, all->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)

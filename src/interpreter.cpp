@@ -153,7 +153,7 @@ bool restart_registry() noexcept {
         all->dead.first = all->empty.first = nullptr;
         all->dead.add(-static_cast<int>(all->dead.count.load(std::memory_order_relaxed)));
         all->empty.add(-static_cast<int>(all->empty.count.load(std::memory_order_relaxed)));
-        all->reapings = nullptr;
+        all->reap_batches = nullptr;
         all->callbacks = nullptr;
         all->last_callback = &all->callbacks;
         all->refs = UINT_MAX / 2; // what is given up holds it for ever

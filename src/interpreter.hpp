@@ -35,7 +35,7 @@ struct exit_callback {
 };
 
 struct interpreter;
-class reaping;
+class reap_batch;
 
 struct interp_data {
     pyattach::gate::data gate;
@@ -44,9 +44,9 @@ struct interp_data {
     participant_list empty; // for the next thread
     // What cpython::threading_active returned, from the registering of the exit hook to the exit.
     std::atomic<object *> threading_active{nullptr};
-    futex::word reapings_changed{0};
+    futex::word reap_batches_changed{0};
     // Under the registry's lock:
-    reaping *reapings = nullptr;
+    reap_batch *reap_batches = nullptr;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
     unsigned refs = 1;
     interpreter *of;

@@ -125,7 +125,7 @@ void vacate_held(participant &one) noexcept {
     release_data_held(where);
 }
 
-void await_reaping_held(participant &one) noexcept {
+void await_reaper_held(participant &one) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (one.warm && !one.where->gate.is_dead())
         push_held(one.where->data->dead, one);

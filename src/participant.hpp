@@ -93,6 +93,6 @@ inline void for_each_held(participant *list, void (*does)(participant &) noexcep
 // freed, and perhaps the interp_data with it.
 void vacate_held(participant &one) noexcept;
 // A participant that has no thread any more: to wait until its state is deleted, if it has one that is still there.
-void await_reaping_held(participant &one) noexcept;
+void await_reaper_held(participant &one) noexcept;
 
 } // namespace pyattach

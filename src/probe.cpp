@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 #include "cpython_exit.hpp"
-#include "reaping.hpp"
+#include "reaper.hpp"
 
 namespace pyattach {
 
@@ -49,7 +49,7 @@ probe::~probe() { let_go(last_); }
 void *probe::make(void *shared) noexcept {
     auto *mine = static_cast<attempt *>(shared);
     {
-        reaping same_ident_batch(mine->where);
+        reap_batch same_ident_batch(mine->where);
         if (cpython::python().free_threaded) {
             same_ident_batch.take_same_ident();
             same_ident_batch.destroy_before_coming(nullptr);

@@ -37,7 +37,7 @@ void hand_over(participant &mine) noexcept {
     orphan(mine);
     lock_registry();
     mine.is_taken = false;
-    await_reaping_held(mine);
+    await_reaper_held(mine);
     unlock_registry();
 }
 

@@ -1,7 +1,7 @@
 // Warm: the thread state a native thread keeps between attaches, and what becomes of it when the thread ends.
 //
 // A thread's exit never blocks on Python (invariant 7): its exit hook hands the participant with the warm state to the
-// interpreter's list of dead states; see reaping.hpp.
+// interpreter's list of dead states; see reap_batch.hpp.
 #pragma once
 
 #include "pyattach/warm_state.h"

@@ -1,6 +1,6 @@
 // Participants go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
 #include "interpreter.hpp"
-#include "reaping.hpp"
+#include "reaper.hpp"
 #include "warm_state.hpp"
 
 #include <deque>
@@ -142,13 +142,13 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
         {
-            reaping those(where);
+            reap_batch those(where);
             those.take_same_ident();
             CHECK(dead(where) == 1);
-            CHECK(where.data->reapings == &those);
+            CHECK(where.data->reap_batches == &those);
         }
         CHECK(dead(where) == 3);
-        CHECK(where.data->reapings == nullptr);
+        CHECK(where.data->reap_batches == nullptr);
     });
     end(where);
     CHECK(where.data->refs == 1);
@@ -160,7 +160,7 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     ours.run([&] { leave_state(where); });
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
-        reaping those(where);
+        reap_batch those(where);
         those.take_same_ident();
         end(where);
         CHECK(where.data->refs == 3); // the life's, this thread's participant's, and the dead one's
@@ -177,7 +177,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
     support::latch taken("all to be taken"), may_end("permission to end");
     support::task other("the other thread to end", [&] {
         EXPECT(find_participant(*own_record(), where));
-        reaping all(where);
+        reap_batch all(where);
         all.take_all();
         taken.count_down();
         may_end.wait();
@@ -186,7 +186,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
     CHECK(dead(where) == 0);
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
-        reaping mine(where);
+        reap_batch mine(where);
         mine.take_same_ident();
         may_end.count_down();
         other.join();
@@ -203,14 +203,14 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
     ours.run([&] { leave_state(where); });
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
-        static reaping &those = *new reaping(where); // on a stack that is there for good, in the child
+        static reap_batch &those = *new reap_batch(where); // on a stack that is there for good, in the child
         those.take_same_ident();
         CHECK(dead(where) == 0);
         lock_registry();
-        reaping::forget_held(*where.data);
+        reap_batch::forget_held(*where.data);
         unlock_registry();
         CHECK(dead(where) == 1);
-        CHECK(where.data->reapings == nullptr);
+        CHECK(where.data->reap_batches == nullptr);
     });
     end(where);
     CHECK(where.data->refs == 1);

@@ -1,5 +1,5 @@
-// Reaping: deleting the states that ended threads left behind.
-#include "reaping.hpp"
+// Reaper: deleting the states that ended threads left behind.
+#include "reaper.hpp"
 
 #include <utility>
 
@@ -78,7 +78,7 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     if (gone)
         destroy_states(where, gone);
     lock_registry();
-    for_each_held(all, await_reaping_held);
+    for_each_held(all, await_reaper_held);
     for_each_held(gone, vacate_held);
     unlock_registry();
 }
@@ -86,66 +86,66 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
 } // namespace
 
 // Under the registry's lock.
-void reaping::list_held() noexcept {
+void reap_batch::list_held() noexcept {
     if (!std::exchange(is_listed_, true))
-        next_ = std::exchange(where_.data->reapings, this);
+        next_ = std::exchange(where_.data->reap_batches, this);
 }
 
-void reaping::unlock_and_tell() noexcept {
-    futex::word &changed = where_.data->reapings_changed;
+void reap_batch::unlock_and_tell() noexcept {
+    futex::word &changed = where_.data->reap_batches_changed;
     changed.fetch_add(1, std::memory_order_relaxed);
     unlock_registry();
     futex::wake(changed, futex::everyone);
 }
 
-reaping::~reaping() {
+reap_batch::~reap_batch() {
     if (!is_listed_)
         return;
     lock_registry();
-    for_each_held(taken_, await_reaping_held);
-    reaping **link = &where_.data->reapings;
+    for_each_held(taken_, await_reaper_held);
+    reap_batch **link = &where_.data->reap_batches;
     while (*link != this)
         link = &(*link)->next_;
     *link = next_;
     unlock_and_tell();
 }
 
-void reaping::take_same_ident() noexcept {
+void reap_batch::take_same_ident() noexcept {
     interp_data &all = *where_.data;
     for (patience limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
-        for (reaping *other = all.reapings; other; other = other->next_) {
+        for (reap_batch *other = all.reap_batches; other; other = other->next_) {
             is_nested |= other != this && other->by_ == by_; // a destructor that runs there is coming in
             must_wait |= other->now_ && is_same_ident(*other->now_);
         }
         if (!is_nested) {
             take_dead_held(all, taken_, is_same_ident);
-            for (reaping *other = all.reapings; other; other = other->next_)
+            for (reap_batch *other = all.reap_batches; other; other = other->next_)
                 if (other != this)
                     move_held(other->taken_, taken_, is_same_ident);
             if (taken_)
                 list_held();
         }
-        const uint32_t seen = all.reapings_changed.load(std::memory_order_relaxed);
+        const uint32_t seen = all.reap_batches_changed.load(std::memory_order_relaxed);
         unlock_registry();
         if (is_nested || !must_wait)
             return;
         const int64_t left = limit.left_ns();
         if (left <= 0)
             return;
-        futex::wait(all.reapings_changed, seen, left);
+        futex::wait(all.reap_batches_changed, seen, left);
     }
 }
 
-void reaping::take_all() noexcept {
+void reap_batch::take_all() noexcept {
     lock_registry();
     list_held();
     take_dead_held(*where_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
-bool reaping::is_free_to_go(const participant &one) const noexcept {
+bool reap_batch::is_free_to_go(const participant &one) const noexcept {
     if (is_same_ident(one))
         return is_thread_gone(one);
     if (!is_thread_gone(one))
@@ -159,7 +159,7 @@ bool reaping::is_free_to_go(const participant &one) const noexcept {
            !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(one.self)));
 }
 
-bool reaping::has_taken() const noexcept {
+bool reap_batch::has_taken() const noexcept {
     if (!is_listed_)
         return false;
     lock_registry();
@@ -169,7 +169,7 @@ bool reaping::has_taken() const noexcept {
 }
 
 // The next one that may be deleted is `now_`. Attached.
-bool reaping::take_next() noexcept {
+bool reap_batch::take_next() noexcept {
     for (;;) {
         lock_registry();
         now_ = taken_;
@@ -184,13 +184,13 @@ bool reaping::take_next() noexcept {
     }
 }
 
-void reaping::done_with(bool is_deleted) noexcept {
+void reap_batch::done_with(bool is_deleted) noexcept {
     lock_registry();
     participant &one = *std::exchange(now_, nullptr);
     if (is_deleted)
         vacate_held(one);
     else
-        await_reaping_held(one);
+        await_reaper_held(one);
     unlock_and_tell();
 }
 
@@ -199,7 +199,7 @@ void reaping::done_with(bool is_deleted) noexcept {
 // and goes last); clearing a state does away with the current one's free lists for good; and deleting one empties the
 // slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the two, and
 // they are done with one by one.
-void reaping::destroy_before_coming(thread_state *replaced) noexcept {
+void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
     if (dead_in(where_) >= batch_size_free_threaded)
         take_all();
     thread_state *made = has_taken() ? make_state(where_) : nullptr;
@@ -224,7 +224,7 @@ void reaping::destroy_before_coming(thread_state *replaced) noexcept {
         cpython::destroy_current(made);
 }
 
-void reaping::destroy_at_exit() noexcept {
+void reap_batch::destroy_at_exit() noexcept {
     take_all();
     while (take_next()) {
         destroy_states(where_, now_);
@@ -232,8 +232,8 @@ void reaping::destroy_at_exit() noexcept {
     }
 }
 
-void reaping::forget_held(interp_data &all) noexcept {
-    for (reaping *one = std::exchange(all.reapings, nullptr); one; one = one->next_) {
+void reap_batch::forget_held(interp_data &all) noexcept {
+    for (reap_batch *one = std::exchange(all.reap_batches, nullptr); one; one = one->next_) {
         if (one->now_)
             push_held(all.dead, *one->now_);
         while (participant *its = one->taken_) {
@@ -253,7 +253,7 @@ void reap_some(interpreter &where) noexcept {
 void reap_all(interpreter &where) noexcept {
     if (!cpython::python().free_threaded)
         return reap(where, 1);
-    reaping now(where);
+    reap_batch now(where);
     now.destroy_at_exit();
 }
 

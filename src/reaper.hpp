@@ -1,4 +1,4 @@
-// Reaping: deleting the states that ended threads left behind.
+// Reaper: deleting the states that ended threads left behind.
 //
 // Not by the ending thread, which never waits for Python (invariant 7), but by a later one that needs a new state; and
 // only once the kernel says that the thread is gone: a destructor of it may still attach through PyGILState_*, which
@@ -23,12 +23,12 @@ namespace pyattach {
 
 // Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
 // that deletes them, and pool_entry in the interpreter's interp_data, for same_ident and for fork().
-class reaping {
+class reap_batch {
   public:
-    explicit reaping(interpreter &where) noexcept : where_(where) {}
-    reaping(const reaping &) = delete;
-    reaping &operator=(const reaping &) = delete;
-    ~reaping();
+    explicit reap_batch(interpreter &where) noexcept : where_(where) {}
+    reap_batch(const reap_batch &) = delete;
+    reap_batch &operator=(const reap_batch &) = delete;
+    ~reap_batch();
 
     // Those whose ident this thread has. May wait: not attached there, and not inside the gate.
     void take_same_ident() noexcept;
@@ -55,7 +55,7 @@ class reaping {
     const thread_local_words *const by_ = &this_thread;
     participant *taken_ = nullptr; // a same_ident that comes meanwhile takes its own out of these
     participant *now_ = nullptr;   // but waits for this one
-    reaping *next_ = nullptr;
+    reap_batch *next_ = nullptr;
     bool is_listed_ = false;
 };
 
