@@ -161,7 +161,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
         return;
     frame *below = readable_top(me);
     if (below && below->tag == tag::attached && below->participant && below->state == state) {
-        if (!below->where->gate.come_back(*below->participant) && !below->exempt) {
+        if (!below->where->gate.come_back(*below->participant) && !below->by_finalizing_thread) {
             below->dead = true;
             return;
         }
@@ -185,7 +185,7 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
     if (in.back && !is_of_top(me, replaced))
         make_reattach_guard(me, *in.back,
                             replaced); // the gate does not see to the way back to what other code attached
-    in.exempt = in.was_detached = false;
+    in.by_finalizing_thread = in.was_detached = false;
     in.participant = find_participant(me, where);
     if (!in.participant)
         return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
@@ -194,8 +194,8 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
         same_ident_batch.take_same_ident();
     in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(*in.participant)) {
-        in.exempt = where.is_exempt();
-        if (where.gone.load(std::memory_order_acquire) || (checked && !in.exempt))
+        in.by_finalizing_thread = where.is_finalizing_thread();
+        if (where.gone.load(std::memory_order_acquire) || (checked && !in.by_finalizing_thread))
             return PYATTACH_FINALIZING;
         in.participant->inside.store(presence::attached, std::memory_order_relaxed);
     }
@@ -266,7 +266,7 @@ void detach_from(frame &mine) noexcept {
     if (is_inert(mine)) {
         me->nested_ended() += me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
         pop(*me, mine);
-        if (mine.came_from() && !mine.where->is_exempt() && !is_cut_off())
+        if (mine.came_from() && !mine.where->is_finalizing_thread() && !is_cut_off())
             restore_previous(*me, mine);
         discard_late_record(*me);
         return;

@@ -14,10 +14,10 @@ struct attach_result {
     thread_state *replaced;
     interpreter *back;
     bool was_detached;
-    uint8_t inside_below; // what the participant said before
-    bool is_new;          // the state was made for this entry
-    bool temporary;       // and is destroyed with it
-    bool exempt;          // the ending thread, past the closed gate
+    uint8_t inside_below;      // what the participant said before
+    bool is_new;               // the state was made for this entry
+    bool temporary;            // and is destroyed with it
+    bool by_finalizing_thread; // the ending thread, past the closed gate
 };
 
 // An interpreter that was met: its gate decides, unless `checked` is false. `replaced`: the state of another

@@ -25,7 +25,7 @@ namespace {
 // Only after the attach returned (invariant 2).
 inline void open(frame &mine, thread &me, const attach_result &in) noexcept {
     mine.temporary = in.temporary;
-    mine.exempt = in.exempt;
+    mine.by_finalizing_thread = in.by_finalizing_thread;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
     bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.participant->warm;

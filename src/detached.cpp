@@ -33,8 +33,8 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // The ending thread itself comes back whatever the gate says.
-[[gnu::noinline]] bool is_exempt(const frame &gap) noexcept {
-    if (!gap.where->is_exempt())
+[[gnu::noinline]] bool is_finalizing_thread(const frame &gap) noexcept {
+    if (!gap.where->is_finalizing_thread())
         return false;
     gap.participant->inside.store(presence::attached, std::memory_order_relaxed);
     return true;
@@ -43,7 +43,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 // No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
 // ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
 bool is_state_gone(const frame &gap) noexcept {
-    if (gap.exempt)
+    if (gap.by_finalizing_thread)
         return false;
     return gap.where ? gap.where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
 }
@@ -66,8 +66,9 @@ bool is_state_gone(const frame &gap) noexcept {
 }
 
 // From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
-status open(frame &gap, thread &me, thread_state *now, interpreter *where, participant *mine, bool is_exempt) noexcept {
-    gap.exempt = is_exempt;
+status open(frame &gap, thread &me, thread_state *now, interpreter *where, participant *mine,
+            bool is_finalizing_thread) noexcept {
+    gap.by_finalizing_thread = is_finalizing_thread;
     gap.state = now;
     gap.where = where;
     gap.participant = mine;
@@ -124,7 +125,7 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const frame &gap = scope.gap;
     interpreter *where = gap.where;
-    if (__builtin_expect(!where->gate.come_back_quickly(*gap.participant), 0) && !is_exempt(gap))
+    if (__builtin_expect(!where->gate.come_back_quickly(*gap.participant), 0) && !is_finalizing_thread(gap))
         return stay_out(me, PYATTACH_FINALIZING);
     cpython::restore(gap.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
@@ -161,7 +162,7 @@ status end_otherwise(detached_scope &scope) noexcept {
         return refused_after_fork();
     }
     if (gap.participant) {
-        if (__builtin_expect(!gap.where->gate.come_back(*gap.participant), 0) && !is_exempt(gap))
+        if (__builtin_expect(!gap.where->gate.come_back(*gap.participant), 0) && !is_finalizing_thread(gap))
             return stay_out(*me, PYATTACH_FINALIZING);
         cpython::restore(gap.state);
     } else {

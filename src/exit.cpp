@@ -64,7 +64,7 @@ ending::ending(interpreter &where) noexcept
 void ending::close() noexcept {
     if (where_.gate.now() != gate::open)
         return;
-    where_.ending_thread.store(&this_thread, std::memory_order_relaxed);
+    where_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
     where_.gate.set(gate::closed);
     run_exit_callbacks(where_);
 }

@@ -103,7 +103,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
     if (done == cpython::hook::too_late) {
         // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
         if (is_main_state(cpython::python().current()))
-            record.ending_thread.store(&this_thread, std::memory_order_relaxed);
+            record.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
         record.gate.set(gate::dead);
     }
     if (done == cpython::hook::registered)

@@ -5,7 +5,7 @@
 // small, and the rest is in interp_data of its own, which go. What is looked at without a hold on the interp_data is in
 // the record:
 //   - by handles (begin_in, decref_in, exit callbacks): `gone`, `hook`, the gate's word, the pool's head;
-//   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `ending_thread`, `state`;
+//   - by scopes and by the interpreter a thread met last: the gate's word, `gone`, `finalizing_thread`, `state`;
 //   - by stop(), after the end: `timed_out`.
 // Everything else is done by a thread with a participant in the gate (coming in, leaving, queueing, handing its state
 // over), by one that is attached there, by the interpreter's own end, or under the registry's lock by one that has seen
@@ -62,7 +62,7 @@ struct alignas(64) interpreter {
     pyattach::pool pool;
     interp_data *const data; // only for those named above
     // The thread that ends it (the address of its thread-local words), exempt from the gate.
-    std::atomic<thread_local_words *> ending_thread{nullptr};
+    std::atomic<thread_local_words *> finalizing_thread{nullptr};
     // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
     enum hook_state : uint32_t { none, busy, registered };
     std::atomic<uint32_t> hook{none};
@@ -80,8 +80,9 @@ struct alignas(64) interpreter {
         const uint32_t seen = hook.load(std::memory_order_relaxed);
         return seen == registered || (seen == busy && is_kept.load(std::memory_order_acquire));
     }
-    bool is_exempt() const noexcept {
-        return ending_thread.load(std::memory_order_relaxed) == &this_thread && !gone.load(std::memory_order_relaxed);
+    bool is_finalizing_thread() const noexcept {
+        return finalizing_thread.load(std::memory_order_relaxed) == &this_thread &&
+               !gone.load(std::memory_order_relaxed);
     }
 };
 
@@ -171,8 +172,8 @@ interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcep
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &one) noexcept {
     // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
-    return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.exempt &&
-                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_exempt()));
+    return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.by_finalizing_thread &&
+                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_finalizing_thread()));
 }
 
 // Guards the list of interp_data, who holds them, the participants that wait, who deletes their states, and the exit

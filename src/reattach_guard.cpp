@@ -98,7 +98,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
 [[gnu::noinline]] reattach_guard *make(thread &me, interpreter &where, thread_state *now) noexcept {
     const cpython::table &py = cpython::python();
     // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
-    bool is_ending = !py.is_initialized() || where.ending_thread.load(std::memory_order_relaxed) == &this_thread;
+    bool is_ending = !py.is_initialized() || where.finalizing_thread.load(std::memory_order_relaxed) == &this_thread;
     if (is_drain_disabled() || is_ending || is_destroying(me, where))
         return nullptr;
     const uint64_t id = py.state_id(now);

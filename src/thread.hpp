@@ -40,9 +40,9 @@ struct frame {
     bool dead;          // the interpreter ended: scopes in this frame are inert
     bool is_short;      // made by the warm path: the state is the thread's warm one, `replaced` and `back` are not set
     bool temporary : 1; // attached: the state is destroyed with the scope
-    bool exempt : 1;    // opened by the ending thread after the gate closed
-    bool had_error : 1; // attached: the state came with an exception, which is not this scope's to report
-    bool was_detached : 1; // attached: `replaced` was not attached, but in PyGILState's slot
+    bool by_finalizing_thread : 1; // opened by the ending thread after the gate closed
+    bool had_error : 1;            // attached: the state came with an exception, which is not this scope's to report
+    bool was_detached : 1;         // attached: `replaced` was not attached, but in PyGILState's slot
     uint8_t spare : 4;
     uint8_t inside_below;   // attached: what the participant said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
