@@ -33,28 +33,29 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // The ending thread itself comes back whatever the gate says.
-[[gnu::noinline]] bool is_finalizing_thread(const frame &gap) noexcept {
-    if (!gap.where->is_finalizing_thread())
+[[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
+    if (!detached_frame.where->is_finalizing_thread())
         return false;
-    gap.participant->inside.store(presence::attached, std::memory_order_relaxed);
+    detached_frame.participant->inside.store(presence::attached, std::memory_order_relaxed);
     return true;
 }
 
 // No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
 // ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
-bool is_state_gone(const frame &gap) noexcept {
-    if (gap.by_finalizing_thread)
+bool is_state_gone(const frame &detached_frame) noexcept {
+    if (detached_frame.by_finalizing_thread)
         return false;
-    return gap.where ? gap.where->gone.load(std::memory_order_acquire) : cpython::python().is_finalizing() != 0;
+    return detached_frame.where ? detached_frame.where->gone.load(std::memory_order_acquire)
+                                : cpython::python().is_finalizing() != 0;
 }
 
-[[gnu::noinline]] void reattach_unbound(const frame &gap) noexcept {
-    if (is_state_gone(gap))
+[[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
+    if (is_state_gone(detached_frame))
         cpython::park();
-    if (gap.reattach_guard)
-        reattach(*gap.reattach_guard);
+    if (detached_frame.reattach_guard)
+        reattach(*detached_frame.reattach_guard);
     else
-        cpython::restore(gap.state);
+        cpython::restore(detached_frame.state);
 }
 
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
@@ -66,14 +67,14 @@ bool is_state_gone(const frame &gap) noexcept {
 }
 
 // From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
-status open(frame &gap, thread &me, thread_state *now, interpreter *where, participant *mine,
+status open(frame &detached_frame, thread &me, thread_state *now, interpreter *where, participant *mine,
             bool is_finalizing_thread) noexcept {
-    gap.by_finalizing_thread = is_finalizing_thread;
-    gap.state = now;
-    gap.where = where;
-    gap.participant = mine;
+    detached_frame.by_finalizing_thread = is_finalizing_thread;
+    detached_frame.state = now;
+    detached_frame.where = where;
+    detached_frame.participant = mine;
     cpython::save();
-    push(me, gap, tag::detached);
+    push(me, detached_frame, tag::detached);
     me.counted.add(event::detaches);
     if (mine)
         mine->where->gate.leave(*mine, presence::detached);
@@ -97,9 +98,9 @@ status begin_slowly(detached_scope &scope) noexcept {
     const frame *below = readable_top(*me);
     participant *mine =
         below && below->tag == tag::attached && below->where == where && !below->dead ? below->participant : nullptr;
-    scope.gap.reattach_guard = !mine && where ? make_reattach_guard(*me, *where, now) : nullptr;
+    scope.detached_frame.reattach_guard = !mine && where ? make_reattach_guard(*me, *where, now) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
-    return open(scope.gap, *me, now, where, mine, !where && cpython::python().is_finalizing());
+    return open(scope.detached_frame, *me, now, where, mine, !where && cpython::python().is_finalizing());
 }
 
 } // namespace
@@ -108,28 +109,29 @@ status begin_slowly(detached_scope &scope) noexcept {
 // taken from the record, as it may be one that cannot be read.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
-    frame &gap = scope.gap;
+    frame &detached_frame = scope.detached_frame;
     participant &fast_participant = *me.fast_participant();
-    gap.begin_with(warm_head(tag::detached));
-    gap.nested_before = me.nested_open();
-    gap.below = me.top;
-    gap.sum = short_sum_of(gap.below);
-    set_place(gap, fast_participant);
+    detached_frame.begin_with(warm_head(tag::detached));
+    detached_frame.nested_before = me.nested_open();
+    detached_frame.below = me.top;
+    detached_frame.sum = short_sum_of(detached_frame.below);
+    set_place(detached_frame, fast_participant);
     cpython::save();
-    me.top = &gap;
+    me.top = &detached_frame;
     me.counted.add(event::detaches);
-    gap.where->gate.leave_quickly(*gap.participant, presence::detached);
+    detached_frame.where->gate.leave_quickly(*detached_frame.participant, presence::detached);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
-    const frame &gap = scope.gap;
-    interpreter *where = gap.where;
-    if (__builtin_expect(!where->gate.come_back_quickly(*gap.participant), 0) && !is_finalizing_thread(gap))
+    const frame &detached_frame = scope.detached_frame;
+    interpreter *where = detached_frame.where;
+    if (__builtin_expect(!where->gate.come_back_quickly(*detached_frame.participant), 0) &&
+        !is_finalizing_thread(detached_frame))
         return stay_out(me, PYATTACH_FINALIZING);
-    cpython::restore(gap.state);
+    cpython::restore(detached_frame.state);
     // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(me, scope.gap);
+    pop(me, scope.detached_frame);
     drain_if_allowed(*where);
     return PYATTACH_OK;
 }
@@ -145,35 +147,37 @@ status begin_otherwise(detached_scope &scope) noexcept {
     if (!top || top->dead || top->where->gate.is_dead())
         return begin_slowly(scope);
     check_storage(scope);
-    return open(scope.gap, me, now, top->where, top->participant, false);
+    return open(scope.detached_frame, me, now, top->where, top->participant, false);
 }
 
 status end_otherwise(detached_scope &scope) noexcept {
     const kept_errno keeps;
-    frame &gap = scope.gap;
+    frame &detached_frame = scope.detached_frame;
     thread *me = this_thread.record();
-    if (__builtin_expect(
-            gap.tag != tag::detached || !me || me->top != &gap || me->nested_in_top() || this_thread.forbidden, 0))
+    if (__builtin_expect(detached_frame.tag != tag::detached || !me || me->top != &detached_frame ||
+                             me->nested_in_top() || this_thread.forbidden,
+                         0))
         misused(scope);
     if (is_cut_off()) {
-        if (gap.participant)
+        if (detached_frame.participant)
             return stay_out(*me, refused_after_fork());
-        pop(*me, gap);
+        pop(*me, detached_frame);
         return refused_after_fork();
     }
-    if (gap.participant) {
-        if (__builtin_expect(!gap.where->gate.come_back(*gap.participant), 0) && !is_finalizing_thread(gap))
+    if (detached_frame.participant) {
+        if (__builtin_expect(!detached_frame.where->gate.come_back(*detached_frame.participant), 0) &&
+            !is_finalizing_thread(detached_frame))
             return stay_out(*me, PYATTACH_FINALIZING);
-        cpython::restore(gap.state);
+        cpython::restore(detached_frame.state);
     } else {
-        reattach_unbound(gap);
+        reattach_unbound(detached_frame);
     }
     // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(*me, gap);
+    pop(*me, detached_frame);
     if (is_raw_fork())
         forked::come_to_order_attached();
-    if (gap.where)
-        drain_if_allowed(*gap.where);
+    if (detached_frame.where)
+        drain_if_allowed(*detached_frame.where);
     discard_late_record(*me);
     return PYATTACH_OK;
 }

@@ -9,7 +9,7 @@ namespace pyattach {
 union detached_scope {
     detached_scope() noexcept {}
     pyattach::tag tag;
-    frame gap;
+    frame detached_frame;
 };
 
 namespace detached {
@@ -30,9 +30,10 @@ inline status begin(detached_scope &scope) noexcept {
 }
 inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_usual()) {
-        const frame &gap = scope.gap;
+        const frame &detached_frame = scope.detached_frame;
         thread &me = this_thread.usual();
-        if (gap.head() == warm_head(tag::detached) && me.top == &gap && me.nested_open() == gap.nested_before)
+        if (detached_frame.head() == warm_head(tag::detached) && me.top == &detached_frame &&
+            me.nested_open() == detached_frame.nested_before)
             return end_warm(scope, me);
     }
     return end_otherwise(scope);

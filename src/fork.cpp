@@ -36,7 +36,7 @@ futex::word forks{0};
 futex::word stops{0};
 
 // Lets go of the interpreter, if it is this thread's, until the word is zero, or the time has come.
-void await_none(futex::word &at, patience &limit) noexcept {
+void await_none(futex::word &at, lazy_deadline &limit) noexcept {
     uint32_t now = at.load(std::memory_order_seq_cst);
     if (now == 0)
         return;
@@ -214,7 +214,7 @@ void order_restored() noexcept {
 }
 
 void begin_stop() noexcept {
-    for (patience limit;;) {
+    for (lazy_deadline limit;;) {
         stops.fetch_add(1, std::memory_order_seq_cst);
         if (forks.load(std::memory_order_seq_cst) == 0 || limit.left_ns() <= 0)
             return;
@@ -232,7 +232,7 @@ void end_stop() noexcept {
 void fork_begins() noexcept {
     ++this_thread.forking;
     forks.fetch_add(1, std::memory_order_seq_cst);
-    patience limit;
+    lazy_deadline limit;
     await_none(stops, limit);
 }
 

@@ -132,7 +132,7 @@ class gate {
 int64_t monotonic_ns() noexcept;
 
 // A second, from the first question on: for waits for somebody who may be waiting for this very thread.
-class patience {
+class lazy_deadline {
   public:
     int64_t left_ns() noexcept {
         const int64_t now = monotonic_ns();

@@ -126,7 +126,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
 // too. And an exit that begins meanwhile waits for the waiting thread, whose participant says attached, longer than a
 // second.
 void register_hooks(interpreter &record, cpython::interpreter_state *here) noexcept {
-    for (patience limit;;) {
+    for (lazy_deadline limit;;) {
         uint32_t seen = interpreter::none;
         if (record.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
             return register_hooks_now(record, here);

@@ -62,8 +62,8 @@ bool try_lock(mutex_storage &one) noexcept {
 // Not inline, or taking a free mutex would pay for what this keeps.
 [[gnu::noinline]] static void lock_slow(mutex_storage &one) noexcept {
     const kept_errno keeps;
-    detached_scope gap;
-    const bool is_detached = detached::begin(gap) == PYATTACH_OK;
+    detached_scope detached_frame;
+    const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
     // Quiet already while coming back: a destructor run by the re-attach would run under the lock.
     ++this_thread.drain_disabled;
     if (!is_detached) {
@@ -72,7 +72,7 @@ bool try_lock(mutex_storage &one) noexcept {
         return;
     }
     wait(one);
-    if (detached::end(gap) != PYATTACH_OK) {
+    if (detached::end(detached_frame) != PYATTACH_OK) {
         unlock(one);
         cpython::park();
     }

@@ -32,15 +32,15 @@ bool is_left_behind(const once_storage &once, uint32_t seen) noexcept {
 
 // Returns when no initialiser runs any more, or the waiter's interpreter (in whose gap it waits, if any) is past
 // waiting.
-void wait(once_storage &once, const frame *gap) noexcept {
-    while (!gap || !gap->where || gap->where->gate.now() < gate::sealed) {
+void wait(once_storage &once, const frame *detached_frame) noexcept {
+    while (!detached_frame || !detached_frame->where || detached_frame->where->gate.now() < gate::sealed) {
         uint32_t seen = once.state.load(std::memory_order_acquire);
         const uint32_t marked = (seen & ~kind) | awaited;
         if ((seen & kind) == running && !once.state.compare_exchange_strong(seen, marked, std::memory_order_relaxed))
             continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
         if (!is_under_way(seen))
             return;
-        futex::wait(once.state, marked, gap ? look_again_ns : -1);
+        futex::wait(once.state, marked, detached_frame ? look_again_ns : -1);
     }
 }
 
@@ -74,11 +74,11 @@ status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcep
         if (once.runner.load(std::memory_order_relaxed) == &this_thread)
             misuse("pyattach_once_run: the initialiser runs its own once.", "An initialiser does not wait for itself.",
                    "Move the common part out of the initialiser.");
-        detached_scope gap;
-        bool detach = detached::begin(gap) == PYATTACH_OK;
-        wait(once, detach ? &gap.gap : nullptr);
+        detached_scope detached_frame;
+        bool detach = detached::begin(detached_frame) == PYATTACH_OK;
+        wait(once, detach ? &detached_frame.detached_frame : nullptr);
         if (detach)
-            if (status refused = detached::end(gap))
+            if (status refused = detached::end(detached_frame))
                 return refused;
     }
 }

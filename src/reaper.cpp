@@ -112,7 +112,7 @@ reap_batch::~reap_batch() {
 
 void reap_batch::take_same_ident() noexcept {
     interp_data &all = *where_.data;
-    for (patience limit;;) {
+    for (lazy_deadline limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
         for (reap_batch *other = all.reap_batches; other; other = other->next_) {

@@ -30,7 +30,7 @@ constexpr int64_t ended_limit_ns = 2000 * millisecond_ns, hung_limit_ns = 20 * m
 
 // One end of Python waits this long in all: whoever is in the window was in it when the flag went up.
 std::atomic<const interpreter *> ending{nullptr};
-std::atomic<int64_t> end_of_patience_ns{0};
+std::atomic<int64_t> deadline_of_wait_ns{0};
 
 int64_t limit_ns() noexcept {
 #ifdef __GLIBC__ // elsewhere a thread ends without unwinding
@@ -57,8 +57,8 @@ void on_cleared(void *value) noexcept {
     if (may_come && one.is_reattaching.load(std::memory_order_seq_cst)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(one.where, std::memory_order_relaxed) != one.where)
-            end_of_patience_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
-        const int64_t until = end_of_patience_ns.load(std::memory_order_relaxed);
+            deadline_of_wait_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
+        const int64_t until = deadline_of_wait_ns.load(std::memory_order_relaxed);
         // Looks again by itself, so that coming back needs no wake-up.
         while (one.is_reattaching.load(std::memory_order_acquire) && monotonic_ns() < until)
             futex::wait(one.is_reattaching, 1, millisecond_ns);

@@ -21,7 +21,7 @@ CHILD("a child with queued references") {
     run("deaths = []");
     ref mine = object_whose_death("deaths.append('mine')"), theirs = object_whose_death("deaths.append('theirs')");
     {
-        detached gap;
+        detached detached_frame;
         run_on_thread([&] { theirs.drop(); }); // that thread has ended
         mine.drop();
         EXPECT(pyattach_pool_size() == 2);
@@ -82,7 +82,7 @@ CHILD("a child of which a thread was draining") {
     {
         attached here;
         publish("pause", native_function([] {
-                    detached gap;
+                    detached detached_frame;
                     draining.count_down();
                     may_go_on.wait();
                 }));
@@ -94,7 +94,7 @@ CHILD("a child of which a thread was draining") {
         for (int i = 0; i < 5; ++i)
             others.push_back(new_object());
         {
-            detached gap;
+            detached detached_frame;
             blocking.drop();
             others.clear();
         }
@@ -108,7 +108,7 @@ CHILD("a child of which a thread was draining") {
             EXPECT(all_counters().drops_leaked == 5);
             EXPECT(pyattach_pool_size() == 0);
             ref one = new_object();
-            detached gap;
+            detached detached_frame;
             one.drop();
             EXPECT(pyattach_pool_size() == 1);
         });
@@ -138,7 +138,7 @@ CHILD("a child among warm and detached threads") {
                 "assert threading.main_thread() is threading.current_thread()\n"
                 "assert threading.active_count() == 1, threading.enumerate()\n");
             {
-                detached gap;
+                detached detached_frame;
                 for (int i = 0; i < 3; ++i)
                     run_on_thread(use_python);
                 use_python();
@@ -184,13 +184,13 @@ CHILD("a child with the seats of ended threads") {
             for (int i = 0; i < threads; ++i)
                 all.push_back(std::make_unique<task>("a thread inside to end", [&] {
                     attached there;
-                    foreign_detach gap;
+                    foreign_detach detached_frame;
                     inside.count_down();
                     exit_began.wait();
                     ++left;
                 }));
             {
-                detached gap;
+                detached detached_frame;
                 inside.wait();
             }
             EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
@@ -214,7 +214,7 @@ CHILD("a child of a native thread that ends Python") {
             run_on_thread([] {});
             ref waiting = new_object();
             {
-                detached gap;
+                detached detached_frame;
                 waiting.drop();
             }
             EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
@@ -230,7 +230,7 @@ CHILD("a child of a native thread that ends Python") {
 CHILD("plainly: a child of a native thread that ends Python") {
     load_python();
     stress::start_plainly();
-    foreign_detach gap;
+    foreign_detach detached_frame;
     run_on_thread([] {
         foreign_attach here;
         pid_t child = fork_by_os();
@@ -262,7 +262,7 @@ CHILD("multiprocessing") {
     {
         attached here;
         publish("work", native_function([] {
-                    detached gap;
+                    detached detached_frame;
                     for (int i = 0; i < 3; ++i)
                         run_on_thread(use_python);
                     use_python();

@@ -30,7 +30,7 @@ void live() {
             "for one in threads: one.join()\n"
             "assert sorted(said) == [0, 1, 2, 3]\n");
         ref mine = new_object();
-        detached gap;
+        detached detached_frame;
         mine.drop();
         for (int i = 0; i < 3; ++i)
             run_on_thread(use_python);
@@ -124,21 +124,21 @@ CHILD("daemon: in scopes") {
             pyattach_attached_end(&scope);
             live();
         });
-        pyattach_detached gap;
-        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        pyattach_detached detached_frame;
+        EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_OK);
         fork_plainly([&] {
-            EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+            EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_OK);
             EXPECT(eval_int("6 * 7") == 42);
             pyattach_attached_end(&scope);
             live();
         });
         fork_plainly([&] {
             use_python();
-            EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+            EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_OK);
             pyattach_attached_end(&scope);
             live();
         });
-        EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_OK);
         pyattach_attached_end(&scope);
     }
     use_python();
@@ -232,7 +232,7 @@ CHILD("daemon: refused") {
         latch is_there("the foreign thread to be there"), may_go("permission to go");
         task other("a thread of another library's to end", [&] {
             foreign_attach there;
-            foreign_detach gap;
+            foreign_detach detached_frame;
             is_there.count_down();
             may_go.wait();
         });
@@ -247,7 +247,7 @@ CHILD("daemon: refused") {
             "other = threading.Thread(target=may_go.wait)\n"
             "other.start()\n");
         {
-            detached gap;
+            detached detached_frame;
             fork_plainly([] { expect_refused("Python knew other threads"); });
         }
         run("may_go.set(); other.join()");
@@ -255,7 +255,7 @@ CHILD("daemon: refused") {
     {
         attached here;
         sub_interpreter other;
-        detached gap;
+        detached detached_frame;
         fork_plainly([] { expect_refused("sub-interpreters"); });
     }
     fork_plainly(live); // all of them are gone

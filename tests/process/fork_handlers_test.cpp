@@ -66,7 +66,7 @@ class worker {
 void live_in_child() {
     before = in_parent = in_child = nullptr;
     {
-        detached gap;
+        detached detached_frame;
         run_on_thread(use_everything);
         use_everything();
     }

@@ -75,7 +75,7 @@ CHILD("once: forked by Python") {
     fork_while_another_initialises([] {
         attached here;
         fork_in_python([] {
-            detached gap;
+            detached detached_frame;
             run_anew();
         });
     });

@@ -44,10 +44,10 @@ CHILD("a plain fork") {
     });
     {
         attached here;
-        detached gap;
+        detached detached_frame;
         fork_plainly([&] { // in a gap
             expect_refused();
-            EXPECT(gap.end() == PYATTACH_UNSUPPORTED);
+            EXPECT(detached_frame.end() == PYATTACH_UNSUPPORTED);
             EXPECT(pyattach_is_attached() == 0);
             here.end();
             expect_refused();
@@ -60,8 +60,8 @@ CHILD("a plain fork") {
             expect_refused();
         });
         fork_plainly([&] { // attached, and nothing detaches in the child
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             here.end();
             expect_refused();
         });
@@ -71,8 +71,8 @@ CHILD("a plain fork") {
         use_python();
         attached warm;
         fork_plainly([&] { // the same on a thread that came in by the short way
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             warm.end();
             expect_refused();
         });
@@ -103,7 +103,7 @@ CHILD("a plain fork put in order") {
             std::_Exit(is_fine ? 0 : 9);
         }
         cpython<void()>("PyOS_AfterFork_Parent")();
-        detached gap;
+        detached detached_frame;
         int status = 0;
         EXPECT(waitpid(child, &status, 0) == child);
         EXPECT(status == 0);

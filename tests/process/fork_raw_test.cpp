@@ -60,8 +60,8 @@ CHILD("raw: the outermost scope ended in the child") {
         });
     for (int i = 0; i < 30; ++i)
         fork_plainly([&] {
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached_end(&scope);
         });
     pyattach_attached_end(&scope);
@@ -123,7 +123,7 @@ CHILD("raw: a thread of another library's") {
     latch is_inside("a bystander to be inside"), may_go("permission to go");
     task bystander("the bystander to end", [&] {
         attached here;
-        detached gap;
+        detached detached_frame;
         is_inside.count_down();
         may_go.wait();
     });
@@ -132,8 +132,8 @@ CHILD("raw: a thread of another library's") {
         foreign_attach there; // has no record when it forks
         fork_plainly([] {
             EXPECT(!pyattach_is_attached());
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
             EXPECT(!pyattach_is_attached()); // it has one now
@@ -141,8 +141,8 @@ CHILD("raw: a thread of another library's") {
     });
     run_on_thread([] {
         foreign_attach there;
-        detached gap;
-        fork_plainly([&] { EXPECT(gap.end() == PYATTACH_UNSUPPORTED); });
+        detached detached_frame;
+        fork_plainly([&] { EXPECT(detached_frame.end() == PYATTACH_UNSUPPORTED); });
     });
     may_go.count_down();
     bystander.join();
@@ -157,7 +157,7 @@ CHILD("raw: the forking thread ends in the child") {
     latch is_inside("a bystander to be inside"), may_go("permission to go");
     task bystander("the bystander to end", [&] {
         attached here;
-        detached gap;
+        detached detached_frame;
         is_inside.count_down();
         may_go.wait();
     });
@@ -192,18 +192,18 @@ CHILD("raw: a visit from a sub-interpreter's gap") {
         attached outer(there);
         detached outer_gap;
         pyattach_attached inner;
-        pyattach_detached gap;
+        pyattach_detached detached_frame;
         EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
-        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_OK);
         is_away.count_down();
         has_attached.wait();
         fork_plainly([&] {
-            EXPECT(pyattach_detached_end(&gap) == PYATTACH_UNSUPPORTED);
+            EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached_end(&inner); // nothing is put back: who has the GIL is not in this process
             EXPECT(!pyattach_is_attached());
         });
         has_forked.count_down();
-        EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_OK);
         pyattach_attached_end(&inner);
     });
     {

@@ -39,7 +39,7 @@ CHILD("a first attach during a fork") {
     {
         attached here;
         publish("on_fork", native_function([&] {
-                    detached gap;
+                    detached detached_frame;
                     newcomer = std::make_unique<task>("a newcomer to end", [] {
                         attached inside;
                         has_happened = true;
@@ -69,7 +69,7 @@ CHILD("a fork that waits for a first attach") {
     {
         attached here;
         publish("on_fork", native_function([&] {
-                    detached gap;
+                    detached detached_frame;
                     run_on_thread([] {
                         attached inside;
                         has_happened = true;
@@ -195,7 +195,7 @@ CHILD("forks under tracemalloc while others take new states") {
     {
         attached here;
         publish("hold", native_function([&] {
-                    detached gap;
+                    detached detached_frame;
                     may_go.lock();
                 }));
         publish("let_go", native_function([&] { may_go.unlock(); }));
@@ -205,9 +205,9 @@ CHILD("forks under tracemalloc while others take new states") {
     }
     fork_while_others([&] {
         attached here;
-        detached gap;
+        detached detached_frame;
         may_go.lock();
-        gap.end();
+        detached_frame.end();
         here.end();
         may_go.unlock();
     });

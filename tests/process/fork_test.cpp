@@ -72,17 +72,17 @@ CHILD("fork: attached and not") {
         fork_by_library([] {
             EXPECT(pyattach_attach_depth() == 1);
             EXPECT(eval_int("6 * 7") == 42);
-            detached gap;
+            detached detached_frame;
             live_with_threads();
-            EXPECT(gap.end() == PYATTACH_OK);
+            EXPECT(detached_frame.end() == PYATTACH_OK);
             EXPECT(eval_int("6 * 7") == 42);
         });
         EXPECT(pyattach_attach_depth() == 1);
-        detached gap;
+        detached detached_frame;
         fork_by_library([&] {
             EXPECT(!pyattach_is_attached());
             live_with_threads();
-            EXPECT(gap.end() == PYATTACH_OK);
+            EXPECT(detached_frame.end() == PYATTACH_OK);
             EXPECT(eval_int("6 * 7") == 42);
             here.end();
         });

@@ -50,7 +50,7 @@ CHILD("a child of which a thread was deleting states") {
     static latch deleting("a deletion"), may_go_on("permission to go on");
     own_stack stack;
     auto newcomer = start_deletion(stack, [] {
-        detached gap;
+        detached detached_frame;
         deleting.count_down();
         may_go_on.wait();
     });
@@ -60,7 +60,7 @@ CHILD("a child of which a thread was deleting states") {
         fork_in_python([] {
             EXPECT(all_counters().states_dead == 0);
             {
-                detached gap;
+                detached detached_frame;
                 for (int i = 0; i < 100; ++i)
                     run_on_thread(use_python);
             }
@@ -83,7 +83,7 @@ CHILD("a newcomer that waits for its namesake's state while Python ends") {
     static own_stack stack;
     static latch deleting("a deletion"), never("nothing");
     start_deletion(stack, [] {
-        detached gap;
+        detached detached_frame;
         deleting.count_down();
         never.wait();
     })->abandon();

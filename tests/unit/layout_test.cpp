@@ -30,7 +30,7 @@ void come_and_go() {
         ref one = new_object(), other = new_object();
         CHECK(cpython_says_attached());
         {
-            detached gap;
+            detached detached_frame;
             CHECK(!cpython_says_attached());
             one.drop();
         }
@@ -55,7 +55,7 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         CHECK(pyattach::this_thread.record()->current_at == at);
         CHECK(*at == mine);
         {
-            foreign_detach gap;
+            foreign_detach detached_frame;
             CHECK(*at != mine);
         }
         CHECK(*at == mine);
@@ -66,7 +66,7 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         CHECK(take_error() == "ZeroDivisionError: division by zero");
         CHECK(!cpython::has_exception(mine));
         {
-            detached gap;
+            detached detached_frame;
             run_on_thread([at] {
                 attached again;
                 CHECK(*cpython::current_at() == own_state());
