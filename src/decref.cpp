@@ -263,7 +263,7 @@ size_t waiting() noexcept {
     thread_state *now = current_state();
     cpython::interpreter_state *state = now ? cpython::python().interpreter_of(now) : nullptr;
     lock_registry();
-    interpreter *here = state ? find_interpreter_held(state) : main_interpreter();
+    interpreter *here = state ? find_interpreter_locked(state) : main_interpreter();
     size_t all = here && !here->gone.load(std::memory_order_relaxed) ? here->pool.size() : 0;
     unlock_registry();
     return all;

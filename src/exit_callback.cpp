@@ -31,7 +31,7 @@ running_callback *all_running; // under the registry's lock
 // Counts the calls that have returned. Not in the interp_data: a thread that waits for a call has no hold on those.
 futex::word returned_calls{0};
 
-exit_callback *take_first_held(interpreter &ending) noexcept {
+exit_callback *take_first_locked(interpreter &ending) noexcept {
     interp_data &all = *ending.data;
     exit_callback *first = all.callbacks;
     if (first && !(all.callbacks = first->next))
@@ -39,7 +39,7 @@ exit_callback *take_first_held(interpreter &ending) noexcept {
     return first;
 }
 
-void take_from_running_held(const running_callback &returned) noexcept {
+void take_from_running_locked(const running_callback &returned) noexcept {
     running_callback **link = &all_running;
     while (*link && *link != &returned) // in a fork child it is not pool_entry
         link = &(*link)->next;
@@ -47,14 +47,14 @@ void take_from_running_held(const running_callback &returned) noexcept {
         *link = returned.next;
 }
 
-bool is_running_elsewhere_held(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+bool is_running_elsewhere_locked(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
     for (const running_callback *running = all_running; running; running = running->next)
         if (running->of == &where && running->call == call && running->arg == arg && running->by != &this_thread)
             return true;
     return false;
 }
 
-exit_callback *take_held(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+exit_callback *take_locked(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
     if (where.gone.load(std::memory_order_relaxed))
         return nullptr;
     exit_callback **link = &where.data->callbacks;
@@ -73,7 +73,7 @@ void wait_until_returned(const interpreter &where, pyattach_exit_callback call, 
         cpython::save();
     for (;;) {
         lock_registry();
-        const bool is_running = is_running_elsewhere_held(where, call, arg);
+        const bool is_running = is_running_elsewhere_locked(where, call, arg);
         // Read under the lock: a call that returns later changes it.
         const uint32_t seen = returned_calls.load(std::memory_order_relaxed);
         unlock_registry();
@@ -90,7 +90,7 @@ void wait_until_returned(const interpreter &where, pyattach_exit_callback call, 
 void run_exit_callbacks(interpreter &ending) noexcept {
     for (;;) {
         lock_registry();
-        exit_callback *first = take_first_held(ending);
+        exit_callback *first = take_first_locked(ending);
         // In the same step, or a thread that takes it back in between would find it in neither list.
         running_callback running = {};
         if (first)
@@ -100,7 +100,7 @@ void run_exit_callbacks(interpreter &ending) noexcept {
             return;
         auto end_call = [&running]() noexcept {
             lock_registry();
-            take_from_running_held(running);
+            take_from_running_locked(running);
             returned_calls.fetch_add(1, std::memory_order_relaxed);
             unlock_registry();
             futex::wake(returned_calls, futex::everyone);
@@ -113,7 +113,7 @@ void run_exit_callbacks(interpreter &ending) noexcept {
     }
 }
 
-void forget_running_exit_callbacks_held(bool is_lost) noexcept {
+void forget_running_exit_callbacks_locked(bool is_lost) noexcept {
     if (is_lost)
         all_running = nullptr;
     for (running_callback **link = &all_running; *link;) {
@@ -124,7 +124,7 @@ void forget_running_exit_callbacks_held(bool is_lost) noexcept {
     }
 }
 
-void forget_exit_callbacks_of_parent_held(interp_data &all) noexcept {
+void forget_exit_callbacks_of_parent_locked(interp_data &all) noexcept {
     exit_callback **link = &all.callbacks;
     while (exit_callback *callback = *link) {
         if (callback->in_fork_child) {
@@ -172,8 +172,8 @@ status remove_exit_callback(interpreter *where, pyattach_exit_callback call, voi
     if (!where || !call)
         return PYATTACH_INVALID;
     lock_registry();
-    exit_callback *found = take_held(*where, call, arg);
-    const bool must_wait = !found && is_running_elsewhere_held(*where, call, arg);
+    exit_callback *found = take_locked(*where, call, arg);
+    const bool must_wait = !found && is_running_elsewhere_locked(*where, call, arg);
     const bool is_open = where->gate.now() == gate::open;
     unlock_registry();
     std::free(found);

@@ -19,8 +19,8 @@ void run_exit_callbacks(interpreter &ending) noexcept;
 
 // In a fork child: the threads that were calling some are not there. `is_lost`: the list was being changed, and is not
 // read.
-void forget_running_exit_callbacks_held(bool is_lost) noexcept;
+void forget_running_exit_callbacks_locked(bool is_lost) noexcept;
 // Likewise: those that were not asked for in children, as the threads that they would wake and join are not there.
-void forget_exit_callbacks_of_parent_held(interp_data &) noexcept;
+void forget_exit_callbacks_of_parent_locked(interp_data &) noexcept;
 
 } // namespace pyattach

@@ -102,7 +102,7 @@ bool restart_locks() noexcept {
     restart_message_handler();
     cpython::restart_states();
     cpython::restart_guards();
-    forget_running_exit_callbacks_held(is_registry_lost);
+    forget_running_exit_callbacks_locked(is_registry_lost);
     for (interp_data *all = newest_data(); all; all = all->next) {
         const bool is_gate_lost = all->of->gate.restart(), is_pool_lost = all->of->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
@@ -150,8 +150,8 @@ void in_child() noexcept {
     look_around(restart_locks());
     for (interp_data *all = newest_data(); all; all = all->next) {
         all->of->gate.empty();
-        reap_batch::forget_held(*all);
-        forget_exit_callbacks_of_parent_held(*all);
+        reap_batch::forget_locked(*all);
+        forget_exit_callbacks_of_parent_locked(*all);
         for (participant *waiting : {all->dead.first, all->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
                 all->of->gate.put_back(*waiting);
@@ -173,14 +173,14 @@ void in_child() noexcept {
 
 } // namespace
 
-bool prepare_fork_held() noexcept {
+bool prepare_fork_locked() noexcept {
     static bool is_prepared;
     return is_prepared = is_prepared || pthread_atfork(hold_all, let_all_go, in_child) == 0;
 }
 
 bool prepare_fork() noexcept {
     lock_registry();
-    const bool is_prepared = prepare_fork_held();
+    const bool is_prepared = prepare_fork_locked();
     unlock_registry();
     return is_prepared;
 }

@@ -15,7 +15,7 @@ struct thread_local_words;
 // Before the first record is used, and before Python's first guard. False: no memory. The second under the registry's
 // lock.
 bool prepare_fork() noexcept;
-bool prepare_fork_held() noexcept;
+bool prepare_fork_locked() noexcept;
 
 // How Python stands in this process since the fork that made it. A fork of which Python was not told is a raw one.
 enum class after_fork : uint32_t {

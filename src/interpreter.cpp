@@ -81,7 +81,7 @@ void on_gone(void *value) noexcept {
         finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
     record.gone.store(true, std::memory_order_release);
-    release_data_held(record);
+    release_data_locked(record);
     unlock_registry();
 }
 
@@ -163,7 +163,7 @@ bool restart_registry() noexcept {
 interp_data *newest_data() noexcept { return all_data.load(std::memory_order_acquire); }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
-interpreter *find_interpreter_held(cpython::interpreter_state *state) noexcept {
+interpreter *find_interpreter_locked(cpython::interpreter_state *state) noexcept {
     for (interp_data *one = newest_data(); one; one = one->next)
         if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
             return one->of;
@@ -172,12 +172,12 @@ interpreter *find_interpreter_held(cpython::interpreter_state *state) noexcept {
 
 interpreter *find_interpreter(cpython::interpreter_state *state) noexcept {
     lock_registry();
-    interpreter *record = find_interpreter_held(state);
+    interpreter *record = find_interpreter_locked(state);
     unlock_registry();
     return record;
 }
 
-void release_data_held(interpreter &where) noexcept {
+void release_data_locked(interpreter &where) noexcept {
     if (--where.data->refs)
         return;
     interp_data *before = newest_data();
@@ -194,14 +194,14 @@ void release_data_held(interpreter &where) noexcept {
 interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
-    interpreter *record = find_interpreter_held(state);
+    interpreter *record = find_interpreter_locked(state);
     if (!record) {
         static bool is_prepared; // under the lock
         if (!is_prepared) {
             prepare_fences();
             is_prepared = true;
         }
-        if (prepare_fork_held())
+        if (prepare_fork_locked())
             record = fresh_record(state);
         if (record && is_main)
             main_record.store(record, std::memory_order_release);

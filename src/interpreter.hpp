@@ -187,10 +187,10 @@ void let_registry_go() noexcept;
 bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
 interp_data *newest_data() noexcept;
-interpreter *find_interpreter_held(cpython::interpreter_state *state) noexcept;
+interpreter *find_interpreter_locked(cpython::interpreter_state *state) noexcept;
 // The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
 // gate.
-void release_data_held(interpreter &where) noexcept;
+void release_data_locked(interpreter &where) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;
 

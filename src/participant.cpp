@@ -101,36 +101,36 @@ participant *find_participant(thread &me, interpreter &where) noexcept {
     return mine;
 }
 
-void push_held(participant_list &list, participant &one) noexcept {
+void push_locked(participant_list &list, participant &one) noexcept {
     one.next_of_thread = list.first;
     list.first = &one;
     list.add(1);
 }
 
-participant *take_all_held(participant_list &list) noexcept {
+participant *take_all_locked(participant_list &list) noexcept {
     list.count.store(0, std::memory_order_relaxed);
     return std::exchange(list.first, nullptr);
 }
 
-void vacate_held(participant &one) noexcept {
+void vacate_locked(participant &one) noexcept {
     interpreter &where = *one.where;
     one.warm = one.last = nullptr;
     one.is_temporary = false;
     one.queue = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (!where.gate.is_dead() && where.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
-        return push_held(where.data->empty, one);
+        return push_locked(where.data->empty, one);
     where.gate.remove(one);
     std::free(&one);
-    release_data_held(where);
+    release_data_locked(where);
 }
 
-void await_reaper_held(participant &one) noexcept {
+void await_reaper_locked(participant &one) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (one.warm && !one.where->gate.is_dead())
-        push_held(one.where->data->dead, one);
+        push_locked(one.where->data->dead, one);
     else
-        vacate_held(one);
+        vacate_locked(one);
 }
 
 } // namespace pyattach

@@ -65,10 +65,10 @@ participant *find_participant(thread &me, interpreter &where) noexcept;
 bool is_in_use(const thread &me, const participant &mine) noexcept;
 
 // Under the registry's lock:
-void push_held(participant_list &list, participant &one) noexcept;
-participant *take_all_held(participant_list &list) noexcept;
+void push_locked(participant_list &list, participant &one) noexcept;
+participant *take_all_locked(participant_list &list) noexcept;
 // To the head of another list, or of one that no other thread knows; says how many.
-inline int move_held(participant *&from, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
+inline int move_locked(participant *&from, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
     int moved = 0;
     for (participant **link = &from; participant *one = *link;) {
         if (!is_wanted(*one)) {
@@ -83,7 +83,7 @@ inline int move_held(participant *&from, participant *&to, bool (*is_wanted)(con
     return moved;
 }
 // `does` may put it into another list.
-inline void for_each_held(participant *list, void (*does)(participant &) noexcept) noexcept {
+inline void for_each_locked(participant *list, void (*does)(participant &) noexcept) noexcept {
     while (participant *one = list) {
         list = one->next_of_thread;
         does(*one);
@@ -91,8 +91,8 @@ inline void for_each_held(participant *list, void (*does)(participant &) noexcep
 }
 // A participant that has no thread and no state any more: kept for another thread; or, behind a gate that is dead,
 // freed, and perhaps the interp_data with it.
-void vacate_held(participant &one) noexcept;
+void vacate_locked(participant &one) noexcept;
 // A participant that has no thread any more: to wait until its state is deleted, if it has one that is still there.
-void await_reaper_held(participant &one) noexcept;
+void await_reaper_locked(participant &one) noexcept;
 
 } // namespace pyattach

@@ -38,7 +38,7 @@ bool probe::retain_data(interpreter &where) noexcept {
 
 void probe::release_data(interpreter &where) noexcept {
     lock_registry();
-    release_data_held(where);
+    release_data_locked(where);
     unlock_registry();
 }
 

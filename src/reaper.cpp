@@ -23,8 +23,8 @@ bool is_thread_gone(const participant &one) noexcept {
     return has_ended(one.native_id);
 }
 
-void take_dead_held(interp_data &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
-    all.dead.add(-move_held(all.dead.first, to, is_wanted));
+void take_dead_locked(interp_data &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
+    all.dead.add(-move_locked(all.dead.first, to, is_wanted));
 }
 
 uint32_t dead_in(const interpreter &where) noexcept { return where.data->dead.count.load(std::memory_order_relaxed); }
@@ -71,22 +71,22 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
     lock_registry();
-    participant *all = take_all_held(where.data->dead);
+    participant *all = take_all_locked(where.data->dead);
     unlock_registry();
     participant *gone = nullptr;
-    move_held(all, gone, is_thread_gone);
+    move_locked(all, gone, is_thread_gone);
     if (gone)
         destroy_states(where, gone);
     lock_registry();
-    for_each_held(all, await_reaper_held);
-    for_each_held(gone, vacate_held);
+    for_each_locked(all, await_reaper_locked);
+    for_each_locked(gone, vacate_locked);
     unlock_registry();
 }
 
 } // namespace
 
 // Under the registry's lock.
-void reap_batch::list_held() noexcept {
+void reap_batch::list_locked() noexcept {
     if (!std::exchange(is_listed_, true))
         next_ = std::exchange(where_.data->reap_batches, this);
 }
@@ -102,7 +102,7 @@ reap_batch::~reap_batch() {
     if (!is_listed_)
         return;
     lock_registry();
-    for_each_held(taken_, await_reaper_held);
+    for_each_locked(taken_, await_reaper_locked);
     reap_batch **link = &where_.data->reap_batches;
     while (*link != this)
         link = &(*link)->next_;
@@ -120,12 +120,12 @@ void reap_batch::take_same_ident() noexcept {
             must_wait |= other->now_ && is_same_ident(*other->now_);
         }
         if (!is_nested) {
-            take_dead_held(all, taken_, is_same_ident);
+            take_dead_locked(all, taken_, is_same_ident);
             for (reap_batch *other = all.reap_batches; other; other = other->next_)
                 if (other != this)
-                    move_held(other->taken_, taken_, is_same_ident);
+                    move_locked(other->taken_, taken_, is_same_ident);
             if (taken_)
-                list_held();
+                list_locked();
         }
         const uint32_t seen = all.reap_batches_changed.load(std::memory_order_relaxed);
         unlock_registry();
@@ -140,8 +140,8 @@ void reap_batch::take_same_ident() noexcept {
 
 void reap_batch::take_all() noexcept {
     lock_registry();
-    list_held();
-    take_dead_held(*where_.data, taken_, [](const participant &) noexcept { return true; });
+    list_locked();
+    take_dead_locked(*where_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
@@ -188,9 +188,9 @@ void reap_batch::done_with(bool is_deleted) noexcept {
     lock_registry();
     participant &one = *std::exchange(now_, nullptr);
     if (is_deleted)
-        vacate_held(one);
+        vacate_locked(one);
     else
-        await_reaper_held(one);
+        await_reaper_locked(one);
     unlock_and_tell();
 }
 
@@ -232,13 +232,13 @@ void reap_batch::destroy_at_exit() noexcept {
     }
 }
 
-void reap_batch::forget_held(interp_data &all) noexcept {
+void reap_batch::forget_locked(interp_data &all) noexcept {
     for (reap_batch *one = std::exchange(all.reap_batches, nullptr); one; one = one->next_) {
         if (one->now_)
-            push_held(all.dead, *one->now_);
+            push_locked(all.dead, *one->now_);
         while (participant *its = one->taken_) {
             one->taken_ = its->next_of_thread;
-            push_held(all.dead, *its);
+            push_locked(all.dead, *its);
         }
     }
 }

@@ -41,10 +41,10 @@ class reap_batch {
 
     // In a fork child, under the registry's lock: what was being deleted goes to the dead. (A child forked by a
     // destructor that runs in a deletion has to exec or to _exit: CPython deletes the state as well.)
-    static void forget_held(interp_data &) noexcept;
+    static void forget_locked(interp_data &) noexcept;
 
   private:
-    void list_held() noexcept;
+    void list_locked() noexcept;
     void unlock_and_tell() noexcept;
     bool has_taken() const noexcept;
     bool take_next() noexcept;

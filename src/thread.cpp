@@ -157,7 +157,7 @@ size_t forget_other_threads() noexcept {
                 lost_references += lost->queue->waiting();
             else if (lost->queue)
                 lost->where->pool.orphan_in_child(*lost->queue);
-            release_data_held(*lost->where);
+            release_data_locked(*lost->where);
             std::free(lost);
         }
         drop_reattach_guards(*one);

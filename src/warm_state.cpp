@@ -37,16 +37,16 @@ void hand_over(participant &mine) noexcept {
     orphan(mine);
     lock_registry();
     mine.is_taken = false;
-    await_reaper_held(mine);
+    await_reaper_locked(mine);
     unlock_registry();
 }
 
 void forget_dead(interpreter &where) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
-    participant *empty = take_all_held(where.data->empty), *dead = take_all_held(where.data->dead);
-    for_each_held(empty, vacate_held);
-    for_each_held(dead, vacate_held);
+    participant *empty = take_all_locked(where.data->empty), *dead = take_all_locked(where.data->dead);
+    for_each_locked(empty, vacate_locked);
+    for_each_locked(dead, vacate_locked);
     unlock_registry();
 }
 

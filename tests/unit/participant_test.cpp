@@ -207,7 +207,7 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
         those.take_same_ident();
         CHECK(dead(where) == 0);
         lock_registry();
-        reap_batch::forget_held(*where.data);
+        reap_batch::forget_locked(*where.data);
         unlock_registry();
         CHECK(dead(where) == 1);
         CHECK(where.data->reap_batches == nullptr);
