@@ -149,7 +149,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
         participant *mine = find_participant(me, *back);
         uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
         // A thread that is inside already, below a detached scope, is let in as when that ends.
-        if (!mine || !(before == presence::outside ? back->gate.enter(*mine) : back->gate.come_back(*mine)))
+        if (!mine || !(before == presence::outside ? back->gate.enter(*mine) : back->gate.reenter(*mine)))
             return;
         cpython::restore(state);
         cpython::save();
@@ -161,7 +161,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
         return;
     frame *below = readable_top(me);
     if (below && below->tag == tag::attached && below->participant && below->state == state) {
-        if (!below->where->gate.come_back(*below->participant) && !below->by_finalizing_thread) {
+        if (!below->where->gate.reenter(*below->participant) && !below->by_finalizing_thread) {
             below->dead = true;
             return;
         }

@@ -71,8 +71,8 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
 
 enum class wanted { any, main, named };
 
-[[gnu::noinline]] status begin_slowly(attached_scope &scope, thread_state *now, wanted which, interpreter *named,
-                                      bool checked) noexcept {
+[[gnu::noinline]] status begin_general(attached_scope &scope, thread_state *now, wanted which, interpreter *named,
+                                       bool checked) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
     if (status missing = cpython::find())
@@ -136,10 +136,10 @@ void end_nested(nested_scope &scope) noexcept {
 status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Attached by other code; or, up to 3.11, somebody is, and this thread will wait for them anyway.
     if (cpython::peek(me.current_at))
-        return begin_otherwise(scope);
+        return begin_slow(scope);
     participant &fast_participant = *me.fast_participant();
-    if (__builtin_expect(!fast_participant.where->gate.enter_quickly(fast_participant), 0))
-        return begin_otherwise(scope);
+    if (__builtin_expect(!fast_participant.where->gate.enter_fast(fast_participant), 0))
+        return begin_slow(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &mine = scope.outer;
     mine.begin_with(warm_head());
@@ -158,7 +158,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
     thread_state *now = cpython::peek(me.current_at);
     if (!now)
-        return begin_otherwise(scope);
+        return begin_slow(scope);
     const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr;
     interpreter *here = nullptr;
     if (top && !top->dead)
@@ -166,15 +166,15 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     else if (py.current_is_own && is_last_interp(me, py.interpreter_of(now)))
         here = me.last_interp();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
-        return begin_otherwise(scope);
+        return begin_slow(scope);
     check_storage(me, "attached", &scope);
     drain_if_allowed(*here);
     return nest(scope, me);
 }
 
-[[gnu::noinline]] status begin_otherwise(attached_scope &scope) noexcept {
+[[gnu::noinline]] status begin_slow(attached_scope &scope) noexcept {
     const kept_errno keeps;
-    return begin_slowly(scope, current_state(), wanted::any, nullptr, true);
+    return begin_general(scope, current_state(), wanted::any, nullptr, true);
 }
 
 void end_warm(attached_scope &scope, thread &me) noexcept {
@@ -189,10 +189,10 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     mine.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave_quickly(*mine.participant, presence::outside);
+    mine.where->gate.leave_fast(*mine.participant, presence::outside);
 }
 
-void end_otherwise(attached_scope &scope) noexcept {
+void end_slow(attached_scope &scope) noexcept {
     const kept_errno keeps;
     if (this_thread.forbidden)
         misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
@@ -209,15 +209,15 @@ status begin_in(attached_scope &scope, interpreter &where) noexcept {
     const kept_errno keeps;
     if (where.gone.load(std::memory_order_acquire))
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
-    return begin_slowly(scope, current_state(), wanted::named, &where, true);
+    return begin_general(scope, current_state(), wanted::named, &where, true);
 }
 
 status begin_unchecked(attached_scope &scope) noexcept {
     const kept_errno keeps;
-    return begin_slowly(scope, current_state(), wanted::any, nullptr, false);
+    return begin_general(scope, current_state(), wanted::any, nullptr, false);
 }
 
-status assume_otherwise(attached_scope &scope) noexcept {
+status assume_slow(attached_scope &scope) noexcept {
     const kept_errno keeps;
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
@@ -227,7 +227,7 @@ status assume_otherwise(attached_scope &scope) noexcept {
                "Who assumes an attached thread vouches that it is attached.",
                "Use pyattach_attached_begin where that is not certain.");
 #endif
-    return begin_otherwise(scope);
+    return begin_slow(scope);
 }
 
 bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }
@@ -256,7 +256,7 @@ interpreter *main() noexcept {
     if (met && met->hook.load(std::memory_order_acquire) == interpreter::registered)
         return met;
     attached_scope once;
-    if (begin_slowly(once, current_state(), wanted::main, nullptr, true) != PYATTACH_OK)
+    if (begin_general(once, current_state(), wanted::main, nullptr, true) != PYATTACH_OK)
         return nullptr;
     met = main_interpreter();
     end(once);

@@ -29,10 +29,10 @@ status begin_unchecked(attached_scope &) noexcept;
 // be told at a glance. And what comes of it when that is not so.
 status begin_warm(attached_scope &, thread &me) noexcept;
 status begin_nested(attached_scope &, thread &me) noexcept;
-status begin_otherwise(attached_scope &) noexcept;
-status assume_otherwise(attached_scope &) noexcept;
+status begin_slow(attached_scope &) noexcept;
+status assume_slow(attached_scope &) noexcept;
 void end_warm(attached_scope &, thread &me) noexcept;
-void end_otherwise(attached_scope &) noexcept;
+void end_slow(attached_scope &) noexcept;
 
 // `scope` has been looked for among those open.
 inline status nest(attached_scope &scope, thread &me) noexcept {
@@ -43,9 +43,9 @@ inline status nest(attached_scope &scope, thread &me) noexcept {
 
 // Decided here, without a call, in whoever asks.
 inline status begin(attached_scope &scope) noexcept {
-    if (!this_thread.is_usual())
-        return begin_otherwise(scope);
-    thread &me = this_thread.usual();
+    if (!this_thread.is_fast())
+        return begin_slow(scope);
+    thread &me = this_thread.fast_record();
     // Nested comes first: a jump counts there.
     if (__builtin_expect(me.top == &me.base && me.fast_participant() != &no_participant, 0))
         return begin_warm(scope, me);
@@ -56,9 +56,9 @@ inline status begin(attached_scope &scope) noexcept {
 }
 inline status assume(attached_scope &scope) noexcept {
 #if !PYATTACH_CHECKS
-    if (!this_thread.is_usual())
-        return assume_otherwise(scope);
-    thread &me = this_thread.usual();
+    if (!this_thread.is_fast())
+        return assume_slow(scope);
+    thread &me = this_thread.fast_record();
     // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
     // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
     // been elsewhere since.
@@ -67,11 +67,11 @@ inline status assume(attached_scope &scope) noexcept {
     if (__builtin_expect(is_there && here->pool.is_empty(), 1))
         return nest(scope, me);
 #endif
-    return assume_otherwise(scope);
+    return assume_slow(scope);
 }
 inline void end(attached_scope &scope) noexcept {
-    if (this_thread.is_usual()) {
-        thread &me = this_thread.usual();
+    if (this_thread.is_fast()) {
+        thread &me = this_thread.fast_record();
         nested_scope &nested = scope.nested;
         // The frame on top is nobody else's, so the scope was begun on this thread.
         if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me.top, 1)) {
@@ -83,7 +83,7 @@ inline void end(attached_scope &scope) noexcept {
             me.nested_open() == scope.outer.nested_before)
             return end_warm(scope, me);
     }
-    end_otherwise(scope);
+    end_slow(scope);
 }
 
 bool is_attached() noexcept;

@@ -212,7 +212,7 @@ inline int32_t *short_count(object *one) noexcept {
 }
 // Attached: gives a reference back that is not the last, or is to an immortal object. False: nothing is done; ask
 // Py_DecRef. Extension modules of the stable ABI have this compiled in, so an object's head is as it is.
-inline bool decref_quickly(counting how, object *one) noexcept {
+inline bool decref_fast(counting how, object *one) noexcept {
     if (how == counting::in_32_bits) {
         int32_t *count = short_count(one);
         const int32_t now = peek(count);

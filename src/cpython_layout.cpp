@@ -81,13 +81,13 @@ bool is_counted(counting how) noexcept {
             return false;
         }
         // Of the only reference nothing is taken; of two, one.
-        bool is_right = !decref_quickly(how, one);
+        bool is_right = !decref_fast(how, one);
         py.incref(one);
-        if (!decref_quickly(how, one)) {
+        if (!decref_fast(how, one)) {
             is_right = false;
             py.decref(one);
         }
-        is_right = is_right && !decref_quickly(how, one);
+        is_right = is_right && !decref_fast(how, one);
         py.decref(one);
         return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
     });

@@ -34,8 +34,8 @@ void lock(void *at, kind what, void *one, void *two) {
     }
 }
 
-// Of the two halves of begin and end the locking is apart, and so is whatever is not usual: what is left calls nobody.
-// `lock` is called on free-threaded builds only, with the storage that CPython links.
+// Of the two halves of begin and end the locking is apart, and so is whatever is not fast_record: what is left calls
+// nobody. `lock` is called on free-threaded builds only, with the storage that CPython links.
 [[gnu::noinline]] status take(section_scope &scope, kind what, void *one, void *two) noexcept {
     const kept_errno keeps;
     cpython::guarded([&] { lock(scope.storage, what, one, two); });
@@ -59,7 +59,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
     return link(scope, me, what, one, two);
 }
 
-[[gnu::noinline]] status open_slowly(section_scope &scope, kind what, void *one, void *two) noexcept {
+[[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *one, void *two) noexcept {
     if (const thread *open = this_thread.record())
         if (open->base.innermost_section == &scope)
             begun_twice("critical_section", &scope);
@@ -74,9 +74,9 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
 
 // Of one lock `two` is the same.
 inline status open(section_scope &scope, kind what, void *one, void *two) noexcept {
-    if (__builtin_expect(!one || !two || !this_thread.is_usual() || !is_surely_attached(this_thread.usual()), 0))
-        return open_slowly(scope, what, one, two);
-    thread &me = this_thread.usual();
+    if (__builtin_expect(!one || !two || !this_thread.is_fast() || !is_surely_attached(this_thread.fast_record()), 0))
+        return open_slow(scope, what, one, two);
+    thread &me = this_thread.fast_record();
     if (__builtin_expect(me.innermost_section() == &scope, 0))
         return open_in_open(scope, me, what, one, two);
     return link(scope, me, what, one, two);
@@ -88,7 +88,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
 }
 
-[[gnu::noinline]] void end_slowly(section_scope &scope) noexcept {
+[[gnu::noinline]] void end_slow(section_scope &scope) noexcept {
     if (scope.tag != tag::section)
         misuse("pyattach_critical_section_end: this is not an open section.",
                "A section is ended once, at its own address.",
@@ -127,13 +127,13 @@ status begin(section_scope &scope, mutex_storage *one, mutex_storage *two) noexc
 }
 
 void end(section_scope &scope) noexcept {
-    if (!this_thread.is_usual())
-        return end_slowly(scope);
-    thread &me = this_thread.usual();
+    if (!this_thread.is_fast())
+        return end_slow(scope);
+    thread &me = this_thread.fast_record();
     if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section() != &scope ||
                              !is_surely_attached(me),
                          0))
-        return end_slowly(scope);
+        return end_slow(scope);
     scope.tag = tag::ended;
     me.innermost_section() = scope.outer;
     if (scope.is_locked)

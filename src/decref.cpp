@@ -113,7 +113,7 @@ bool queue(interpreter &owner, object *reference) noexcept {
 void note(interpreter &where, participant &mine, pool::outcome what) noexcept {
     count(is_queued(where, mine, what) ? event::drops_queued : event::drops_leaked);
 }
-// Not inline: they would cost the usual case its registers.
+// Not inline: they would cost the fast_record case its registers.
 [[gnu::noinline]] void push_fenced(interpreter &where, participant &mine, object *reference) noexcept {
     note(where, mine, where.pool.push_fenced(*mine.queue, reference));
 }
@@ -145,11 +145,11 @@ void defer(interpreter *owner, object *reference) noexcept {
     cpython::guarded([reference] { cpython::python().decref(reference); });
 }
 inline void release(object *reference) noexcept {
-    if (!cpython::decref_quickly(cpython::trusted.counting.load(std::memory_order_relaxed), reference))
+    if (!cpython::decref_fast(cpython::trusted.counting.load(std::memory_order_relaxed), reference))
         release_by_call(reference);
 }
 
-[[gnu::noinline]] void decref_slowly(object *reference, interpreter *owner) noexcept {
+[[gnu::noinline]] void decref_slow(object *reference, interpreter *owner) noexcept {
     const kept_errno keeps;
     thread_state *now = current_state(); // finds Python if need be
     bool release_now = now && !this_thread.forbidden;
@@ -166,20 +166,20 @@ inline void release(object *reference) noexcept {
 
 } // namespace
 
-// Written out for the two usual cases, a thread in a warm scope and one that is not attached and gave something back
-// before; the rest is for the slow path.
+// Written out for the two fast_record cases, a thread in a warm scope and one that is not attached and gave something
+// back before; the rest is for the slow path.
 void decref(object *reference, interpreter *owner) noexcept {
     if (!reference)
         return;
-    if (!this_thread.is_usual())
-        return decref_slowly(reference, owner);
-    thread &me = this_thread.usual();
+    if (!this_thread.is_fast())
+        return decref_slow(reference, owner);
+    thread &me = this_thread.fast_record();
     if (const thread_state *now = cpython::peek(me.current_at)) {
         if (is_warm_inside(me, now) && (!owner || owner == me.fast_participant()->where)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
-        return decref_slowly(reference, owner);
+        return decref_slow(reference, owner);
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;
@@ -198,7 +198,7 @@ void decref(object *reference, interpreter *owner) noexcept {
         return me.counted.add(event::drops_queued);
     }
 #endif
-    decref_slowly(reference, owner);
+    decref_slow(reference, owner);
 }
 
 status take_reference(object *reference) noexcept {
@@ -233,7 +233,7 @@ size_t drain(interpreter &where, size_t most) noexcept {
             const cpython::table &py = cpython::python();
             const cpython::counting how = cpython::trusted.counting.load(std::memory_order_relaxed);
             for (size_t i = 0; i < taken; ++i) {
-                if (cpython::decref_quickly(how, batch[i]))
+                if (cpython::decref_fast(how, batch[i]))
                     continue;
                 me->batch_left = left_before + static_cast<uint32_t>(taken - i - 1);
                 py.decref(batch[i]);

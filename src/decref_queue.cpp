@@ -105,7 +105,7 @@ bool decref_queue::push_fenced(object *reference, spare_chunks &of_pool, bool &w
     was_in_pool_list = publish_fenced();
     if (is_plain.load(std::memory_order_relaxed))
         plain_end = tail->end();
-    else if (waiting() >= plain_from && has_quick_fence())
+    else if (waiting() >= plain_from && has_fast_heavy_fence())
         is_plain.store(true, std::memory_order_seq_cst); // from the push after next: see above
     return true;
 }

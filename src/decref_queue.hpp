@@ -4,7 +4,7 @@
 // pool.hpp for the other side, and why there is a fence between the two. That fence would be most of a push, and one of
 // the other side's that reaches this thread (see fence.hpp) would be a microsecond in every attach that finds a few
 // references. So it depends:
-//   - *fenced*, the usual mode: a push is an exchange. Both sides' operations are sequentially consistent.
+//   - *fenced*, the fast_record mode: a push is an exchange. Both sides' operations are sequentially consistent.
 //   - *plain*: a push is plain stores, and whoever takes the decref_queue off the list makes all running threads pass a
 //     fence, unless it is the decref_queue's own thread. A thread becomes plain when so much waits that this is nothing
 //     beside releasing it, and fenced again when it finds itself off the list.
@@ -79,7 +79,7 @@ struct decref_queue : pool_entry {
         return pushed.load(std::memory_order_acquire) - taken.load(std::memory_order_relaxed);
     }
 
-    // The usual push of many: there is room, and nothing to be asked but whether the decref_queue is pool_entry.
+    // The fast_record push of many: there is room, and nothing to be asked but whether the decref_queue is pool_entry.
     bool is_ready() const noexcept { return __builtin_expect(at < plain_end, 1); }
     bool push_plainly(object *reference) noexcept {
         *at++ = reference;

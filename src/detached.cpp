@@ -81,7 +81,7 @@ status open(frame &detached_frame, thread &me, thread_state *now, interpreter *w
     return PYATTACH_OK;
 }
 
-status begin_slowly(detached_scope &scope) noexcept {
+status begin_general(detached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
     if (is_cut_off())
@@ -105,8 +105,8 @@ status begin_slowly(detached_scope &scope) noexcept {
 
 } // namespace
 
-// The usual way: there is less to write, and fences are known to be asymmetric. What the scope on top would say is
-// taken from the record, as it may be one that cannot be read.
+// The fast_record way: there is less to write, and fences are known to be asymmetric. What the scope on top would say
+// is taken from the record, as it may be one that cannot be read.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
     frame &detached_frame = scope.detached_frame;
@@ -119,14 +119,14 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
     cpython::save();
     me.top = &detached_frame;
     me.counted.add(event::detaches);
-    detached_frame.where->gate.leave_quickly(*detached_frame.participant, presence::detached);
+    detached_frame.where->gate.leave_fast(*detached_frame.participant, presence::detached);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const frame &detached_frame = scope.detached_frame;
     interpreter *where = detached_frame.where;
-    if (__builtin_expect(!where->gate.come_back_quickly(*detached_frame.participant), 0) &&
+    if (__builtin_expect(!where->gate.reenter_fast(*detached_frame.participant), 0) &&
         !is_finalizing_thread(detached_frame))
         return stay_out(me, PYATTACH_FINALIZING);
     cpython::restore(detached_frame.state);
@@ -136,21 +136,21 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
-status begin_otherwise(detached_scope &scope) noexcept {
+status begin_slow(detached_scope &scope) noexcept {
     const kept_errno keeps;
-    if (!this_thread.is_usual())
-        return begin_slowly(scope);
-    thread &me = this_thread.usual();
+    if (!this_thread.is_fast())
+        return begin_general(scope);
+    thread &me = this_thread.fast_record();
     // Attached by a scope of ours, as far as can be told at a glance.
     thread_state *now = cpython::peek(me.current_at);
     const frame *top = now && is_of_top(me, now) ? readable_top(me) : nullptr;
     if (!top || top->dead || top->where->gate.is_dead())
-        return begin_slowly(scope);
+        return begin_general(scope);
     check_storage(scope);
     return open(scope.detached_frame, me, now, top->where, top->participant, false);
 }
 
-status end_otherwise(detached_scope &scope) noexcept {
+status end_slow(detached_scope &scope) noexcept {
     const kept_errno keeps;
     frame &detached_frame = scope.detached_frame;
     thread *me = this_thread.record();
@@ -165,7 +165,7 @@ status end_otherwise(detached_scope &scope) noexcept {
         return refused_after_fork();
     }
     if (detached_frame.participant) {
-        if (__builtin_expect(!detached_frame.where->gate.come_back(*detached_frame.participant), 0) &&
+        if (__builtin_expect(!detached_frame.where->gate.reenter(*detached_frame.participant), 0) &&
             !is_finalizing_thread(detached_frame))
             return stay_out(*me, PYATTACH_FINALIZING);
         cpython::restore(detached_frame.state);

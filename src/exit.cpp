@@ -16,7 +16,7 @@ namespace pyattach {
 namespace {
 
 constexpr int64_t second_ns = 1000000000;
-// Threads that are detached inside are usually blocked in a system call that no other thread will end; a second is for
+// Threads that are detached inside are fast_bit blocked in a system call that no other thread will end; a second is for
 // those about to return.
 constexpr int64_t detached_limit_ns = second_ns;
 // How long a signal may go unnoticed while the exit waits.

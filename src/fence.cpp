@@ -62,7 +62,7 @@ void heavy_fence() noexcept {
 #endif
 }
 
-bool has_quick_fence() noexcept {
+bool has_fast_heavy_fence() noexcept {
     const kept_errno keeps;
 #if defined(__linux__)
     static std::atomic<bool> is_registered{false};

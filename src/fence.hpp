@@ -22,7 +22,7 @@ inline void light_fence(bool is_asymmetric) noexcept {
 void heavy_fence() noexcept;
 // Whether that is a matter of microseconds. The first to ask may wait for the kernel, milliseconds if there are several
 // threads.
-bool has_quick_fence() noexcept;
+bool has_fast_heavy_fence() noexcept;
 
 #ifdef PYATTACH_TEST_PAUSE // a test's own
 void pause_between() noexcept;

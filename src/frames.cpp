@@ -15,7 +15,7 @@ namespace pyattach {
 __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const frame &scope) noexcept {
     if ((scope.tag != tag::attached && scope.tag != tag::detached) || scope.below == &scope)
         return false;
-    if (!scope.is_short)
+    if (!scope.is_fast)
         return scope.sum == sum_of(scope);
     // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
     // (It is never entered in storage that a frame below it has.)
@@ -68,10 +68,10 @@ void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
     for (frame &scope : open_frames(me))
         if (scope.below == &on_top) {
             scope.below = &me.base;
-            scope.sum = scope.is_short ? short_sum_of(scope.below) : sum_of(scope);
+            scope.sum = scope.is_fast ? short_sum_of(scope.below) : sum_of(scope);
         }
     on_top.tag = kind;
-    on_top.dead = on_top.is_short = false;
+    on_top.dead = on_top.is_fast = false;
     on_top.nested_before = me.nested_open();
     on_top.below = me.top;
     on_top.sum = sum_of(on_top);

@@ -53,21 +53,21 @@ class gate {
     }
     // The same where fences are known to be asymmetric, for a participant that says outside; then come_back and leave,
     // likewise.
-    bool enter_quickly(participant &mine) noexcept {
+    bool enter_fast(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) == open, 1) ||
                (refuse(mine, presence::outside), false);
     }
-    bool come_back_quickly(participant &mine) noexcept {
+    bool reenter_fast(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached, true) < sealed, 1) ||
                (refuse(mine, presence::outside), false);
     }
-    void leave_quickly(participant &mine, uint8_t now) noexcept {
+    void leave_fast(participant &mine, uint8_t now) noexcept {
         if (__builtin_expect(announce(mine, now, true) != open, 0))
             wake();
     }
 
     // Comes back from a detached scope: refused only once the gate is sealed. The participant then says outside.
-    bool come_back(participant &mine) noexcept {
+    bool reenter(participant &mine) noexcept {
         return __builtin_expect(announce(mine, presence::attached) < sealed, 1) ||
                (refuse(mine, presence::outside), false);
     }

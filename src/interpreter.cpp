@@ -210,7 +210,7 @@ interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcep
     return record;
 }
 
-interpreter *lookup_or_register_slowly(thread &me, cpython::interpreter_state *here) noexcept {
+interpreter *lookup_or_register_slow(thread &me, cpython::interpreter_state *here) noexcept {
     no_drain_scope so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
@@ -262,7 +262,7 @@ status require_attached() noexcept {
     return is_stranded() ? refused_after_fork() : PYATTACH_NOT_ATTACHED;
 }
 
-void drain_if_allowed_slowly(interpreter &here) noexcept {
+void drain_if_allowed_slow(interpreter &here) noexcept {
     if (!is_drain_disabled())
         drain(here, drain_budget());
 }

@@ -124,10 +124,10 @@ status refuse_not_running() noexcept;
 status require_attached() noexcept;
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
-void drain_if_allowed_slowly(interpreter &here) noexcept;
+void drain_if_allowed_slow(interpreter &here) noexcept;
 inline void drain_if_allowed(interpreter &here) noexcept {
     if (__builtin_expect(!here.pool.is_empty(), 0))
-        drain_if_allowed_slowly(here);
+        drain_if_allowed_slow(here);
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
@@ -146,7 +146,7 @@ inline interpreter *main_interpreter() noexcept { return main_record.load(std::m
 // First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
 // code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
 // during exit is too late.
-interpreter *lookup_or_register_slowly(thread &me, cpython::interpreter_state *here) noexcept;
+interpreter *lookup_or_register_slow(thread &me, cpython::interpreter_state *here) noexcept;
 
 inline bool is_last_interp(const thread &me, const cpython::interpreter_state *here) noexcept {
     const interpreter *met = me.last_interp();
@@ -157,10 +157,10 @@ inline interpreter *lookup_or_register(thread &me, thread_state *now) noexcept {
         if (!top->dead && __builtin_expect(!top->where->gate.is_dead(), 1))
             return top->where;
     cpython::interpreter_state *here = cpython::python().interpreter_of(now);
-    return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slowly(me, here);
+    return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slow(me, here);
 }
 
-// Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slowly).
+// Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slow).
 inline void remember_interp(thread &me, interpreter *where) noexcept {
     const bool is_registered = where && where->hook.load(std::memory_order_acquire) == interpreter::registered;
     me.last_interp() = is_registered ? where : nullptr;

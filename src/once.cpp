@@ -51,7 +51,7 @@ void enlist(once_storage &once, uint32_t outcome) noexcept {
         futex::wake(once.state, futex::everyone);
 }
 
-status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcept {
+status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept {
     const kept_errno keeps;
     if (!prepare_fork()) // a child counts its generation
         return PYATTACH_NO_MEMORY;
@@ -88,7 +88,7 @@ status run_slowly(once_storage &once, status (*init)(void *), void *arg) noexcep
 status run(once_storage &one, status (*init)(void *), void *arg) noexcept {
     if (__builtin_expect(one.state.load(std::memory_order_acquire) == done, 1))
         return PYATTACH_OK;
-    return run_slowly(one, init, arg);
+    return run_slow(one, init, arg);
 }
 
 } // namespace pyattach::once

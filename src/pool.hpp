@@ -67,7 +67,7 @@ class pool {
             return push_fenced(mine, reference);
         return mine.push_plainly(reference) ? outcome::queued : enlist(mine);
     }
-    // Its parts, for whoever wants no call in the usual case.
+    // Its parts, for whoever wants no call in the fast_record case.
     outcome push_fenced(decref_queue &, object *reference) noexcept;
     outcome enlist(decref_queue &) noexcept;
     // Counted only by a thread with a participant.

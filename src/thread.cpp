@@ -135,7 +135,7 @@ void pay_dues() noexcept {
     if (this_thread.owes_drain)
         reschedule_drain();
     if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
-        discard_late_record_slowly(*me);
+        discard_late_record_slow(*me);
 }
 
 size_t forget_other_threads() noexcept {
@@ -171,9 +171,9 @@ size_t forget_other_threads() noexcept {
     me->fast_participant() = &no_participant;
     me->current_at = &cpython::unknown;
     for (frame &scope : open_frames(*me)) {
-        if (scope.is_short && scope.tag == tag::attached)
+        if (scope.is_fast && scope.tag == tag::attached)
             scope.replaced = nullptr, scope.back = nullptr;
-        scope.is_short = false;
+        scope.is_fast = false;
         scope.sum = sum_of(scope);
     }
     for (participant *one = me->participants; one; one = one->next_of_thread) {

@@ -38,7 +38,7 @@ enum class tag : uint32_t {
 struct frame {
     pyattach::tag tag;
     bool dead;          // the interpreter ended: scopes in this frame are inert
-    bool is_short;      // made by the warm path: the state is the thread's warm one, `replaced` and `back` are not set
+    bool is_fast;       // made by the warm path: the state is the thread's warm one, `replaced` and `back` are not set
     bool temporary : 1; // attached: the state is destroyed with the scope
     bool by_finalizing_thread : 1; // opened by the ending thread after the gate closed
     bool had_error : 1;            // attached: the state came with an exception, which is not this scope's to report
@@ -61,7 +61,7 @@ struct frame {
     };
     interpreter *back; // its interpreter; NULL if that never met the library. Not set without `replaced`
 
-    thread_state *came_from() const noexcept { return is_short ? nullptr : replaced; }
+    thread_state *came_from() const noexcept { return is_fast ? nullptr : replaced; }
 
     // From the tag to `inside_below`, for a comparison of all at once.
     uint64_t head() const noexcept {
@@ -75,10 +75,10 @@ static_assert(offsetof(frame, nested_before) == sizeof(uint64_t));
 
 // How the frame of a warm attach begins as long as nothing happened to it; and that of a gap below.
 inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
-    frame usual = {};
-    usual.tag = kind;
-    usual.is_short = true;
-    return usual.head();
+    frame fast_record = {};
+    fast_record.tag = kind;
+    fast_record.is_fast = true;
+    return fast_record.head();
 }
 
 // Taken at a thread's first contact, left to the next thread by its exit hook; all but the counts starts anew then.
@@ -136,19 +136,19 @@ struct thread_local_words {
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.
-    static constexpr uintptr_t usually = 1;
+    static constexpr uintptr_t fast_bit = 1;
     // NULL: none.
-    thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~usually); }
+    thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~fast_bit); }
     // There is a record, and the thread is neither forbidden nor ended, and owes no drain: in one look.
-    bool is_usual() const noexcept { return __builtin_expect((tagged & usually) != 0, 1); }
-    thread &usual() const noexcept { return *reinterpret_cast<thread *>(tagged - usually); }
+    bool is_fast() const noexcept { return __builtin_expect((tagged & fast_bit) != 0, 1); }
+    thread &fast_record() const noexcept { return *reinterpret_cast<thread *>(tagged - fast_bit); }
 
     // Bits of one byte, so this is one look.
     bool has_dues() const noexcept { return __builtin_expect((ended | owes_drain) != 0, 0); }
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
-        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || owes_drain ? 0 : usually);
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || owes_drain ? 0 : fast_bit);
     }
     // A thread that owes one takes no short ways, so that the end of a section has nothing to ask.
     void owe_drain(bool owes) noexcept {
@@ -210,7 +210,7 @@ size_t forget_other_threads() noexcept;
 // To the next thread, or freed: nothing of it is open, and no thread uses it any more.
 void discard(thread &ended) noexcept;
 // Gives back the record of a thread whose exit hook has run already, once nothing is open in it.
-void discard_late_record_slowly(thread &me) noexcept;
+void discard_late_record_slow(thread &me) noexcept;
 inline void discard_late_record(thread &me) noexcept;
 
 // Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:
@@ -223,7 +223,7 @@ bool is_own_state(thread_state *now) noexcept;
 
 inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))
-        discard_late_record_slowly(me);
+        discard_late_record_slow(me);
 }
 
 // A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.

@@ -139,7 +139,7 @@ bool thread_exit::run(thread &me) noexcept {
     return is_last;
 }
 
-void discard_late_record_slowly(thread &me) noexcept {
+void discard_late_record_slow(thread &me) noexcept {
     if (!is_anything_open(me) && !this_thread.drain_disabled)
         forget(me);
 }

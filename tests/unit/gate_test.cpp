@@ -58,11 +58,11 @@ TEST_CASE("who is detached inside may come back to a closed gate, not to a seale
     CHECK(the_gate->enter(mine));
     the_gate->leave(mine, presence::detached);
     the_gate->set(gate::closed);
-    CHECK(the_gate->come_back(mine));
+    CHECK(the_gate->reenter(mine));
     CHECK(mine.inside == presence::attached);
     the_gate->leave(mine, presence::detached);
     the_gate->set(gate::sealed);
-    CHECK_FALSE(the_gate->come_back(mine));
+    CHECK_FALSE(the_gate->reenter(mine));
     CHECK(mine.inside == presence::outside);
 }
 

@@ -128,15 +128,15 @@ TEST_CASE("references are counted at the head of an object") {
         return;
     CHECK(cpython::is_counted(how));
     ref one = new_object();
-    CHECK(!cpython::decref_quickly(how, one)); // the last
+    CHECK(!cpython::decref_fast(how, one)); // the last
     CHECK(reference_count(one) == 1);
     CHECK(pyattach_incref(one) == PYATTACH_OK);
-    CHECK(cpython::decref_quickly(how, one));
+    CHECK(cpython::decref_fast(how, one));
     CHECK(reference_count(one) == 1);
     pyattach::object *none = cpython::python().none;
     const std::int64_t before = reference_count(none);
     CHECK(pyattach_incref(none) == PYATTACH_OK);
-    CHECK(cpython::decref_quickly(how, none));
+    CHECK(cpython::decref_fast(how, none));
     CHECK(reference_count(none) == before);
 }
 

@@ -43,11 +43,11 @@ CHILD("membarrier lost before it was registered") {
     prepare();
     if (!stress::refuse_membarrier())
         std::_Exit(77);
-    EXPECT(!pyattach::has_quick_fence());
+    EXPECT(!pyattach::has_fast_heavy_fence());
 }
 CHILD("storms that lose membarrier") {
     prepare();
-    EXPECT(pyattach::has_quick_fence() == pyattach::fences_are_asymmetric);
+    EXPECT(pyattach::has_fast_heavy_fence() == pyattach::fences_are_asymmetric);
     if (!stress::refuse_membarrier())
         std::_Exit(77);
     storms();

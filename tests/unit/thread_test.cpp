@@ -205,7 +205,7 @@ TEST_CASE("threads that live at once have records of their own, and all that the
 TEST_CASE("words that are zero say that there is no record") {
     alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
-    CHECK_FALSE(words.is_usual());
+    CHECK_FALSE(words.is_fast());
     CHECK(words.record() == nullptr);
 }
 
