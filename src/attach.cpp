@@ -26,7 +26,7 @@ bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
         return false;
     bool is_ours = state == me.base.state; // see thread::ended_state
     for (const participant *one = me.participants; one && !is_ours; one = one->next_of_thread)
-        is_ours = one->last == state && one->where->gone.load(std::memory_order_acquire);
+        is_ours = one->last == state && one->where->is_cleared.load(std::memory_order_acquire);
     // The main thread's first state has the same address in every life.
     return is_ours && py.state_id(state) != 1;
 }
@@ -165,7 +165,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
             below->dead = true;
             return;
         }
-    } else if (back && back->gone.load(std::memory_order_acquire)) {
+    } else if (back && back->is_cleared.load(std::memory_order_acquire)) {
         cpython::park();
     } else if (reattach_guard *its = find_reattach_guard(me, state)) {
         return reattach(*its);
@@ -188,21 +188,21 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
     in.by_finalizing_thread = in.was_detached = false;
     in.participant = find_participant(me, where);
     if (!in.participant)
-        return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
+        return where.is_cleared.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(where);
     if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.participant))
         same_ident_batch.take_same_ident();
     in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(*in.participant)) {
         in.by_finalizing_thread = where.is_finalizing_thread();
-        if (where.gone.load(std::memory_order_acquire) || (checked && !in.by_finalizing_thread))
+        if (where.is_cleared.load(std::memory_order_acquire) || (checked && !in.by_finalizing_thread))
             return PYATTACH_FINALIZING;
         in.participant->inside.store(presence::attached, std::memory_order_relaxed);
     }
     in.state = choose(me, *in.participant, where, same_ident_batch, in);
     if (!in.state) {
         where.gate.leave(*in.participant, in.inside_below);
-        return where.gone.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
+        return where.is_cleared.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
     cpython::restore_over(replaced, in.state);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.

@@ -207,7 +207,7 @@ void end_slow(attached_scope &scope) noexcept {
 
 status begin_in(attached_scope &scope, interpreter &where) noexcept {
     const kept_errno keeps;
-    if (where.gone.load(std::memory_order_acquire))
+    if (where.is_cleared.load(std::memory_order_acquire))
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
     return begin_general(scope, current_state(), wanted::named, &where, true);
 }

@@ -241,7 +241,7 @@ bool has_true(object *of, const char *name);
 // The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
 void *attached_record(interpreter_state *interpreter) noexcept;
 // Keeps `record` there, once; `gone` is called with it when the interpreter is cleared.
-bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record) noexcept) noexcept;
+bool attach_record(interpreter_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept;
 enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {

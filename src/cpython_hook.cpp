@@ -23,7 +23,7 @@ constexpr int takes_no_arguments = 4;
 
 const char capsule_name[] = "pyattach.interpreter";
 callbacks hooks;
-void (*gone_hook)(void *record) noexcept;
+void (*interp_cleared_hook)(void *record) noexcept;
 
 object *new_none() noexcept {
     python().incref(python().none);
@@ -35,7 +35,7 @@ object *on_exit(object *self, object *) noexcept {
     return new_none();
 }
 
-void on_capsule_end(object *capsule) noexcept { gone_hook(python().capsule_pointer(capsule, capsule_name)); }
+void on_capsule_end(object *capsule) noexcept { interp_cleared_hook(python().capsule_pointer(capsule, capsule_name)); }
 
 unsigned char dict_lock; // see dict_of
 
@@ -193,11 +193,11 @@ void *attached_record(interpreter_state *interpreter) noexcept {
     });
 }
 
-bool attach_record(interpreter_state *interpreter, void *record, void (*gone)(void *record) noexcept) noexcept {
+bool attach_record(interpreter_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept {
     kept_error kept;
     return guarded([=] {
         const table &py = python();
-        gone_hook = gone;
+        interp_cleared_hook = is_cleared;
         object *dict = dict_of(interpreter);
         object *capsule = dict ? py.capsule_new(record, capsule_name, on_capsule_end) : nullptr;
         bool kept_there = capsule && py.dict_set(dict, key().text, capsule) == 0;

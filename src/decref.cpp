@@ -51,7 +51,7 @@ void schedule_drain(interpreter &where, participant &mine) noexcept {
 // quiet, to the pool where the budget is 0; both are paid when that is over, and a crowded push asks anew in any case.
 int run_scheduled_drain(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
-    if (where.gone.load(std::memory_order_acquire))
+    if (where.is_cleared.load(std::memory_order_acquire))
         return 0;
     // Store one, then look at the other, as set_drain_budget does and who pushes and finds the pool crowded: whichever
     // store comes second is followed by a look that sees the first.
@@ -155,7 +155,7 @@ inline void release(object *reference) noexcept {
     bool release_now = now && !this_thread.forbidden;
     if (release_now && owner)
         release_now =
-            owner->state == cpython::python().interpreter_of(now) && !owner->gone.load(std::memory_order_acquire);
+            owner->state == cpython::python().interpreter_of(now) && !owner->is_cleared.load(std::memory_order_acquire);
     if (!release_now) {
         defer(owner ? owner : standing_for(now), reference);
         return;
@@ -264,7 +264,7 @@ size_t waiting() noexcept {
     cpython::interpreter_state *state = now ? cpython::python().interpreter_of(now) : nullptr;
     lock_registry();
     interpreter *here = state ? find_interpreter_locked(state) : main_interpreter();
-    size_t all = here && !here->gone.load(std::memory_order_relaxed) ? here->pool.size() : 0;
+    size_t all = here && !here->is_cleared.load(std::memory_order_relaxed) ? here->pool.size() : 0;
     unlock_registry();
     return all;
 }

@@ -42,15 +42,15 @@ status refuse(detached_scope &scope, status why) noexcept {
 
 // No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
 // ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
-bool is_state_gone(const frame &detached_frame) noexcept {
+bool is_tstate_freed(const frame &detached_frame) noexcept {
     if (detached_frame.by_finalizing_thread)
         return false;
-    return detached_frame.where ? detached_frame.where->gone.load(std::memory_order_acquire)
+    return detached_frame.where ? detached_frame.where->is_cleared.load(std::memory_order_acquire)
                                 : cpython::python().is_finalizing() != 0;
 }
 
 [[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
-    if (is_state_gone(detached_frame))
+    if (is_tstate_freed(detached_frame))
         cpython::park();
     if (detached_frame.reattach_guard)
         reattach(*detached_frame.reattach_guard);

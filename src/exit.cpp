@@ -138,7 +138,7 @@ void ending::finish() noexcept {
         cpython::decref(threading_active);
     where_.gate.set(gate::dead);
     count(event::drops_leaked, where_.pool.close());
-    warm_state::forget_dead(where_);
+    warm_state::forget_orphaned(where_);
 }
 
 void close_interpreter(void *record) noexcept {

@@ -55,7 +55,7 @@ bool is_running_elsewhere_locked(const interpreter &where, pyattach_exit_callbac
 }
 
 exit_callback *take_locked(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
-    if (where.gone.load(std::memory_order_relaxed))
+    if (where.is_cleared.load(std::memory_order_relaxed))
         return nullptr;
     exit_callback **link = &where.data->callbacks;
     while (*link && ((*link)->call != call || (*link)->arg != arg))

@@ -120,7 +120,7 @@ bool forget_contacts() noexcept {
         interpreter &where = *all->of;
         uint32_t interrupted = interpreter::busy;
         where.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told = is_told || (!where.gone.load(std::memory_order_relaxed) &&
+        is_told = is_told || (!where.is_cleared.load(std::memory_order_relaxed) &&
                               where.hook.load(std::memory_order_relaxed) == interpreter::registered);
     }
     return is_told;
@@ -165,7 +165,7 @@ void in_child() noexcept {
     // Their states went with their threads; CPython frees them.
     for (interp_data *all = newest_data(), *next; all; all = next) {
         next = all->next; // they may go with their last participant
-        warm_state::forget_dead(*all->of);
+        warm_state::forget_orphaned(*all->of);
     }
     // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
     cpython::release_lost_guards();

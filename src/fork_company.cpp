@@ -33,7 +33,7 @@ bool is_known_state(const thread_state *state) noexcept {
         if (open->state == state)
             return true;
     for (interp_data *all = newest_data(); all; all = all->next)
-        if (!all->of->gone.load(std::memory_order_relaxed) && all->of->gate.has_warm(state))
+        if (!all->of->is_cleared.load(std::memory_order_relaxed) && all->of->gate.has_warm(state))
             return true;
     return false;
 }
@@ -58,7 +58,7 @@ const char *find_company(bool is_something_lost) noexcept {
         return was_inside;
     for (interp_data *all = newest_data(); all; all = all->next) {
         interpreter &where = *all->of;
-        if (where.gone.load(std::memory_order_relaxed))
+        if (where.is_cleared.load(std::memory_order_relaxed))
             continue;
         if (where.gate.now() != gate::open || !where.gate.is_empty_but_for(own_participant(where)))
             return was_inside;

@@ -63,12 +63,12 @@ void free_data(interp_data &empty) noexcept {
 
 // CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
 // thrown away.
-void on_gone(void *value) noexcept {
+void on_interp_cleared(void *value) noexcept {
     interpreter &record = *static_cast<interpreter *>(value);
     record.gate.set(gate::dead);
     size_t high_water = record.pool.high_water();
     count(event::drops_leaked, record.pool.close());
-    warm_state::forget_dead(record);
+    warm_state::forget_orphaned(record);
     // Still there only if the exit hook never ran.
     cpython::decref(record.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &record;
@@ -80,7 +80,7 @@ void on_gone(void *value) noexcept {
     if (is_main)
         finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
-    record.gone.store(true, std::memory_order_release);
+    record.is_cleared.store(true, std::memory_order_release);
     release_data_locked(record);
     unlock_registry();
 }
@@ -95,7 +95,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
     // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first one,
     // which says that the interpreter is gone.
     if (!record.is_kept.load(std::memory_order_relaxed))
-        record.is_kept.store(cpython::attach_record(here, &record, on_gone), std::memory_order_release);
+        record.is_kept.store(cpython::attach_record(here, &record, on_interp_cleared), std::memory_order_release);
     if (record.is_kept.load(std::memory_order_relaxed))
         done = cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
                                                   fork_begins, fork_ended, order_restored,
@@ -165,7 +165,7 @@ size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *find_interpreter_locked(cpython::interpreter_state *state) noexcept {
     for (interp_data *one = newest_data(); one; one = one->next)
-        if (one->of->state == state && !one->of->gone.load(std::memory_order_relaxed))
+        if (one->of->state == state && !one->of->is_cleared.load(std::memory_order_relaxed))
             return one->of;
     return nullptr;
 }

@@ -69,7 +69,7 @@ struct alignas(64) interpreter {
     // Whether the interpreter's dict keeps us; written by the thread that is busy.
     std::atomic<bool> is_kept{false};
     // CPython has cleared the interpreter; from here on its address may name another one.
-    std::atomic<bool> gone{false};
+    std::atomic<bool> is_cleared{false};
     std::atomic<bool> timed_out{false};
 
     interpreter(cpython::interpreter_state *its, pyattach::interp_data &all) noexcept
@@ -82,7 +82,7 @@ struct alignas(64) interpreter {
     }
     bool is_finalizing_thread() const noexcept {
         return finalizing_thread.load(std::memory_order_relaxed) == &this_thread &&
-               !gone.load(std::memory_order_relaxed);
+               !is_cleared.load(std::memory_order_relaxed);
     }
 };
 
@@ -173,7 +173,7 @@ interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcep
 inline bool is_inert(const frame &one) noexcept {
     // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
     return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.by_finalizing_thread &&
-                        (one.where->gone.load(std::memory_order_acquire) || one.where->is_finalizing_thread()));
+                        (one.where->is_cleared.load(std::memory_order_acquire) || one.where->is_finalizing_thread()));
 }
 
 // Guards the list of interp_data, who holds them, the participants that wait, who deletes their states, and the exit

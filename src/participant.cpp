@@ -30,7 +30,7 @@ namespace {
 void give_up_ended_participants(thread &me) noexcept {
     participant **link = &me.participants;
     while (participant *one = *link) {
-        if (!one->where->gone.load(std::memory_order_acquire) || is_in_use(me, *one)) {
+        if (!one->where->is_cleared.load(std::memory_order_acquire) || is_in_use(me, *one)) {
             link = &one->next_of_thread;
             continue;
         }
@@ -45,11 +45,11 @@ void give_up_ended_participants(thread &me) noexcept {
 
 // An empty participant, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the
 // interpreter is gone.
-participant *take(interpreter &where, pid_t id, participant *fresh, bool &is_gone) noexcept {
+participant *take(interpreter &where, pid_t id, participant *fresh, bool &was_cleared) noexcept {
     participant *taken = nullptr;
     lock_registry();
-    is_gone = where.gone.load(std::memory_order_relaxed);
-    participant_list *empty = is_gone ? nullptr : &where.data->empty;
+    was_cleared = where.is_cleared.load(std::memory_order_relaxed);
+    participant_list *empty = was_cleared ? nullptr : &where.data->empty;
     if (empty && empty->first) {
         taken = empty->first;
         empty->first = taken->next_of_thread;
@@ -87,12 +87,12 @@ participant *find_participant(thread &me, interpreter &where) noexcept {
         if (one->where == &where)
             return one;
     give_up_ended_participants(me);
-    bool is_gone;
+    bool was_cleared;
     const pid_t id = own_native_id();
-    participant *mine = take(where, id, nullptr, is_gone);
-    if (!mine && !is_gone) {
+    participant *mine = take(where, id, nullptr, was_cleared);
+    if (!mine && !was_cleared) {
         void *memory = std::calloc(1, sizeof(participant));
-        mine = memory ? take(where, id, new (memory) participant(), is_gone) : nullptr;
+        mine = memory ? take(where, id, new (memory) participant(), was_cleared) : nullptr;
     }
     if (!mine)
         return nullptr;

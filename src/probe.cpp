@@ -29,7 +29,7 @@ void probe::let_go(attempt *held) noexcept {
 
 bool probe::retain_data(interpreter &where) noexcept {
     lock_registry();
-    const bool is_there = !where.gone.load(std::memory_order_relaxed);
+    const bool is_there = !where.is_cleared.load(std::memory_order_relaxed);
     if (is_there)
         ++where.data->refs;
     unlock_registry();

@@ -16,18 +16,21 @@ constexpr uint32_t batch_size_free_threaded = 64;
 
 bool is_same_ident(const participant &one) noexcept { return pthread_equal(one.self, pthread_self()); }
 
-bool is_thread_gone(const participant &one) noexcept {
+bool has_thread_ended(const participant &one) noexcept {
     // A thread with the same ident can exist only after the other's end. (Past its exit hook it may be that one.)
     if (is_same_ident(one))
         return !this_thread.ended;
     return has_ended(one.native_id);
 }
 
-void take_dead_locked(interp_data &all, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
+void take_orphaned_locked(interp_data &all, participant *&to,
+                          bool (*is_wanted)(const participant &) noexcept) noexcept {
     all.dead.add(-move_locked(all.dead.first, to, is_wanted));
 }
 
-uint32_t dead_in(const interpreter &where) noexcept { return where.data->dead.count.load(std::memory_order_relaxed); }
+uint32_t orphaned_in(const interpreter &where) noexcept {
+    return where.data->dead.count.load(std::memory_order_relaxed);
+}
 
 // A dead state waits whose thread had the ident that the system gave to this one.
 bool has_same_ident(const participant_list &list) noexcept {
@@ -68,18 +71,18 @@ void destroy_states(interpreter &where, const participant *first) noexcept {
 }
 
 void reap(interpreter &where, uint32_t at_least) noexcept {
-    if (dead_in(where) < at_least || !cpython::python().reaps_foreign_states)
+    if (orphaned_in(where) < at_least || !cpython::python().reaps_foreign_states)
         return;
     lock_registry();
     participant *all = take_all_locked(where.data->dead);
     unlock_registry();
-    participant *gone = nullptr;
-    move_locked(all, gone, is_thread_gone);
-    if (gone)
-        destroy_states(where, gone);
+    participant *is_cleared = nullptr;
+    move_locked(all, is_cleared, has_thread_ended);
+    if (is_cleared)
+        destroy_states(where, is_cleared);
     lock_registry();
     for_each_locked(all, await_reaper_locked);
-    for_each_locked(gone, vacate_locked);
+    for_each_locked(is_cleared, vacate_locked);
     unlock_registry();
 }
 
@@ -120,7 +123,7 @@ void reap_batch::take_same_ident() noexcept {
             must_wait |= other->now_ && is_same_ident(*other->now_);
         }
         if (!is_nested) {
-            take_dead_locked(all, taken_, is_same_ident);
+            take_orphaned_locked(all, taken_, is_same_ident);
             for (reap_batch *other = all.reap_batches; other; other = other->next_)
                 if (other != this)
                     move_locked(other->taken_, taken_, is_same_ident);
@@ -141,14 +144,14 @@ void reap_batch::take_same_ident() noexcept {
 void reap_batch::take_all() noexcept {
     lock_registry();
     list_locked();
-    take_dead_locked(*where_.data, taken_, [](const participant &) noexcept { return true; });
+    take_orphaned_locked(*where_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
 bool reap_batch::is_free_to_go(const participant &one) const noexcept {
     if (is_same_ident(one))
-        return is_thread_gone(one);
-    if (!is_thread_gone(one))
+        return has_thread_ended(one);
+    if (!has_thread_ended(one))
         return false;
     // Whoever is given the ident from here on waits.
     lock_registry();
@@ -200,7 +203,7 @@ void reap_batch::done_with(bool is_deleted) noexcept {
 // slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the two, and
 // they are done with one by one.
 void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
-    if (dead_in(where_) >= batch_size_free_threaded)
+    if (orphaned_in(where_) >= batch_size_free_threaded)
         take_all();
     thread_state *made = has_taken() ? make_state(where_) : nullptr;
     if (!made)
@@ -262,8 +265,8 @@ thread_state *make_state(interpreter &where) noexcept {
     const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
     if (waits_for_forks)
         begin_stop();
-    const bool is_gone = where.gone.load(std::memory_order_acquire);
-    thread_state *made = is_gone ? nullptr : cpython::new_state(where.state);
+    const bool was_cleared = where.is_cleared.load(std::memory_order_acquire);
+    thread_state *made = was_cleared ? nullptr : cpython::new_state(where.state);
     if (waits_for_forks)
         end_stop();
     return made;

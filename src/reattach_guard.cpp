@@ -148,7 +148,7 @@ void reattach(reattach_guard &mine) noexcept {
     mine.is_reattaching.store(1, std::memory_order_seq_cst);
     // Else another thread has used the state meanwhile, and put a reattach_guard of its own in the place of this one.
     if (mine.cleared.load(std::memory_order_seq_cst) &&
-        (cpython::python().is_finalizing() || mine.where->gone.load(std::memory_order_acquire))) {
+        (cpython::python().is_finalizing() || mine.where->is_cleared.load(std::memory_order_acquire))) {
         // Only between CPython's clearing the state and its being done with the interpreter.
         mine.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
         cpython::park();                                         // GCOVR_EXCL_LINE: as above

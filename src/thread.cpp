@@ -198,7 +198,7 @@ bool is_own_state(thread_state *now) noexcept {
         const bool is_attached = one->inside.load(std::memory_order_relaxed) == presence::attached;
         // Addresses of an ended life come again.
         if ((now == one->warm || (is_attached && now == one->last)) &&
-            !one->where->gone.load(std::memory_order_acquire))
+            !one->where->is_cleared.load(std::memory_order_acquire))
             return true;
     }
     return now == cpython::python().slot();

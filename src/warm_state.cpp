@@ -41,7 +41,7 @@ void hand_over(participant &mine) noexcept {
     unlock_registry();
 }
 
-void forget_dead(interpreter &where) noexcept {
+void forget_orphaned(interpreter &where) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
     participant *empty = take_all_locked(where.data->empty), *dead = take_all_locked(where.data->dead);

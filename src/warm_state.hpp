@@ -17,7 +17,7 @@ bool is_kept(const interpreter &where) noexcept;
 void hand_over(participant &) noexcept;
 
 // The interpreter is dead, and its states with it.
-void forget_dead(interpreter &where) noexcept;
+void forget_orphaned(interpreter &where) noexcept;
 
 // Destroys this thread's warm states now.
 status release() noexcept;

@@ -200,16 +200,16 @@ TEST_CASE("what a thread did inside has happened when the closer goes on") {
         participant mine = {};
         the_gate->add(mine);
         int visits = 0;
-        std::atomic<bool> is_gone{false};
+        std::atomic<bool> was_cleared{false};
         task visitor("the visitor to end", [&] {
             for (int i = 0; i < 5; ++i)
                 if (the_gate->enter(mine)) {
                     ++visits;
                     the_gate->leave(mine, presence::outside);
                 }
-            is_gone.store(true, std::memory_order_relaxed);
+            was_cleared.store(true, std::memory_order_relaxed);
         });
-        while (!is_gone.load(std::memory_order_relaxed))
+        while (!was_cleared.load(std::memory_order_relaxed))
             sched_yield();
         the_gate->set(gate::closed);
         CHECK(the_gate->wait(nullptr, false, 0) == 0);

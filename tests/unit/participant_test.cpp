@@ -30,7 +30,7 @@ interpreter &new_interpreter() {
 
 void end(interpreter &where) {
     where.gate.set(gate::dead);
-    warm_state::forget_dead(where);
+    warm_state::forget_orphaned(where);
 }
 
 // Threads that sit there at once, and end.
