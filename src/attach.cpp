@@ -1,7 +1,7 @@
 // How a thread comes into an interpreter and leaves it.
 #include "attach.hpp"
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "kept_errno.hpp"
 #include "reaper.hpp"

@@ -2,7 +2,7 @@
 #include "attached.hpp"
 
 #include "attach.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "forked.hpp"
 #include "kept_errno.hpp"

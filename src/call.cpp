@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::call {

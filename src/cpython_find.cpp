@@ -10,7 +10,7 @@
 #include <link.h>
 
 #include "cpython_table.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "kept_errno.hpp"
 #include "pyattach/interpreter.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <utility>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "pyattach/interpreter.h"
 
 namespace pyattach::cpython {

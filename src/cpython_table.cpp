@@ -10,7 +10,7 @@
 #include <new>
 #include <utility>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "internal_lock.hpp"
 
 namespace pyattach::cpython {

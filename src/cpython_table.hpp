@@ -4,7 +4,7 @@
 #include <climits>
 
 #include "cpython.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 
 namespace pyattach::cpython {
 

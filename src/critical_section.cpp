@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "attached.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
 #include "kept_errno.hpp"

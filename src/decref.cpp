@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
 #include "kept_errno.hpp"

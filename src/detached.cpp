@@ -1,7 +1,7 @@
 // Detached: others may run Python meanwhile.
 #include "detached.hpp"
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "forked.hpp"
 #include "interpreter.hpp"

@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "exit_callback.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "finalizing.hpp"
 #include "interpreter.hpp"
 #include "reaper.hpp"

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"

@@ -1,7 +1,7 @@
 // Forbidden: a tp_traverse function runs on this thread.
 #include "forbidden.hpp"
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 
 namespace pyattach::forbidden {
 

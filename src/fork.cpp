@@ -11,7 +11,7 @@
 
 #include "cpython_fork.hpp"
 #include "exit_callback.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "finalizing.hpp"
 #include "fork_company.hpp"
 #include "futex.hpp"

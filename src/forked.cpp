@@ -10,7 +10,7 @@
 
 #include "attached.hpp"
 #include "cpython_fork.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 
 namespace pyattach::forked {

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <pthread.h>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "participant.hpp"
 #include "uncancelled.hpp"
 

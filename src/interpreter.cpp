@@ -6,7 +6,7 @@
 #include <new>
 
 #include "exit.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "finalizing.hpp"
 #include "fork.hpp"
 #include "internal_lock.hpp"

@@ -2,7 +2,7 @@
 #include "mutex.hpp"
 
 #include "detached.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"

@@ -2,7 +2,7 @@
 #include "start.hpp"
 
 #include "attached.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "finalizing.hpp"
 #include "futex.hpp"
 #include "interpreter.hpp"

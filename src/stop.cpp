@@ -17,7 +17,7 @@
 
 #include "cpython_exit.hpp"
 #include "exit.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "finalizing.hpp"
 #include "fork.hpp"
 #include "frames.hpp"

@@ -7,7 +7,7 @@
 #include <new>
 #include <pthread.h>
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "frames.hpp"
 #include "internal_lock.hpp"

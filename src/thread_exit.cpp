@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 #include "critical_section.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "interpreter.hpp"
 #include "native_thread.hpp"
 #include "reattach_guard.hpp"

@@ -1,7 +1,7 @@
 // Warm: the thread state a native thread keeps between attaches.
 #include "warm_state.hpp"
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "fork.hpp"
 #include "interpreter.hpp"
 

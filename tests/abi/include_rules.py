@@ -17,7 +17,7 @@ LAYERS = [
     {"uncancelled"},
     {"futex"},
     {"internal_lock"},
-    {"fatal", "fence", "native_thread", "status", "stats"},
+    {"diagnostics", "fence", "native_thread", "status", "stats"},
     {"cpython"},
     {"thread", "decref_queue"},
     {"frames"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"attach"},
     {"attached", "detached", "forbidden"},
     {"forked", "mutex", "once"},
-    {"critical_section", "call", "error_message", "raised", "type"},
+    {"critical_section", "call", "error_message", "exception", "type"},
     {"thread_exit"},
 ]
 LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
@@ -72,7 +72,7 @@ UPWARD = {
 LANGUAGE = "cpp17.hpp"
 
 # Nothing else may stand between tp_traverse and the mark it sets.
-ONLY = {"forbidden": {"thread", "frames", "fatal", "cpython"}}
+ONLY = {"forbidden": {"thread", "frames", "diagnostics", "cpython"}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*")|(\'(?:\\.|[^\'\\\n])+\')', re.S)

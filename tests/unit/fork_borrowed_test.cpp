@@ -1,6 +1,6 @@
 // A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
 #include "cpython_fork.hpp"
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "interpreter.hpp"
 
 #include <pthread.h>

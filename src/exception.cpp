@@ -2,9 +2,9 @@
 //
 // The three words in which CPython up to 3.11 keeps it are asked for on every version: from 3.12 on, where it is one
 // object, fetching and restoring them is the same with two of the words made up.
-#include "raised.hpp"
+#include "exception.hpp"
 
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 #include "interpreter.hpp"
 
 namespace pyattach::call {

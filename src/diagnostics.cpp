@@ -1,5 +1,5 @@
 // Say what was misused and abort; tell the message handler what no status can carry.
-#include "fatal.hpp"
+#include "diagnostics.hpp"
 
 #include <cstdarg>
 #include <cstdio>
