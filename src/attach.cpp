@@ -18,17 +18,17 @@ namespace {
 constexpr int most_tries = 60000;
 
 // 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
-// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever. (Before, the slot is
-// empty then, and an equal address is a new state's.)
+// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever. (Before, the
+// gilstate_tstate is empty then, and an equal address is a new state's.)
 bool is_of_ended_life(const thread &me, thread_state *state) noexcept {
     const cpython::table &py = cpython::python();
-    if (!py.slot_outlives_python)
+    if (!py.gilstate_outlives_python)
         return false;
-    bool is_ours = state == me.base.state; // see thread::ended_state
+    bool is_ours = state == me.base.state; // see thread::ended_tstate
     for (const participant *one = me.participants; one && !is_ours; one = one->next_of_thread)
         is_ours = one->last == state && one->where->is_cleared.load(std::memory_order_acquire);
     // The main thread's first state has the same address in every life.
-    return is_ours && py.state_id(state) != 1;
+    return is_ours && py.tstate_id(state) != 1;
 }
 
 // The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
@@ -45,14 +45,14 @@ thread_state *suspended(const thread &me, const interpreter &where) noexcept {
 }
 
 // It has neither a state of its own there nor the one that other code last attached it with. Compared and not looked
-// into: what is in the slot may be of an ended life.
-bool is_without_state(const participant &mine) noexcept {
-    return !mine.warm && (!mine.last || mine.last != cpython::python().slot());
+// into: what is in the gilstate_tstate may be of an ended life.
+bool is_without_tstate(const participant &mine) noexcept {
+    return !mine.warm && (!mine.last || mine.last != cpython::python().gilstate_tstate());
 }
 
 // The record of the interpreter that a state of this thread is of; NULL: it never met the library.
 interpreter *whose(thread_state *state) noexcept {
-    cpython::interpreter_state *its = cpython::python().interpreter_of(state);
+    cpython::interp_state *its = cpython::python().interp_of(state);
     interpreter *main = main_interpreter();
     return main && main->state == its ? main : find_interpreter(its);
 }
@@ -67,10 +67,10 @@ bool is_of_scope(const thread &me, const thread_state *state) noexcept {
 
 thread_state *keep(thread &me, participant &mine, thread_state *state) noexcept {
     mine.warm = state;
-    // The short way in does not ask for the slot. From 3.12 attaching binds it; before, it stays what it was when the
-    // state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
+    // The short way in does not ask for the gilstate_tstate. From 3.12 attaching binds it; before, it stays what it was
+    // when the state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
     const cpython::table &py = cpython::python();
-    if (mine.where != main_interpreter() || (!py.attaching_binds_slot && py.slot() != state))
+    if (mine.where != main_interpreter() || (!py.attaching_binds_gilstate && py.gilstate_tstate() != state))
         return state;
     bool is_registered = mine.where->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
@@ -86,24 +86,25 @@ thread_state *choose(thread &me, participant &mine, interpreter &where, reap_bat
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
     // owned.
-    thread_state *state = py.slot();
+    thread_state *state = py.gilstate_tstate();
     in.is_new = in.temporary = false;
     if (state && state == mine.warm)
         return keep(me, mine, state);
-    if (state && py.interpreter_of(state) == where.state && !is_of_ended_life(me, state)) {
+    if (state && py.interp_of(state) == where.state && !is_of_ended_life(me, state)) {
         count(event::states_adopted, is_of_scope(me, state) ? 0 : 1);
         return use(mine, state);
     }
-    // Attaching another one takes this one out of the slot.
-    if (state && !in.replaced && py.attaching_binds_slot && !is_of_ended_life(me, state)) {
+    // Attaching another one takes this one out of the gilstate_tstate.
+    if (state && !in.replaced && py.attaching_binds_gilstate && !is_of_ended_life(me, state)) {
         in.back = whose(state);
         in.replaced = in.back ? state : nullptr;
         in.was_detached = true;
     }
     if (mine.warm) {
-        // Up to 3.11 the slot holds a thread's first state, and is empty after one of a sub-interpreter's scope.
-        if (!state && py.bind_slot && &where == main_interpreter())
-            py.bind_slot(mine.warm);
+        // Up to 3.11 the gilstate_tstate holds a thread's first state, and is empty after one of a sub-interpreter's
+        // scope.
+        if (!state && py.bind_gilstate && &where == main_interpreter())
+            py.bind_gilstate(mine.warm);
         return keep(me, mine, mine.warm);
     }
     // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
@@ -114,7 +115,7 @@ thread_state *choose(thread &me, participant &mine, interpreter &where, reap_bat
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
         same_ident_batch.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
-    if (!(state = make_state(where)))
+    if (!(state = make_tstate(where)))
         return nullptr;
     count(event::states_created);
     // No ended life has a state there any more.
@@ -140,8 +141,8 @@ void leave(participant &mine, thread_state *state, bool destroy) noexcept {
 
 // After a visit to another interpreter, on a thread that is detached now: what was there before `ended` is there again.
 // Attached, if the thread was: unless that interpreter has ended meanwhile; then scopes below which its gate binds are
-// inert, and a thread that other code attached is parked, as in detached::end. Else in the slot, for other code that
-// asks for this thread's state. May block.
+// inert, and a thread that other code attached is parked, as in detached::end. Else in the gilstate_tstate, for other
+// code that asks for this thread's state. May block.
 void restore_previous(thread &me, const frame &ended) noexcept {
     thread_state *state = ended.came_from();
     interpreter *back = ended.back;
@@ -190,7 +191,7 @@ status attach_to(thread &me, interpreter &where, thread_state *replaced, bool ch
     if (!in.participant)
         return where.is_cleared.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(where);
-    if (cpython::python().free_threaded && !this_thread.ended && is_without_state(*in.participant))
+    if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*in.participant))
         same_ident_batch.take_same_ident();
     in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
     if (!where.gate.enter(*in.participant)) {
@@ -233,7 +234,7 @@ status attach_first(thread &me, thread_state *replaced, attach_result &in) noexc
         if (outcome == PYATTACH_OK) {
             // A thread that was attached elsewhere proves that Python is up. The one that starts it (the first state
             // is its own), in code that `site` runs, would wait for itself.
-            is_usable = replaced || tries == most_tries || py.state_id(in.state) == 1 || cpython::is_usable();
+            is_usable = replaced || tries == most_tries || py.tstate_id(in.state) == 1 || cpython::is_usable();
             if (is_usable)
                 lookup_or_register(me, in.state);
             if (main->gate.is_dead())

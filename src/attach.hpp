@@ -10,7 +10,7 @@ struct attach_result {
     thread_state *state;
     interpreter *where;
     pyattach::participant *participant;
-    // What restore_previous() goes back to: `replaced`, or what was in the slot; NULL: nothing.
+    // What restore_previous() goes back to: `replaced`, or what was in the gilstate_tstate; NULL: nothing.
     thread_state *replaced;
     interpreter *back;
     bool was_detached;

@@ -47,7 +47,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     interpreter *where = named ? named : main_interpreter();
     status refused;
     if (!where && !checked) {
-        cpython::interpreter_state *main = cpython::python().main_interpreter();
+        cpython::interp_state *main = cpython::python().main_interpreter();
         where = main ? find_or_make_interpreter(main) : nullptr;
         if (!where)
             return refuse(scope, main ? PYATTACH_NO_MEMORY : refuse_not_running());
@@ -86,11 +86,10 @@ enum class wanted { any, main, named };
     check_storage(*me, "attached", &scope);
     if (now) {
         // Unchecked, an interpreter that was not met is not: nothing waits there.
-        interpreter *here =
-            checked ? lookup_or_register(*me, now) : find_interpreter(cpython::python().interpreter_of(now));
+        interpreter *here = checked ? lookup_or_register(*me, now) : find_interpreter(cpython::python().interp_of(now));
         bool is_there = which == wanted::any || (which == wanted::named && here == named);
         if (which == wanted::main)
-            is_there = cpython::python().interpreter_of(now) == cpython::python().main_interpreter();
+            is_there = cpython::python().interp_of(now) == cpython::python().main_interpreter();
         if (is_there) {
             if (here)
                 drain_if_allowed(*here);
@@ -163,7 +162,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     interpreter *here = nullptr;
     if (top && !top->dead)
         here = top->where;
-    else if (py.current_is_own && is_last_interp(me, py.interpreter_of(now)))
+    else if (py.current_is_own && is_last_interp(me, py.interp_of(now)))
         here = me.last_interp();
     if (__builtin_expect(!here || here->gate.is_dead(), 0))
         return begin_slow(scope);
@@ -174,7 +173,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
 
 [[gnu::noinline]] status begin_slow(attached_scope &scope) noexcept {
     const kept_errno keeps;
-    return begin_general(scope, current_state(), wanted::any, nullptr, true);
+    return begin_general(scope, current_tstate(), wanted::any, nullptr, true);
 }
 
 void end_warm(attached_scope &scope, thread &me) noexcept {
@@ -209,12 +208,12 @@ status begin_in(attached_scope &scope, interpreter &where) noexcept {
     const kept_errno keeps;
     if (where.is_cleared.load(std::memory_order_acquire))
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
-    return begin_general(scope, current_state(), wanted::named, &where, true);
+    return begin_general(scope, current_tstate(), wanted::named, &where, true);
 }
 
 status begin_unchecked(attached_scope &scope) noexcept {
     const kept_errno keeps;
-    return begin_general(scope, current_state(), wanted::any, nullptr, false);
+    return begin_general(scope, current_tstate(), wanted::any, nullptr, false);
 }
 
 status assume_slow(attached_scope &scope) noexcept {
@@ -222,7 +221,7 @@ status assume_slow(attached_scope &scope) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
 #if PYATTACH_CHECKS
-    if (!current_state())
+    if (!current_tstate())
         misuse("pyattach_attached_assume: no thread state of this thread is current.",
                "Who assumes an attached thread vouches that it is attached.",
                "Use pyattach_attached_begin where that is not certain.");
@@ -230,7 +229,7 @@ status assume_slow(attached_scope &scope) noexcept {
     return begin_slow(scope);
 }
 
-bool is_attached() noexcept { return !this_thread.forbidden && current_state(); }
+bool is_attached() noexcept { return !this_thread.forbidden && current_tstate(); }
 
 int depth() noexcept {
     const thread *me = this_thread.record();
@@ -256,7 +255,7 @@ interpreter *main() noexcept {
     if (met && met->hook.load(std::memory_order_acquire) == interpreter::registered)
         return met;
     attached_scope once;
-    if (begin_general(once, current_state(), wanted::main, nullptr, true) != PYATTACH_OK)
+    if (begin_general(once, current_tstate(), wanted::main, nullptr, true) != PYATTACH_OK)
         return nullptr;
     met = main_interpreter();
     end(once);
@@ -264,7 +263,7 @@ interpreter *main() noexcept {
 }
 
 interpreter *current() noexcept {
-    thread_state *now = this_thread.forbidden ? nullptr : current_state();
+    thread_state *now = this_thread.forbidden ? nullptr : current_tstate();
     thread *me = now ? own_record() : nullptr;
     return me ? lookup_or_register(*me, now) : nullptr;
 }

@@ -36,7 +36,7 @@ void park() noexcept {
         sleep_uncancelled(int64_t{3600} * 1000000000);
 }
 
-bool keep_in_state(void *value, void (*cleared)(void *) noexcept) noexcept {
+bool keep_in_tstate(void *value, void (*cleared)(void *) noexcept) noexcept {
     kept_error kept;
     return guarded([=] {
         const table &py = python();
@@ -52,7 +52,7 @@ bool keep_in_state(void *value, void (*cleared)(void *) noexcept) noexcept {
         // Each copy of this library in the process has a key of its own.
         char key[48];
         std::snprintf(key, sizeof key, "%s.%p", kept_name, static_cast<const void *>(kept_name));
-        object *dict = py.state_dict();
+        object *dict = py.tstate_dict();
         bool is_kept = dict && py.dict_set(dict, key, capsule) == 0;
         py.error_clear();
         py.decref(capsule);
@@ -62,28 +62,28 @@ bool keep_in_state(void *value, void (*cleared)(void *) noexcept) noexcept {
 
 void destroy_current(thread_state *state) noexcept {
     guarded([state] {
-        python().state_clear(state);
-        python().state_delete_current();
+        python().tstate_clear(state);
+        python().tstate_delete_current();
     });
 }
 
 void destroy_swapped(thread_state *state, thread_state *previous) noexcept {
     guarded([=] {
         const table &py = python();
-        py.state_clear(state);
-        // Deleting it after swapping away would empty the slot of this thread, attached or not.
-        py.state_delete_current();
-        py.state_swap(previous);
+        py.tstate_clear(state);
+        // Deleting it after swapping away would empty the gilstate_tstate of this thread, attached or not.
+        py.tstate_delete_current();
+        py.tstate_swap(previous);
     });
 }
 
 void empty_free_lists(thread_state *of, thread_state *unused) noexcept {
     guarded([=] {
         const table &py = python();
-        thread_state *mine = py.state_swap(of);
-        py.state_clear(unused);
-        py.state_delete(unused); // before anything lets a fork in
-        py.state_swap(mine);
+        thread_state *mine = py.tstate_swap(of);
+        py.tstate_clear(unused);
+        py.tstate_delete(unused); // before anything lets a fork in
+        py.tstate_swap(mine);
     });
 }
 

@@ -18,8 +18,8 @@ using object = struct ::_object;
 
 namespace cpython {
 
-struct thread_state;      // PyThreadState, looked into where `layout` says so alone
-struct interpreter_state; // PyInterpreterState, never looked into
+struct thread_state; // PyThreadState, looked into where `layout` says so alone
+struct interp_state; // PyInterpreterState, never looked into
 
 // PyStatus, the one CPython struct that is returned by value; its fields never changed since 3.8.
 struct init_outcome {
@@ -39,22 +39,22 @@ struct table {
     object **type_error, **runtime_warning, **system_error, **memory_error;
 
     // Capabilities of the Python found.
-    // `current` and the slot speak of this thread. Up to 3.11 `current` is the state of whoever holds the GIL in the
-    // process.
+    // `current` and the gilstate_tstate speak of this thread. Up to 3.11 `current` is the state of whoever holds the
+    // GIL in the process.
     bool current_is_own;
-    bool attaching_binds_slot;            // from 3.12 attaching a state puts it into the slot
-    bool slot_outlives_python;            // from 3.15 the slot keeps the state of a life that ended
+    bool attaching_binds_gilstate;        // from 3.12 attaching a state puts it into the gilstate_tstate
+    bool gilstate_outlives_python;        // from 3.15 the gilstate_tstate keeps the state of a life that ended
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
-    bool delete_spoils_slot;              // from 3.12 deleting any state empties the slot of the thread that deletes
-    bool sub_interpreters_keep_states;    // from 3.14 an ending sub-interpreter tolerates left-over thread states
-    bool end_frees_states; // up to 3.13 the end frees the states of others, who may be coming back to them
+    bool delete_empties_gilstate; // from 3.12 deleting any state empties the gilstate_tstate of the thread that deletes
+    bool sub_interpreters_keep_tstates; // from 3.14 an ending sub-interpreter tolerates left-over thread states
+    bool end_frees_tstates;             // up to 3.13 the end frees the states of others, who may be coming back to them
     // Up to 3.13.7 CPython ends a thread that it refuses at the end, with pthread_exit; from 3.13.8 it hangs the
     // thread. Only the reattach_guard asks: `guarded` is around every such call on every version.
     bool ends_refused_threads;
-    bool reaps_foreign_states;   // false on debug builds: their assertions forbid deleting another thread's state
-    bool fork_copies_state_lock; // up to 3.11; see new_state
-    bool sections_lock;          // free-threaded: critical sections are more than a no-op
-    bool has_mutex;              // PyMutex is there, with the two bits we know
+    bool reaps_foreign_tstates;   // false on debug builds: their assertions forbid deleting another thread's state
+    bool fork_copies_tstate_lock; // up to 3.11; see new_tstate
+    bool sections_lock;           // free-threaded: critical sections are more than a no-op
+    bool has_mutex;               // PyMutex is there, with the two bits we know
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
@@ -124,7 +124,7 @@ inline void restore(thread_state *state) noexcept { restore(python(), state); }
 // The same on a thread that is attached with `replaced`, if that is not NULL.
 inline void restore_over(thread_state *replaced, thread_state *state) noexcept {
     if (replaced)
-        guarded([state] { python().state_swap(state); });
+        guarded([state] { python().tstate_swap(state); });
     else
         restore(state);
 }
@@ -143,13 +143,13 @@ inline bool add_pending_call(int (*call)(void *), void *argument) noexcept {
 
 // Keeps `value` in the dict of the current state; `cleared` is called with it when somebody clears that state, on their
 // thread. False: memory is short, and `cleared` has been called. May collect garbage; keeps the pending exception.
-bool keep_in_state(void *value, void (*cleared)(void *value) noexcept) noexcept;
+bool keep_in_tstate(void *value, void (*cleared)(void *value) noexcept) noexcept;
 
 // Attached or not. NULL: no memory. Up to 3.11 a child inherits CPython's lock on all thread states as the fork finds
 // it, and waits for it before anything else: so a fork waits for whoever is in here. 100 ms at most, because this is
 // the one call of CPython's under a lock of ours, and with tracemalloc on it waits for the GIL. Where os.fork() says
 // beforehand that it comes, that is begin_stop's task.
-thread_state *new_state(interpreter_state *of) noexcept;
+thread_state *new_tstate(interp_state *of) noexcept;
 // Destroys the current state, which leaves the thread detached. Runs Python code.
 void destroy_current(thread_state *state) noexcept;
 // The same, from 3.12, for a state that was swapped in over `previous`, which is current afterwards.
@@ -239,9 +239,9 @@ bool has_true(object *of, const char *name);
 // --- The exit hook (attached; each may run Python code, each keeps the pending exception) ---
 
 // The record kept in the current interpreter's own dict by an earlier attach_record, else NULL. Runs no Python code.
-void *attached_record(interpreter_state *interpreter) noexcept;
+void *attached_record(interp_state *interpreter) noexcept;
 // Keeps `record` there, once; `gone` is called with it when the interpreter is cleared.
-bool attach_record(interpreter_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept;
+bool attach_record(interp_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept;
 enum class hook { registered, too_late, failed };
 // Called by Python, attached.
 struct callbacks {
@@ -254,11 +254,11 @@ struct callbacks {
     void (*forked)() noexcept;     // by the child, once Python itself is in order there
     void (*helps)() noexcept;      // on a thread made for the registration, before it runs Python code
 };
-hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept;
+hook register_exit_hook(interp_state *interpreter, const callbacks &wanted) noexcept;
 // Several copies of this library may end with one interpreter, one after the other: when the first of them that timed
 // out began to wait, on the monotonic clock; 0: none did. Attached.
-int64_t timed_out_since(interpreter_state *interpreter) noexcept;
-void note_time_out(interpreter_state *interpreter, int64_t since) noexcept;
+int64_t timed_out_since(interp_state *interpreter) noexcept;
+void note_time_out(interp_state *interpreter, int64_t since) noexcept;
 // Whether `site` has been imported, that is, whether initialisation went as far as running user code.
 bool is_usable() noexcept;
 // `threading` knows threads by an ident that the system gives again, in a dict, of which this is a new reference;

@@ -27,13 +27,13 @@ void order_after_fork() noexcept {
 
 bool has_sub_interpreters() noexcept {
     const table &py = python();
-    interpreter_state *main = py.main_interpreter();
+    interp_state *main = py.main_interpreter();
     return py.interpreter_head() != main || py.interpreter_next(main);
 }
 
-bool all_states(bool (*is_known)(const thread_state *state) noexcept) noexcept {
+bool all_tstates(bool (*is_known)(const thread_state *state) noexcept) noexcept {
     const table &py = python();
-    for (thread_state *state = py.state_head(py.main_interpreter()); state; state = py.state_next(state))
+    for (thread_state *state = py.tstate_head(py.main_interpreter()); state; state = py.tstate_next(state))
         if (!is_known(state))
             return false;
     return true;

@@ -9,9 +9,9 @@ namespace pyattach::cpython {
 void hold_guards() noexcept;
 void let_guards_go() noexcept;
 void restart_guards() noexcept;
-void hold_states() noexcept;
-void let_states_go() noexcept;
-void restart_states() noexcept;
+void hold_tstates() noexcept;
+void let_tstates_go() noexcept;
+void restart_tstates() noexcept;
 
 // As os.fork(), with what CPython does around it. Attached to the main interpreter, and so are both processes
 // afterwards; runs Python code. Negative: there is no child, and `error` is errno's.
@@ -22,6 +22,6 @@ void order_after_fork() noexcept;
 // Takes no lock of CPython's, and so may be asked in a fork child.
 bool has_sub_interpreters() noexcept;
 // Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
-bool all_states(bool (*is_known)(const thread_state *state) noexcept) noexcept;
+bool all_tstates(bool (*is_known)(const thread_state *state) noexcept) noexcept;
 
 } // namespace pyattach::cpython

@@ -20,8 +20,8 @@ struct held_guard {
 constexpr int most_guards = 64;
 held_guard held[most_guards];
 internal_lock held_lock;
-internal_lock making_state;
-bool holds_states;
+internal_lock making_tstate;
+bool holds_tstates;
 
 held_guard *take_place() noexcept {
     held_guard *found = nullptr;
@@ -76,32 +76,32 @@ void hold_guards() noexcept { held_lock.hold(); }
 void let_guards_go() noexcept { held_lock.let_go(); }
 void restart_guards() noexcept { held_lock.restart(); }
 
-thread_state *new_state(interpreter_state *of) noexcept {
+thread_state *new_tstate(interp_state *of) noexcept {
     const table &py = python();
     // Not attached, CPython attaches here where its allocator tells tracemalloc.
-    if (!py.fork_copies_state_lock)
-        return guarded([&py, of] { return py.state_new(of); });
-    making_state.lock();
-    auto unlock = []() noexcept { making_state.unlock(); };
-    thread_state *made = guarded([&py, of] { return py.state_new(of); }, unlock);
+    if (!py.fork_copies_tstate_lock)
+        return guarded([&py, of] { return py.tstate_new(of); });
+    making_tstate.lock();
+    auto unlock = []() noexcept { making_tstate.unlock(); };
+    thread_state *made = guarded([&py, of] { return py.tstate_new(of); }, unlock);
     unlock();
     return made;
 }
 
-void hold_states() noexcept {
-    if (!python().fork_copies_state_lock)
+void hold_tstates() noexcept {
+    if (!python().fork_copies_tstate_lock)
         return;
     constexpr int64_t limit_ns = 100000000;
-    holds_states = making_state.hold_within(limit_ns);
+    holds_tstates = making_tstate.hold_within(limit_ns);
 }
-void let_states_go() noexcept {
-    if (holds_states)
-        making_state.let_go();
-    holds_states = false;
+void let_tstates_go() noexcept {
+    if (holds_tstates)
+        making_tstate.let_go();
+    holds_tstates = false;
 }
-void restart_states() noexcept {
-    making_state.restart();
-    holds_states = false;
+void restart_tstates() noexcept {
+    making_tstate.restart();
+    holds_tstates = false;
 }
 
 void release_own_guards() noexcept {

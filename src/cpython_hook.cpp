@@ -69,7 +69,7 @@ struct key {
 // CPython makes the dict when it is first asked for, and does so without a lock: of two threads that meet a
 // free-threaded interpreter at once, one would put its capsule into a dict that the other's replaces. Then nobody says
 // when the interpreter is gone, and its next life is refused. A mutex of CPython's detaches whoever waits for it.
-object *dict_of(interpreter_state *interpreter) {
+object *dict_of(interp_state *interpreter) {
     const table &py = python();
     if (!py.free_threaded)
         return py.interpreter_dict(interpreter);
@@ -80,7 +80,7 @@ object *dict_of(interpreter_state *interpreter) {
     return dict;
 }
 
-object *capsule_of(interpreter_state *interpreter) {
+object *capsule_of(interp_state *interpreter) {
     object *dict = dict_of(interpreter);
     return dict ? python().dict_get(dict, key().text) : nullptr;
 }
@@ -119,7 +119,7 @@ bool register_with(const char *module_name, const char *function_name, object *s
 // Imports `threading` on a thread that ends with it.
 void *import_threading_here(void *interpreter) noexcept {
     const table &py = python();
-    thread_state *state = new_state(static_cast<interpreter_state *>(interpreter));
+    thread_state *state = new_tstate(static_cast<interp_state *>(interpreter));
     if (!state)
         return nullptr;
     hooks.helps();
@@ -137,11 +137,11 @@ void *import_threading_here(void *interpreter) noexcept {
 // `threading` takes its first importer for the main thread up to 3.12, and waits at exit for that thread's state. The
 // main thread imports it plainly. Any other one would be waited for as long as its state is kept, so a thread made for
 // the purpose does it.
-bool import_threading(interpreter_state *interpreter) {
+bool import_threading(interp_state *interpreter) {
     const table &py = python();
     if (loaded_module("threading"))
         return true;
-    if (!py.importing_threading_claims_main || py.state_id(py.current()) == 1) {
+    if (!py.importing_threading_claims_main || py.tstate_id(py.current()) == 1) {
         object *module = py.import_module("threading");
         py.decref(module);
         return module != nullptr;
@@ -186,14 +186,14 @@ bool is_exit_under_way() noexcept {
     return guarded([] { return is_under_way(); });
 }
 
-void *attached_record(interpreter_state *interpreter) noexcept {
+void *attached_record(interp_state *interpreter) noexcept {
     return guarded([interpreter] {
         object *capsule = capsule_of(interpreter);
         return capsule ? python().capsule_pointer(capsule, capsule_name) : nullptr;
     });
 }
 
-bool attach_record(interpreter_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept {
+bool attach_record(interp_state *interpreter, void *record, void (*is_cleared)(void *record) noexcept) noexcept {
     kept_error kept;
     return guarded([=] {
         const table &py = python();
@@ -211,13 +211,13 @@ bool attach_record(interpreter_state *interpreter, void *record, void (*is_clear
 }
 
 // Once a life, by the main interpreter; CPython has 32 places, and if they are taken, nothing is to be expected.
-static void expect_end(interpreter_state *interpreter) {
+static void expect_end(interp_state *interpreter) {
     const table &py = python();
     if (interpreter == py.main_interpreter() && py.at_exit(hooks.ended) == 0)
         hooks.expects_end();
 }
 
-hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted) noexcept {
+hook register_exit_hook(interp_state *interpreter, const callbacks &wanted) noexcept {
     kept_error kept;
     return guarded([&wanted, interpreter] {
         hooks = wanted;
@@ -240,7 +240,7 @@ hook register_exit_hook(interpreter_state *interpreter, const callbacks &wanted)
 // Not the copy's own key: all copies share it.
 constexpr const char *time_out_key = "pyattach.timed_out_since";
 
-int64_t timed_out_since(interpreter_state *interpreter) noexcept {
+int64_t timed_out_since(interp_state *interpreter) noexcept {
     return guarded([interpreter]() -> int64_t {
         object *dict = dict_of(interpreter);
         object *since = dict ? python().dict_get(dict, time_out_key) : nullptr;
@@ -248,7 +248,7 @@ int64_t timed_out_since(interpreter_state *interpreter) noexcept {
     });
 }
 
-void note_time_out(interpreter_state *interpreter, int64_t since) noexcept {
+void note_time_out(interp_state *interpreter, int64_t since) noexcept {
     kept_error kept;
     guarded([=] {
         const table &py = python();

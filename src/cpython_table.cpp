@@ -23,7 +23,7 @@ thread_state *find_and_ask() noexcept {
         return nullptr;
     const table &py = python();
     thread_state *now = py.current();
-    return py.current_is_own || now == py.slot() ? now : nullptr;
+    return py.current_is_own || now == py.gilstate_tstate() ? now : nullptr;
 }
 
 constexpr table make_absent() noexcept {
@@ -162,17 +162,17 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
                           std::strstr(text, "free-threading");
     found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
-    found.attaching_binds_slot = minor >= 0x030c;
-    if (found.attaching_binds_slot)
-        found.bind_slot = nullptr; // those names mean something else there
-    found.slot_outlives_python = minor >= 0x030f;
+    found.attaching_binds_gilstate = minor >= 0x030c;
+    if (found.attaching_binds_gilstate)
+        found.bind_gilstate = nullptr; // those names mean something else there
+    found.gilstate_outlives_python = minor >= 0x030f;
     found.importing_threading_claims_main = minor < 0x030d;
-    found.delete_spoils_slot = minor >= 0x030c;
-    found.sub_interpreters_keep_states = minor >= 0x030e;
-    found.fork_copies_state_lock = minor < 0x030c;
-    found.end_frees_states = minor < 0x030e;
+    found.delete_empties_gilstate = minor >= 0x030c;
+    found.sub_interpreters_keep_tstates = minor >= 0x030e;
+    found.fork_copies_tstate_lock = minor < 0x030c;
+    found.end_frees_tstates = minor < 0x030e;
     found.ends_refused_threads = found.version_hex < 0x030d0800;
-    found.reaps_foreign_states = !found.debug;
+    found.reaps_foreign_tstates = !found.debug;
     found.sections_lock = found.free_threaded && found.section_begin && found.section2_begin && found.section_end &&
                           found.section2_end && (found.section_begin_mutex || found.section_begin_slow) &&
                           (found.section2_begin_mutex || found.section2_begin_slow);

@@ -100,7 +100,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     if (me->innermost_section() != &scope)
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
-    const bool is_attached = current_state() != nullptr;
+    const bool is_attached = current_tstate() != nullptr;
     // Or its interpreter ended below it, and CPython's half of it with the thread state; or this is a fork child that
     // keeps its hands off Python.
     if (!is_attached && !is_stranded() && !(me->top == scope.in && is_inert(*scope.in)))

@@ -18,7 +18,7 @@ std::atomic<size_t> budget_objects{256};
 // Whose reference a drop on this thread is.
 interpreter *standing_for(thread_state *now) noexcept {
     if (now)
-        return find_interpreter(cpython::python().interpreter_of(now));
+        return find_interpreter(cpython::python().interp_of(now));
     if (const thread *me = this_thread.record())
         for (const frame &scope : open_frames(*me))
             if (scope.tag == tag::detached)
@@ -151,11 +151,11 @@ inline void release(object *reference) noexcept {
 
 [[gnu::noinline]] void decref_slow(object *reference, interpreter *owner) noexcept {
     const kept_errno keeps;
-    thread_state *now = current_state(); // finds Python if need be
+    thread_state *now = current_tstate(); // finds Python if need be
     bool release_now = now && !this_thread.forbidden;
     if (release_now && owner)
         release_now =
-            owner->state == cpython::python().interpreter_of(now) && !owner->is_cleared.load(std::memory_order_acquire);
+            owner->state == cpython::python().interp_of(now) && !owner->is_cleared.load(std::memory_order_acquire);
     if (!release_now) {
         defer(owner ? owner : standing_for(now), reference);
         return;
@@ -251,7 +251,7 @@ status drain_current() noexcept {
         return refused;
     if (!own_record())
         return PYATTACH_NO_MEMORY;
-    interpreter *here = find_interpreter(cpython::python().interpreter_of(current_state()));
+    interpreter *here = find_interpreter(cpython::python().interp_of(current_tstate()));
     if (here)
         // What destructors give back meanwhile is not promised, so this ends.
         drain(*here, here->pool.size());
@@ -260,8 +260,8 @@ status drain_current() noexcept {
 }
 
 size_t waiting() noexcept {
-    thread_state *now = current_state();
-    cpython::interpreter_state *state = now ? cpython::python().interpreter_of(now) : nullptr;
+    thread_state *now = current_tstate();
+    cpython::interp_state *state = now ? cpython::python().interp_of(now) : nullptr;
     lock_registry();
     interpreter *here = state ? find_interpreter_locked(state) : main_interpreter();
     size_t all = here && !here->is_cleared.load(std::memory_order_relaxed) ? here->pool.size() : 0;

@@ -1,9 +1,9 @@
 // What one thread gives back to one pool: a queue that only it fills, and one drain at a time empties.
 //
-// The thread writes the slot, adds one to `pushed`, and then looks whether the decref_queue is in the pool's list; see
-// pool.hpp for the other side, and why there is a fence between the two. That fence would be most of a push, and one of
-// the other side's that reaches this thread (see fence.hpp) would be a microsecond in every attach that finds a few
-// references. So it depends:
+// The thread writes the gilstate_tstate, adds one to `pushed`, and then looks whether the decref_queue is in the pool's
+// list; see pool.hpp for the other side, and why there is a fence between the two. That fence would be most of a push,
+// and one of the other side's that reaches this thread (see fence.hpp) would be a microsecond in every attach that
+// finds a few references. So it depends:
 //   - *fenced*, the fast_record mode: a push is an exchange. Both sides' operations are sequentially consistent.
 //   - *plain*: a push is plain stores, and whoever takes the decref_queue off the list makes all running threads pass a
 //     fence, unless it is the decref_queue's own thread. A thread becomes plain when so much waits that this is nothing
@@ -14,7 +14,8 @@
 // look, plain or not. Becoming fenced needs no order: the exchange of `in_pool_list` that follows has it, if a drain's
 // exchange reads from that one; and if it was first, this thread lists the decref_queue itself.
 //
-// The release of `pushed` publishes the slots, and the acquire of whoever reads it goes before the reading of a slot.
+// The release of `pushed` publishes the slots, and the acquire of whoever reads it goes before the reading of a
+// gilstate_tstate.
 #pragma once
 
 #include <cstddef>

@@ -86,7 +86,7 @@ status begin_general(detached_scope &scope) noexcept {
         return refuse(scope, refuse_forbidden());
     if (is_cut_off())
         return refuse(scope, refused_after_fork());
-    thread_state *now = current_state();
+    thread_state *now = current_tstate();
     if (!now)
         return refuse(scope, PYATTACH_NOT_ATTACHED);
     thread *me = own_record();

@@ -90,8 +90,8 @@ void ending::wait(thread_state *tstate) noexcept {
     // Up to 3.13 a sub-interpreter aborts when a state is left at its end, so there everybody is waited for to the
     // last.
     const cpython::table &py = cpython::python();
-    const bool may_leave_states = py.sub_interpreters_keep_states || where_.state == py.main_interpreter();
-    const int64_t end_of_detached = may_leave_states ? std::min(end, begin + detached_limit_ns) : end;
+    const bool may_leave_tstates = py.sub_interpreters_keep_tstates || where_.state == py.main_interpreter();
+    const int64_t end_of_detached = may_leave_tstates ? std::min(end, begin + detached_limit_ns) : end;
     bool attached_only = false;
     for (;;) {
         const int64_t slice = std::min(monotonic_ns() + signal_interval_ns, attached_only ? end : end_of_detached);

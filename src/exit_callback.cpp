@@ -68,7 +68,7 @@ exit_callback *take_locked(interpreter &where, pyattach_exit_callback call, cons
 
 // Detached, as the callback may need Python to return.
 void wait_until_returned(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
-    thread_state *tstate = this_thread.forbidden ? nullptr : current_state();
+    thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
     if (tstate)
         cpython::save();
     for (;;) {

@@ -41,7 +41,7 @@ void await_none(futex::word &at, lazy_deadline &limit) noexcept {
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
-    cpython::thread_state *mine = current_state() ? cpython::save(py) : nullptr;
+    cpython::thread_state *mine = current_tstate() ? cpython::save(py) : nullptr;
     for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
@@ -61,7 +61,7 @@ void hold_all() noexcept {
     }
     hold_threads();
     hold_message_handler();
-    cpython::hold_states();
+    cpython::hold_tstates();
     cpython::hold_guards();
     hold_locked_registry();
 }
@@ -69,7 +69,7 @@ void hold_all() noexcept {
 void let_all_go() noexcept {
     if (fork_hold::is_outermost()) {
         cpython::let_guards_go();
-        cpython::let_states_go();
+        cpython::let_tstates_go();
         let_message_handler_go();
         let_threads_go();
         // A borrower may have put interp_data into the list or taken some out, and may be at it.
@@ -100,7 +100,7 @@ bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
     bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
-    cpython::restart_states();
+    cpython::restart_tstates();
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);
     for (interp_data *all = newest_data(); all; all = all->next) {

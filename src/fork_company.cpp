@@ -24,9 +24,9 @@ constexpr const char *several_interpreters =
     "exec().";
 
 // Of this thread's, or kept by a thread that was outside.
-bool is_known_state(const thread_state *state) noexcept {
+bool is_known_tstate(const thread_state *state) noexcept {
     const cpython::table &py = cpython::python();
-    if (state == py.slot() || (py.current_is_own && state == py.current()))
+    if (state == py.gilstate_tstate() || (py.current_is_own && state == py.current()))
         return true;
     const thread *me = this_thread.record();
     for (const frame *open = me ? me->top : nullptr; open && open->tag != tag::base; open = open->below)
@@ -67,7 +67,7 @@ const char *find_company(bool is_something_lost) noexcept {
         return several_interpreters;
     // Up to 3.11 the current state is that of whichever thread holds the GIL.
     const thread_state *holder = py.current_is_own ? nullptr : py.current();
-    return (holder && !is_own_state(py.current())) || !cpython::all_states(is_known_state) ? may_be_inside : nullptr;
+    return (holder && !is_own_tstate(py.current())) || !cpython::all_tstates(is_known_tstate) ? may_be_inside : nullptr;
 }
 
 } // namespace pyattach

@@ -49,7 +49,7 @@ status order_alone() noexcept {
             "attaching is refused: this process was made by fork() without Python being told, and the thread "
             "that forked has not put Python in order yet. It has to be the first to attach. Call "
             "pyattach_forked() on it before other threads use Python.");
-    if (!current_state())
+    if (!current_tstate())
         return put_in_order_from_outside();
     put_in_order();
     return PYATTACH_OK;

@@ -31,7 +31,7 @@ constexpr unsigned records_a_page = 4096 / sizeof(interpreter);
 char *fresh_records;
 unsigned fresh_left;
 
-interpreter *fresh_record(cpython::interpreter_state *state) noexcept {
+interpreter *fresh_record(cpython::interp_state *state) noexcept {
     if (fresh_left == 0) {
         void *page = nullptr;
         if (posix_memalign(&page, alignof(interpreter), records_a_page * sizeof(interpreter)) != 0)
@@ -86,9 +86,9 @@ void on_interp_cleared(void *value) noexcept {
 }
 
 // By the thread that won.
-void register_hooks_now(interpreter &record, cpython::interpreter_state *here) noexcept {
+void register_hooks_now(interpreter &record, cpython::interp_state *here) noexcept {
     ++this_thread.registering;
-    if (is_main_state(cpython::python().current()))
+    if (is_main_tstate(cpython::python().current()))
         main_thread_id.store(own_native_id(), std::memory_order_relaxed);
     cpython::trust_layout();
     auto done = cpython::hook::failed;
@@ -102,7 +102,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
                                                   []() noexcept { ++this_thread.registering; }});
     if (done == cpython::hook::too_late) {
         // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
-        if (is_main_state(cpython::python().current()))
+        if (is_main_tstate(cpython::python().current()))
             record.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
         record.gate.set(gate::dead);
     }
@@ -125,7 +125,7 @@ void register_hooks_now(interpreter &record, cpython::interpreter_state *here) n
 // imports `threading` for it. One of another interpreter is not waited for either, as that may be the other way round,
 // too. And an exit that begins meanwhile waits for the waiting thread, whose participant says attached, longer than a
 // second.
-void register_hooks(interpreter &record, cpython::interpreter_state *here) noexcept {
+void register_hooks(interpreter &record, cpython::interp_state *here) noexcept {
     for (lazy_deadline limit;;) {
         uint32_t seen = interpreter::none;
         if (record.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
@@ -163,14 +163,14 @@ bool restart_registry() noexcept {
 interp_data *newest_data() noexcept { return all_data.load(std::memory_order_acquire); }
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
-interpreter *find_interpreter_locked(cpython::interpreter_state *state) noexcept {
+interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept {
     for (interp_data *one = newest_data(); one; one = one->next)
         if (one->of->state == state && !one->of->is_cleared.load(std::memory_order_relaxed))
             return one->of;
     return nullptr;
 }
 
-interpreter *find_interpreter(cpython::interpreter_state *state) noexcept {
+interpreter *find_interpreter(cpython::interp_state *state) noexcept {
     lock_registry();
     interpreter *record = find_interpreter_locked(state);
     unlock_registry();
@@ -191,7 +191,7 @@ void release_data_locked(interpreter &where) noexcept {
     free_data(*where.data);
 }
 
-interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcept {
+interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
     interpreter *record = find_interpreter_locked(state);
@@ -210,7 +210,7 @@ interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcep
     return record;
 }
 
-interpreter *lookup_or_register_slow(thread &me, cpython::interpreter_state *here) noexcept {
+interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept {
     no_drain_scope so; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
@@ -229,7 +229,7 @@ interpreter *lookup_or_register_slow(thread &me, cpython::interpreter_state *her
     return record;
 }
 
-thread_state *current_state() noexcept {
+thread_state *current_tstate() noexcept {
     const thread *me = this_thread.record();
     const cpython::table &py = cpython::python();
     const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
@@ -237,7 +237,7 @@ thread_state *current_state() noexcept {
     thread_state *now = is_known ? cpython::peek(me->current_at) : is_stranded() ? nullptr : py.current();
     if (!now || py.current_is_own)
         return now;
-    return (me && is_of_top(*me, now)) || is_own_state(now) ? now : nullptr;
+    return (me && is_of_top(*me, now)) || is_own_tstate(now) ? now : nullptr;
 }
 
 status refuse_forbidden() noexcept {
@@ -257,7 +257,7 @@ status refuse_not_running() noexcept {
 status require_attached() noexcept {
     if (this_thread.forbidden)
         return refuse_forbidden();
-    if (current_state())
+    if (current_tstate())
         return PYATTACH_OK;
     return is_stranded() ? refused_after_fork() : PYATTACH_NOT_ATTACHED;
 }

@@ -57,7 +57,7 @@ struct interp_data {
 
 // On a line of its own: entering reads it, and only rare events write it.
 struct alignas(64) interpreter {
-    cpython::interpreter_state *const state;
+    cpython::interp_state *const state;
     pyattach::gate gate;
     pyattach::pool pool;
     interp_data *const data; // only for those named above
@@ -72,7 +72,7 @@ struct alignas(64) interpreter {
     std::atomic<bool> is_cleared{false};
     std::atomic<bool> timed_out{false};
 
-    interpreter(cpython::interpreter_state *its, pyattach::interp_data &all) noexcept
+    interpreter(cpython::interp_state *its, pyattach::interp_data &all) noexcept
         : state(its), gate(all.gate), pool(all.pool), data(&all) {}
 
     // Its end closes the pool: by the exit hook, or by the capsule while a thread is still registering that.
@@ -108,7 +108,7 @@ inline void set_place(frame &scope, participant &fast_participant) noexcept {
 }
 
 // CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
-thread_state *current_state() noexcept;
+thread_state *current_tstate() noexcept;
 // Told without a call; false: perhaps not.
 inline bool is_surely_attached(const thread &me) noexcept {
     const thread_state *now = cpython::peek(me.current_at);
@@ -131,24 +131,24 @@ inline void drain_if_allowed(interpreter &here) noexcept {
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
-interpreter *find_interpreter(cpython::interpreter_state *state) noexcept;
+interpreter *find_interpreter(cpython::interp_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
 extern std::atomic<interpreter *> main_record;
 // Python's main thread, by its native id; 0: not known.
 extern std::atomic<pid_t> main_thread_id;
 // The state that Python started with, which only its main thread uses.
-inline bool is_main_state(thread_state *tstate) noexcept {
+inline bool is_main_tstate(thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
-    return py.state_id(tstate) == 1 && py.interpreter_of(tstate) == py.main_interpreter();
+    return py.tstate_id(tstate) == 1 && py.interp_of(tstate) == py.main_interpreter();
 }
 inline interpreter *main_interpreter() noexcept { return main_record.load(std::memory_order_acquire); }
 
 // First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
 // code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
 // during exit is too late.
-interpreter *lookup_or_register_slow(thread &me, cpython::interpreter_state *here) noexcept;
+interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept;
 
-inline bool is_last_interp(const thread &me, const cpython::interpreter_state *here) noexcept {
+inline bool is_last_interp(const thread &me, const cpython::interp_state *here) noexcept {
     const interpreter *met = me.last_interp();
     return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
@@ -156,7 +156,7 @@ inline interpreter *lookup_or_register(thread &me, thread_state *now) noexcept {
     if (const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr)
         if (!top->dead && __builtin_expect(!top->where->gate.is_dead(), 1))
             return top->where;
-    cpython::interpreter_state *here = cpython::python().interpreter_of(now);
+    cpython::interp_state *here = cpython::python().interp_of(now);
     return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slow(me, here);
 }
 
@@ -167,7 +167,7 @@ inline void remember_interp(thread &me, interpreter *where) noexcept {
 }
 
 // The record for code that runs while Python starts: nothing is registered.
-interpreter *find_or_make_interpreter(cpython::interpreter_state *state) noexcept;
+interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
 
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &one) noexcept {
@@ -187,7 +187,7 @@ void let_registry_go() noexcept;
 bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
 interp_data *newest_data() noexcept;
-interpreter *find_interpreter_locked(cpython::interpreter_state *state) noexcept;
+interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept;
 // The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
 // gate.
 void release_data_locked(interpreter &where) noexcept;

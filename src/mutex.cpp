@@ -29,7 +29,7 @@ bool take(mutex_storage &one, uint32_t mark) noexcept {
 
 // Not attached, or not to be detached.
 void wait(mutex_storage &one) noexcept {
-    const bool is_attached = current_state() != nullptr; // finds Python if need be
+    const bool is_attached = current_tstate() != nullptr; // finds Python if need be
     const cpython::table &py = cpython::python();
     // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
     const bool is_parking = py.has_mutex && !is_raw_fork();

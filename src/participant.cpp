@@ -34,8 +34,8 @@ void give_up_ended_participants(thread &me) noexcept {
             link = &one->next_of_thread;
             continue;
         }
-        if (one->last && one->last == cpython::python().slot())
-            me.ended_state() = one->last;
+        if (one->last && one->last == cpython::python().gilstate_tstate())
+            me.ended_tstate() = one->last;
         if (me.fast_participant() == one)
             me.fast_participant() = &no_participant;
         *link = one->next_of_thread;

@@ -6,7 +6,7 @@
 // decref_queue says whether it is pool_entry. So a thread whose decref_queue is pool_entry already shares nothing when
 // it gives back:
 //
-//   give back:  write the slot;   pushed += 1;   [fence]   is pool_entry? done : settle
+//   give back:  write the gilstate_tstate;   pushed += 1;   [fence]   is pool_entry? done : settle
 //   settle:     pool_entry = true (exchange);   was it false? put the decref_queue into the list
 //   drain (one at a time, under a lock that nothing else needs):
 //               take the list;   copy slots out;   taken += k;   something left? back into the list : delist

@@ -57,7 +57,7 @@ void *probe::make(void *shared) noexcept {
     }
     // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never
     // freed.
-    if (thread_state *tstate = make_state(mine->where)) {
+    if (thread_state *tstate = make_tstate(mine->where)) {
         cpython::restore(tstate);
         if (mine->stops_others)
             cpython::stop_others_once();

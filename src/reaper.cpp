@@ -46,23 +46,24 @@ bool has_same_ident(const participant_list &list) noexcept {
 
 // Of a list. Attached; destructors run on this thread's own state. Should memory be short, they leak, and are not
 // counted.
-void destroy_states(interpreter &where, const participant *first) noexcept {
+void destroy_tstates(interpreter &where, const participant *first) noexcept {
     const cpython::table &py = cpython::python();
     no_drain_scope so;
     cpython::kept_error kept;
     cpython::guarded([&] {
         thread_state *mine = py.current();
-        thread_state *scratch = py.delete_spoils_slot ? make_state(where) : nullptr;
-        if (py.delete_spoils_slot && !scratch)
+        thread_state *scratch = py.delete_empties_gilstate ? make_tstate(where) : nullptr;
+        if (py.delete_empties_gilstate && !scratch)
             return;
-        // All are cleared, which runs destructors, before the first is deleted: that empties this thread's slot, which
-        // they may look at. A scratch state on top takes the blow; when it is gone, ours is bound to the slot again.
+        // All are cleared, which runs destructors, before the first is deleted: that empties this thread's
+        // gilstate_tstate, which they may look at. A scratch state on top takes the blow; when it is gone, ours is
+        // bound to the gilstate_tstate again.
         for (const participant *one = first; one; one = one->next_of_thread)
-            py.state_clear(one->warm);
+            py.tstate_clear(one->warm);
         if (scratch)
-            py.state_swap(scratch);
+            py.tstate_swap(scratch);
         for (const participant *one = first; one; one = one->next_of_thread) {
-            py.state_delete(one->warm);
+            py.tstate_delete(one->warm);
             count(event::states_deleted);
         }
         if (scratch)
@@ -71,7 +72,7 @@ void destroy_states(interpreter &where, const participant *first) noexcept {
 }
 
 void reap(interpreter &where, uint32_t at_least) noexcept {
-    if (orphaned_in(where) < at_least || !cpython::python().reaps_foreign_states)
+    if (orphaned_in(where) < at_least || !cpython::python().reaps_foreign_tstates)
         return;
     lock_registry();
     participant *all = take_all_locked(where.data->dead);
@@ -79,7 +80,7 @@ void reap(interpreter &where, uint32_t at_least) noexcept {
     participant *is_cleared = nullptr;
     move_locked(all, is_cleared, has_thread_ended);
     if (is_cleared)
-        destroy_states(where, is_cleared);
+        destroy_tstates(where, is_cleared);
     lock_registry();
     for_each_locked(all, await_reaper_locked);
     for_each_locked(is_cleared, vacate_locked);
@@ -200,12 +201,12 @@ void reap_batch::done_with(bool is_deleted) noexcept {
 // On a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also memory of
 // other states of this thread's (_PyMem_mi_page_maybe_free; of a second same_ident too, so that one state serves both
 // and goes last); clearing a state does away with the current one's free lists for good; and deleting one empties the
-// slot. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the two, and
-// they are done with one by one.
+// gilstate_tstate. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the
+// two, and they are done with one by one.
 void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
     if (orphaned_in(where_) >= batch_size_free_threaded)
         take_all();
-    thread_state *made = has_taken() ? make_state(where_) : nullptr;
+    thread_state *made = has_taken() ? make_tstate(where_) : nullptr;
     if (!made)
         return;
     no_drain_scope so;
@@ -213,10 +214,10 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
     while (take_next()) {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();
-            if (thread_state *unused = make_state(where_))
+            if (thread_state *unused = make_tstate(where_))
                 cpython::empty_free_lists(now_->warm, unused);
-            py.state_clear(now_->warm);
-            py.state_delete(now_->warm);
+            py.tstate_clear(now_->warm);
+            py.tstate_delete(now_->warm);
         });
         count(event::states_deleted);
         done_with(true);
@@ -230,7 +231,7 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
 void reap_batch::destroy_at_exit() noexcept {
     take_all();
     while (take_next()) {
-        destroy_states(where_, now_);
+        destroy_tstates(where_, now_);
         done_with(true);
     }
 }
@@ -260,13 +261,13 @@ void reap_all(interpreter &where) noexcept {
     now.destroy_at_exit();
 }
 
-thread_state *make_state(interpreter &where) noexcept {
+thread_state *make_tstate(interpreter &where) noexcept {
     const cpython::table &py = cpython::python();
-    const bool waits_for_forks = py.free_threaded || py.fork_copies_state_lock;
+    const bool waits_for_forks = py.free_threaded || py.fork_copies_tstate_lock;
     if (waits_for_forks)
         begin_stop();
     const bool was_cleared = where.is_cleared.load(std::memory_order_acquire);
-    thread_state *made = was_cleared ? nullptr : cpython::new_state(where.state);
+    thread_state *made = was_cleared ? nullptr : cpython::new_tstate(where.state);
     if (waits_for_forks)
         end_stop();
     return made;

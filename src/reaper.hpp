@@ -2,7 +2,7 @@
 //
 // Not by the ending thread, which never waits for Python (invariant 7), but by a later one that needs a new state; and
 // only once the kernel says that the thread is gone: a destructor of it may still attach through PyGILState_*, which
-// finds the state in its slot.
+// finds the state in its gilstate_tstate.
 //
 // A free-threaded CPython takes an ident for a thread, and the system gives idents again. An object belongs to
 // the ident that made it; that one counts without atomics, and what others give back of it is queued to the first
@@ -66,6 +66,6 @@ void reap_all(interpreter &where) noexcept;
 
 // A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
 // child a lock locked, this waits while somebody forks.
-thread_state *make_state(interpreter &where) noexcept;
+thread_state *make_tstate(interpreter &where) noexcept;
 
 } // namespace pyattach

@@ -101,7 +101,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
     bool is_ending = !py.is_initialized() || where.finalizing_thread.load(std::memory_order_relaxed) == &this_thread;
     if (is_drain_disabled() || is_ending || is_destroying(me, where))
         return nullptr;
-    const uint64_t id = py.state_id(now);
+    const uint64_t id = py.tstate_id(now);
     for (reattach_guard *one = me.reattach_guards(); one; one = one->next) {
         if (one->state != now)
             continue;
@@ -116,7 +116,7 @@ bool is_destroying(const thread &me, const interpreter &where) noexcept {
         return nullptr;
     no_drain_scope so; // a collection runs destructors, which may attach
     auto *made = new (memory) reattach_guard{nullptr, now, id, &where, &this_thread};
-    if (!cpython::keep_in_state(made, on_cleared)) {
+    if (!cpython::keep_in_tstate(made, on_cleared)) {
         let_go(*made);
         return nullptr;
     }
@@ -136,10 +136,10 @@ reattach_guard *find_reattach_guard(const thread &me, const thread_state *state)
 }
 
 reattach_guard *make_reattach_guard(thread &me, interpreter &where, thread_state *now) noexcept {
-    if (!cpython::python().end_frees_states)
+    if (!cpython::python().end_frees_tstates)
         return nullptr;
     reattach_guard *found = find_reattach_guard(me, now);
-    if (__builtin_expect(found && found->id == cpython::python().state_id(now), 1))
+    if (__builtin_expect(found && found->id == cpython::python().tstate_id(now), 1))
         return found;
     return make(me, where, now);
 }

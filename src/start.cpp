@@ -88,7 +88,7 @@ status start(const pyattach_start_options *options) noexcept {
                          "libpython. Load one first with pyattach_python_load, by its path, or with NULL the newest "
                          "that the dynamic linker finds.");
     // Also by code that Python runs while this thread starts it, from a detached scope.
-    if (current_state() || is_starter())
+    if (current_tstate() || is_starter())
         return PYATTACH_OK;
     for (;;) {
         if (is_ending()) {

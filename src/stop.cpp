@@ -82,8 +82,8 @@ status check_place(thread &me, thread_state *&tstate) noexcept {
     // is the first one.
     const cpython::table &py = cpython::python();
     if (!tstate)
-        tstate = py.slot();
-    if (!tstate || py.interpreter_of(tstate) != py.main_interpreter() || py.state_id(tstate) != 1)
+        tstate = py.gilstate_tstate();
+    if (!tstate || py.interp_of(tstate) != py.main_interpreter() || py.tstate_id(tstate) != 1)
         return refuse_wrong_thread();
     if (this_thread.busy && finalizing::is_own())
         return refuse_inside_end();
@@ -193,7 +193,7 @@ status stop() noexcept {
     thread *me = own_record();
     if (!me)
         return PYATTACH_NO_MEMORY;
-    thread_state *const before = current_state();
+    thread_state *const before = current_tstate();
     thread_state *tstate = before;
     if (status refused = check_place(*me, tstate))
         return refused;

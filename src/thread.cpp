@@ -187,10 +187,11 @@ size_t forget_other_threads() noexcept {
     return lost_references;
 }
 
-bool is_own_state(thread_state *now) noexcept {
-    // Inside a scope that switched to a sub-interpreter the slot keeps the first state, so the record is asked first.
-    // And it is asked where its scopes cannot be read any more and CPython has emptied the slot, as when the thread
-    // ends: what the library made for this thread is only this thread's, and so is what a scope is attached with.
+bool is_own_tstate(thread_state *now) noexcept {
+    // Inside a scope that switched to a sub-interpreter the gilstate_tstate keeps the first state, so the record is
+    // asked first. And it is asked where its scopes cannot be read any more and CPython has emptied the
+    // gilstate_tstate, as when the thread ends: what the library made for this thread is only this thread's, and so is
+    // what a scope is attached with.
     const thread *me = this_thread.record();
     if (me && is_of_top(*me, now))
         return true;
@@ -201,7 +202,7 @@ bool is_own_state(thread_state *now) noexcept {
             !one->where->is_cleared.load(std::memory_order_acquire))
             return true;
     }
-    return now == cpython::python().slot();
+    return now == cpython::python().gilstate_tstate();
 }
 
 void not_open(const char *kind, tag found) noexcept {

@@ -42,7 +42,7 @@ struct frame {
     bool temporary : 1; // attached: the state is destroyed with the scope
     bool by_finalizing_thread : 1; // opened by the ending thread after the gate closed
     bool had_error : 1;            // attached: the state came with an exception, which is not this scope's to report
-    bool was_detached : 1;         // attached: `replaced` was not attached, but in PyGILState's slot
+    bool was_detached : 1;         // attached: `replaced` was not attached, but in PyGILState's gilstate_tstate
     uint8_t spare : 4;
     uint8_t inside_below;   // attached: what the participant said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
@@ -111,8 +111,8 @@ struct thread {
                base.nested_before;
     }
     uint32_t nested_in_top() const noexcept { return nested_open() - (top == &base ? 0 : top->nested_before); }
-    // Of an ended life, whose participant was given up: still in the slot where that survives.
-    thread_state *&ended_state() noexcept { return base.state; }
+    // Of an ended life, whose participant was given up: still in the gilstate_tstate where that survives.
+    thread_state *&ended_tstate() noexcept { return base.state; }
     // To states of other code's that this thread let go of.
     reattach_guard *&reattach_guards() noexcept { return base.reattach_guard; }
     reattach_guard *reattach_guards() const noexcept { return base.reattach_guard; }
@@ -219,7 +219,7 @@ inline bool is_of_top(const thread &me, const thread_state *now) noexcept {
     return me.top->state == now && me.top->tag == tag::attached;
 }
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
-bool is_own_state(thread_state *now) noexcept;
+bool is_own_tstate(thread_state *now) noexcept;
 
 inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))

@@ -35,15 +35,15 @@ void forget(thread &me) noexcept {
 // looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
 // goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
 // and the debugging allocator would end the process.
-// Asked inside the gate, because the end of Python takes the slot away.
-bool is_slot_lost(const thread &me) noexcept {
+// Asked inside the gate, because the end of Python takes the gilstate_tstate away.
+bool is_gilstate_lost(const thread &me) noexcept {
     participant *mine = me.participants;
     while (mine && !(mine->warm && mine->where == main_interpreter()))
         mine = mine->next_of_thread;
     const uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
     if (!mine || !mine->where->gate.enter(*mine))
         return false;
-    const bool is_lost = !cpython::python().slot();
+    const bool is_lost = !cpython::python().gilstate_tstate();
     mine->where->gate.leave(*mine, before);
     return is_lost;
 }
@@ -60,10 +60,10 @@ participant *attached_by_scope(const thread &me, const thread_state *now) noexce
 
 void release_tstate(participant &mine, thread_state *now) noexcept {
     // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
-    // state any more (see is_slot_lost), its debugging allocator and its assertions would end the process; then it is
-    // left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
+    // state any more (see is_gilstate_lost), its debugging allocator and its assertions would end the process; then it
+    // is left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
     const cpython::table &py = cpython::python();
-    const bool is_found = py.slot() || (!py.attaching_binds_slot && mine.where != main_interpreter());
+    const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && mine.where != main_interpreter());
     if (mine.is_temporary && now == mine.last && is_found) {
         mine.is_temporary = false;
         cpython::destroy_current(now);
@@ -85,7 +85,7 @@ void tell(const char *kind, const char *consequence) noexcept {
 
 // Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
 void let_go_of_scopes(thread &me) noexcept {
-    thread_state *now = current_state();
+    thread_state *now = current_tstate();
     participant *attached = attached_by_scope(me, now);
     bool was_detached = false;
     const bool can_detach = !attached || critical_section::abandon(me);
@@ -95,7 +95,7 @@ void let_go_of_scopes(thread &me) noexcept {
         const uint8_t before = mine->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // It is not attached with that one, so another thread has to delete it.
-        if (mine->is_temporary && cpython::python().reaps_foreign_states && !mine->warm)
+        if (mine->is_temporary && cpython::python().reaps_foreign_tstates && !mine->warm)
             mine->warm = mine->last;
         mine->is_temporary = false;
         if (before != presence::outside && (mine != attached || can_detach))
@@ -129,7 +129,7 @@ bool thread_exit::run(thread &me) noexcept {
         let_go_of_scopes(me);
     // Again after destructors of other libraries that still attach; but not in the very last round, where sanitizers
     // tear down what they know of the thread.
-    const bool is_last = ++me.exit_rounds >= PTHREAD_DESTRUCTOR_ITERATIONS - 1 || is_slot_lost(me);
+    const bool is_last = ++me.exit_rounds >= PTHREAD_DESTRUCTOR_ITERATIONS - 1 || is_gilstate_lost(me);
     if (is_last) {
         this_thread.ended = 1;
         this_thread.tag(&me);

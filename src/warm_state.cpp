@@ -18,13 +18,13 @@ bool is_kept(const interpreter &where) noexcept {
     const cpython::table &py = cpython::python();
     // Past its exit hook a thread has nobody to hand a state over.
     if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
-        !py.reaps_foreign_states)
+        !py.reaps_foreign_tstates)
         return false;
     // A state that is kept stays where other code looks for this thread's, which must never be one of a
     // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
     if (where.state == py.main_interpreter())
         return true;
-    const thread *me = py.sub_interpreters_keep_states ? this_thread.record() : nullptr;
+    const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
     for (const participant *one = me ? me->participants : nullptr; one; one = one->next_of_thread)
         if (one->warm && one->where == main_interpreter())
             return true;
@@ -58,7 +58,7 @@ status release() noexcept {
     if (!me)
         return PYATTACH_OK;
     // Also where other code attached the thread with the very state that would go.
-    if (me->top != &me->base || me->nested_open() || current_state())
+    if (me->top != &me->base || me->nested_open() || current_tstate())
         return refused(
             PYATTACH_INVALID, in_use,
             "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "

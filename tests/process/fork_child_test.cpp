@@ -127,10 +127,10 @@ CHILD("a child among warm and detached threads") {
     use_python();
     bystanders others(6);
     auto fork_and_live = [] {
-        void *mine = current_state();
+        void *mine = current_tstate();
         auto counted = all_counters();
         fork_in_python([&] {
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == mine);
             EXPECT(all_counters().attaches >= counted.attaches); // what ended and forgotten threads did still counts
             EXPECT(all_counters().states_dead == 0);
             EXPECT(eval_int("1") == 1);
@@ -143,7 +143,7 @@ CHILD("a child among warm and detached threads") {
                     run_on_thread(use_python);
                 use_python();
             }
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == mine);
             fork_in_python([] { run_on_thread([] {}); });
         });
     };

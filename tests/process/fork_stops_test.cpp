@@ -233,7 +233,7 @@ CHILD("plainly: forks while others take new states") {
 }
 TEST_CASE("up to 3.11 Python cannot fork while other threads take new states") {
     load_python();
-    // Should this fail, CPython has been mended, and cpython::new_state has a rule too many.
+    // Should this fail, CPython has been mended, and cpython::new_tstate has a rule too many.
     if (python_version() < 0x030C0000)
         CHECK(run_child("plainly: forks while others take new states").exit_code == 42);
 }

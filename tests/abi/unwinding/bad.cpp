@@ -52,7 +52,7 @@ template <class Call> void through_a_template(Call &&call) noexcept {
 
 void what_never_ends_a_thread() noexcept {
     thread_state *mine = python().current();
-    (void)python().interpreter_of(mine);
+    (void)python().interp_of(mine);
     python().incref(python().none);
 }
 
