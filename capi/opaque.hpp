@@ -21,8 +21,8 @@ template <class Object, class Storage> Object &in(Storage *storage) noexcept {
 inline interpreter *from_handle(pyattach_interpreter *handle) noexcept {
     return reinterpret_cast<interpreter *>(handle);
 }
-inline pyattach_interpreter *to_handle(interpreter *record) noexcept {
-    return reinterpret_cast<pyattach_interpreter *>(record);
+inline pyattach_interpreter *to_handle(interpreter *interp) noexcept {
+    return reinterpret_cast<pyattach_interpreter *>(interp);
 }
 
 } // namespace pyattach

@@ -7,8 +7,8 @@
 namespace pyattach {
 
 struct attach_result {
-    thread_state *state;
-    interpreter *where;
+    thread_state *tstate;
+    interpreter *interp;
     pyattach::participant *participant;
     // What restore_previous() goes back to: `replaced`, or what was in the gilstate_tstate; NULL: nothing.
     thread_state *replaced;
@@ -22,11 +22,11 @@ struct attach_result {
 
 // An interpreter that was met: its gate decides, unless `checked` is false. `replaced`: the state of another
 // interpreter that is current, NULL if the thread is not attached. On OK the thread is attached.
-status attach_to(thread &me, interpreter &where, thread_state *replaced, bool checked, attach_result &in) noexcept;
+status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked, attach_result &in) noexcept;
 // The main interpreter, not met yet in this life. Waits while another thread starts it.
 status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept;
 
 // The end of a scope that attached, whatever has become of it.
-void detach_from(frame &mine) noexcept;
+void detach_from(frame &scope) noexcept;
 
 } // namespace pyattach

@@ -23,55 +23,55 @@ namespace {
 }
 
 // Only after the attach returned (invariant 2).
-inline void open(frame &mine, thread &me, const attach_result &in) noexcept {
-    mine.temporary = in.temporary;
-    mine.by_finalizing_thread = in.by_finalizing_thread;
+inline void open(frame &scope, thread &me, const attach_result &in) noexcept {
+    scope.temporary = in.temporary;
+    scope.by_finalizing_thread = in.by_finalizing_thread;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.inside_below == presence::outside && in.state == in.participant->warm;
-    mine.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
-    mine.inside_below = in.inside_below;
-    mine.state = in.state;
-    mine.where = in.where;
-    mine.participant = in.participant;
-    mine.replaced = in.replaced;
-    mine.back = in.back;
-    mine.was_detached = in.was_detached;
-    push(me, mine, tag::attached);
+    bool is_ours_from_here = in.inside_below == presence::outside && in.tstate == in.participant->warm;
+    scope.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
+    scope.inside_below = in.inside_below;
+    scope.tstate = in.tstate;
+    scope.interp = in.interp;
+    scope.participant = in.participant;
+    scope.replaced = in.replaced;
+    scope.back = in.back;
+    scope.was_detached = in.was_detached;
+    push(me, scope, tag::attached);
     me.counted.add(event::attaches);
 }
 
 // From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
 status attach(attached_scope &scope, thread &me, interpreter *named, thread_state *replaced, bool checked) noexcept {
     attach_result in = {};
-    interpreter *where = named ? named : main_interpreter();
+    interpreter *interp = named ? named : main_interpreter();
     status refused;
-    if (!where && !checked) {
+    if (!interp && !checked) {
         cpython::interp_state *main = cpython::python().main_interpreter();
-        where = main ? find_or_make_interpreter(main) : nullptr;
-        if (!where)
+        interp = main ? find_or_make_interpreter(main) : nullptr;
+        if (!interp)
             return refuse(scope, main ? PYATTACH_NO_MEMORY : refuse_not_running());
     }
     // Until its hook is registered an interpreter is met for the first time at every contact. Handles name only
     // interpreters met.
     bool is_known =
-        where && (!checked || named || where->hook.load(std::memory_order_acquire) == interpreter::registered);
-    refused = is_known ? attach_to(me, *where, replaced, checked, in) : attach_first(me, replaced, in);
+        interp && (!checked || named || interp->hook.load(std::memory_order_acquire) == interpreter::registered);
+    refused = is_known ? attach_to(me, *interp, replaced, checked, in) : attach_first(me, replaced, in);
     if (refused)
         return refuse(scope, refused);
     open(scope.outer, me, in);
     if (checked) {
-        lookup_or_register(me, in.state);
-        remember_interp(me, in.where);
+        lookup_or_register(me, in.tstate);
+        remember_interp(me, in.interp);
     }
     // Unchecked too: what waits was put there after the hook was registered.
-    drain_if_allowed(*in.where);
+    drain_if_allowed(*in.interp);
     return PYATTACH_OK;
 }
 
 enum class wanted { any, main, named };
 
-[[gnu::noinline]] status begin_general(attached_scope &scope, thread_state *now, wanted which, interpreter *named,
+[[gnu::noinline]] status begin_general(attached_scope &scope, thread_state *tstate, wanted which, interpreter *named,
                                        bool checked) noexcept {
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
@@ -84,19 +84,20 @@ enum class wanted { any, main, named };
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(*me, "attached", &scope);
-    if (now) {
+    if (tstate) {
         // Unchecked, an interpreter that was not met is not: nothing waits there.
-        interpreter *here = checked ? lookup_or_register(*me, now) : find_interpreter(cpython::python().interp_of(now));
-        bool is_there = which == wanted::any || (which == wanted::named && here == named);
+        interpreter *interp =
+            checked ? lookup_or_register(*me, tstate) : find_interpreter(cpython::python().interp_of(tstate));
+        bool is_there = which == wanted::any || (which == wanted::named && interp == named);
         if (which == wanted::main)
-            is_there = cpython::python().interp_of(now) == cpython::python().main_interpreter();
+            is_there = cpython::python().interp_of(tstate) == cpython::python().main_interpreter();
         if (is_there) {
-            if (here)
-                drain_if_allowed(*here);
+            if (interp)
+                drain_if_allowed(*interp);
             return nest(scope, *me);
         }
     }
-    return attach(scope, *me, named, now, checked);
+    return attach(scope, *me, named, tstate, checked);
 }
 
 void end_nested(nested_scope &scope) noexcept {
@@ -137,62 +138,62 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     if (cpython::peek(me.current_at))
         return begin_slow(scope);
     participant &fast_participant = *me.fast_participant();
-    if (__builtin_expect(!fast_participant.where->gate.enter_fast(fast_participant), 0))
+    if (__builtin_expect(!fast_participant.interp->gate.enter_fast(fast_participant), 0))
         return begin_slow(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
-    frame &mine = scope.outer;
-    mine.begin_with(warm_head());
-    mine.nested_before = me.nested_open();
-    mine.below = &me.base;
-    set_place(mine, fast_participant);
+    frame &frame_ = scope.outer;
+    frame_.begin_with(warm_head());
+    frame_.nested_before = me.nested_open();
+    frame_.below = &me.base;
+    set_place(frame_, fast_participant);
     cpython::restore(cpython::python(), fast_participant.warm);
     // Only after the attach returned (invariant 2).
-    me.top = &mine;
+    me.top = &frame_;
     me.counted.add(event::attaches);
-    drain_if_allowed(*mine.where);
+    drain_if_allowed(*frame_.interp);
     return PYATTACH_OK;
 }
 
 status begin_nested(attached_scope &scope, thread &me) noexcept {
     const cpython::table &py = cpython::python();
-    thread_state *now = cpython::peek(me.current_at);
-    if (!now)
+    thread_state *tstate = cpython::peek(me.current_at);
+    if (!tstate)
         return begin_slow(scope);
-    const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr;
-    interpreter *here = nullptr;
+    const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr;
+    interpreter *interp = nullptr;
     if (top && !top->dead)
-        here = top->where;
-    else if (py.current_is_own && is_last_interp(me, py.interp_of(now)))
-        here = me.last_interp();
-    if (__builtin_expect(!here || here->gate.is_dead(), 0))
+        interp = top->interp;
+    else if (py.current_is_own && is_last_interp(me, py.interp_of(tstate)))
+        interp = me.last_interp();
+    if (__builtin_expect(!interp || interp->gate.is_dead(), 0))
         return begin_slow(scope);
     check_storage(me, "attached", &scope);
-    drain_if_allowed(*here);
+    drain_if_allowed(*interp);
     return nest(scope, me);
 }
 
 [[gnu::noinline]] status begin_slow(attached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     return begin_general(scope, current_tstate(), wanted::any, nullptr, true);
 }
 
 void end_warm(attached_scope &scope, thread &me) noexcept {
-    frame &mine = scope.outer;
+    frame &frame_ = scope.outer;
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
-    if (__builtin_expect(mine.where->gate.is_dead() || cpython::peek(me.current_at) != mine.state ||
-                             cpython::has_exception(mine.state),
+    if (__builtin_expect(frame_.interp->gate.is_dead() || cpython::peek(me.current_at) != frame_.tstate ||
+                             cpython::has_exception(frame_.tstate),
                          0))
-        return detach_from(mine);
+        return detach_from(frame_);
     cpython::save(py);
-    mine.tag = tag::ended;
+    frame_.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    mine.where->gate.leave_fast(*mine.participant, presence::outside);
+    frame_.interp->gate.leave_fast(*frame_.participant, presence::outside);
 }
 
 void end_slow(attached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     if (this_thread.forbidden)
         misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
                "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
@@ -204,20 +205,20 @@ void end_slow(attached_scope &scope) noexcept {
         not_open("attached", scope.tag);
 }
 
-status begin_in(attached_scope &scope, interpreter &where) noexcept {
-    const kept_errno keeps;
-    if (where.is_cleared.load(std::memory_order_acquire))
+status begin_in(attached_scope &scope, interpreter &interp) noexcept {
+    const kept_errno kept;
+    if (interp.is_cleared.load(std::memory_order_acquire))
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
-    return begin_general(scope, current_tstate(), wanted::named, &where, true);
+    return begin_general(scope, current_tstate(), wanted::named, &interp, true);
 }
 
 status begin_unchecked(attached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     return begin_general(scope, current_tstate(), wanted::any, nullptr, false);
 }
 
 status assume_slow(attached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     if (this_thread.forbidden)
         return refuse(scope, refuse_forbidden());
 #if PYATTACH_CHECKS
@@ -263,9 +264,9 @@ interpreter *main() noexcept {
 }
 
 interpreter *current() noexcept {
-    thread_state *now = this_thread.forbidden ? nullptr : current_tstate();
-    thread *me = now ? own_record() : nullptr;
-    return me ? lookup_or_register(*me, now) : nullptr;
+    thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
+    thread *me = tstate ? own_record() : nullptr;
+    return me ? lookup_or_register(*me, tstate) : nullptr;
 }
 
 } // namespace attached

@@ -49,7 +49,8 @@ inline status begin(attached_scope &scope) noexcept {
     // Nested comes first: a jump counts there.
     if (__builtin_expect(me.top == &me.base && me.fast_participant() != &no_participant, 0))
         return begin_warm(scope, me);
-    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.fast_participant()->where->pool.is_empty(), 1) &&
+    if (__builtin_expect(is_warm_inside(me), 1) &&
+        __builtin_expect(me.fast_participant()->interp->pool.is_empty(), 1) &&
         __builtin_expect(static_cast<void *>(&scope) != me.top, 1))
         return nest(scope, me);
     return begin_nested(scope, me);
@@ -62,9 +63,9 @@ inline status assume(attached_scope &scope) noexcept {
     // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
     // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
     // been elsewhere since.
-    const interpreter *here = me.last_interp();
-    const bool is_there = here && (__builtin_expect(me.top->where == here, 1) || me.top == &me.base);
-    if (__builtin_expect(is_there && here->pool.is_empty(), 1))
+    const interpreter *interp = me.last_interp();
+    const bool is_there = interp && (__builtin_expect(me.top->interp == interp, 1) || me.top == &me.base);
+    if (__builtin_expect(is_there && interp->pool.is_empty(), 1))
         return nest(scope, me);
 #endif
     return assume_slow(scope);

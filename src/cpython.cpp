@@ -60,17 +60,17 @@ bool keep_in_tstate(void *value, void (*cleared)(void *) noexcept) noexcept {
     });
 }
 
-void destroy_current(thread_state *state) noexcept {
-    guarded([state] {
-        python().tstate_clear(state);
+void destroy_current(thread_state *tstate) noexcept {
+    guarded([tstate] {
+        python().tstate_clear(tstate);
         python().tstate_delete_current();
     });
 }
 
-void destroy_swapped(thread_state *state, thread_state *previous) noexcept {
+void destroy_swapped(thread_state *tstate, thread_state *previous) noexcept {
     guarded([=] {
         const table &py = python();
-        py.tstate_clear(state);
+        py.tstate_clear(tstate);
         // Deleting it after swapping away would empty the gilstate_tstate of this thread, attached or not.
         py.tstate_delete_current();
         py.tstate_swap(previous);
@@ -80,10 +80,10 @@ void destroy_swapped(thread_state *state, thread_state *previous) noexcept {
 void empty_free_lists(thread_state *of, thread_state *unused) noexcept {
     guarded([=] {
         const table &py = python();
-        thread_state *mine = py.tstate_swap(of);
+        thread_state *tstate = py.tstate_swap(of);
         py.tstate_clear(unused);
         py.tstate_delete(unused); // before anything lets a fork in
-        py.tstate_swap(mine);
+        py.tstate_swap(tstate);
     });
 }
 

@@ -117,24 +117,24 @@ template <class Call> __attribute__((always_inline)) inline auto guarded(Call &&
 }
 
 // With the table at hand, where every instruction counts.
-inline void restore(const table &py, thread_state *state) noexcept {
-    guarded([&py, state] { py.restore(state); });
+inline void restore(const table &py, thread_state *tstate) noexcept {
+    guarded([&py, tstate] { py.restore(tstate); });
 }
-inline void restore(thread_state *state) noexcept { restore(python(), state); }
+inline void restore(thread_state *tstate) noexcept { restore(python(), tstate); }
 // The same on a thread that is attached with `replaced`, if that is not NULL.
-inline void restore_over(thread_state *replaced, thread_state *state) noexcept {
+inline void restore_over(thread_state *replaced, thread_state *tstate) noexcept {
     if (replaced)
-        guarded([state] { python().tstate_swap(state); });
+        guarded([tstate] { python().tstate_swap(tstate); });
     else
-        restore(state);
+        restore(tstate);
 }
 inline thread_state *save(const table &py) noexcept {
     return guarded([&py] { return py.save(); });
 }
 inline thread_state *save() noexcept { return save(python()); }
 // NULL is nothing. The last reference runs destructors.
-inline void decref(object *one) noexcept {
-    guarded([one] { python().decref(one); });
+inline void decref(object *obj) noexcept {
+    guarded([obj] { python().decref(obj); });
 }
 // False: the queue is full.
 inline bool add_pending_call(int (*call)(void *), void *argument) noexcept {
@@ -151,9 +151,9 @@ bool keep_in_tstate(void *value, void (*cleared)(void *value) noexcept) noexcept
 // beforehand that it comes, that is begin_stop's task.
 thread_state *new_tstate(interp_state *of) noexcept;
 // Destroys the current state, which leaves the thread detached. Runs Python code.
-void destroy_current(thread_state *state) noexcept;
+void destroy_current(thread_state *tstate) noexcept;
 // The same, from 3.12, for a state that was swapped in over `previous`, which is current afterwards.
-void destroy_swapped(thread_state *state, thread_state *previous) noexcept;
+void destroy_swapped(thread_state *tstate, thread_state *previous) noexcept;
 
 // Free-threaded: each state has free lists of its own, and those of the current one are emptied whenever any is cleared
 // (PyThreadState_Clear). So one that nobody used, which is destroyed with this, empties those of another, which nobody
@@ -207,24 +207,24 @@ inline bool has_exception(const thread_state *attached) noexcept {
     auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
     return peek(reinterpret_cast<const object *const *>(at)) != nullptr;
 }
-inline int32_t *short_count(object *one) noexcept {
-    return reinterpret_cast<int32_t *>(one) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+inline int32_t *short_count(object *obj) noexcept {
+    return reinterpret_cast<int32_t *>(obj) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 // Attached: gives a reference back that is not the last, or is to an immortal object. False: nothing is done; ask
 // Py_DecRef. Extension modules of the stable ABI have this compiled in, so an object's head is as it is.
-inline bool decref_fast(counting how, object *one) noexcept {
+inline bool decref_fast(counting how, object *obj) noexcept {
     if (how == counting::in_32_bits) {
-        int32_t *count = short_count(one);
+        int32_t *count = short_count(obj);
         const int32_t now = peek(count);
         if (now > 1)
             __atomic_store_n(count, now - 1, __ATOMIC_RELAXED);
         return now > 1 || now < 0;
     }
-    auto *count = reinterpret_cast<int64_t *>(one);
-    const int64_t now = how == counting::in_64_bits ? peek(count) : 0;
-    if (now > 1)
-        __atomic_store_n(count, now - 1, __ATOMIC_RELAXED);
-    return now > 1;
+    auto *count = reinterpret_cast<int64_t *>(obj);
+    const int64_t now_ns = how == counting::in_64_bits ? peek(count) : 0;
+    if (now_ns > 1)
+        __atomic_store_n(count, now_ns - 1, __ATOMIC_RELAXED);
+    return now_ns > 1;
 }
 // Attached: compares what is known about this version with what its functions say.
 void trust_layout() noexcept;

@@ -203,14 +203,14 @@ pyattach_status load_any(reason &why) noexcept {
 pyattach_status find() noexcept {
     if (is_found())
         return PYATTACH_OK;
-    const kept_errno keeps;
+    const kept_errno kept;
     reason why;
     pyattach_status outcome = look_for_python(why);
     return outcome && why.text[0] ? refused(outcome, why.site ? *why.site : unusable_python, why.text) : outcome;
 }
 
 pyattach_status load(const char *path) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     if (path && !*path) {
         static refusal_site empty_path;
         return refused(

@@ -31,10 +31,10 @@ bool has_sub_interpreters() noexcept {
     return py.interpreter_head() != main || py.interpreter_next(main);
 }
 
-bool all_tstates(bool (*is_known)(const thread_state *state) noexcept) noexcept {
+bool all_tstates(bool (*is_known)(const thread_state *tstate) noexcept) noexcept {
     const table &py = python();
-    for (thread_state *state = py.tstate_head(py.main_interpreter()); state; state = py.tstate_next(state))
-        if (!is_known(state))
+    for (thread_state *tstate = py.tstate_head(py.main_interpreter()); tstate; tstate = py.tstate_next(tstate))
+        if (!is_known(tstate))
             return false;
     return true;
 }

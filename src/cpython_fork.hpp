@@ -22,6 +22,6 @@ void order_after_fork() noexcept;
 // Takes no lock of CPython's, and so may be asked in a fork child.
 bool has_sub_interpreters() noexcept;
 // Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
-bool all_tstates(bool (*is_known)(const thread_state *state) noexcept) noexcept;
+bool all_tstates(bool (*is_known)(const thread_state *tstate) noexcept) noexcept;
 
 } // namespace pyattach::cpython

@@ -83,9 +83,9 @@ thread_state *new_tstate(interp_state *of) noexcept {
         return guarded([&py, of] { return py.tstate_new(of); });
     making_tstate.lock();
     auto unlock = []() noexcept { making_tstate.unlock(); };
-    thread_state *made = guarded([&py, of] { return py.tstate_new(of); }, unlock);
+    thread_state *tstate = guarded([&py, of] { return py.tstate_new(of); }, unlock);
     unlock();
-    return made;
+    return tstate;
 }
 
 void hold_tstates() noexcept {

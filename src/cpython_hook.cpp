@@ -111,26 +111,26 @@ bool register_with(const char *module_name, const char *function_name, object *s
         py.decref(callable);
     }
     object *result = is_complete ? py.call_object(function, positional, keywords) : nullptr;
-    for (object *one : {result, keywords, positional, function, module})
-        py.decref(one);
+    for (object *obj : {result, keywords, positional, function, module})
+        py.decref(obj);
     return result != nullptr;
 }
 
 // Imports `threading` on a thread that ends with it.
 void *import_threading_here(void *interpreter) noexcept {
     const table &py = python();
-    thread_state *state = new_tstate(static_cast<interp_state *>(interpreter));
-    if (!state)
+    thread_state *tstate = new_tstate(static_cast<interp_state *>(interpreter));
+    if (!tstate)
         return nullptr;
     hooks.helps();
-    restore(state);
+    restore(tstate);
     object *module = guarded([&py] {
         object *imported = py.import_module("threading");
         py.decref(imported);
         py.error_clear();
         return imported;
     });
-    destroy_current(state);
+    destroy_current(tstate);
     return module; // only whether there was one
 }
 
@@ -146,12 +146,12 @@ bool import_threading(interp_state *interpreter) {
         py.decref(module);
         return module != nullptr;
     }
-    thread_state *mine = py.save();
+    thread_state *tstate = py.save();
     pthread_t helper;
     void *imported = nullptr;
     if (pthread_create(&helper, nullptr, import_threading_here, interpreter) == 0)
         pthread_join(helper, &imported);
-    py.restore(mine);
+    py.restore(tstate);
     return imported != nullptr;
 }
 

@@ -63,39 +63,39 @@ bool is_exception_at(unsigned exception) noexcept {
 
 bool is_current_at(thread_state *const *where) noexcept {
     const table &py = python();
-    thread_state *const mine = py.current();
-    bool is_right = peek(where) == mine;
+    thread_state *const tstate = py.current();
+    bool is_right = peek(where) == tstate;
     save(py);
-    is_right = is_right && peek(where) != mine;
-    restore(py, mine);
-    return is_right && peek(where) == mine;
+    is_right = is_right && peek(where) != tstate;
+    restore(py, tstate);
+    return is_right && peek(where) == tstate;
 }
 
 bool is_counted(counting how) noexcept {
     const table &py = python();
     kept_error kept;
     return guarded([&py, how] {
-        object *const one = py.dict_new();
-        if (!one) {
+        object *const obj = py.dict_new();
+        if (!obj) {
             py.error_clear();
             return false;
         }
         // Of the only reference nothing is taken; of two, one.
-        bool is_right = !decref_fast(how, one);
-        py.incref(one);
-        if (!decref_fast(how, one)) {
+        bool is_right = !decref_fast(how, obj);
+        py.incref(obj);
+        if (!decref_fast(how, obj)) {
             is_right = false;
-            py.decref(one);
+            py.decref(obj);
         }
-        is_right = is_right && !decref_fast(how, one);
-        py.decref(one);
+        is_right = is_right && !decref_fast(how, obj);
+        py.decref(obj);
         return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
     });
 }
 
 bool find_current(size_t (&index)[2]) noexcept {
     const table &py = python();
-    const thread_state *const mine = py.current();
+    const thread_state *const tstate = py.current();
     block its = {reinterpret_cast<uintptr_t>(py.save), 0, 0, 0};
     if (!py.thread_local_at || !dl_iterate_phdr(look_into, &its))
         return false;
@@ -112,7 +112,7 @@ bool find_current(size_t (&index)[2]) noexcept {
     for (uintptr_t at = (its.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= its.end;
          at += sizeof(void *)) {
         auto *where = reinterpret_cast<thread_state *const *>(at);
-        if (peek(where) != mine || !is_current_at(where))
+        if (peek(where) != tstate || !is_current_at(where))
             continue;
         index[0] = its.module;
         index[1] = at - its.begin;

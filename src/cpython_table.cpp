@@ -22,8 +22,8 @@ thread_state *find_and_ask() noexcept {
     if (find() != PYATTACH_OK)
         return nullptr;
     const table &py = python();
-    thread_state *now = py.current();
-    return py.current_is_own || now == py.gilstate_tstate() ? now : nullptr;
+    thread_state *tstate = py.current();
+    return py.current_is_own || tstate == py.gilstate_tstate() ? tstate : nullptr;
 }
 
 constexpr table make_absent() noexcept {

@@ -37,7 +37,7 @@ void lock(void *at, kind what, void *one, void *two) {
 // Of the two halves of begin and end the locking is apart, and so is whatever is not fast_record: what is left calls
 // nobody. `lock` is called on free-threaded builds only, with the storage that CPython links.
 [[gnu::noinline]] status take(section_scope &scope, kind what, void *one, void *two) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     cpython::guarded([&] { lock(scope.storage, what, one, two); });
     return PYATTACH_OK;
 }
@@ -83,7 +83,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
 }
 
 [[gnu::noinline]] void give_back(section_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     const cpython::table &py = cpython::python();
     cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
 }
@@ -116,14 +116,14 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
 
 } // namespace
 
-status begin(section_scope &scope, object *one) noexcept { return open(scope, object_lock, one, one); }
+status begin(section_scope &scope, object *obj) noexcept { return open(scope, object_lock, obj, obj); }
 
-status begin(section_scope &scope, object *one, object *two) noexcept { return open(scope, object_locks, one, two); }
+status begin(section_scope &scope, object *obj, object *two) noexcept { return open(scope, object_locks, obj, two); }
 
-status begin(section_scope &scope, mutex_storage *one) noexcept { return open(scope, mutex_lock, one, one); }
+status begin(section_scope &scope, mutex_storage *mutex_) noexcept { return open(scope, mutex_lock, mutex_, mutex_); }
 
-status begin(section_scope &scope, mutex_storage *one, mutex_storage *two) noexcept {
-    return open(scope, one == two ? mutex_lock : mutex_locks, one, two);
+status begin(section_scope &scope, mutex_storage *mutex_, mutex_storage *other) noexcept {
+    return open(scope, mutex_ == other ? mutex_lock : mutex_locks, mutex_, other);
 }
 
 void end(section_scope &scope) noexcept {

@@ -16,13 +16,13 @@ namespace {
 std::atomic<size_t> budget_objects{256};
 
 // Whose reference a drop on this thread is.
-interpreter *standing_for(thread_state *now) noexcept {
-    if (now)
-        return find_interpreter(cpython::python().interp_of(now));
+interpreter *standing_for(thread_state *tstate) noexcept {
+    if (tstate)
+        return find_interpreter(cpython::python().interp_of(tstate));
     if (const thread *me = this_thread.record())
         for (const frame &scope : open_frames(*me))
             if (scope.tag == tag::detached)
-                return scope.where;
+                return scope.interp;
     return main_interpreter();
 }
 
@@ -33,17 +33,17 @@ int run_scheduled_drain(void *record) noexcept;
 // No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
 // as the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's, which in the child of a
 // raw fork may be held by a thread that is not there). Only the main interpreter listens.
-void schedule_drain(interpreter &where, participant &mine) noexcept {
-    if (&where != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
-        where.pool.is_drain_scheduled().load(std::memory_order_relaxed))
+void schedule_drain(interpreter &interp, participant &self) noexcept {
+    if (&interp != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
+        interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
         return;
-    uint8_t before = mine.inside.load(std::memory_order_relaxed);
-    if (!where.gate.enter(mine))
+    uint8_t before = self.inside.load(std::memory_order_relaxed);
+    if (!interp.gate.enter(self))
         return;
-    if (!where.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
-        !cpython::add_pending_call(run_scheduled_drain, &where))
-        where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
-    where.gate.leave(mine, before);
+    if (!interp.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
+        !cpython::add_pending_call(run_scheduled_drain, &interp))
+        interp.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
+    interp.gate.leave(self, before);
 }
 
 // In Python's main thread, attached. It asks for itself again only after it has drained, or it would come back at once,
@@ -77,15 +77,15 @@ void schedule_drain_if_needed() noexcept {
     if (!main || main->pool.is_empty())
         return;
     thread *me = own_record();
-    if (participant *mine = me ? find_participant(*me, *main) : nullptr)
-        schedule_drain(*main, *mine);
+    if (participant *self = me ? find_participant(*me, *main) : nullptr)
+        schedule_drain(*main, *self);
     if (me)
         discard_late_record(*me);
 }
 
-bool is_queued(interpreter &where, participant &mine, pool::outcome what) noexcept {
+bool is_queued(interpreter &interp, participant &self, pool::outcome what) noexcept {
     if (what == pool::outcome::crowded)
-        schedule_drain(where, mine);
+        schedule_drain(interp, self);
     return what != pool::outcome::refused;
 }
 
@@ -94,31 +94,31 @@ bool queue(interpreter &owner, object *reference) noexcept {
     if (!owner.notices_its_end() || owner.gate.is_dead())
         return false;
     thread *me = this_thread.record();
-    participant *mine = me ? me->participants : nullptr; // the one it met last, which it nearly always is
-    if (__builtin_expect(!mine || mine->where != &owner || !mine->queue || this_thread.ended, 0)) {
+    participant *self = me ? me->participants : nullptr; // the one it met last, which it nearly always is
+    if (__builtin_expect(!self || self->interp != &owner || !self->queue || this_thread.ended, 0)) {
         me = own_record();
-        mine = me ? find_participant(*me, owner) : nullptr;
+        self = me ? find_participant(*me, owner) : nullptr;
         // Past its exit hook a thread makes nothing that lasts: record and participant go when the reference is queued.
-        if (this_thread.ended || !mine || (!mine->queue && !(mine->queue = owner.pool.add_queue()))) {
-            const pool::outcome what = owner.pool.push_single(reference, mine);
-            const bool is_in = mine ? is_queued(owner, *mine, what) : what != pool::outcome::refused;
+        if (this_thread.ended || !self || (!self->queue && !(self->queue = owner.pool.add_queue()))) {
+            const pool::outcome what = owner.pool.push_single(reference, self);
+            const bool is_in = self ? is_queued(owner, *self, what) : what != pool::outcome::refused;
             if (me)
                 discard_late_record(*me);
             return is_in;
         }
     }
-    return is_queued(owner, *mine, owner.pool.push(*mine->queue, reference));
+    return is_queued(owner, *self, owner.pool.push(*self->queue, reference));
 }
 
-void note(interpreter &where, participant &mine, pool::outcome what) noexcept {
-    count(is_queued(where, mine, what) ? event::drops_queued : event::drops_leaked);
+void note(interpreter &interp, participant &self, pool::outcome what) noexcept {
+    count(is_queued(interp, self, what) ? event::drops_queued : event::drops_leaked);
 }
 // Not inline: they would cost the fast_record case its registers.
-[[gnu::noinline]] void push_fenced(interpreter &where, participant &mine, object *reference) noexcept {
-    note(where, mine, where.pool.push_fenced(*mine.queue, reference));
+[[gnu::noinline]] void push_fenced(interpreter &interp, participant &self, object *reference) noexcept {
+    note(interp, self, interp.pool.push_fenced(*self.queue, reference));
 }
-[[gnu::noinline]] void enlist(interpreter &where, participant &mine) noexcept {
-    note(where, mine, where.pool.enlist(*mine.queue));
+[[gnu::noinline]] void enlist(interpreter &interp, participant &self) noexcept {
+    note(interp, self, interp.pool.enlist(*self.queue));
 }
 
 #endif
@@ -141,7 +141,7 @@ void defer(interpreter *owner, object *reference) noexcept {
 }
 
 [[gnu::noinline]] void release_by_call(object *reference) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     cpython::guarded([reference] { cpython::python().decref(reference); });
 }
 inline void release(object *reference) noexcept {
@@ -150,14 +150,14 @@ inline void release(object *reference) noexcept {
 }
 
 [[gnu::noinline]] void decref_slow(object *reference, interpreter *owner) noexcept {
-    const kept_errno keeps;
-    thread_state *now = current_tstate(); // finds Python if need be
-    bool release_now = now && !this_thread.forbidden;
+    const kept_errno kept;
+    thread_state *tstate = current_tstate(); // finds Python if need be
+    bool release_now = tstate && !this_thread.forbidden;
     if (release_now && owner)
         release_now =
-            owner->state == cpython::python().interp_of(now) && !owner->is_cleared.load(std::memory_order_acquire);
+            owner->state == cpython::python().interp_of(tstate) && !owner->is_cleared.load(std::memory_order_acquire);
     if (!release_now) {
-        defer(owner ? owner : standing_for(now), reference);
+        defer(owner ? owner : standing_for(tstate), reference);
         return;
     }
     count(event::drops_now);
@@ -174,8 +174,8 @@ void decref(object *reference, interpreter *owner) noexcept {
     if (!this_thread.is_fast())
         return decref_slow(reference, owner);
     thread &me = this_thread.fast_record();
-    if (const thread_state *now = cpython::peek(me.current_at)) {
-        if (is_warm_inside(me, now) && (!owner || owner == me.fast_participant()->where)) {
+    if (const thread_state *tstate = cpython::peek(me.current_at)) {
+        if (is_warm_inside(me, tstate) && (!owner || owner == me.fast_participant()->interp)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
@@ -183,18 +183,18 @@ void decref(object *reference, interpreter *owner) noexcept {
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;
-    participant *mine = me.participants;
-    interpreter *whose = owner;
-    if (!whose)
-        whose = top.tag == tag::detached ? top.where : top.tag == tag::base ? main_interpreter() : nullptr;
+    participant *self = me.participants;
+    interpreter *interp = owner;
+    if (!interp)
+        interp = top.tag == tag::detached ? top.interp : top.tag == tag::base ? main_interpreter() : nullptr;
     // Whose it is has been compared before it is looked into: the scope on top may be one that cannot be read. A thread
     // that has queued there before has seen the exit hook registered.
     const bool is_detached = me.current_at != &cpython::unknown;
-    if (is_detached && whose && mine && mine->where == whose && mine->queue && !whose->gate.is_dead()) {
-        if (!mine->queue->is_ready())
-            return push_fenced(*whose, *mine, reference);
-        if (!mine->queue->push_plainly(reference))
-            return enlist(*whose, *mine);
+    if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_dead()) {
+        if (!self->queue->is_ready())
+            return push_fenced(*interp, *self, reference);
+        if (!self->queue->push_plainly(reference))
+            return enlist(*interp, *self);
         return me.counted.add(event::drops_queued);
     }
 #endif
@@ -210,7 +210,7 @@ status take_reference(object *reference) noexcept {
     return PYATTACH_OK;
 }
 
-size_t drain(interpreter &where, size_t most) noexcept {
+size_t drain(interpreter &interp, size_t most) noexcept {
     const kept_errno keeps;
     object *batch[pool::largest_batch];
     size_t released = 0;
@@ -218,12 +218,12 @@ size_t drain(interpreter &where, size_t most) noexcept {
     thread *me = own_record();
     if (!me)
         return 0;
-    no_drain_scope so;
+    no_drain_scope no_drain;
     const decref_queue *own = nullptr;
-    for (const participant *one = me->participants; one && !own; one = one->next_of_thread)
-        own = one->where == &where ? one->queue : nullptr;
-    while (released < most && !where.pool.is_empty()) {
-        size_t taken = where.pool.take(batch, std::min(most - released, pool::largest_batch), own);
+    for (const participant *member = me->participants; member && !own; member = member->next_of_thread)
+        own = member->interp == &interp ? member->queue : nullptr;
+    while (released < most && !interp.pool.is_empty()) {
+        size_t taken = interp.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)
             break; // in the hands of another drain
         // A destructor may drain again by hand; its batch comes on top.
@@ -251,30 +251,30 @@ status drain_current() noexcept {
         return refused;
     if (!own_record())
         return PYATTACH_NO_MEMORY;
-    interpreter *here = find_interpreter(cpython::python().interp_of(current_tstate()));
-    if (here)
+    interpreter *interp = find_interpreter(cpython::python().interp_of(current_tstate()));
+    if (interp)
         // What destructors give back meanwhile is not promised, so this ends.
-        drain(*here, here->pool.size());
+        drain(*interp, interp->pool.size());
     discard_late_record(*this_thread.record());
     return PYATTACH_OK;
 }
 
 size_t waiting() noexcept {
-    thread_state *now = current_tstate();
-    cpython::interp_state *state = now ? cpython::python().interp_of(now) : nullptr;
+    thread_state *tstate = current_tstate();
+    cpython::interp_state *state = tstate ? cpython::python().interp_of(tstate) : nullptr;
     lock_registry();
-    interpreter *here = state ? find_interpreter_locked(state) : main_interpreter();
-    size_t all = here && !here->is_cleared.load(std::memory_order_relaxed) ? here->pool.size() : 0;
+    interpreter *interp = state ? find_interpreter_locked(state) : main_interpreter();
+    size_t all = interp && !interp->is_cleared.load(std::memory_order_relaxed) ? interp->pool.size() : 0;
     unlock_registry();
     return all;
 }
 
 void orphan([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
-    interpreter &where = *ending.where;
+    interpreter &interp = *ending.interp;
     decref_queue *queue = std::exchange(ending.queue, nullptr);
-    if (queue && where.pool.orphan(*queue))
-        schedule_drain(where, ending);
+    if (queue && interp.pool.orphan(*queue))
+        schedule_drain(interp, ending);
 #endif
 }
 

@@ -16,7 +16,7 @@ pyattach_status take_reference(object *) noexcept;
 
 // Attached to `where`, through us: releases up to `most` references, the pending exception kept, nothing locked.
 // Destructors may give more back. Returns how many it released.
-size_t drain(interpreter &where, size_t most) noexcept;
+size_t drain(interpreter &interp, size_t most) noexcept;
 // Releases all that waits in the pool of the current interpreter.
 pyattach_status drain_current() noexcept;
 size_t waiting() noexcept;

@@ -16,7 +16,7 @@ constexpr uint64_t plain_from = 4 * chunk::fewest;
 constexpr uint64_t count_from = 4 * chunk::fewest;
 
 chunk *new_chunk(unsigned size) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     auto *fresh = static_cast<chunk *>(std::malloc(sizeof(chunk) + (chunk::fewest << size) * sizeof(object *)));
     if (fresh) {
         fresh->next = nullptr;
@@ -41,19 +41,19 @@ decref_queue *decref_queue::make() noexcept {
         std::free(memory);
         return nullptr;
     }
-    decref_queue *one = new (memory) decref_queue();
-    one->head = one->tail = first;
-    one->from = one->at = first->begin();
-    return one;
+    decref_queue *queue = new (memory) decref_queue();
+    queue->head = queue->tail = first;
+    queue->from = queue->at = first->begin();
+    return queue;
 }
 
-void decref_queue::destroy(decref_queue *one) noexcept {
-    while (chunk *first = one->head) {
-        one->head = first->next;
+void decref_queue::destroy(decref_queue *queue) noexcept {
+    while (chunk *first = queue->head) {
+        queue->head = first->next;
         std::free(first);
     }
-    std::free(one->spare.load(std::memory_order_relaxed));
-    std::free(one);
+    std::free(queue->spare.load(std::memory_order_relaxed));
+    std::free(queue);
 }
 
 // Where an emptied chunk is kept; NULL: nowhere.

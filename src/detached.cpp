@@ -34,7 +34,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 
 // The ending thread itself comes back whatever the gate says.
 [[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
-    if (!detached_frame.where->is_finalizing_thread())
+    if (!detached_frame.interp->is_finalizing_thread())
         return false;
     detached_frame.participant->inside.store(presence::attached, std::memory_order_relaxed);
     return true;
@@ -45,8 +45,8 @@ status refuse(detached_scope &scope, status why) noexcept {
 bool is_tstate_freed(const frame &detached_frame) noexcept {
     if (detached_frame.by_finalizing_thread)
         return false;
-    return detached_frame.where ? detached_frame.where->is_cleared.load(std::memory_order_acquire)
-                                : cpython::python().is_finalizing() != 0;
+    return detached_frame.interp ? detached_frame.interp->is_cleared.load(std::memory_order_acquire)
+                                 : cpython::python().is_finalizing() != 0;
 }
 
 [[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
@@ -55,7 +55,7 @@ bool is_tstate_freed(const frame &detached_frame) noexcept {
     if (detached_frame.reattach_guard)
         reattach(*detached_frame.reattach_guard);
     else
-        cpython::restore(detached_frame.state);
+        cpython::restore(detached_frame.tstate);
 }
 
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
@@ -67,17 +67,17 @@ bool is_tstate_freed(const frame &detached_frame) noexcept {
 }
 
 // From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
-status open(frame &detached_frame, thread &me, thread_state *now, interpreter *where, participant *mine,
+status open(frame &detached_frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
             bool is_finalizing_thread) noexcept {
     detached_frame.by_finalizing_thread = is_finalizing_thread;
-    detached_frame.state = now;
-    detached_frame.where = where;
-    detached_frame.participant = mine;
+    detached_frame.tstate = tstate;
+    detached_frame.interp = interp;
+    detached_frame.participant = self;
     cpython::save();
     push(me, detached_frame, tag::detached);
     me.counted.add(event::detaches);
-    if (mine)
-        mine->where->gate.leave(*mine, presence::detached);
+    if (self)
+        self->interp->gate.leave(*self, presence::detached);
     return PYATTACH_OK;
 }
 
@@ -86,21 +86,21 @@ status begin_general(detached_scope &scope) noexcept {
         return refuse(scope, refuse_forbidden());
     if (is_cut_off())
         return refuse(scope, refused_after_fork());
-    thread_state *now = current_tstate();
-    if (!now)
+    thread_state *tstate = current_tstate();
+    if (!tstate)
         return refuse(scope, PYATTACH_NOT_ATTACHED);
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(scope);
-    interpreter *where = lookup_or_register(*me, now);
+    interpreter *interp = lookup_or_register(*me, tstate);
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame *below = readable_top(*me);
-    participant *mine =
-        below && below->tag == tag::attached && below->where == where && !below->dead ? below->participant : nullptr;
-    scope.detached_frame.reattach_guard = !mine && where ? make_reattach_guard(*me, *where, now) : nullptr;
+    participant *self =
+        below && below->tag == tag::attached && below->interp == interp && !below->dead ? below->participant : nullptr;
+    scope.detached_frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
-    return open(scope.detached_frame, *me, now, where, mine, !where && cpython::python().is_finalizing());
+    return open(scope.detached_frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
 }
 
 } // namespace
@@ -119,39 +119,39 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
     cpython::save();
     me.top = &detached_frame;
     me.counted.add(event::detaches);
-    detached_frame.where->gate.leave_fast(*detached_frame.participant, presence::detached);
+    detached_frame.interp->gate.leave_fast(*detached_frame.participant, presence::detached);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const frame &detached_frame = scope.detached_frame;
-    interpreter *where = detached_frame.where;
-    if (__builtin_expect(!where->gate.reenter_fast(*detached_frame.participant), 0) &&
+    interpreter *interp = detached_frame.interp;
+    if (__builtin_expect(!interp->gate.reenter_fast(*detached_frame.participant), 0) &&
         !is_finalizing_thread(detached_frame))
         return stay_out(me, PYATTACH_FINALIZING);
-    cpython::restore(detached_frame.state);
+    cpython::restore(detached_frame.tstate);
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(me, scope.detached_frame);
-    drain_if_allowed(*where);
+    drain_if_allowed(*interp);
     return PYATTACH_OK;
 }
 
 status begin_slow(detached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     if (!this_thread.is_fast())
         return begin_general(scope);
     thread &me = this_thread.fast_record();
     // Attached by a scope of ours, as far as can be told at a glance.
-    thread_state *now = cpython::peek(me.current_at);
-    const frame *top = now && is_of_top(me, now) ? readable_top(me) : nullptr;
-    if (!top || top->dead || top->where->gate.is_dead())
+    thread_state *tstate = cpython::peek(me.current_at);
+    const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
+    if (!top || top->dead || top->interp->gate.is_dead())
         return begin_general(scope);
     check_storage(scope);
-    return open(scope.detached_frame, me, now, top->where, top->participant, false);
+    return open(scope.detached_frame, me, tstate, top->interp, top->participant, false);
 }
 
 status end_slow(detached_scope &scope) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     frame &detached_frame = scope.detached_frame;
     thread *me = this_thread.record();
     if (__builtin_expect(detached_frame.tag != tag::detached || !me || me->top != &detached_frame ||
@@ -165,10 +165,10 @@ status end_slow(detached_scope &scope) noexcept {
         return refused_after_fork();
     }
     if (detached_frame.participant) {
-        if (__builtin_expect(!detached_frame.where->gate.reenter(*detached_frame.participant), 0) &&
+        if (__builtin_expect(!detached_frame.interp->gate.reenter(*detached_frame.participant), 0) &&
             !is_finalizing_thread(detached_frame))
             return stay_out(*me, PYATTACH_FINALIZING);
-        cpython::restore(detached_frame.state);
+        cpython::restore(detached_frame.tstate);
     } else {
         reattach_unbound(detached_frame);
     }
@@ -176,8 +176,8 @@ status end_slow(detached_scope &scope) noexcept {
     pop(*me, detached_frame);
     if (is_raw_fork())
         forked::come_to_order_attached();
-    if (detached_frame.where)
-        drain_if_allowed(*detached_frame.where);
+    if (detached_frame.interp)
+        drain_if_allowed(*detached_frame.interp);
     discard_late_record(*me);
     return PYATTACH_OK;
 }

@@ -57,7 +57,7 @@ struct listener {
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
     const listener to(site);
     if (to.call) {
-        const kept_errno keeps;
+        const kept_errno kept;
         to.call(sentence, to.arg); // never unwound: a handler does not call Python
     }
     return why;
@@ -66,7 +66,7 @@ pyattach_status refused(pyattach_status why, refusal_site &site, const char *sen
 pyattach_status refused_with(pyattach_status why, refusal_site &site, const char *format, ...) noexcept {
     const listener to(site);
     if (to.call) {
-        const kept_errno keeps;
+        const kept_errno kept;
         char sentence[1024];
         va_list arguments;
         va_start(arguments, format);
@@ -93,7 +93,7 @@ void report(const char *format, ...) noexcept {
     handler_lock.unlock();
     if (!call)
         return;
-    const kept_errno keeps;
+    const kept_errno kept;
     char text[1024];
     va_list arguments;
     va_start(arguments, format);

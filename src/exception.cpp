@@ -15,9 +15,9 @@ using cpython::guarded;
 using cpython::python;
 
 // By the bit of its type that CPython itself goes by, so no `__class__` can pretend it.
-bool is_exception(object *one) {
+bool is_exception(object *obj) {
     constexpr unsigned long is_exception_class = 1ul << 30;
-    object *type = python().type_of(one);
+    object *type = python().type_of(obj);
     bool answer = python().type_flags(type) & is_exception_class;
     python().decref(type);
     return answer;

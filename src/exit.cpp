@@ -25,10 +25,10 @@ constexpr int64_t signal_interval_ns = second_ns / 10;
 std::atomic<long long> exit_timeout_ns{10 * second_ns};
 std::atomic<const interpreter *> deferred{nullptr};
 
-participant *own_participant(const interpreter &where) noexcept {
+participant *own_participant(const interpreter &interp) noexcept {
     if (const thread *me = this_thread.record())
         for (participant *taken = me->participants; taken; taken = taken->next_of_thread)
-            if (taken->where == &where)
+            if (taken->interp == &interp)
                 return taken;
     return nullptr;
 }
@@ -40,10 +40,10 @@ void set_exit_timeout(long long timeout_ns) noexcept {
 }
 long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_order_relaxed); }
 
-void tell_who_is_inside(interpreter &where, const char *what, char (&told)[512]) noexcept {
+void tell_who_is_inside(interpreter &interp, const char *what, char (&told)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned pool_entry = where.gate.who(own_participant(where), ids, most);
+    const unsigned pool_entry = interp.gate.who(own_participant(interp), ids, most);
     int length = std::snprintf(told, sizeof told, "%s %s", what, pool_entry ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < pool_entry && length < static_cast<int>(sizeof told); ++i) {
         char name[32];
@@ -54,10 +54,10 @@ void tell_who_is_inside(interpreter &where, const char *what, char (&told)[512])
     report("%s", told);
 }
 
-void defer_end(const interpreter *where) noexcept { deferred.store(where, std::memory_order_relaxed); }
+void defer_end(const interpreter *interp) noexcept { deferred.store(interp, std::memory_order_relaxed); }
 
-ending::ending(interpreter &where) noexcept
-    : python(where), where_(where), own_(own_participant(where)), earlier_(cpython::timed_out_since(where.state)) {
+ending::ending(interpreter &interp) noexcept
+    : python(interp), where_(interp), own_(own_participant(interp)), earlier_(cpython::timed_out_since(interp.state)) {
     told_[0] = '\0';
 }
 
@@ -96,8 +96,8 @@ void ending::wait(thread_state *tstate) noexcept {
     for (;;) {
         const int64_t slice = std::min(monotonic_ns() + signal_interval_ns, attached_only ? end : end_of_detached);
         unsigned inside = where_.gate.wait(own_, attached_only, slice);
-        const int64_t now = monotonic_ns();
-        if (inside && !attached_only && now >= end_of_detached) {
+        const int64_t now_ns = monotonic_ns();
+        if (inside && !attached_only && now_ns >= end_of_detached) {
             // From now on who was detached is refused when it comes back (sealed), and only the others are waited for.
             where_.gate.set(gate::sealed);
             attached_only = true;
@@ -105,9 +105,9 @@ void ending::wait(thread_state *tstate) noexcept {
         }
         // A handler that raises, as Ctrl-C does, ends the wait.
         bool may_go_on = true;
-        if (inside && now < end)
+        if (inside && now_ns < end)
             look_for_signals(tstate, end, may_go_on);
-        if (!inside || now >= end || !may_go_on)
+        if (!inside || now_ns >= end || !may_go_on)
             break;
     }
     where_.gate.set(gate::sealed);
@@ -142,25 +142,25 @@ void ending::finish() noexcept {
 }
 
 void close_interpreter(void *record) noexcept {
-    interpreter &where = *static_cast<interpreter *>(record);
+    interpreter &interp = *static_cast<interpreter *>(record);
     // Closed: run by hand a second time, or done by stop().
-    if (where.gate.now() != gate::open || deferred.load(std::memory_order_relaxed) == &where)
+    if (interp.gate.now() != gate::open || deferred.load(std::memory_order_relaxed) == &interp)
         return;
-    busy so;
-    if (where.state == cpython::python().main_interpreter())
+    busy in_foreign_code;
+    if (interp.state == cpython::python().main_interpreter())
         finalizing::begin_by_host();
-    ending its(where);
+    ending end(interp);
     thread_state *tstate = cpython::save();
-    its.close();
-    its.wait(tstate);
+    end.close();
+    end.wait(tstate);
     cpython::restore(tstate);
-    if (its.python.is_waiting()) {
+    if (end.python.is_waiting()) {
         // A thread that waits for Python for our sake must not meet the end of it.
         cpython::save();
-        its.python.await_last();
+        end.python.await_last();
         cpython::restore(tstate);
     }
-    its.finish();
+    end.finish();
 }
 
 } // namespace pyattach

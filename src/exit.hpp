@@ -20,7 +20,7 @@ long long exit_timeout() noexcept;
 // this order; `finish` attached.
 class ending {
   public:
-    explicit ending(interpreter &where) noexcept;
+    explicit ending(interpreter &interp) noexcept;
     ending(const ending &) = delete;
     ending &operator=(const ending &) = delete;
 
@@ -51,6 +51,6 @@ void tell_who_is_inside(interpreter &, const char *what, char (&told)[512]) noex
 
 // While `where` is named here its atexit callback does nothing: the thread that ends it does all that later. NULL:
 // none.
-void defer_end(const interpreter *where) noexcept;
+void defer_end(const interpreter *interp) noexcept;
 
 } // namespace pyattach

@@ -31,11 +31,11 @@ running_callback *all_running; // under the registry's lock
 // Counts the calls that have returned. Not in the interp_data: a thread that waits for a call has no hold on those.
 futex::word returned_calls{0};
 
-exit_callback *take_first_locked(interpreter &ending) noexcept {
-    interp_data &all = *ending.data;
-    exit_callback *first = all.callbacks;
-    if (first && !(all.callbacks = first->next))
-        all.last_callback = &all.callbacks;
+exit_callback *take_first_locked(interpreter &interp) noexcept {
+    interp_data &data = *interp.data;
+    exit_callback *first = data.callbacks;
+    if (first && !(data.callbacks = first->next))
+        data.last_callback = &data.callbacks;
     return first;
 }
 
@@ -47,33 +47,33 @@ void take_from_running_locked(const running_callback &returned) noexcept {
         *link = returned.next;
 }
 
-bool is_running_elsewhere_locked(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+bool is_running_elsewhere_locked(const interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
     for (const running_callback *running = all_running; running; running = running->next)
-        if (running->of == &where && running->call == call && running->arg == arg && running->by != &this_thread)
+        if (running->of == &interp && running->call == call && running->arg == arg && running->by != &this_thread)
             return true;
     return false;
 }
 
-exit_callback *take_locked(interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
-    if (where.is_cleared.load(std::memory_order_relaxed))
+exit_callback *take_locked(interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
+    if (interp.is_cleared.load(std::memory_order_relaxed))
         return nullptr;
-    exit_callback **link = &where.data->callbacks;
+    exit_callback **link = &interp.data->callbacks;
     while (*link && ((*link)->call != call || (*link)->arg != arg))
         link = &(*link)->next;
     exit_callback *found = *link;
     if (found && !(*link = found->next))
-        where.data->last_callback = link;
+        interp.data->last_callback = link;
     return found;
 }
 
 // Detached, as the callback may need Python to return.
-void wait_until_returned(const interpreter &where, pyattach_exit_callback call, const void *arg) noexcept {
+void wait_until_returned(const interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
     thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
     if (tstate)
         cpython::save();
     for (;;) {
         lock_registry();
-        const bool is_running = is_running_elsewhere_locked(where, call, arg);
+        const bool is_running = is_running_elsewhere_locked(interp, call, arg);
         // Read under the lock: a call that returns later changes it.
         const uint32_t seen = returned_calls.load(std::memory_order_relaxed);
         unlock_registry();
@@ -87,14 +87,14 @@ void wait_until_returned(const interpreter &where, pyattach_exit_callback call, 
 
 } // namespace
 
-void run_exit_callbacks(interpreter &ending) noexcept {
+void run_exit_callbacks(interpreter &interp) noexcept {
     for (;;) {
         lock_registry();
-        exit_callback *first = take_first_locked(ending);
+        exit_callback *first = take_first_locked(interp);
         // In the same step, or a thread that takes it back in between would find it in neither list.
         running_callback running = {};
         if (first)
-            all_running = &(running = {&ending, first->call, first->arg, &this_thread, all_running});
+            all_running = &(running = {&interp, first->call, first->arg, &this_thread, all_running});
         unlock_registry();
         if (!first)
             return;
@@ -107,7 +107,7 @@ void run_exit_callbacks(interpreter &ending) noexcept {
         };
         // The user's, which may call Python without this library, and be ended there.
         cpython::guarded(
-            [&ending, first] { first->call(reinterpret_cast<pyattach_interpreter *>(&ending), first->arg); }, end_call);
+            [&interp, first] { first->call(reinterpret_cast<pyattach_interpreter *>(&interp), first->arg); }, end_call);
         std::free(first);
         end_call();
     }
@@ -124,8 +124,8 @@ void forget_running_exit_callbacks_locked(bool is_lost) noexcept {
     }
 }
 
-void forget_exit_callbacks_of_parent_locked(interp_data &all) noexcept {
-    exit_callback **link = &all.callbacks;
+void forget_exit_callbacks_of_parent_locked(interp_data &data) noexcept {
+    exit_callback **link = &data.callbacks;
     while (exit_callback *callback = *link) {
         if (callback->in_fork_child) {
             link = &callback->next;
@@ -134,12 +134,12 @@ void forget_exit_callbacks_of_parent_locked(interp_data &all) noexcept {
         *link = callback->next;
         std::free(callback);
     }
-    all.last_callback = link;
+    data.last_callback = link;
 }
 
-status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg,
+status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg,
                          const pyattach_exit_callback_options *options) noexcept {
-    if (!where || !call)
+    if (!interp || !call)
         return PYATTACH_INVALID;
     pyattach_exit_callback_options wanted = {};
     if (options) {
@@ -157,10 +157,10 @@ status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *
     lock_registry();
     // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
     // or we see it closed.
-    bool is_open = where->gate.now() == gate::open;
+    bool is_open = interp->gate.now() == gate::open;
     if (is_open) {
-        *where->data->last_callback = added;
-        where->data->last_callback = &added->next;
+        *interp->data->last_callback = added;
+        interp->data->last_callback = &added->next;
     }
     unlock_registry();
     if (!is_open)
@@ -168,19 +168,19 @@ status add_exit_callback(interpreter *where, pyattach_exit_callback call, void *
     return is_open ? PYATTACH_OK : PYATTACH_FINALIZING;
 }
 
-status remove_exit_callback(interpreter *where, pyattach_exit_callback call, void *arg) noexcept {
-    if (!where || !call)
+status remove_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg) noexcept {
+    if (!interp || !call)
         return PYATTACH_INVALID;
     lock_registry();
-    exit_callback *found = take_locked(*where, call, arg);
-    const bool must_wait = !found && is_running_elsewhere_locked(*where, call, arg);
-    const bool is_open = where->gate.now() == gate::open;
+    exit_callback *found = take_locked(*interp, call, arg);
+    const bool must_wait = !found && is_running_elsewhere_locked(*interp, call, arg);
+    const bool is_open = interp->gate.now() == gate::open;
     unlock_registry();
     std::free(found);
     if (found)
         return PYATTACH_OK;
     if (must_wait)
-        wait_until_returned(*where, call, arg);
+        wait_until_returned(*interp, call, arg);
     // An interpreter that ends has called it, and a fork child does not have its parent's: that is how it should be,
     // and nothing to explain.
     static refusal_site unknown;

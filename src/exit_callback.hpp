@@ -15,7 +15,7 @@ pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *a
 pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
 
 // By the ending thread, detached, once the gate has closed: each once, in the order of registration.
-void run_exit_callbacks(interpreter &ending) noexcept;
+void run_exit_callbacks(interpreter &interp) noexcept;
 
 // In a fork child: the threads that were calling some are not there. `is_lost`: the list was being changed, and is not
 // read.

@@ -36,7 +36,7 @@ void interrupt_all_cores() noexcept {
 } // namespace
 
 void prepare_fences() noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
 #if defined(__linux__)
 #if defined(__x86_64__)
     // Only asked for: registering a process of several threads takes the kernel milliseconds, and the closing side can
@@ -50,7 +50,7 @@ void prepare_fences() noexcept {
 }
 
 void heavy_fence() noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     std::atomic_thread_fence(std::memory_order_seq_cst);
 #if defined(__linux__)
     if (!fences_are_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
@@ -63,7 +63,7 @@ void heavy_fence() noexcept {
 }
 
 bool has_fast_heavy_fence() noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
 #if defined(__linux__)
     static std::atomic<bool> is_registered{false};
     if (!fences_are_asymmetric || is_registered.load(std::memory_order_relaxed))

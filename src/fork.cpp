@@ -41,13 +41,13 @@ void await_none(futex::word &at, lazy_deadline &limit) noexcept {
     if (now == 0)
         return;
     const cpython::table &py = cpython::python();
-    cpython::thread_state *mine = current_tstate() ? cpython::save(py) : nullptr;
+    cpython::thread_state *tstate = current_tstate() ? cpython::save(py) : nullptr;
     for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
         futex::wait(at, now, left);
         now = at.load(std::memory_order_seq_cst);
     }
-    if (mine)
-        cpython::restore(mine);
+    if (tstate)
+        cpython::restore(tstate);
 }
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
@@ -55,9 +55,9 @@ void hold_all() noexcept {
     if (!fork_hold::begin())
         return;
     lock_registry(); // and not merely held: the list of interp_data stays as it is
-    for (interp_data *one = newest_data(); one; one = one->next) {
-        one->of->gate.hold();
-        one->of->pool.hold();
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        data->of->gate.hold();
+        data->of->pool.hold();
     }
     hold_threads();
     hold_message_handler();
@@ -76,9 +76,9 @@ void let_all_go() noexcept {
         const bool is_first = fork_hold::is_first();
         if (is_first)
             lock_registry();
-        for (interp_data *one = newest_data(); one; one = one->next) {
-            one->of->pool.let_go();
-            one->of->gate.let_go();
+        for (interp_data *data = newest_data(); data; data = data->next) {
+            data->of->pool.let_go();
+            data->of->gate.let_go();
         }
         let_registry_go();
         if (is_first)
@@ -103,11 +103,11 @@ bool restart_locks() noexcept {
     cpython::restart_tstates();
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);
-    for (interp_data *all = newest_data(); all; all = all->next) {
-        const bool is_gate_lost = all->of->gate.restart(), is_pool_lost = all->of->pool.restart();
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        const bool is_gate_lost = data->of->gate.restart(), is_pool_lost = data->of->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
         if (is_gate_lost)
-            all->of->gate.empty();
+            data->of->gate.empty();
     }
     return is_something_lost;
 }
@@ -116,12 +116,12 @@ bool restart_locks() noexcept {
 // anew.
 bool forget_contacts() noexcept {
     bool is_told = false;
-    for (interp_data *all = newest_data(); all; all = all->next) {
-        interpreter &where = *all->of;
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        interpreter &interp = *data->of;
         uint32_t interrupted = interpreter::busy;
-        where.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told = is_told || (!where.is_cleared.load(std::memory_order_relaxed) &&
-                              where.hook.load(std::memory_order_relaxed) == interpreter::registered);
+        interp.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
+        is_told = is_told || (!interp.is_cleared.load(std::memory_order_relaxed) &&
+                              interp.hook.load(std::memory_order_relaxed) == interpreter::registered);
     }
     return is_told;
 }
@@ -148,24 +148,24 @@ void in_child() noexcept {
     forget_start();
     finalizing::forget();
     look_around(restart_locks());
-    for (interp_data *all = newest_data(); all; all = all->next) {
-        all->of->gate.empty();
-        reap_batch::forget_locked(*all);
-        forget_exit_callbacks_of_parent_locked(*all);
-        for (participant *waiting : {all->dead.first, all->empty.first})
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        data->of->gate.empty();
+        reap_batch::forget_locked(*data);
+        forget_exit_callbacks_of_parent_locked(*data);
+        for (participant *waiting : {data->dead.first, data->empty.first})
             for (; waiting; waiting = waiting->next_of_thread)
-                all->of->gate.put_back(*waiting);
+                data->of->gate.put_back(*waiting);
     }
     forks.store(0, std::memory_order_relaxed);
     stops.store(0, std::memory_order_relaxed);
     count(event::drops_leaked, forget_other_threads());
-    for (interp_data *all = newest_data(); all; all = all->next)
-        all->of->pool.relist();
+    for (interp_data *data = newest_data(); data; data = data->next)
+        data->of->pool.relist();
     fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
-    for (interp_data *all = newest_data(), *next; all; all = next) {
-        next = all->next; // they may go with their last participant
-        warm_state::forget_orphaned(*all->of);
+    for (interp_data *data = newest_data(), *next; data; data = next) {
+        next = data->next; // they may go with their last participant
+        warm_state::forget_orphaned(*data->of);
     }
     // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
     cpython::release_lost_guards();
@@ -185,9 +185,9 @@ bool prepare_fork() noexcept {
     return is_prepared;
 }
 
-void end_cut_off(thread &me, frame &mine) noexcept {
-    pop(me, mine);
-    mine.where->gate.leave(*mine.participant, mine.inside_below);
+void end_cut_off(thread &me, frame &scope) noexcept {
+    pop(me, scope);
+    scope.interp->gate.leave(*scope.participant, scope.inside_below);
     discard_late_record(me);
 }
 

@@ -41,7 +41,7 @@ inline bool is_cut_off() noexcept {
 }
 // Ends the scope on top, which attached the thread, without Python: the thread keeps its state until Python's own
 // after-fork has run, if it ever does.
-void end_cut_off(thread &me, frame &mine) noexcept;
+void end_cut_off(thread &me, frame &scope) noexcept;
 // UNSUPPORTED; the message handler is told why nothing attaches in this fork child.
 pyattach_status refused_after_fork() noexcept;
 

@@ -24,26 +24,26 @@ constexpr const char *several_interpreters =
     "exec().";
 
 // Of this thread's, or kept by a thread that was outside.
-bool is_known_tstate(const thread_state *state) noexcept {
+bool is_known_tstate(const thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
-    if (state == py.gilstate_tstate() || (py.current_is_own && state == py.current()))
+    if (tstate == py.gilstate_tstate() || (py.current_is_own && tstate == py.current()))
         return true;
     const thread *me = this_thread.record();
     for (const frame *open = me ? me->top : nullptr; open && open->tag != tag::base; open = open->below)
-        if (open->state == state)
+        if (open->tstate == tstate)
             return true;
-    for (interp_data *all = newest_data(); all; all = all->next)
-        if (!all->of->is_cleared.load(std::memory_order_relaxed) && all->of->gate.has_warm(state))
+    for (interp_data *data = newest_data(); data; data = data->next)
+        if (!data->of->is_cleared.load(std::memory_order_relaxed) && data->of->gate.has_warm(tstate))
             return true;
     return false;
 }
 
-const participant *own_participant(const interpreter &where) noexcept {
+const participant *own_participant(const interpreter &interp) noexcept {
     const thread *me = this_thread.record();
-    const participant *mine = me ? me->participants : nullptr;
-    while (mine && mine->where != &where)
-        mine = mine->next_of_thread;
-    return mine;
+    const participant *self = me ? me->participants : nullptr;
+    while (self && self->interp != &interp)
+        self = self->next_of_thread;
+    return self;
 }
 
 } // namespace
@@ -56,11 +56,11 @@ const char *find_company(bool is_something_lost) noexcept {
     const cpython::table &py = cpython::python();
     if (is_something_lost)
         return was_inside;
-    for (interp_data *all = newest_data(); all; all = all->next) {
-        interpreter &where = *all->of;
-        if (where.is_cleared.load(std::memory_order_relaxed))
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        interpreter &interp = *data->of;
+        if (interp.is_cleared.load(std::memory_order_relaxed))
             continue;
-        if (where.gate.now() != gate::open || !where.gate.is_empty_but_for(own_participant(where)))
+        if (interp.gate.now() != gate::open || !interp.gate.is_empty_but_for(own_participant(interp)))
             return was_inside;
     }
     if (cpython::has_sub_interpreters())

@@ -22,14 +22,14 @@ after_fork now() noexcept { return python_after_fork.load(std::memory_order_rela
 
 // Attached. No drain: destructors that wait in the pool are for a Python in order.
 void put_in_order() noexcept {
-    no_drain_scope so;
+    no_drain_scope no_drain;
     python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
     cpython::order_after_fork();
     order_restored(); // by a hook of Python's already, if that could be called
 }
 
 status put_in_order_from_outside() noexcept {
-    no_drain_scope so;
+    no_drain_scope no_drain;
     python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
     attached_scope scope;
     if (status why = attached::begin(scope)) {

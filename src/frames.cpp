@@ -20,16 +20,16 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
     // (It is never entered in storage that a frame below it has.)
     const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == short_sum_of(scope.below);
-    const participant *mine = me.participants;
-    while (mine && mine != scope.participant)
-        mine = mine->next_of_thread;
-    return is_below && mine && scope.where == mine->where && scope.state == mine->warm;
+    const participant *self = me.participants;
+    while (self && self != scope.participant)
+        self = self->next_of_thread;
+    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm;
 }
 
 bool is_on_own_stack(const void *storage) noexcept {
 #if defined(__linux__)
     const int kept_errno = errno;
-    uncancelled here; // on the main thread it reads a file
+    uncancelled no_cancel; // on the main thread it reads a file
     pthread_attr_t attributes;
     void *lowest = nullptr;
     size_t size = 0;

@@ -32,7 +32,7 @@ class open_frames {
 
     class iterator {
       public:
-        iterator(const thread &me, frame *at) noexcept : me_(&me), at_(at) {}
+        iterator(const thread &me, frame *scope) noexcept : me_(&me), at_(scope) {}
         frame &operator*() const noexcept { return *at_; }
         iterator &operator++() noexcept {
             at_ = readable(*me_, at_->below);

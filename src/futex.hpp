@@ -25,7 +25,7 @@ static_assert(sizeof(word) == 4 && word::is_always_lock_free, "the kernel compar
 // never), or for no reason: look again.
 inline void wait(word &at, uint32_t seen, int64_t timeout_ns = -1) noexcept {
 #if defined(__linux__)
-    const kept_errno keeps;
+    const kept_errno kept;
     timespec limit = {static_cast<time_t>(timeout_ns / 1000000000), static_cast<long>(timeout_ns % 1000000000)};
     syscall(SYS_futex, &at, FUTEX_WAIT_PRIVATE, seen, timeout_ns < 0 ? nullptr : &limit, nullptr, 0);
 #else
@@ -37,7 +37,7 @@ inline void wait(word &at, uint32_t seen, int64_t timeout_ns = -1) noexcept {
 
 inline void wake(word &at, int how_many) noexcept {
 #if defined(__linux__)
-    const kept_errno keeps;
+    const kept_errno kept;
     syscall(SYS_futex, &at, FUTEX_WAKE_PRIVATE, how_many, nullptr, nullptr, 0);
 #else
     (void)at, (void)how_many;

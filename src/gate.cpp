@@ -13,25 +13,25 @@ int64_t monotonic_ns() noexcept {
     return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
 }
 
-void gate::put_back(participant &one) noexcept {
-    one.previous = nullptr;
-    one.next = data_->participants;
+void gate::put_back(participant &member) noexcept {
+    member.previous = nullptr;
+    member.next = data_->participants;
     if (data_->participants)
-        data_->participants->previous = &one;
-    data_->participants = &one;
+        data_->participants->previous = &member;
+    data_->participants = &member;
 }
 
-void gate::add(participant &one) noexcept {
+void gate::add(participant &member) noexcept {
     data_->lock.lock();
-    put_back(one);
+    put_back(member);
     data_->lock.unlock();
 }
 
-void gate::remove(participant &one) noexcept {
+void gate::remove(participant &member) noexcept {
     data_->lock.lock();
-    (one.previous ? one.previous->next : data_->participants) = one.next;
-    if (one.next)
-        one.next->previous = one.previous;
+    (member.previous ? member.previous->next : data_->participants) = member.next;
+    if (member.next)
+        member.next->previous = member.previous;
     data_->left.fetch_add(1, std::memory_order_relaxed);
     data_->lock.unlock();
     futex::wake(data_->left, futex::everyone);
@@ -39,16 +39,16 @@ void gate::remove(participant &one) noexcept {
 
 bool gate::is_taken(pthread_t ident) noexcept {
     data_->lock.lock();
-    const participant *one = data_->participants;
-    while (one && !(one->is_taken && pthread_equal(one->self, ident)))
-        one = one->next;
+    const participant *member = data_->participants;
+    while (member && !(member->is_taken && pthread_equal(member->self, ident)))
+        member = member->next;
     data_->lock.unlock();
-    return one;
+    return member;
 }
 
-bool gate::has_warm(const cpython::thread_state *state) const noexcept {
+bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
     const participant *keeper = data_->participants;
-    while (keeper && keeper->warm != state)
+    while (keeper && keeper->warm != tstate)
         keeper = keeper->next;
     return keeper;
 }
@@ -58,7 +58,7 @@ void gate::set(state now) noexcept {
     heavy_fence();
 }
 
-void gate::refuse(participant &mine, uint8_t before) noexcept { leave(mine, before); }
+void gate::refuse(participant &self, uint8_t before) noexcept { leave(self, before); }
 
 void gate::wake() noexcept {
     // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
@@ -71,16 +71,16 @@ void gate::wake() noexcept {
 
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
-    for (const participant *one = data_->participants; one; one = one->next) {
-        uint8_t says = one->inside.load(std::memory_order_acquire);
-        if (one != except && (attached_only ? says == presence::attached : says != presence::outside))
+    for (const participant *member = data_->participants; member; member = member->next) {
+        uint8_t says = member->inside.load(std::memory_order_acquire);
+        if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
     }
     return inside;
 }
 
 unsigned gate::wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept {
-    uncancelled here;
+    uncancelled no_cancel;
     for (;;) {
         data_->lock.lock();
         const unsigned inside = count(except, attached_only);
@@ -96,9 +96,9 @@ unsigned gate::wait(const participant *except, bool attached_only, int64_t deadl
 unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();
-    for (const participant *one = data_->participants; one && found < most; one = one->next)
-        if (one != except && one->inside.load(std::memory_order_acquire) != presence::outside)
-            ids[found++] = one->native_id;
+    for (const participant *member = data_->participants; member && found < most; member = member->next)
+        if (member != except && member->inside.load(std::memory_order_acquire) != presence::outside)
+            ids[found++] = member->native_id;
     data_->lock.unlock();
     return found;
 }

@@ -47,35 +47,35 @@ class gate {
     bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
 
     // Announces the thread; false: the gate is closed, and the participant says what it said before.
-    bool enter(participant &mine) noexcept {
-        uint8_t before = mine.inside.load(std::memory_order_relaxed);
-        return __builtin_expect(announce(mine, presence::attached) == open, 1) || (refuse(mine, before), false);
+    bool enter(participant &self) noexcept {
+        uint8_t before = self.inside.load(std::memory_order_relaxed);
+        return __builtin_expect(announce(self, presence::attached) == open, 1) || (refuse(self, before), false);
     }
     // The same where fences are known to be asymmetric, for a participant that says outside; then come_back and leave,
     // likewise.
-    bool enter_fast(participant &mine) noexcept {
-        return __builtin_expect(announce(mine, presence::attached, true) == open, 1) ||
-               (refuse(mine, presence::outside), false);
+    bool enter_fast(participant &self) noexcept {
+        return __builtin_expect(announce(self, presence::attached, true) == open, 1) ||
+               (refuse(self, presence::outside), false);
     }
-    bool reenter_fast(participant &mine) noexcept {
-        return __builtin_expect(announce(mine, presence::attached, true) < sealed, 1) ||
-               (refuse(mine, presence::outside), false);
+    bool reenter_fast(participant &self) noexcept {
+        return __builtin_expect(announce(self, presence::attached, true) < sealed, 1) ||
+               (refuse(self, presence::outside), false);
     }
-    void leave_fast(participant &mine, uint8_t now) noexcept {
-        if (__builtin_expect(announce(mine, now, true) != open, 0))
+    void leave_fast(participant &self, uint8_t now) noexcept {
+        if (__builtin_expect(announce(self, now, true) != open, 0))
             wake();
     }
 
     // Comes back from a detached scope: refused only once the gate is sealed. The participant then says outside.
-    bool reenter(participant &mine) noexcept {
-        return __builtin_expect(announce(mine, presence::attached) < sealed, 1) ||
-               (refuse(mine, presence::outside), false);
+    bool reenter(participant &self) noexcept {
+        return __builtin_expect(announce(self, presence::attached) < sealed, 1) ||
+               (refuse(self, presence::outside), false);
     }
 
     // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
     // (invariant 2).
-    void leave(participant &mine, uint8_t now) noexcept {
-        if (__builtin_expect(announce(mine, now) != open, 0))
+    void leave(participant &self, uint8_t now) noexcept {
+        if (__builtin_expect(announce(self, now) != open, 0))
             wake();
     }
 
@@ -91,8 +91,8 @@ class gate {
     void remove(participant &) noexcept;
     // In a fork child, before it is restarted: nobody but `mine` is inside. Then, whether a state is kept by a
     // participant here.
-    bool is_empty_but_for(const participant *mine) const noexcept { return count(mine, false) == 0; }
-    bool has_warm(const cpython::thread_state *state) const noexcept;
+    bool is_empty_but_for(const participant *self) const noexcept { return count(self, false) == 0; }
+    bool has_warm(const cpython::thread_state *tstate) const noexcept;
     // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
     bool is_taken(pthread_t ident) noexcept;
 
@@ -106,22 +106,22 @@ class gate {
 
   private:
     // Writes the participant, then looks at the word: the order that everything here rests on.
-    uint32_t announce(participant &mine, uint8_t now,
+    uint32_t announce(participant &self, uint8_t now,
                       [[maybe_unused]] bool is_asymmetric = fences_are_asymmetric) noexcept {
 #ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
-        mine.inside.store(now, std::memory_order_release);
+        self.inside.store(now, std::memory_order_release);
         light_fence(is_asymmetric);
         pause_between();
         return word_.load(std::memory_order_relaxed);
 #else
         uint32_t seen = word_.load(std::memory_order_relaxed);
         pause_between();
-        mine.inside.store(now, std::memory_order_release);
+        self.inside.store(now, std::memory_order_release);
         return seen;
 #endif
     }
 
-    void refuse(participant &mine, uint8_t before) noexcept;
+    void refuse(participant &self, uint8_t before) noexcept;
     void wake() noexcept;
     unsigned count(const participant *except, bool attached_only) const noexcept;
 
@@ -135,10 +135,10 @@ int64_t monotonic_ns() noexcept;
 class lazy_deadline {
   public:
     int64_t left_ns() noexcept {
-        const int64_t now = monotonic_ns();
+        const int64_t now_ns = monotonic_ns();
         if (until_ == 0)
-            until_ = now + 1000000000;
-        return until_ - now;
+            until_ = now_ns + 1000000000;
+        return until_ - now_ns;
     }
 
   private:

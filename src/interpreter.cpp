@@ -52,26 +52,26 @@ interpreter *fresh_record(cpython::interp_state *state) noexcept {
     return record;
 }
 
-void free_data(interp_data &empty) noexcept {
-    while (exit_callback *one = empty.callbacks) {
-        empty.callbacks = one->next;
-        std::free(one);
+void free_data(interp_data &data) noexcept {
+    while (exit_callback *callback = data.callbacks) {
+        data.callbacks = callback->next;
+        std::free(callback);
     }
-    empty.~interp_data();
-    std::free(&empty);
+    data.~interp_data();
+    std::free(&data);
 }
 
 // CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
 // thrown away.
 void on_interp_cleared(void *value) noexcept {
-    interpreter &record = *static_cast<interpreter *>(value);
-    record.gate.set(gate::dead);
-    size_t high_water = record.pool.high_water();
-    count(event::drops_leaked, record.pool.close());
-    warm_state::forget_orphaned(record);
+    interpreter &interp = *static_cast<interpreter *>(value);
+    interp.gate.set(gate::dead);
+    size_t high_water = interp.pool.high_water();
+    count(event::drops_leaked, interp.pool.close());
+    warm_state::forget_orphaned(interp);
     // Still there only if the exit hook never ran.
-    cpython::decref(record.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
-    interpreter *expected = &record;
+    cpython::decref(interp.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
+    interpreter *expected = &interp;
     const bool is_main =
         main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     lock_registry();
@@ -80,13 +80,13 @@ void on_interp_cleared(void *value) noexcept {
     if (is_main)
         finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
-    record.is_cleared.store(true, std::memory_order_release);
-    release_data_locked(record);
+    interp.is_cleared.store(true, std::memory_order_release);
+    release_data_locked(interp);
     unlock_registry();
 }
 
 // By the thread that won.
-void register_hooks_now(interpreter &record, cpython::interp_state *here) noexcept {
+void register_hooks_now(interpreter &interp, cpython::interp_state *here) noexcept {
     ++this_thread.registering;
     if (is_main_tstate(cpython::python().current()))
         main_thread_id.store(own_native_id(), std::memory_order_relaxed);
@@ -94,23 +94,23 @@ void register_hooks_now(interpreter &record, cpython::interp_state *here) noexce
     auto done = cpython::hook::failed;
     // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first one,
     // which says that the interpreter is gone.
-    if (!record.is_kept.load(std::memory_order_relaxed))
-        record.is_kept.store(cpython::attach_record(here, &record, on_interp_cleared), std::memory_order_release);
-    if (record.is_kept.load(std::memory_order_relaxed))
+    if (!interp.is_kept.load(std::memory_order_relaxed))
+        interp.is_kept.store(cpython::attach_record(here, &interp, on_interp_cleared), std::memory_order_release);
+    if (interp.is_kept.load(std::memory_order_relaxed))
         done = cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
                                                   fork_begins, fork_ended, order_restored,
                                                   []() noexcept { ++this_thread.registering; }});
     if (done == cpython::hook::too_late) {
         // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
         if (is_main_tstate(cpython::python().current()))
-            record.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
-        record.gate.set(gate::dead);
+            interp.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
+        interp.gate.set(gate::dead);
     }
     if (done == cpython::hook::registered)
-        record.data->threading_active.store(cpython::threading_active(), std::memory_order_release);
-    record.hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
+        interp.data->threading_active.store(cpython::threading_active(), std::memory_order_release);
+    interp.hook.store(done == cpython::hook::failed ? interpreter::none : interpreter::registered,
                       std::memory_order_release);
-    futex::wake(record.hook, futex::everyone);
+    futex::wake(interp.hook, futex::everyone);
     --this_thread.registering;
 }
 
@@ -125,17 +125,17 @@ void register_hooks_now(interpreter &record, cpython::interp_state *here) noexce
 // imports `threading` for it. One of another interpreter is not waited for either, as that may be the other way round,
 // too. And an exit that begins meanwhile waits for the waiting thread, whose participant says attached, longer than a
 // second.
-void register_hooks(interpreter &record, cpython::interp_state *here) noexcept {
+void register_hooks(interpreter &interp, cpython::interp_state *here) noexcept {
     for (lazy_deadline limit;;) {
         uint32_t seen = interpreter::none;
-        if (record.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
-            return register_hooks_now(record, here);
+        if (interp.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
+            return register_hooks_now(interp, here);
         int64_t left;
         if (seen == interpreter::registered || this_thread.registering || (left = limit.left_ns()) <= 0)
             return;
-        thread_state *mine = cpython::save();
-        futex::wait(record.hook, interpreter::busy, left);
-        cpython::restore(mine);
+        thread_state *tstate = cpython::save();
+        futex::wait(interp.hook, interpreter::busy, left);
+        cpython::restore(tstate);
     }
 }
 
@@ -149,14 +149,14 @@ bool restart_registry() noexcept {
     if (!registry_lock.restart())
         return false;
     fresh_left = 0;
-    for (interp_data *all = newest_data(); all; all = all->next) {
-        all->dead.first = all->empty.first = nullptr;
-        all->dead.add(-static_cast<int>(all->dead.count.load(std::memory_order_relaxed)));
-        all->empty.add(-static_cast<int>(all->empty.count.load(std::memory_order_relaxed)));
-        all->reap_batches = nullptr;
-        all->callbacks = nullptr;
-        all->last_callback = &all->callbacks;
-        all->refs = UINT_MAX / 2; // what is given up holds it for ever
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        data->dead.first = data->empty.first = nullptr;
+        data->dead.add(-static_cast<int>(data->dead.count.load(std::memory_order_relaxed)));
+        data->empty.add(-static_cast<int>(data->empty.count.load(std::memory_order_relaxed)));
+        data->reap_batches = nullptr;
+        data->callbacks = nullptr;
+        data->last_callback = &data->callbacks;
+        data->refs = UINT_MAX / 2; // what is given up holds it for ever
     }
     return true;
 }
@@ -164,54 +164,54 @@ interp_data *newest_data() noexcept { return all_data.load(std::memory_order_acq
 size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept {
-    for (interp_data *one = newest_data(); one; one = one->next)
-        if (one->of->state == state && !one->of->is_cleared.load(std::memory_order_relaxed))
-            return one->of;
+    for (interp_data *data = newest_data(); data; data = data->next)
+        if (data->of->state == state && !data->of->is_cleared.load(std::memory_order_relaxed))
+            return data->of;
     return nullptr;
 }
 
 interpreter *find_interpreter(cpython::interp_state *state) noexcept {
     lock_registry();
-    interpreter *record = find_interpreter_locked(state);
+    interpreter *interp = find_interpreter_locked(state);
     unlock_registry();
-    return record;
+    return interp;
 }
 
-void release_data_locked(interpreter &where) noexcept {
-    if (--where.data->refs)
+void release_data_locked(interpreter &interp) noexcept {
+    if (--interp.data->refs)
         return;
     interp_data *before = newest_data();
-    if (before == where.data) {
-        all_data.store(where.data->next, std::memory_order_release);
+    if (before == interp.data) {
+        all_data.store(interp.data->next, std::memory_order_release);
     } else {
-        while (before->next != where.data)
+        while (before->next != interp.data)
             before = before->next;
-        before->next = where.data->next;
+        before->next = interp.data->next;
     }
-    free_data(*where.data);
+    free_data(*interp.data);
 }
 
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
-    interpreter *record = find_interpreter_locked(state);
-    if (!record) {
+    interpreter *interp = find_interpreter_locked(state);
+    if (!interp) {
         static bool is_prepared; // under the lock
         if (!is_prepared) {
             prepare_fences();
             is_prepared = true;
         }
         if (prepare_fork_locked())
-            record = fresh_record(state);
-        if (record && is_main)
-            main_record.store(record, std::memory_order_release);
+            interp = fresh_record(state);
+        if (interp && is_main)
+            main_record.store(interp, std::memory_order_release);
     }
     unlock_registry();
-    return record;
+    return interp;
 }
 
 interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept {
-    no_drain_scope so; // collections run destructors, which may attach
+    no_drain_scope no_drain; // collections run destructors, which may attach
     // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
     auto *record = static_cast<interpreter *>(cpython::attached_record(here));
     if (!record) {
@@ -234,10 +234,10 @@ thread_state *current_tstate() noexcept {
     const cpython::table &py = cpython::python();
     const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
     // In a fork child the place is not known before Python is in order again.
-    thread_state *now = is_known ? cpython::peek(me->current_at) : is_stranded() ? nullptr : py.current();
-    if (!now || py.current_is_own)
-        return now;
-    return (me && is_of_top(*me, now)) || is_own_tstate(now) ? now : nullptr;
+    thread_state *tstate = is_known ? cpython::peek(me->current_at) : is_stranded() ? nullptr : py.current();
+    if (!tstate || py.current_is_own)
+        return tstate;
+    return (me && is_of_top(*me, tstate)) || is_own_tstate(tstate) ? tstate : nullptr;
 }
 
 status refuse_forbidden() noexcept {
@@ -262,9 +262,9 @@ status require_attached() noexcept {
     return is_stranded() ? refused_after_fork() : PYATTACH_NOT_ATTACHED;
 }
 
-void drain_if_allowed_slow(interpreter &here) noexcept {
+void drain_if_allowed_slow(interpreter &interp) noexcept {
     if (!is_drain_disabled())
-        drain(here, drain_budget());
+        drain(interp, drain_budget());
 }
 
 } // namespace pyattach

@@ -52,7 +52,7 @@ struct interp_data {
     interpreter *of;
     interp_data *next = nullptr; // all there are
 
-    explicit interp_data(interpreter &whose) noexcept : of(&whose) {}
+    explicit interp_data(interpreter &interp) noexcept : of(&interp) {}
 };
 
 // On a line of its own: entering reads it, and only rare events write it.
@@ -91,18 +91,18 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // The thread is attached to the main interpreter with its warm state: told without asking CPython, and by the record
 // alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long
 // as the interpreter is there.
-inline bool is_warm_inside(const thread &me, const thread_state *now) noexcept {
+inline bool is_warm_inside(const thread &me, const thread_state *tstate) noexcept {
     const participant *fast_participant = me.fast_participant();
-    return now == fast_participant->warm && __builtin_expect(!fast_participant->where->gate.is_dead(), 1);
+    return tstate == fast_participant->warm && __builtin_expect(!fast_participant->interp->gate.is_dead(), 1);
 }
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
 
 // A scope of the warm path. Its interpreter and its state stand side by side in both, and are copied at once.
 inline void set_place(frame &scope, participant &fast_participant) noexcept {
-    static_assert(offsetof(frame, state) - offsetof(frame, where) ==
-                  offsetof(participant, warm) - offsetof(participant, where));
-    __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, where),
-                     reinterpret_cast<const char *>(&fast_participant) + offsetof(participant, where),
+    static_assert(offsetof(frame, tstate) - offsetof(frame, interp) ==
+                  offsetof(participant, warm) - offsetof(participant, interp));
+    __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, interp),
+                     reinterpret_cast<const char *>(&fast_participant) + offsetof(participant, interp),
                      2 * sizeof(void *));
     scope.participant = &fast_participant;
 }
@@ -111,8 +111,8 @@ inline void set_place(frame &scope, participant &fast_participant) noexcept {
 thread_state *current_tstate() noexcept;
 // Told without a call; false: perhaps not.
 inline bool is_surely_attached(const thread &me) noexcept {
-    const thread_state *now = cpython::peek(me.current_at);
-    return now && (cpython::python().current_is_own || is_of_top(me, now));
+    const thread_state *tstate = cpython::peek(me.current_at);
+    return tstate && (cpython::python().current_is_own || is_of_top(me, tstate));
 }
 
 // FORBIDDEN, and NOT_INITIALIZED, with the sentence that goes with each.
@@ -124,10 +124,10 @@ status refuse_not_running() noexcept;
 status require_attached() noexcept;
 
 // On the way in: only if nothing of this thread stands against running foreign destructors now.
-void drain_if_allowed_slow(interpreter &here) noexcept;
-inline void drain_if_allowed(interpreter &here) noexcept {
-    if (__builtin_expect(!here.pool.is_empty(), 0))
-        drain_if_allowed_slow(here);
+void drain_if_allowed_slow(interpreter &interp) noexcept;
+inline void drain_if_allowed(interpreter &interp) noexcept {
+    if (__builtin_expect(!interp.pool.is_empty(), 0))
+        drain_if_allowed_slow(interp);
 }
 
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
@@ -152,28 +152,29 @@ inline bool is_last_interp(const thread &me, const cpython::interp_state *here) 
     const interpreter *met = me.last_interp();
     return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
-inline interpreter *lookup_or_register(thread &me, thread_state *now) noexcept {
-    if (const frame *top = is_of_top(me, now) ? readable_top(me) : nullptr)
-        if (!top->dead && __builtin_expect(!top->where->gate.is_dead(), 1))
-            return top->where;
-    cpython::interp_state *here = cpython::python().interp_of(now);
+inline interpreter *lookup_or_register(thread &me, thread_state *tstate) noexcept {
+    if (const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr)
+        if (!top->dead && __builtin_expect(!top->interp->gate.is_dead(), 1))
+            return top->interp;
+    cpython::interp_state *here = cpython::python().interp_of(tstate);
     return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slow(me, here);
 }
 
 // Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slow).
-inline void remember_interp(thread &me, interpreter *where) noexcept {
-    const bool is_registered = where && where->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.last_interp() = is_registered ? where : nullptr;
+inline void remember_interp(thread &me, interpreter *interp) noexcept {
+    const bool is_registered = interp && interp->hook.load(std::memory_order_acquire) == interpreter::registered;
+    me.last_interp() = is_registered ? interp : nullptr;
 }
 
 // The record for code that runs while Python starts: nothing is registered.
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
 
 // Whether the interpreter of this frame ended below it.
-inline bool is_inert(const frame &one) noexcept {
+inline bool is_inert(const frame &scope) noexcept {
     // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
-    return one.dead || (one.where && __builtin_expect(one.where->gate.is_dead(), 0) && !one.by_finalizing_thread &&
-                        (one.where->is_cleared.load(std::memory_order_acquire) || one.where->is_finalizing_thread()));
+    return scope.dead ||
+           (scope.interp && __builtin_expect(scope.interp->gate.is_dead(), 0) && !scope.by_finalizing_thread &&
+            (scope.interp->is_cleared.load(std::memory_order_acquire) || scope.interp->is_finalizing_thread()));
 }
 
 // Guards the list of interp_data, who holds them, the participants that wait, who deletes their states, and the exit
@@ -190,7 +191,7 @@ interp_data *newest_data() noexcept;
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept;
 // The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
 // gate.
-void release_data_locked(interpreter &where) noexcept;
+void release_data_locked(interpreter &interp) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
 size_t high_water_of_ended() noexcept;
 

@@ -18,72 +18,72 @@ namespace {
 constexpr int64_t look_again_ns = 10000000;
 
 // Takes it if it is free, and leaves the word with `mark` set besides.
-bool take(mutex_storage &one, uint32_t mark) noexcept {
-    uint32_t seen = one.word.load(std::memory_order_relaxed);
+bool take(mutex_storage &mutex_, uint32_t mark) noexcept {
+    uint32_t seen = mutex_.word.load(std::memory_order_relaxed);
     while (!(seen & locked))
-        if (one.word.compare_exchange_weak(seen, seen | locked | mark, std::memory_order_acquire,
-                                           std::memory_order_relaxed))
+        if (mutex_.word.compare_exchange_weak(seen, seen | locked | mark, std::memory_order_acquire,
+                                              std::memory_order_relaxed))
             return true;
     return false;
 }
 
 // Not attached, or not to be detached.
-void wait(mutex_storage &one) noexcept {
+void wait(mutex_storage &mutex_) noexcept {
     const bool is_attached = current_tstate() != nullptr; // finds Python if need be
     const cpython::table &py = cpython::python();
     // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
     const bool is_parking = py.has_mutex && !is_raw_fork();
     if (is_parking && !is_attached) {
         // Not cancelled in CPython's parking lot, which would keep a waiter on a stack that is gone.
-        uncancelled here;
-        cpython::guarded([&py, &one] { py.mutex_lock(&one); });
+        uncancelled no_cancel;
+        cpython::guarded([&py, &mutex_] { py.mutex_lock(&mutex_); });
         return;
     }
     // Who has waited cannot know whether others still do, so it locks with the mark: one wake-up too many at the end,
     // never one too few.
-    while (!take(one, awaited)) {
-        uint32_t seen = one.word.load(std::memory_order_relaxed);
-        if (!(seen & locked) ||
-            (!(seen & awaited) && !one.word.compare_exchange_strong(seen, seen | awaited, std::memory_order_relaxed)))
+    while (!take(mutex_, awaited)) {
+        uint32_t seen = mutex_.word.load(std::memory_order_relaxed);
+        if (!(seen & locked) || (!(seen & awaited) &&
+                                 !mutex_.word.compare_exchange_strong(seen, seen | awaited, std::memory_order_relaxed)))
             continue;
-        futex::wait(one.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : look_again_ns);
+        futex::wait(mutex_.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : look_again_ns);
     }
 }
 
 } // namespace
 
-bool try_lock(mutex_storage &one) noexcept {
-    if (!take(one, 0))
+bool try_lock(mutex_storage &mutex_) noexcept {
+    if (!take(mutex_, 0))
         return false;
     ++this_thread.drain_disabled;
     return true;
 }
 
 // Not inline, or taking a free mutex would pay for what this keeps.
-[[gnu::noinline]] static void lock_slow(mutex_storage &one) noexcept {
-    const kept_errno keeps;
+[[gnu::noinline]] static void lock_slow(mutex_storage &mutex_) noexcept {
+    const kept_errno kept;
     detached_scope detached_frame;
     const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
     // Quiet already while coming back: a destructor run by the re-attach would run under the lock.
     ++this_thread.drain_disabled;
     if (!is_detached) {
         // Not attached, or inside tp_traverse, where nothing may detach.
-        wait(one);
+        wait(mutex_);
         return;
     }
-    wait(one);
+    wait(mutex_);
     if (detached::end(detached_frame) != PYATTACH_OK) {
-        unlock(one);
+        unlock(mutex_);
         cpython::park();
     }
 }
 
-void lock(mutex_storage &one) noexcept {
-    if (__builtin_expect(!try_lock(one), 0))
-        lock_slow(one);
+void lock(mutex_storage &mutex_) noexcept {
+    if (__builtin_expect(!try_lock(mutex_), 0))
+        lock_slow(mutex_);
 }
 
-void unlock(mutex_storage &one) noexcept {
+void unlock(mutex_storage &mutex_) noexcept {
     if (this_thread.drain_disabled)
         --this_thread.drain_disabled;
     // What was open when the lock was taken may have ended under it.
@@ -91,26 +91,26 @@ void unlock(mutex_storage &one) noexcept {
         pay_dues();
     uint32_t seen = locked;
     if (__builtin_expect(
-            one.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
+            mutex_.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
         return;
     if (!(seen & locked))
         misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
                "Pair each lock with one unlock.");
     if (!(seen & parked) &&
-        one.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
+        mutex_.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
         // By address alone: the mutex may be gone already, and a wake-up too many harms nobody.
-        futex::wake(one.word, 1);
+        futex::wake(mutex_.word, 1);
         return;
     }
     // In a fork child that Python is not in order in, those that were parked are not here, and others sleep on the
     // word.
     if (is_raw_fork()) {
-        one.word.store(0, std::memory_order_release);
-        futex::wake(one.word, futex::everyone);
+        mutex_.word.store(0, std::memory_order_release);
+        futex::wake(mutex_.word, futex::everyone);
         return;
     }
     // A thread is parked in CPython's parking lot: only CPython can wake it.
-    cpython::python().mutex_unlock(&one);
+    cpython::python().mutex_unlock(&mutex_);
 }
 
 } // namespace pyattach::mutex

@@ -29,7 +29,9 @@ constexpr uint32_t locked = 1u << 24, parked = 2u << 24, awaited = 1u << 16;
 void lock(mutex_storage &) noexcept;
 bool try_lock(mutex_storage &) noexcept;
 void unlock(mutex_storage &) noexcept;
-inline bool is_locked(const mutex_storage &one) noexcept { return one.word.load(std::memory_order_relaxed) & locked; }
+inline bool is_locked(const mutex_storage &mutex_) noexcept {
+    return mutex_.word.load(std::memory_order_relaxed) & locked;
+}
 
 } // namespace mutex
 } // namespace pyattach

@@ -33,7 +33,7 @@ bool is_left_behind(const once_storage &once, uint32_t seen) noexcept {
 // Returns when no initialiser runs any more, or the waiter's interpreter (in whose gap it waits, if any) is past
 // waiting.
 void wait(once_storage &once, const frame *detached_frame) noexcept {
-    while (!detached_frame || !detached_frame->where || detached_frame->where->gate.now() < gate::sealed) {
+    while (!detached_frame || !detached_frame->interp || detached_frame->interp->gate.now() < gate::sealed) {
         uint32_t seen = once.state.load(std::memory_order_acquire);
         const uint32_t marked = (seen & ~kind) | awaited;
         if ((seen & kind) == running && !once.state.compare_exchange_strong(seen, marked, std::memory_order_relaxed))
@@ -52,7 +52,7 @@ void enlist(once_storage &once, uint32_t outcome) noexcept {
 }
 
 status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept {
-    const kept_errno keeps;
+    const kept_errno kept;
     if (!prepare_fork()) // a child counts its generation
         return PYATTACH_NO_MEMORY;
     for (;;) {
@@ -85,10 +85,10 @@ status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept 
 
 } // namespace
 
-status run(once_storage &one, status (*init)(void *), void *arg) noexcept {
-    if (__builtin_expect(one.state.load(std::memory_order_acquire) == done, 1))
+status run(once_storage &storage, status (*init)(void *), void *arg) noexcept {
+    if (__builtin_expect(storage.state.load(std::memory_order_acquire) == done, 1))
         return PYATTACH_OK;
-    return run_slow(one, init, arg);
+    return run_slow(storage, init, arg);
 }
 
 } // namespace pyattach::once

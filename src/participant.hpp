@@ -29,7 +29,7 @@ struct participant {
     bool is_taken;     // by a thread that lives; under the registry's lock, as is `self`
     bool is_temporary; // `last` is a state that the library made for one scope, which is open
     pid_t native_id;
-    interpreter *where;
+    interpreter *interp;
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
     cpython::thread_state *last; // the state it was attached with last
     pthread_t self;
@@ -42,9 +42,9 @@ extern participant no_participant;
 
 // It is attached with `state`, which is not of this library's making; or with one for a scope that is open further out,
 // which it goes on being.
-inline cpython::thread_state *use(participant &mine, cpython::thread_state *state) noexcept {
-    mine.is_temporary = mine.is_temporary && mine.last == state;
-    return mine.last = state;
+inline cpython::thread_state *use(participant &self, cpython::thread_state *tstate) noexcept {
+    self.is_temporary = self.is_temporary && self.last == tstate;
+    return self.last = tstate;
 }
 
 // Participants whose threads have ended; under the registry's lock, but for a look at the count.
@@ -60,39 +60,39 @@ struct participant_list {
 constexpr uint32_t most_vacant_participants = 16;
 
 // This thread's participant in `where`; taken at its first entry, NULL if memory is short or the interpreter is gone.
-participant *find_participant(thread &me, interpreter &where) noexcept;
+participant *find_participant(thread &me, interpreter &interp) noexcept;
 // A scope of this thread's is open that the gate binds, or may be.
-bool is_in_use(const thread &me, const participant &mine) noexcept;
+bool is_in_use(const thread &me, const participant &self) noexcept;
 
 // Under the registry's lock:
-void push_locked(participant_list &list, participant &one) noexcept;
+void push_locked(participant_list &list, participant &member) noexcept;
 participant *take_all_locked(participant_list &list) noexcept;
 // To the head of another list, or of one that no other thread knows; says how many.
 inline int move_locked(participant *&from, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
     int moved = 0;
-    for (participant **link = &from; participant *one = *link;) {
-        if (!is_wanted(*one)) {
-            link = &one->next_of_thread;
+    for (participant **link = &from; participant *member = *link;) {
+        if (!is_wanted(*member)) {
+            link = &member->next_of_thread;
             continue;
         }
-        *link = one->next_of_thread;
-        one->next_of_thread = to;
-        to = one;
+        *link = member->next_of_thread;
+        member->next_of_thread = to;
+        to = member;
         ++moved;
     }
     return moved;
 }
 // `does` may put it into another list.
 inline void for_each_locked(participant *list, void (*does)(participant &) noexcept) noexcept {
-    while (participant *one = list) {
-        list = one->next_of_thread;
-        does(*one);
+    while (participant *member = list) {
+        list = member->next_of_thread;
+        does(*member);
     }
 }
 // A participant that has no thread and no state any more: kept for another thread; or, behind a gate that is dead,
 // freed, and perhaps the interp_data with it.
-void vacate_locked(participant &one) noexcept;
+void vacate_locked(participant &member) noexcept;
 // A participant that has no thread any more: to wait until its state is deleted, if it has one that is still there.
-void await_reaper_locked(participant &one) noexcept;
+void await_reaper_locked(participant &member) noexcept;
 
 } // namespace pyattach

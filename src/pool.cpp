@@ -7,75 +7,75 @@
 namespace pyattach {
 
 pool::data::~data() {
-    while (decref_queue *one = decref_queues) {
-        decref_queues = one->older;
-        decref_queue::destroy(one);
+    while (decref_queue *queue = decref_queues) {
+        decref_queues = queue->older;
+        decref_queue::destroy(queue);
     }
 }
 
 decref_queue *pool::add_queue() noexcept {
-    decref_queue *one = decref_queue::make();
-    if (!one)
+    decref_queue *queue = decref_queue::make();
+    if (!queue)
         return nullptr;
     data_->lock.lock();
-    one->older = data_->decref_queues;
+    queue->older = data_->decref_queues;
     if (data_->decref_queues)
-        data_->decref_queues->newer = one;
-    data_->decref_queues = one;
+        data_->decref_queues->newer = queue;
+    data_->decref_queues = queue;
     data_->lock.unlock();
-    return one;
+    return queue;
 }
 
-void pool::unlink_and_free(decref_queue &one) noexcept {
-    (one.newer ? one.newer->older : data_->decref_queues) = one.older;
-    if (one.older)
-        one.older->newer = one.newer;
-    decref_queue::destroy(&one);
+void pool::unlink_and_free(decref_queue &queue) noexcept {
+    (queue.newer ? queue.newer->older : data_->decref_queues) = queue.older;
+    if (queue.older)
+        queue.older->newer = queue.newer;
+    decref_queue::destroy(&queue);
 }
 
-bool pool::orphan(decref_queue &one) noexcept {
+bool pool::orphan(decref_queue &queue) noexcept {
     data_->lock.lock();
-    const bool is_over_mark = add_waiting(one.take_uncounted());
+    const bool is_over_mark = add_waiting(queue.take_uncounted());
     // Listed: a drain finds it in the list, and frees it when it is empty.
-    if (one.in_pool_list.load(std::memory_order_relaxed))
-        one.is_orphan = true;
+    if (queue.in_pool_list.load(std::memory_order_relaxed))
+        queue.is_orphan = true;
     else
-        unlink_and_free(one);
+        unlink_and_free(queue);
     data_->lock.unlock();
     return is_over_mark;
 }
 
-bool pool::list(pool_entry &one) noexcept {
+bool pool::list(pool_entry &entry) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
             return false;
-        one.next = reinterpret_cast<pool_entry *>(head);
-    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&one), std::memory_order_release,
+        entry.next = reinterpret_cast<pool_entry *>(head);
+    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&entry), std::memory_order_release,
                                           std::memory_order_relaxed));
     return true;
 }
 
-pool::outcome pool::push_fenced(decref_queue &mine, object *reference) noexcept {
+pool::outcome pool::push_fenced(decref_queue &queue, object *reference) noexcept {
     bool in_pool_list, is_count_due;
-    if (!mine.push_fenced(reference, data_->spares, in_pool_list, is_count_due))
+    if (!queue.push_fenced(reference, data_->spares, in_pool_list, is_count_due))
         return outcome::refused;
-    const bool is_over_mark = is_count_due && add_waiting(mine.take_uncounted());
-    const outcome enlisted = in_pool_list ? outcome::queued : enlist(mine);
+    const bool is_over_mark = is_count_due && add_waiting(queue.take_uncounted());
+    const outcome enlisted = in_pool_list ? outcome::queued : enlist(queue);
     return is_over_mark && enlisted == outcome::queued ? outcome::crowded : enlisted;
 }
 
-pool::outcome pool::enlist(decref_queue &mine) noexcept {
-    mine.become_fenced();
-    if (mine.in_pool_list.exchange(true, std::memory_order_seq_cst) || list(mine))
+pool::outcome pool::enlist(decref_queue &queue) noexcept {
+    queue.become_fenced();
+    if (queue.in_pool_list.exchange(true, std::memory_order_seq_cst) || list(queue))
         return outcome::queued;
     // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
     // have taken this one before this thread looked.
     data_->lock.lock();
-    const bool is_left = mine.waiting() != 0;
+    const bool is_left = queue.waiting() != 0;
     if (is_left)
-        mine.undo_push();
-    mine.in_pool_list.store(false, std::memory_order_relaxed);
+        queue.undo_push();
+    queue.in_pool_list.store(false, std::memory_order_relaxed);
     data_->lock.unlock();
     return is_left ? outcome::refused : outcome::queued;
 }
@@ -113,22 +113,22 @@ pool_entry *pool::take_list(uintptr_t leave_behind) noexcept {
 // Returns `rest`, with those in front that were given something meanwhile.
 pool_entry *pool::delist(decref_queue *emptied, const decref_queue *own, pool_entry *rest) noexcept {
     bool needs_fence = false;
-    for (decref_queue *one = emptied; one; one = one->next_emptied) {
-        one->in_pool_list.exchange(false, std::memory_order_seq_cst);
-        needs_fence = needs_fence || (one != own && one->is_plain.load(std::memory_order_seq_cst));
+    for (decref_queue *queue = emptied; queue; queue = queue->next_emptied) {
+        queue->in_pool_list.exchange(false, std::memory_order_seq_cst);
+        needs_fence = needs_fence || (queue != own && queue->is_plain.load(std::memory_order_seq_cst));
     }
     // One for all. This thread is not between the two lines of a push of its own.
     if (needs_fence)
         heavy_fence();
-    for (decref_queue *one = emptied, *following; one; one = following) {
-        following = one->next_emptied;
-        if (one->pushed.load(std::memory_order_seq_cst) != one->taken.load(std::memory_order_relaxed)) {
-            if (!one->in_pool_list.exchange(true, std::memory_order_seq_cst)) {
-                one->next = rest;
-                rest = one;
+    for (decref_queue *queue = emptied, *following; queue; queue = following) {
+        following = queue->next_emptied;
+        if (queue->pushed.load(std::memory_order_seq_cst) != queue->taken.load(std::memory_order_relaxed)) {
+            if (!queue->in_pool_list.exchange(true, std::memory_order_seq_cst)) {
+                queue->next = rest;
+                rest = queue;
             }
-        } else if (one->is_orphan) {
-            unlink_and_free(*one);
+        } else if (queue->is_orphan) {
+            unlink_and_free(*queue);
         }
     }
     return rest;
@@ -136,8 +136,8 @@ pool_entry *pool::delist(decref_queue *emptied, const decref_queue *own, pool_en
 
 void pool::note_waiting(const pool_entry *all) noexcept {
     size_t waiting = 0;
-    for (const pool_entry *one = all; one; one = one->next)
-        waiting += one->single ? 1 : static_cast<const decref_queue *>(one)->waiting();
+    for (const pool_entry *entry = all; entry; entry = entry->next)
+        waiting += entry->single ? 1 : static_cast<const decref_queue *>(entry)->waiting();
     size_t high = data_->high_water.load(std::memory_order_relaxed);
     while (waiting > high && !data_->high_water.compare_exchange_weak(high, waiting, std::memory_order_relaxed)) {
     }
@@ -150,15 +150,15 @@ size_t pool::take(object **references, size_t most, const decref_queue *own) noe
     decref_queue *emptied = nullptr;
     size_t taken = 0, uncounted = 0;
     while (rest && taken < most) {
-        pool_entry *one = rest;
-        rest = one->next;
-        if (one->single) {
-            references[taken++] = one->single;
-            uncounted += !static_cast<single_entry *>(one)->is_counted;
-            std::free(one);
+        pool_entry *entry = rest;
+        rest = entry->next;
+        if (entry->single) {
+            references[taken++] = entry->single;
+            uncounted += !static_cast<single_entry *>(entry)->is_counted;
+            std::free(entry);
             continue;
         }
-        auto &from = *static_cast<decref_queue *>(one);
+        auto &from = *static_cast<decref_queue *>(entry);
         taken += from.take(references + taken, most - taken, data_->spares);
         if (from.waiting() == 0) {
             from.next_emptied = emptied;
@@ -172,9 +172,9 @@ size_t pool::take(object **references, size_t most, const decref_queue *own) noe
     rest = delist(emptied, own, rest);
     // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
     while (rest) {
-        pool_entry *one = rest;
-        rest = one->next;
-        list(*one);
+        pool_entry *entry = rest;
+        rest = entry->next;
+        list(*entry);
     }
     data_->lock.unlock();
     return taken;
@@ -183,8 +183,8 @@ size_t pool::take(object **references, size_t most, const decref_queue *own) noe
 size_t pool::size() noexcept {
     size_t waiting = 0;
     data_->lock.lock();
-    for (const decref_queue *one = data_->decref_queues; one; one = one->older)
-        waiting += one->waiting();
+    for (const decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
+        waiting += queue->waiting();
     // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
     for (auto *one = reinterpret_cast<const pool_entry *>(head == closed ? 0 : head); one; one = one->next)
@@ -203,26 +203,26 @@ size_t pool::close() noexcept {
     data_->lock.lock();
     pool_entry *rest = take_list(closed);
     note_waiting(rest);
-    while (pool_entry *one = rest) {
-        rest = one->next;
-        if (one->single) {
+    while (pool_entry *entry = rest) {
+        rest = entry->next;
+        if (entry->single) {
             ++leaked;
-            std::free(one);
+            std::free(entry);
         }
     }
     // All decref_queues, not those in the list alone: a thread may be about to list its own, with more in it than the
     // one it will be refused for. After the fence each push has been seen, or sees its decref_queue unlisted, and the
     // pool closed.
-    for (decref_queue *one = data_->decref_queues; one; one = one->older)
-        one->in_pool_list.exchange(false, std::memory_order_seq_cst);
+    for (decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
+        queue->in_pool_list.exchange(false, std::memory_order_seq_cst);
     heavy_fence();
-    for (decref_queue *one = data_->decref_queues, *older; one; one = older) {
-        older = one->older;
+    for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
+        older = queue->older;
         object *forgotten[chunk::fewest];
-        while (size_t part = one->take(forgotten, chunk::fewest, data_->spares))
+        while (size_t part = queue->take(forgotten, chunk::fewest, data_->spares))
             leaked += part;
-        if (one->is_orphan)
-            unlink_and_free(*one);
+        if (queue->is_orphan)
+            unlink_and_free(*queue);
     }
     data_->lock.unlock();
     return leaked;
@@ -244,27 +244,27 @@ void pool::relist() noexcept {
     // A thread that is not here may have been about to ask.
     data_->is_drain_scheduled.store(false, std::memory_order_relaxed);
     pool_entry *singles = nullptr;
-    for (pool_entry *one = take_list(0), *next; one; one = next) {
-        next = one->next;
-        if (one->single) {
-            one->next = singles;
-            singles = one;
+    for (pool_entry *entry = take_list(0), *next; entry; entry = next) {
+        next = entry->next;
+        if (entry->single) {
+            entry->next = singles;
+            singles = entry;
         }
     }
     int64_t waiting = 0;
-    while (pool_entry *one = singles) {
-        singles = one->next;
-        waiting += static_cast<single_entry *>(one)->is_counted;
-        list(*one);
+    while (pool_entry *entry = singles) {
+        singles = entry->next;
+        waiting += static_cast<single_entry *>(entry)->is_counted;
+        list(*entry);
     }
-    for (decref_queue *one = data_->decref_queues, *older; one; one = older) {
-        older = one->older;
-        const bool has_something = one->waiting() != 0;
-        one->take_uncounted();
-        waiting += static_cast<int64_t>(one->waiting());
-        one->in_pool_list.store(has_something && list(*one), std::memory_order_relaxed);
-        if (!has_something && one->is_orphan)
-            unlink_and_free(*one);
+    for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
+        older = queue->older;
+        const bool has_something = queue->waiting() != 0;
+        queue->take_uncounted();
+        waiting += static_cast<int64_t>(queue->waiting());
+        queue->in_pool_list.store(has_something && list(*queue), std::memory_order_relaxed);
+        if (!has_something && queue->is_orphan)
+            unlink_and_free(*queue);
     }
     data_->waiting.store(waiting, std::memory_order_relaxed);
 }

@@ -62,10 +62,10 @@ class pool {
 
     enum class outcome { queued, crowded, refused };
     // Crowded: queued, and so much waits; said now and then. Refused: closed, or no memory.
-    outcome push(decref_queue &mine, object *reference) noexcept {
-        if (!mine.is_ready())
-            return push_fenced(mine, reference);
-        return mine.push_plainly(reference) ? outcome::queued : enlist(mine);
+    outcome push(decref_queue &queue, object *reference) noexcept {
+        if (!queue.is_ready())
+            return push_fenced(queue, reference);
+        return queue.push_plainly(reference) ? outcome::queued : enlist(queue);
     }
     // Its parts, for whoever wants no call in the fast_record case.
     outcome push_fenced(decref_queue &, object *reference) noexcept;
@@ -92,7 +92,7 @@ class pool {
     bool is_given_up() const noexcept { return data_->is_given_up; }
     void relist() noexcept;
     // The thread is not there any more. Empty ones are freed by relist().
-    void orphan_in_child(decref_queue &one) noexcept { one.is_orphan = true; }
+    void orphan_in_child(decref_queue &queue) noexcept { queue.is_orphan = true; }
 
   private:
     // Not a pointer: the pool is closed.

@@ -12,12 +12,12 @@
 namespace pyattach {
 
 struct probe::attempt {
-    interpreter &where;
+    interpreter &interp;
     const bool stops_others;
     futex::word is_over{0};
     std::atomic<int> refs{2}; // the thread that asked, and the one that finds out
 
-    attempt(interpreter &there, bool others) noexcept : where(there), stops_others(others) {}
+    attempt(interpreter &there, bool others) noexcept : interp(there), stops_others(others) {}
 };
 
 void probe::let_go(attempt *held) noexcept {
@@ -27,18 +27,18 @@ void probe::let_go(attempt *held) noexcept {
     }
 }
 
-bool probe::retain_data(interpreter &where) noexcept {
+bool probe::retain_data(interpreter &interp) noexcept {
     lock_registry();
-    const bool is_there = !where.is_cleared.load(std::memory_order_relaxed);
+    const bool is_there = !interp.is_cleared.load(std::memory_order_relaxed);
     if (is_there)
-        ++where.data->refs;
+        ++interp.data->refs;
     unlock_registry();
     return is_there;
 }
 
-void probe::release_data(interpreter &where) noexcept {
+void probe::release_data(interpreter &interp) noexcept {
     lock_registry();
-    release_data_locked(where);
+    release_data_locked(interp);
     unlock_registry();
 }
 
@@ -49,7 +49,7 @@ probe::~probe() { let_go(last_); }
 void *probe::make(void *shared) noexcept {
     auto *mine = static_cast<attempt *>(shared);
     {
-        reap_batch same_ident_batch(mine->where);
+        reap_batch same_ident_batch(mine->interp);
         if (cpython::python().free_threaded) {
             same_ident_batch.take_same_ident();
             same_ident_batch.destroy_before_coming(nullptr);
@@ -57,14 +57,14 @@ void *probe::make(void *shared) noexcept {
     }
     // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never
     // freed.
-    if (thread_state *tstate = make_tstate(mine->where)) {
+    if (thread_state *tstate = make_tstate(mine->interp)) {
         cpython::restore(tstate);
         if (mine->stops_others)
             cpython::stop_others_once();
         // An interpreter that ends up to 3.13 tolerates no other state: so it goes before this is said to be over.
         cpython::destroy_current(tstate);
     }
-    release_data(mine->where);
+    release_data(mine->interp);
     mine->is_over.store(1, std::memory_order_release);
     futex::wake(mine->is_over, futex::everyone);
     let_go(mine);

@@ -16,7 +16,7 @@ namespace pyattach {
 
 class probe {
   public:
-    explicit probe(interpreter &where) noexcept : where_(where) {}
+    explicit probe(interpreter &interp) noexcept : where_(interp) {}
     probe(const probe &) = delete;
     probe &operator=(const probe &) = delete;
     ~probe();

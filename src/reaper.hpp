@@ -25,7 +25,7 @@ namespace pyattach {
 // that deletes them, and pool_entry in the interpreter's interp_data, for same_ident and for fork().
 class reap_batch {
   public:
-    explicit reap_batch(interpreter &where) noexcept : where_(where) {}
+    explicit reap_batch(interpreter &interp) noexcept : where_(interp) {}
     reap_batch(const reap_batch &) = delete;
     reap_batch &operator=(const reap_batch &) = delete;
     ~reap_batch();
@@ -61,11 +61,11 @@ class reap_batch {
 
 // With a GIL, for a thread that has just made its state there and is attached with it: deletes dead ones if there is a
 // batch. Runs Python code; keeps the pending exception. The same of all, on every build, when the interpreter ends.
-void reap_some(interpreter &where) noexcept;
-void reap_all(interpreter &where) noexcept;
+void reap_some(interpreter &interp) noexcept;
+void reap_all(interpreter &interp) noexcept;
 
 // A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
 // child a lock locked, this waits while somebody forks.
-thread_state *make_tstate(interpreter &where) noexcept;
+thread_state *make_tstate(interpreter &interp) noexcept;
 
 } // namespace pyattach

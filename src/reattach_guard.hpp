@@ -28,9 +28,9 @@ namespace pyattach {
 // Attached, with the state `now` of other code's: the reattach_guard to it, made if need be. NULL: none is needed, or
 // none can be had (no memory; locks are held, as making one may collect garbage; the end is too near), and the thread
 // comes back as through Py_END_ALLOW_THREADS.
-reattach_guard *make_reattach_guard(thread &me, interpreter &where, thread_state *now) noexcept;
+reattach_guard *make_reattach_guard(thread &me, interpreter &interp, thread_state *tstate) noexcept;
 // The one made earlier; NULL: none, or CPython has cleared the state.
-reattach_guard *find_reattach_guard(const thread &me, const thread_state *state) noexcept;
+reattach_guard *find_reattach_guard(const thread &me, const thread_state *tstate) noexcept;
 // Attaches its state again; parks if CPython refuses.
 void reattach(reattach_guard &) noexcept;
 // The thread has ended, or is not in this fork child.

@@ -28,9 +28,9 @@ void get_stats(pyattach_stats *out) noexcept {
     all.exit_timeouts = counted(event::exit_timeouts);
     lock_registry();
     all.pool_high_water = high_water_of_ended();
-    for (interp_data *one = newest_data(); one; one = one->next) {
-        all.states_dead += one->dead.count.load(std::memory_order_relaxed);
-        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, one->of->pool.high_water());
+    for (interp_data *data = newest_data(); data; data = data->next) {
+        all.states_dead += data->dead.count.load(std::memory_order_relaxed);
+        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, data->of->pool.high_water());
     }
     unlock_registry();
     std::memcpy(out, &all, std::min(out->struct_size, sizeof all));

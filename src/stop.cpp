@@ -30,9 +30,9 @@ namespace {
 // For Python to be had: Python code lets go of it every few milliseconds, however many threads want it.
 constexpr int64_t grace_ns = 1000000000;
 
-bool tell_kept(interpreter &where, const char *what) noexcept {
+bool tell_kept(interpreter &interp, const char *what) noexcept {
     char told[512];
-    tell_who_is_inside(where, what, told);
+    tell_who_is_inside(interp, what, told);
     return false;
 }
 
@@ -97,12 +97,12 @@ status check_place(thread &me, thread_state *&tstate) noexcept {
 }
 
 // The rest, attached.
-status check_callers(const interpreter *where) noexcept {
+status check_callers(const interpreter *interp) noexcept {
     static refusal_site below_python;
     // What is asked here runs Python code, which must not find an exception set; a refusal leaves it as it was.
     cpython::kept_error kept;
     // After a stop that timed out the gate is sealed, and Python's own threads have been joined.
-    const bool is_resumed = where && where->gate.now() != gate::open && !where->gate.is_dead();
+    const bool is_resumed = interp && interp->gate.now() != gate::open && !interp->gate.is_dead();
     if (!is_resumed && cpython::is_exit_under_way())
         return refuse_inside_end();
     if (cpython::is_below_python())
@@ -129,24 +129,24 @@ status finalize(thread &me, bool has_timed_out) noexcept {
 }
 
 // Attached with `tstate`.
-status stop_attached(thread &me, thread_state *tstate, interpreter *where) noexcept {
+status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noexcept {
     // Ending runs Python code, which must not find an exception set.
     if (cpython::python().error_occurred())
         cpython::report_unraisable();
     // Not as known, or never registered: then all is up to Py_FinalizeEx.
-    defer_end(where);
-    const bool are_run = where && !where->gate.is_dead() && cpython::run_exit_functions();
+    defer_end(interp);
+    const bool are_run = interp && !interp->gate.is_dead() && cpython::run_exit_functions();
     defer_end(nullptr);
     if (!are_run) {
         const status outcome = finalize(me, false);
-        return where && where->timed_out.load(std::memory_order_relaxed) ? PYATTACH_TIMED_OUT : outcome;
+        return interp && interp->timed_out.load(std::memory_order_relaxed) ? PYATTACH_TIMED_OUT : outcome;
     }
-    ending steps(*where);
+    ending steps(*interp);
     cpython::save();
     steps.close();
     steps.wait(tstate);
     if (exit_timeout() >= 0 && !steps.python.can_stop_others(monotonic_ns() + grace_ns)) {
-        tell_kept(*where, "pyattach_interpreter_stop: Python has not ended: a thread keeps it in native code.");
+        tell_kept(*interp, "pyattach_interpreter_stop: Python has not ended: a thread keeps it in native code.");
         make_scopes_inert(me);
         return PYATTACH_TIMED_OUT;
     }
@@ -156,15 +156,15 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *where) noexc
 }
 
 // With a limit, unless there is none.
-bool attach_to_stop(thread_state *tstate, interpreter *where) noexcept {
+bool attach_to_stop(thread_state *tstate, interpreter *interp) noexcept {
     const long long limit = exit_timeout();
-    if (where && limit >= 0) {
-        probe python(*where);
-        const int64_t now = monotonic_ns();
+    if (interp && limit >= 0) {
+        probe python(*interp);
+        const int64_t now_ns = monotonic_ns();
         const int64_t wait = std::max<int64_t>(limit, grace_ns);
-        if (!python.can_attach(wait > INT64_MAX - now ? INT64_MAX : now + wait))
-            return tell_kept(*where, "pyattach_interpreter_stop: Python has not begun to end: a thread keeps it in "
-                                     "native code.");
+        if (!python.can_attach(wait > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait))
+            return tell_kept(*interp, "pyattach_interpreter_stop: Python has not begun to end: a thread keeps it in "
+                                      "native code.");
     }
     cpython::restore(tstate);
     return true;
@@ -200,15 +200,15 @@ status stop() noexcept {
     interpreter *const known = main_interpreter();
     if (!before && !attach_to_stop(tstate, known ? known : find_or_make_interpreter(py.main_interpreter())))
         return PYATTACH_TIMED_OUT;
-    interpreter *where = lookup_or_register(*me, tstate);
-    if (status refused = check_callers(where)) {
+    interpreter *interp = lookup_or_register(*me, tstate);
+    if (status refused = check_callers(interp)) {
         if (!before)
             cpython::save();
         return refused;
     }
-    busy so;
+    busy in_foreign_code;
     finalizing::begin_stop();
-    const status outcome = stop_attached(*me, tstate, where);
+    const status outcome = stop_attached(*me, tstate, interp);
     finalizing::end_stop();
     return outcome;
 }

@@ -143,25 +143,25 @@ size_t forget_other_threads() noexcept {
     thread *me = this_thread.record();
     for (std::atomic<thread *> &place : spares)
         place.store(nullptr, std::memory_order_relaxed);
-    while (thread *one = threads) {
-        threads = one->next;
-        if (one == me)
+    while (thread *record = threads) {
+        threads = record->next;
+        if (record == me)
             continue;
-        lost_references += one->batch_left;
+        lost_references += record->batch_left;
         for (unsigned i = 0; i < frequent_events; ++i)
-            counted_elsewhere[i].fetch_add(one->counted.values[i].load(std::memory_order_relaxed),
+            counted_elsewhere[i].fetch_add(record->counted.values[i].load(std::memory_order_relaxed),
                                            std::memory_order_relaxed);
-        while (participant *lost = one->participants) {
-            one->participants = lost->next_of_thread;
-            if (lost->queue && lost->where->pool.is_given_up())
+        while (participant *lost = record->participants) {
+            record->participants = lost->next_of_thread;
+            if (lost->queue && lost->interp->pool.is_given_up())
                 lost_references += lost->queue->waiting();
             else if (lost->queue)
-                lost->where->pool.orphan_in_child(*lost->queue);
-            release_data_locked(*lost->where);
+                lost->interp->pool.orphan_in_child(*lost->queue);
+            release_data_locked(*lost->interp);
             std::free(lost);
         }
-        drop_reattach_guards(*one);
-        std::free(one);
+        drop_reattach_guards(*record);
+        std::free(record);
     }
     threads = me;
     if (!me)
@@ -176,33 +176,33 @@ size_t forget_other_threads() noexcept {
         scope.is_fast = false;
         scope.sum = sum_of(scope);
     }
-    for (participant *one = me->participants; one; one = one->next_of_thread) {
-        if (one->queue && one->where->pool.is_given_up()) {
-            lost_references += one->queue->waiting();
-            one->queue = nullptr;
+    for (participant *member = me->participants; member; member = member->next_of_thread) {
+        if (member->queue && member->interp->pool.is_given_up()) {
+            lost_references += member->queue->waiting();
+            member->queue = nullptr;
         }
-        one->native_id = own_native_id();
-        one->where->gate.put_back(*one);
+        member->native_id = own_native_id();
+        member->interp->gate.put_back(*member);
     }
     return lost_references;
 }
 
-bool is_own_tstate(thread_state *now) noexcept {
+bool is_own_tstate(thread_state *tstate) noexcept {
     // Inside a scope that switched to a sub-interpreter the gilstate_tstate keeps the first state, so the record is
     // asked first. And it is asked where its scopes cannot be read any more and CPython has emptied the
     // gilstate_tstate, as when the thread ends: what the library made for this thread is only this thread's, and so is
     // what a scope is attached with.
     const thread *me = this_thread.record();
-    if (me && is_of_top(*me, now))
+    if (me && is_of_top(*me, tstate))
         return true;
-    for (const participant *one = me ? me->participants : nullptr; one; one = one->next_of_thread) {
-        const bool is_attached = one->inside.load(std::memory_order_relaxed) == presence::attached;
+    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
+        const bool is_attached = member->inside.load(std::memory_order_relaxed) == presence::attached;
         // Addresses of an ended life come again.
-        if ((now == one->warm || (is_attached && now == one->last)) &&
-            !one->where->is_cleared.load(std::memory_order_acquire))
+        if ((tstate == member->warm || (is_attached && tstate == member->last)) &&
+            !member->interp->is_cleared.load(std::memory_order_acquire))
             return true;
     }
-    return now == cpython::python().gilstate_tstate();
+    return tstate == cpython::python().gilstate_tstate();
 }
 
 void not_open(const char *kind, tag found) noexcept {
@@ -229,8 +229,8 @@ uint64_t counted(event what) noexcept {
     unsigned i = static_cast<unsigned>(what);
     threads_lock.lock();
     uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
-    for (const thread *one = i < frequent_events ? threads : nullptr; one; one = one->next)
-        sum += one->counted.values[i].load(std::memory_order_relaxed);
+    for (const thread *record = i < frequent_events ? threads : nullptr; record; record = record->next)
+        sum += record->counted.values[i].load(std::memory_order_relaxed);
     threads_lock.unlock();
     return sum;
 }

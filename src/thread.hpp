@@ -51,8 +51,8 @@ struct frame {
         frame *below;
         void *innermost_section; // of the bottom frame: the thread's
     };
-    interpreter *where;                 // the interpreter; NULL if that never met the library
-    thread_state *state;                // attached: its state that is attached; detached: the one to come back to
+    interpreter *interp;                // the interpreter; NULL if that never met the library
+    thread_state *tstate;               // attached: its state that is attached; detached: the one to come back to
     pyattach::participant *participant; // announces this thread there; NULL: the gate does not bind it
     union {
         thread_state *replaced; // attached, and not short: the state of another interpreter to go back to
@@ -112,7 +112,7 @@ struct thread {
     }
     uint32_t nested_in_top() const noexcept { return nested_open() - (top == &base ? 0 : top->nested_before); }
     // Of an ended life, whose participant was given up: still in the gilstate_tstate where that survives.
-    thread_state *&ended_tstate() noexcept { return base.state; }
+    thread_state *&ended_tstate() noexcept { return base.tstate; }
     // To states of other code's that this thread let go of.
     reattach_guard *&reattach_guards() noexcept { return base.reattach_guard; }
     reattach_guard *reattach_guards() const noexcept { return base.reattach_guard; }
@@ -215,11 +215,11 @@ inline void discard_late_record(thread &me) noexcept;
 
 // Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:
 // nobody else uses the state that a scope attached.
-inline bool is_of_top(const thread &me, const thread_state *now) noexcept {
-    return me.top->state == now && me.top->tag == tag::attached;
+inline bool is_of_top(const thread &me, const thread_state *tstate) noexcept {
+    return me.top->tstate == tstate && me.top->tag == tag::attached;
 }
 // Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
-bool is_own_tstate(thread_state *now) noexcept;
+bool is_own_tstate(thread_state *tstate) noexcept;
 
 inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))
@@ -236,8 +236,8 @@ inline uint32_t short_sum_of(const frame *below) noexcept {
 __attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scope) noexcept {
     const bool is_attached = scope.tag == tag::attached;
     const void *const words[] = {scope.below,
-                                 scope.where,
-                                 scope.state,
+                                 scope.interp,
+                                 scope.tstate,
                                  scope.participant,
                                  is_attached || !scope.participant ? scope.replaced : nullptr,
                                  is_attached ? scope.back : nullptr};

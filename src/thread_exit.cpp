@@ -22,9 +22,9 @@ namespace pyattach {
 namespace {
 
 void forget(thread &me) noexcept {
-    while (participant *one = me.participants) {
-        me.participants = one->next_of_thread;
-        warm_state::hand_over(*one);
+    while (participant *member = me.participants) {
+        me.participants = member->next_of_thread;
+        warm_state::hand_over(*member);
     }
     drop_reattach_guards(me);
     this_thread.tag(nullptr);
@@ -37,36 +37,36 @@ void forget(thread &me) noexcept {
 // and the debugging allocator would end the process.
 // Asked inside the gate, because the end of Python takes the gilstate_tstate away.
 bool is_gilstate_lost(const thread &me) noexcept {
-    participant *mine = me.participants;
-    while (mine && !(mine->warm && mine->where == main_interpreter()))
-        mine = mine->next_of_thread;
-    const uint8_t before = mine ? mine->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
-    if (!mine || !mine->where->gate.enter(*mine))
+    participant *self = me.participants;
+    while (self && !(self->warm && self->interp == main_interpreter()))
+        self = self->next_of_thread;
+    const uint8_t before = self ? self->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
+    if (!self || !self->interp->gate.enter(*self))
         return false;
     const bool is_lost = !cpython::python().gilstate_tstate();
-    mine->where->gate.leave(*mine, before);
+    self->interp->gate.leave(*self, before);
     return is_lost;
 }
 
 // The participant whose interpreter a scope of the library's has attached this thread to, with the state that is
 // current. Other code may have attached it instead, with a state that is not the library's to let go of.
-participant *attached_by_scope(const thread &me, const thread_state *now) noexcept {
-    for (participant *mine = me.participants; now && mine; mine = mine->next_of_thread)
-        if (mine->inside.load(std::memory_order_relaxed) == presence::attached && !mine->where->gate.is_dead() &&
-            (now == mine->warm || now == mine->last))
-            return mine;
+participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
+    for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
+        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_dead() &&
+            (tstate == self->warm || tstate == self->last))
+            return self;
     return nullptr;
 }
 
-void release_tstate(participant &mine, thread_state *now) noexcept {
+void release_tstate(participant &self, thread_state *tstate) noexcept {
     // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
     // state any more (see is_gilstate_lost), its debugging allocator and its assertions would end the process; then it
     // is left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
     const cpython::table &py = cpython::python();
-    const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && mine.where != main_interpreter());
-    if (mine.is_temporary && now == mine.last && is_found) {
-        mine.is_temporary = false;
-        cpython::destroy_current(now);
+    const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && self.interp != main_interpreter());
+    if (self.is_temporary && tstate == self.last && is_found) {
+        self.is_temporary = false;
+        cpython::destroy_current(tstate);
         count(event::states_deleted);
     } else {
         cpython::save();
@@ -85,21 +85,21 @@ void tell(const char *kind, const char *consequence) noexcept {
 
 // Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
 void let_go_of_scopes(thread &me) noexcept {
-    thread_state *now = current_tstate();
-    participant *attached = attached_by_scope(me, now);
+    thread_state *tstate = current_tstate();
+    participant *attached = attached_by_scope(me, tstate);
     bool was_detached = false;
     const bool can_detach = !attached || critical_section::abandon(me);
     if (attached && can_detach)
-        release_tstate(*attached, now);
-    for (participant *mine = me.participants; mine; mine = mine->next_of_thread) {
-        const uint8_t before = mine->inside.load(std::memory_order_relaxed);
+        release_tstate(*attached, tstate);
+    for (participant *self = me.participants; self; self = self->next_of_thread) {
+        const uint8_t before = self->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // It is not attached with that one, so another thread has to delete it.
-        if (mine->is_temporary && cpython::python().reaps_foreign_tstates && !mine->warm)
-            mine->warm = mine->last;
-        mine->is_temporary = false;
-        if (before != presence::outside && (mine != attached || can_detach))
-            mine->where->gate.leave(*mine, presence::outside);
+        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
+            self->warm = self->last;
+        self->is_temporary = false;
+        if (before != presence::outside && (self != attached || can_detach))
+            self->interp->gate.leave(*self, presence::outside);
     }
     me.top = &me.base;
     me.base.dead = false;

@@ -11,8 +11,8 @@ using cpython::guarded;
 using cpython::python;
 
 // CPython asks the type, which may have a say of its own.
-status ask(int (*const question)(object *, object *), object *one, object *type, int *answer) noexcept {
-    int found = guarded([=] { return question(one, type); });
+status ask(int (*const question)(object *, object *), object *obj, object *type, int *answer) noexcept {
+    int found = guarded([=] { return question(obj, type); });
     if (found < 0)
         return PYATTACH_PYTHON_ERROR;
     *answer = found;
@@ -21,23 +21,23 @@ status ask(int (*const question)(object *, object *), object *one, object *type,
 
 } // namespace
 
-status type_of(object *one, object **type) noexcept {
+status type_of(object *obj, object **type) noexcept {
     if (type)
         *type = nullptr;
-    if (!one || !type)
+    if (!obj || !type)
         return PYATTACH_INVALID;
     if (status refused = require_attached())
         return refused;
-    *type = python().type_of(one);
+    *type = python().type_of(obj);
     return PYATTACH_OK;
 }
 
-status is_instance(object *one, object *type, int *answer) noexcept {
-    if (!one || !type || !answer)
+status is_instance(object *obj, object *type, int *answer) noexcept {
+    if (!obj || !type || !answer)
         return PYATTACH_INVALID;
     if (status refused = require_attached())
         return refused;
-    return ask(python().is_instance, one, type, answer);
+    return ask(python().is_instance, obj, type, answer);
 }
 
 status is_subclass(object *derived, object *base, int *answer) noexcept {

@@ -6,9 +6,9 @@
 
 namespace pyattach::call {
 
-status type_of(object *one, object **type) noexcept;
+status type_of(object *obj, object **type) noexcept;
 // `answer` is untouched unless OK is returned.
-status is_instance(object *one, object *type, int *answer) noexcept;
+status is_instance(object *obj, object *type, int *answer) noexcept;
 status is_subclass(object *derived, object *base, int *answer) noexcept;
 
 } // namespace pyattach::call

@@ -24,8 +24,8 @@ class uncancelled {
 };
 
 inline void sleep_uncancelled(int64_t ns) noexcept {
-    uncancelled here;
-    const kept_errno keeps;
+    uncancelled no_cancel;
+    const kept_errno kept;
     timespec time = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
     nanosleep(&time, nullptr);
 }

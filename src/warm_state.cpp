@@ -14,7 +14,7 @@ std::atomic<int> policy{PYATTACH_THREADS_WARM};
 
 void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, std::memory_order_relaxed); }
 
-bool is_kept(const interpreter &where) noexcept {
+bool is_kept(const interpreter &interp) noexcept {
     const cpython::table &py = cpython::python();
     // Past its exit hook a thread has nobody to hand a state over.
     if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
@@ -22,29 +22,29 @@ bool is_kept(const interpreter &where) noexcept {
         return false;
     // A state that is kept stays where other code looks for this thread's, which must never be one of a
     // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
-    if (where.state == py.main_interpreter())
+    if (interp.state == py.main_interpreter())
         return true;
     const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
-    for (const participant *one = me ? me->participants : nullptr; one; one = one->next_of_thread)
-        if (one->warm && one->where == main_interpreter())
+    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread)
+        if (member->warm && member->interp == main_interpreter())
             return true;
     return false;
 }
 
-void hand_over(participant &mine) noexcept {
-    interpreter &where = *mine.where;
-    where.gate.leave(mine, presence::outside);
-    orphan(mine);
+void hand_over(participant &self) noexcept {
+    interpreter &interp = *self.interp;
+    interp.gate.leave(self, presence::outside);
+    orphan(self);
     lock_registry();
-    mine.is_taken = false;
-    await_reaper_locked(mine);
+    self.is_taken = false;
+    await_reaper_locked(self);
     unlock_registry();
 }
 
-void forget_orphaned(interpreter &where) noexcept {
+void forget_orphaned(interpreter &interp) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
-    participant *empty = take_all_locked(where.data->empty), *dead = take_all_locked(where.data->dead);
+    participant *empty = take_all_locked(interp.data->empty), *dead = take_all_locked(interp.data->dead);
     for_each_locked(empty, vacate_locked);
     for_each_locked(dead, vacate_locked);
     unlock_registry();
@@ -65,20 +65,20 @@ status release() noexcept {
             "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
     if (is_raw_fork())
         return refused_after_fork();
-    for (participant *one = me->participants; one; one = one->next_of_thread) {
-        thread_state *state = one->warm;
-        if (!state)
+    for (participant *member = me->participants; member; member = member->next_of_thread) {
+        thread_state *tstate = member->warm;
+        if (!tstate)
             continue;
-        one->warm = nullptr;
-        if (me->fast_participant() == one)
+        member->warm = nullptr;
+        if (me->fast_participant() == member)
             me->fast_participant() = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the state with it.
-        if (!one->where->gate.enter(*one))
+        if (!member->interp->gate.enter(*member))
             continue;
-        cpython::restore(state);
-        cpython::destroy_current(state);
+        cpython::restore(tstate);
+        cpython::destroy_current(tstate);
         count(event::states_deleted);
-        one->where->gate.leave(*one, presence::outside);
+        member->interp->gate.leave(*member, presence::outside);
     }
     return PYATTACH_OK;
 }

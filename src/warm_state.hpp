@@ -11,13 +11,13 @@ namespace pyattach::warm_state {
 
 void set_policy(pyattach_thread_policy) noexcept;
 // Whether a state that this thread makes there now outlives its scope.
-bool is_kept(const interpreter &where) noexcept;
+bool is_kept(const interpreter &interp) noexcept;
 
 // Takes the participant from an ending thread. No Python.
 void hand_over(participant &) noexcept;
 
 // The interpreter is dead, and its states with it.
-void forget_orphaned(interpreter &where) noexcept;
+void forget_orphaned(interpreter &interp) noexcept;
 
 // Destroys this thread's warm states now.
 status release() noexcept;

@@ -64,7 +64,7 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         participant *mine = find_participant(*own_record(), where);
         CHECK(mine == first);
         CHECK(empty(where) == 0);
-        CHECK(mine->where == &where);
+        CHECK(mine->interp == &where);
         CHECK(mine->native_id == own_native_id());
         CHECK(pthread_equal(mine->self, pthread_self()));
         CHECK(mine->last == nullptr);

@@ -62,7 +62,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         // Word by word, the outer and the inner one.
         for (frame *scope : {&outer, &inner})
             for (size_t at : {offsetof(frame, tag), offsetof(frame, sum), offsetof(frame, below),
-                              offsetof(frame, where), offsetof(frame, state), offsetof(frame, participant)}) {
+                              offsetof(frame, interp), offsetof(frame, tstate), offsetof(frame, participant)}) {
                 const frame kept = *scope;
                 std::memset(reinterpret_cast<char *>(scope) + at, 0x5a, 4);
                 CHECK(count() == (scope == &outer ? 1 : 0));
