@@ -6,7 +6,7 @@
 using namespace support;
 
 // conformance.md, group 1: foreign detach
-TEST_CASE("where other code let go of the interpreter below us, attaching really attaches") {
+TEST_CASE("inside a foreign detach within an attached scope, an attach attaches for real") {
     start_python();
     run_on_thread([] {
         attached here;
@@ -35,7 +35,7 @@ TEST_CASE("where other code let go of the interpreter below us, attaching really
 }
 
 // conformance.md, group 1: foreign attach
-TEST_CASE("on a thread that other code attached, attaching is nested and a drop is immediate") {
+TEST_CASE("on a thread that other code attached, an attach is nested and a decref immediate") {
     start_python();
     run_on_thread([] {
         foreign_attach other;
@@ -108,7 +108,7 @@ TEST_CASE("with a GIL an attach waits until the thread that is attached lets go"
     CHECK(was_gone);
 }
 
-TEST_CASE("PyGILState pairs between and inside our scopes use our thread state and leave it alone") {
+TEST_CASE("PyGILState pairs between and inside attached scopes use the library's tstate and keep it") {
     start_python();
     run_on_thread([] {
         {
@@ -134,7 +134,7 @@ TEST_CASE("PyGILState pairs between and inside our scopes use our thread state a
     });
 }
 
-TEST_CASE("a thread that other code moved to a sub-interpreter attaches there, nested") {
+TEST_CASE("a thread that other code switched to a sub-interpreter attaches there, nested") {
     start_python();
     attached here;
     void *main_state = current_state();

@@ -134,7 +134,7 @@ TEST_CASE("an assumed scope changes nothing but the depth") {
     CHECK(pyattach_is_attached());
 }
 
-TEST_CASE("an assumed scope needs no attached scope of ours around it, and may be the first thing a thread does") {
+TEST_CASE("an assumed scope needs no attached scope around it, and may be a thread's first call") {
     start_python();
     auto scenario = [] {
         foreign_attach other;
@@ -222,7 +222,7 @@ TEST_CASE("each native thread has a thread state of its own") {
     other.join();
 }
 
-TEST_CASE("a thread that has a thread state already is attached with that one") {
+TEST_CASE("a thread that has a tstate in the GILState slot is attached with that one") {
     start_python();
     void *const main_state = slot_state();
     REQUIRE(main_state);

@@ -199,7 +199,7 @@ TEST_CASE("a token used after its arena aborts with a sentence") {
 #endif
 
 #if !defined(NDEBUG)
-TEST_CASE("no two arenas share the place where their lives are written") {
+TEST_CASE("no two arenas share the storage of their liveness flag") {
     support::barrier start("the threads to start", 4);
     std::vector<std::unique_ptr<support::task>> threads;
     for (int i = 0; i < 4; ++i)

@@ -20,7 +20,7 @@ static_assert(!std::is_copy_constructible_v<detached> && !std::is_move_construct
               !std::is_copy_assignable_v<detached> && !std::is_move_assignable_v<detached>);
 static_assert(!std::is_convertible_v<token, detached>, "letting go is never an accident");
 
-TEST_CASE("a detached scope lets go for the life of a block") {
+TEST_CASE("a detached scope detaches its thread for the life of a block") {
     start_python();
     attached here;
     {
@@ -146,7 +146,7 @@ CHILD("resumes after the end of Python") {
         true);
 }
 
-TEST_CASE("a gap that outlives its interpreter says FINALIZING, and the scopes around it unwind") {
+TEST_CASE("a detached scope that outlives its interpreter returns FINALIZING, and the scopes around it unwind") {
     check_succeeds("resumes after the end of Python");
 }
 
@@ -159,7 +159,7 @@ CHILD("leaves a gap after the end of Python") {
         false);
 }
 
-TEST_CASE("the destructor of a gap that outlives its interpreter never returns") {
+TEST_CASE("the destructor of a detached scope that outlives its interpreter never returns") {
     check_succeeds("leaves a gap after the end of Python");
 }
 
@@ -176,7 +176,7 @@ CHILD("throws out of a gap after the end of Python") {
         false);
 }
 
-TEST_CASE("an exception does not carry a thread out of a gap that outlives its interpreter") {
+TEST_CASE("an exception does not leave a detached scope that outlives its interpreter") {
     check_succeeds("throws out of a gap after the end of Python");
 }
 

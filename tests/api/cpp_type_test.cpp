@@ -60,7 +60,7 @@ TEST_CASE("is_instance and is_subclass say yes, no, or why not") {
     CHECK_THROWS_WITH(throw_if_raised(py), StartsWith("TypeError: "));
 }
 
-TEST_CASE("a checked cast gives the object itself, or says what it is instead") {
+TEST_CASE("a checked cast gives the object itself, or an error that names its type") {
     start_python();
     attached here;
     token py = here.token();
@@ -87,7 +87,7 @@ TEST_CASE("a checked cast gives the object itself, or says what it is instead") 
     CHECK(pyattach_error_message(nullptr, 0) == 0);
 }
 
-TEST_CASE("an unchecked cast believes the caller") {
+TEST_CASE("an unchecked cast does not check the type") {
     start_python();
     attached here;
     token py = here.token();

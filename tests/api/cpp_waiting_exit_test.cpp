@@ -63,7 +63,7 @@ CHILD("gets a lock after the end of Python, told not to throw") {
         lock, true);
 }
 
-TEST_CASE("a locker that cannot come back does not keep the lock") {
+TEST_CASE("a thread that cannot re-attach after locking does not keep the lock") {
     check_succeeds("gets a lock after the end of Python");
     check_succeeds("gets a lock after the end of Python, told not to throw");
 }
@@ -99,6 +99,6 @@ CHILD("sees a condition met after the end of Python") {
     notifier.join();
 }
 
-TEST_CASE("a waiter that cannot come back does not keep the lock of its condition") {
+TEST_CASE("a thread that cannot re-attach after a condition wait does not keep the lock") {
     check_succeeds("sees a condition met after the end of Python");
 }

@@ -94,7 +94,7 @@ TEST_CASE("waiting for a lock lets its owner use Python") {
     wait_for<writer>(shared, [&](token py) { return lock_shared_detached(std::nothrow, py, shared); });
 }
 
-TEST_CASE("the holder of a lock that threw leaves it to the next") {
+TEST_CASE("an exception in the lock holder releases the lock to the next") {
     start_python();
     std::mutex plain;
     task thrower("the one that throws", [&] {
@@ -110,7 +110,7 @@ TEST_CASE("the holder of a lock that threw leaves it to the next") {
     CHECK(lock_detached(here.token(), plain).owns_lock());
 }
 
-TEST_CASE("coming back with a lock releases nothing from the pool under it") {
+TEST_CASE("re-attaching with a lock held does not drain the pool under it") {
     start_python();
     attached here;
     token py = here.token();
@@ -157,7 +157,7 @@ TEST_CASE("joining a thread lets it use Python to its end") {
     CHECK(pyattach_is_attached());
 }
 
-TEST_CASE("waiting for a condition lets the one who makes it true use Python") {
+TEST_CASE("waiting for a condition detaches, so that the notifying thread may use Python") {
     start_python();
     std::mutex lock;
     std::condition_variable changed;

@@ -17,7 +17,7 @@ void expect_found_by_other_code() {
 
 } // namespace
 
-TEST_CASE("a thread whose first state was a sub-interpreter's is found by PyGILState_* in the main one") {
+TEST_CASE("a thread whose first tstate was a sub-interpreter's is found by PyGILState_* in the main one") {
     start_python();
     attached here;
     sub_interpreter sub;

@@ -31,7 +31,7 @@ TEST_CASE("a destructor run by a drain may attach, drain and drop: nothing deadl
     run("del native");
 }
 
-TEST_CASE("a drain does not run into itself: an attach in a destructor releases nothing more") {
+TEST_CASE("a drain does not re-enter itself: an attach in a destructor releases nothing more") {
     start_python();
     attached here;
     run("died = []");

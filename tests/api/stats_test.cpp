@@ -64,7 +64,7 @@ TEST_CASE("an adopted state is counted as adopted") {
     CHECK(after.states_created == before.states_created);
 }
 
-TEST_CASE("a state made for a scope is not adopted by what attaches in a gap of it") {
+TEST_CASE("a tstate made for a scope is not adopted by an attach inside a detached scope of it") {
     start_python();
     pyattach_stats before = stats();
     run_on_thread([] {

@@ -11,8 +11,8 @@
 #include <set>
 #include <vector>
 
-#include "api/last_destructor.hpp"
-#include "api/thread_states.hpp"
+#include "api/late_tls_destructor.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 
@@ -50,9 +50,9 @@ TEST_CASE("an attached thread may join native threads that have warm states") {
     CHECK(eval_int("1") == 1);
 }
 
-TEST_CASE("the last destructor of a thread may still use Python, through us and through PyGILState") {
+TEST_CASE("the last destructor of a thread may still use Python, through the library and through PyGILState") {
     start_python();
-    last_destructor::key();
+    late_tls_destructor::key();
     for (bool through_us : {true, false}) {
         INFO("through us " << through_us);
         auto before = states_owned();
@@ -71,12 +71,12 @@ TEST_CASE("the last destructor of a thread may still use Python, through us and 
                 result = static_cast<int>(eval_int("6 * 7"));
             }
         };
-        last_destructor late{use_python, 0};
+        late_tls_destructor late{use_python, 0};
         run_on_thread([&] {
             attached here;
             make_local();
             run("local.value = 5");
-            pthread_setspecific(last_destructor::key(), &late);
+            pthread_setspecific(late_tls_destructor::key(), &late);
         });
         CHECK(late.calls == last_round);
         CHECK(result == 42);
@@ -87,9 +87,9 @@ TEST_CASE("the last destructor of a thread may still use Python, through us and 
     CHECK(eval_int("1") == 1);
 }
 
-TEST_CASE("destructors of a thread may drop references and ask, on the way out and at the very end") {
+TEST_CASE("destructors of a thread may decref and query, before and after the library's exit hook") {
     start_python();
-    last_destructor::key();
+    late_tls_destructor::key();
     ref shared;
     {
         attached here;
@@ -110,11 +110,11 @@ TEST_CASE("destructors of a thread may drop references and ask, on the way out a
                 last();
         }
     };
-    last_destructor late{use, 0};
+    late_tls_destructor late{use, 0};
     run_on_thread([&] {
         static thread_local local_object local;
         local.last = use;
-        pthread_setspecific(last_destructor::key(), &late);
+        pthread_setspecific(late_tls_destructor::key(), &late);
         attached here;
     });
     CHECK(asked == 2);
@@ -125,7 +125,7 @@ TEST_CASE("destructors of a thread may drop references and ask, on the way out a
 
 TEST_CASE("a thread that attaches for the first time in a destructor leaves nothing behind") {
     start_python();
-    last_destructor::key(); // so that the key below is younger than the library's
+    late_tls_destructor::key(); // so that the key below is younger than the library's
     pthread_key_t key;
     REQUIRE(pthread_key_create(&key, [](void *) { attached here; }) == 0);
     auto before = all_counters();
@@ -139,7 +139,7 @@ TEST_CASE("a thread that attaches for the first time in a destructor leaves noth
 }
 
 // From 3.13 on; before, `threading` knows threads by their identity alone.
-TEST_CASE("a thread with the identity of a dead one does not see that one's data") {
+TEST_CASE("a thread with the ident of an ended thread does not see that thread's data") {
     start_python();
     {
         attached here;
@@ -165,7 +165,7 @@ TEST_CASE("a thread with the identity of a dead one does not see that one's data
 }
 
 // CPython call_in_temporary_c_thread and its generator test
-TEST_CASE("a generator first run on a native thread that is gone goes on elsewhere, with tracing on") {
+TEST_CASE("a generator first run on an ended native thread continues elsewhere, with tracing on") {
     start_python();
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
         policy now(each);

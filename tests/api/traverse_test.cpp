@@ -62,7 +62,7 @@ TEST_CASE("a reference dropped in tp_traverse on an attached thread is released 
 }
 
 // PyO3 drop_during_traversal_without_gil
-TEST_CASE("the same when no attached scope of ours is open") {
+TEST_CASE("a reference dropped in tp_traverse without any attached scope open is released after the collection") {
     start_python();
     object *victim = nullptr;
     {

@@ -43,7 +43,7 @@ TEST_CASE("threading.local values survive from one attach of a thread to the nex
     });
 }
 
-TEST_CASE("with the scoped policy they do not") {
+TEST_CASE("with the scoped policy threading.local values do not survive from one attach to the next") {
     start_python();
     scoped_policy scoped;
     run_on_thread([] {
@@ -80,7 +80,7 @@ TEST_CASE("the thread object is the same on every warm attach") {
 }
 
 // jni-rs threads_explicit_detach_tls_attachment, threads_guard_nesting_blocks_explicit_detachment
-TEST_CASE("a warm state is given back on demand, but not inside a scope") {
+TEST_CASE("pyattach_thread_release deletes a warm tstate, but not inside a scope") {
     start_python();
     run_on_thread([] {
         CHECK(pyattach_thread_release() == PYATTACH_OK); // there is none yet
@@ -118,7 +118,7 @@ TEST_CASE("a warm state is given back on demand, but not inside a scope") {
 }
 
 // jni-rs threads_scope_attachments_block_tls_attachments; conformance.md, group 8: adopted state
-TEST_CASE("a state that others made is used and left to them") {
+TEST_CASE("a tstate that other code made is used and left to it") {
     start_python();
     run_on_thread([] {
         {
@@ -135,7 +135,7 @@ TEST_CASE("a state that others made is used and left to them") {
 }
 
 // conformance.md, group 8: foreign PyGILState pair
-TEST_CASE("foreign PyGILState pairs between our scopes use the warm state and leave it alone") {
+TEST_CASE("foreign PyGILState pairs between attached scopes use the warm tstate and keep it") {
     start_python();
     if (!is_warm())
         return;
@@ -158,7 +158,7 @@ TEST_CASE("foreign PyGILState pairs between our scopes use the warm state and le
 }
 
 // jni-rs thread_detaches_for_tls_attachment_when_finished; conformance.md, group 7: reaping
-TEST_CASE("the states of threads that ended are deleted by later attaches, and their values die") {
+TEST_CASE("the tstates of ended threads are deleted by later attaches, and their values die") {
     start_python();
     {
         attached here;

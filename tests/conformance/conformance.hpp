@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 #include "pyattach/pyattach.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"

@@ -1,7 +1,7 @@
 // Group 3, added by this project: what a pool must not do.
 #include "conformance/conformance.hpp"
 
-#include "api/pending_error.hpp"
+#include "api/pending_exception.hpp"
 
 TEST_CASE("ext: lost wake-up") {
     start_python();

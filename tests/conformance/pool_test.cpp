@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <ucontext.h>
 
-#include "api/pending_error.hpp"
+#include "api/pending_exception.hpp"
 
 CHILD("drops a buffer after the end") {
     start_python();

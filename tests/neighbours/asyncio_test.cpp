@@ -47,7 +47,7 @@ class loop_thread {
 
 } // namespace
 
-TEST_CASE("warm threads call into a loop on a native thread, in their order, and it runs what they gave it") {
+TEST_CASE("warm threads call call_soon_threadsafe on a loop of a native thread, which runs their calls in order") {
     start_python();
     leave_no_states([] {
         loop_thread native;

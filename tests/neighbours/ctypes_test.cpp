@@ -101,7 +101,7 @@ void check_no_failure() {
 
 } // namespace
 
-TEST_CASE("ctypes attaches a native thread that nobody attached, and our scopes nest in that") {
+TEST_CASE("ctypes attaches a native thread that was not attached, and attached scopes nest in that") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
@@ -114,7 +114,7 @@ TEST_CASE("ctypes attaches a native thread that nobody attached, and our scopes 
     check_no_failure();
 }
 
-TEST_CASE("ctypes attaches a warm thread with the state that is warm") {
+TEST_CASE("ctypes attaches a warm thread with its warm tstate") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
@@ -134,7 +134,7 @@ TEST_CASE("ctypes attaches a warm thread with the state that is warm") {
     check_no_failure();
 }
 
-TEST_CASE("ctypes callbacks of both kinds run inside our scopes, and in their gaps the one that attaches does") {
+TEST_CASE("ctypes callbacks of both kinds run inside attached scopes, and CFUNCTYPE ones inside detached scopes too") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
@@ -172,7 +172,7 @@ TEST_CASE("Python and native code call each other through ctypes twenty deep, at
     });
 }
 
-TEST_CASE("an exception in a ctypes callback is reported there and is not found by us") {
+TEST_CASE("an exception in a ctypes callback is reported there and is not pending in the caller") {
     const callbacks &python = python_side();
     {
         attached here;

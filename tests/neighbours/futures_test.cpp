@@ -58,7 +58,7 @@ TEST_CASE("warm threads wait for results of an executor, whose threads come back
     CHECK(worked == 4 * 50 * 4);
 }
 
-TEST_CASE("a failure on the executor's thread comes out on the warm one, once") {
+TEST_CASE("an exception on the executor's thread is raised on the warm one, once") {
     start_with_executor();
     run_on_thread([] {
         attached here;
@@ -73,7 +73,7 @@ TEST_CASE("a failure on the executor's thread comes out on the warm one, once") 
     });
 }
 
-TEST_CASE("a warm thread completes a future: who waits wakes, and callbacks run on the warm thread") {
+TEST_CASE("a warm thread completes a future: the waiter wakes, and callbacks run on the warm thread") {
     start_with_executor();
     {
         attached here;

@@ -119,7 +119,7 @@ CHILD("a GIL switched on by an import") {
     EXPECT(!stop_python());
 }
 
-TEST_CASE("a GIL that PYTHON_GIL=1 switches on is a GIL, and all works as without") {
+TEST_CASE("with the GIL enabled by PYTHON_GIL=1 in a free-threaded build attaching excludes other threads") {
     load_python();
     if (!is_free_threaded()) {
         std::printf("gil: SKIPPED:\nthis Python has no GIL to switch on: it is on\n");
@@ -129,7 +129,7 @@ TEST_CASE("a GIL that PYTHON_GIL=1 switches on is a GIL, and all works as withou
     check_succeeds("a GIL switched on from the start", {{}, {{"PYTHON_GIL", "1"}}});
 }
 
-TEST_CASE("a GIL that an import switches on is one for the threads that are attached already") {
+TEST_CASE("a GIL that an import enables also binds threads that are attached already") {
     load_python();
     const char *modules = std::getenv("PYATTACH_TEST_MODULES");
     REQUIRE(modules); // extensions.py says where the module without a declaration is

@@ -14,7 +14,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 
 namespace neighbours {
 

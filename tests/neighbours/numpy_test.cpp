@@ -7,7 +7,7 @@
 using namespace support;
 using namespace neighbours;
 
-TEST_CASE("warm threads compute with arrays at once, in loops that let go of the interpreter") {
+TEST_CASE("warm threads compute with arrays at once, in NumPy loops that release the GIL") {
     start_python_with("numpy");
     {
         attached here;
@@ -30,7 +30,7 @@ TEST_CASE("warm threads compute with arrays at once, in loops that let go of the
     });
 }
 
-TEST_CASE("what NumPy keeps by thread stays with a warm thread and with nobody else") {
+TEST_CASE("NumPy's per-thread settings stay with a warm thread and with no other") {
     start_python_with("numpy");
     {
         attached here;
@@ -51,7 +51,7 @@ TEST_CASE("what NumPy keeps by thread stays with a warm thread and with nobody e
     });
 }
 
-TEST_CASE("arrays that detached threads drop are freed by whoever attaches next") {
+TEST_CASE("arrays that detached threads drop are freed by the next attach") {
     start_python_with("numpy");
     {
         attached here;

@@ -33,7 +33,7 @@ CHILD("exit callbacks in order") {
     start_python();
     EXPECT(order == "acad");
 }
-TEST_CASE("exit callbacks run once, in the order of registration, without those taken back") {
+TEST_CASE("exit callbacks run once, in the order of registration, without those removed") {
     check_succeeds("exit callbacks in order");
 }
 
@@ -144,7 +144,7 @@ CHILD("an exit callback that is taken back while it is called") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     taking.join();
 }
-TEST_CASE("an exit callback that is being called is taken back once it has returned, so that its argument may go") {
+TEST_CASE("removing an exit callback that is running returns after it has returned, so its argument may be freed") {
     check_succeeds("an exit callback that is taken back while it is called");
     check_succeeds("an exit callback that is taken back while it is called", {{"attached"}});
 }
@@ -164,7 +164,7 @@ CHILD("an exit callback that takes itself back") {
     EXPECT(pyattach_exit_callback_remove(main, itself, nullptr) == PYATTACH_INVALID);
     EXPECT_SENTENCE(said.text().empty(), said.text()); // it was called: nothing went wrong
 }
-TEST_CASE("an exit callback that takes itself back does not wait for itself, and nobody is told of it") {
+TEST_CASE("an exit callback that removes itself neither waits for itself nor causes a message") {
     check_succeeds("an exit callback that takes itself back");
 }
 
@@ -194,9 +194,7 @@ CHILD("exit callbacks, with atexit cleared") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // which needs nobody to say so
     EXPECT(order == "c");
 }
-TEST_CASE(
-    "where atexit callbacks were thrown away, a stop calls the exit callbacks, and Py_FinalizeEx does not, nor in the "
-    "next life") {
+TEST_CASE("after atexit._clear() a stop calls the exit callbacks, and Py_FinalizeEx does not, nor after a restart") {
     check_succeeds("exit callbacks, with atexit cleared");
 }
 
@@ -250,6 +248,7 @@ CHILD("atexit callbacks before and after ours") {
     EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
 }
 // conformance.md, group 9: atexit order
-TEST_CASE("atexit callbacks later than ours find the gate closed to other threads, and their own open") {
+TEST_CASE(
+    "atexit callbacks that run after the library's find the gate closed to other threads, and open to their own") {
     check_succeeds("atexit callbacks before and after ours");
 }

@@ -145,7 +145,7 @@ CHILD("a thread detached twice through the end") {
     ended.count_down();
     thread.join();
 }
-TEST_CASE("every detached scope of such a thread says FINALIZING, innermost first") {
+TEST_CASE("every detached scope of a thread that was detached through the end returns FINALIZING, innermost first") {
     check_succeeds("a thread detached twice through the end");
 }
 
@@ -175,7 +175,7 @@ CHILD("a thread that never leaves") {
     end_child();
 }
 // conformance.md, group 9: gate time-out
-TEST_CASE("a thread that never leaves holds exit up to the limit, and is named") {
+TEST_CASE("a thread that never leaves delays exit up to the time-out, and is named") {
     child_result result = run_child("a thread that never leaves");
     check_succeeds(result);
     INFO(result.output);
@@ -256,7 +256,7 @@ CHILD("a thread attached by other code through the end") {
     thread.abandon();
     end_child();
 }
-TEST_CASE("a thread that other code attached never holds exit up, and is parked when it comes back") {
+TEST_CASE("a thread that other code attached never delays exit, and is parked when it comes back") {
     check_succeeds("a thread attached by other code through the end");
 }
 
@@ -288,6 +288,6 @@ CHILD("a thread attached by other code that comes back into the next life") {
     thread.abandon();
     end_child();
 }
-TEST_CASE("such a thread is parked also when Python was started again meanwhile") {
+TEST_CASE("a thread that other code attached is parked when it comes back after a restart") {
     check_succeeds("a thread attached by other code that comes back into the next life");
 }

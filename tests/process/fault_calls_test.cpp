@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 #include "fault_sweep.hpp"
 #include "support/catch.hpp"
 
@@ -91,7 +91,7 @@ struct sweeps {
 
 } // namespace
 
-TEST_CASE("attaching with anything failing is refused, leaves the thread as it was, and works later") {
+TEST_CASE("an attach in which any dependency fails is refused, leaves the thread unchanged, and succeeds later") {
     sweeps all;
     pyattach_interpreter *main = pyattach_interpreter_main();
     CHECK(sweep("attached_begin", on::fresh, attach) >= 3);
@@ -114,7 +114,7 @@ TEST_CASE("attaching with anything failing is refused, leaves the thread as it w
     all.check();
 }
 
-TEST_CASE("which interpreter, with anything failing") {
+TEST_CASE("pyattach_interpreter_current and _main while any dependency fails") {
     sweeps all;
     auto asked = [](pyattach_interpreter *(*ask)()) {
         return [ask] { return ask() ? PYATTACH_OK : PYATTACH_NO_MEMORY; };
@@ -137,7 +137,7 @@ TEST_CASE("which interpreter, with anything failing") {
     all.check();
 }
 
-TEST_CASE("a section, a mutex and a once with anything failing") {
+TEST_CASE("a critical section, a mutex and a once while any dependency fails") {
     sweeps all;
     auto section = [](auto begin) {
         return [begin] {
@@ -179,7 +179,7 @@ TEST_CASE("a section, a mutex and a once with anything failing") {
     all.check();
 }
 
-TEST_CASE("calls with anything failing raise what failed, and lose no reference") {
+TEST_CASE("calls in which any dependency fails raise its exception, and lose no reference") {
     sweeps all;
     attached here;
     ref number = eval("7"), text = eval("'some text'"), bytes = eval("b'data'"), type = eval("Probe"),
@@ -245,7 +245,7 @@ TEST_CASE("calls with anything failing raise what failed, and lose no reference"
     all.check();
 }
 
-TEST_CASE("the pending exception stays what it is, whatever fails while it is looked at, taken out and put back") {
+TEST_CASE("the pending exception survives any failure while it is read, taken and restored") {
     sweeps all;
     attached here;
     ref failure = eval("ValueError('kept')");
@@ -274,7 +274,7 @@ TEST_CASE("the pending exception stays what it is, whatever fails while it is lo
 }
 
 // The cases before this one have made the rest fail: all cases of this file run in one process.
-TEST_CASE("there is no function of CPython's that can fail and was not made to") {
+TEST_CASE("every CPython function that can fail was made to fail") {
     start_python();
     // In fault_contact, fault_life and fault_drops. `compile` runs only while `threading` shuts down.
     std::set<std::string> elsewhere = {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "faults.hpp"
-#include "hoarders.hpp"
+#include "unrecycled_threads.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -74,9 +74,9 @@ inline void expect_refused_well(pyattach_status status, const snapshot &before, 
 // If it succeeds it undoes what it did.
 inline int sweep(const char *name, on where, const std::function<pyattach_status()> &call,
                  lasting how_long = lasting::once) {
-    std::unique_ptr<hoarders> hoard;
+    std::unique_ptr<unrecycled_threads> others;
     if (where == on::fresh || where == on::attached_by_others)
-        hoard = std::make_unique<hoarders>(); // else ended threads leave to a new one what is to fail here
+        others = std::make_unique<unrecycled_threads>(); // else ended threads leave to a new one what is to fail here
     for (int before = 0; before < 500; ++before) {
         bool is_over = false;
         auto once = [&] {
@@ -93,13 +93,13 @@ inline int sweep(const char *name, on where, const std::function<pyattach_status
             expect_same(first, now(), when + ": the second try");
             is_over = failed == nullptr;
         };
-        if (hoard)
-            hoard->run(once);
+        if (others)
+            others->run(once);
         else
             support::run_on_thread(once);
         if (!is_over)
             continue;
-        hoard.reset();
+        others.reset();
         if (how_long == lasting::once)
             sweep(name, where, call, lasting::from_then_on);
         return before;

@@ -110,7 +110,7 @@ template <class Result> Result failure() {
     pthread_exit(nullptr);
 }
 
-template <size_t index, class Function> struct stand_in {
+template <size_t index, class Function> struct interposer {
     static constexpr void *address = nullptr; // with further arguments of any kind: left alone
 };
 template <size_t index, bool may_be_unwound, class Result, class... Parameters> struct stand_in_for {
@@ -137,14 +137,15 @@ template <size_t index, bool may_be_unwound, class Result, class... Parameters> 
                                           (!may_be_unwound && way_of(function_names[index]) == way::none);
     static inline void *const address = is_left_alone ? nullptr : reinterpret_cast<void *>(&call);
 };
-template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...)>
+template <size_t index, class Result, class... Parameters> struct interposer<index, Result(Parameters...)>
     : stand_in_for<index, true, Result, Parameters...> {};
-template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...) noexcept>
+template <size_t index, class Result, class... Parameters> struct interposer<index, Result(Parameters...) noexcept>
     : stand_in_for<index, false, Result, Parameters...> {};
 
 template <size_t... index> void *stand_in_at(size_t wanted, std::index_sequence<index...>) {
     void *found = nullptr;
-    ((index == wanted ? void(found = stand_in<index, std::remove_pointer_t<types::at<index>>>::address) : void()), ...);
+    ((index == wanted ? void(found = interposer<index, std::remove_pointer_t<types::at<index>>>::address) : void()),
+     ...);
     return found;
 }
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "process/forked.hpp"
+#include "support/tstate_counts.hpp"
+#include "process/fork_helpers.hpp"
 #include "stress/plain_python.hpp"
 
 using namespace support;
@@ -39,7 +39,7 @@ CHILD("a child with queued references") {
     EXPECT(pyattach_pool_drain() == PYATTACH_OK);
     EXPECT(eval_int("len(deaths)") == 2);
 }
-TEST_CASE("references that were queued before a fork are released in the child, and in the parent") {
+TEST_CASE("references that were queued before a fork are released in the child and in the parent") {
     check_succeeds("a child with queued references");
 }
 
@@ -71,7 +71,7 @@ CHILD("a child of which a thread used an ended Python") {
     other.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child forgets what a thread that it does not have queued in a life before") {
+TEST_CASE("a fork child drops the queue of an absent thread from an earlier generation") {
     check_succeeds("a child of which a thread used an ended Python");
 }
 
@@ -118,7 +118,7 @@ CHILD("a child of which a thread was draining") {
     EXPECT(all_counters().drops_leaked == 0);
     EXPECT(!stop_python());
 }
-TEST_CASE("a batch that another thread was releasing at the fork is counted as lost in the child") {
+TEST_CASE("a batch that another thread was releasing at the fork is counted as leaked in the child") {
     check_succeeds("a child of which a thread was draining");
 }
 
@@ -159,7 +159,7 @@ CHILD("a child among warm and detached threads") {
     EXPECT(!stop_python());
 }
 // CPython test_main_thread_after_fork_from_foreign_thread
-TEST_CASE("the thread that forked goes on in the child with its state, and the others are forgotten") {
+TEST_CASE("the forking thread keeps its tstate in the child, and the others' records are dropped") {
     check_succeeds("a child among warm and detached threads");
 }
 
@@ -200,7 +200,7 @@ CHILD("a child with the seats of ended threads") {
     others.let_go();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child's exit waits for all threads inside, also for those that have the seats of ended ones") {
+TEST_CASE("a fork child's exit waits for all threads inside, also for those with recycled participants") {
     check_succeeds("a child with the seats of ended threads");
 }
 
@@ -244,7 +244,7 @@ CHILD("plainly: a child of a native thread that ends Python") {
     std::_Exit(0);
 }
 
-TEST_CASE("a child that a native thread forked ends Python in an orderly way") {
+TEST_CASE("a child forked by a native thread finalizes Python in order") {
     child_result plain = run_child("plainly: a child of a native thread that ends Python");
     if (plain.exit_code != 0) {
         // From 3.13 on Py_FinalizeEx goes back to the main thread's state, which the fork has freed.

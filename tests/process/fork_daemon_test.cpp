@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 
@@ -143,7 +143,7 @@ CHILD("daemon: in scopes") {
     }
     use_python();
 }
-TEST_CASE("scopes that were open at such a fork go on in the child, and Python is put in order when it is next used") {
+TEST_CASE("scopes open at a raw fork continue in the child, and Python is repaired at its next use") {
     check_succeeds("daemon: in scopes");
 }
 
@@ -183,7 +183,8 @@ CHILD("daemon: said by itself") {
     use_python();
     EXPECT(!stop_python());
 }
-TEST_CASE("pyattach_forked puts Python in order for the other threads of the child, once, with the hooks of os") {
+TEST_CASE(
+    "pyattach_forked repairs Python for the other threads of the child, once, with the os.register_at_fork hooks") {
     check_succeeds("daemon: said by itself");
 }
 
@@ -216,7 +217,9 @@ CHILD("daemon: its parent is gone") {
     EXPECT(read(ends[0], &said, 1) == 1); // 0: all have closed their ends
     EXPECT(said == 'y');
 }
-TEST_CASE("a daemon whose parent has gone uses Python and ends it") { check_succeeds("daemon: its parent is gone"); }
+TEST_CASE("a daemon whose parent has exited uses Python and finalizes it") {
+    check_succeeds("daemon: its parent is gone");
+}
 
 CHILD("daemon: refused") {
     start_python();

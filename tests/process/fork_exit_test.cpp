@@ -4,7 +4,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <pthread.h>
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 

@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 
@@ -114,7 +114,8 @@ CHILD("raw: everything else in the child") {
     });
     EXPECT(!stop_python());
 }
-TEST_CASE("sections, drains, locks and the end of Python do not wait in the child of a raw fork, and say why") {
+TEST_CASE(
+    "sections, drains, locks and finalization are refused with a reason in the child of a raw fork, and do not wait") {
     check_succeeds("raw: everything else in the child");
 }
 
@@ -175,7 +176,7 @@ CHILD("raw: the forking thread ends in the child") {
     bystander.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread with a warm state ends in the child of a raw fork") {
+TEST_CASE("a thread with a warm tstate ends in the child of a raw fork") {
     check_succeeds("raw: the forking thread ends in the child");
 }
 
@@ -218,6 +219,6 @@ CHILD("raw: a visit from a sub-interpreter's gap") {
     last.end();
     EXPECT(!stop_python());
 }
-TEST_CASE("a visit that began in a gap of another interpreter ends in the child of a raw fork") {
+TEST_CASE("an attached scope begun in another interpreter's detached scope ends in the child of a raw fork") {
     check_succeeds("raw: a visit from a sub-interpreter's gap");
 }

@@ -9,7 +9,7 @@
 #include <dlfcn.h>
 #include <functional>
 
-#include "process/forked.hpp"
+#include "process/fork_helpers.hpp"
 
 using namespace support;
 
@@ -91,7 +91,7 @@ CHILD("fork: attached and not") {
     EXPECT(!stop_python());
 }
 TEST_CASE("pyattach_fork returns in two processes, each in the state the caller was in, and the child uses Python") {
-    // See fork_plain_test: there a debug build asserts that an interpreter's first state is made once.
+    // See fork_without_hooks_test: there a debug build asserts that an interpreter's first state is made once.
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000)
         return;

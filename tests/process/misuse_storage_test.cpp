@@ -49,7 +49,7 @@ CHILD("begin the scope that attached again where that is refused") {
     forbidden traverse;
     EXPECT(pyattach_attached_begin(&shared) == PYATTACH_FORBIDDEN);
 }
-TEST_CASE("beginning an attached scope again that attached the thread aborts at once") {
+TEST_CASE("beginning the outermost attached scope a second time aborts at once") {
     for (const char *way :
          {"begin the scope that attached again", "begin the scope that attached again, with a state for each scope",
           "begin the scope that attached again in a detached one",
@@ -71,7 +71,7 @@ CHILD("begin a detached scope again in an attached one") {
     attached inside;
     EXPECT(pyattach_detached_begin(&shared_gap) == PYATTACH_OK);
 }
-TEST_CASE("beginning a detached scope again aborts at once") {
+TEST_CASE("beginning an open detached scope a second time aborts at once") {
     for (const char *way : {"begin a detached scope again", "begin a detached scope again in an attached one"})
         check_aborts(way, {"pyattach_detached_begin", "open in this storage", "a scope of its own"});
 }
@@ -91,7 +91,7 @@ CHILD("begin a critical section again where that is refused") {
     forbidden traverse;
     EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_FORBIDDEN);
 }
-TEST_CASE("beginning a critical section again aborts at once") {
+TEST_CASE("beginning an open critical section a second time aborts at once") {
     for (const char *way : {"begin a critical section again", "begin a critical section again where that is refused"})
         check_aborts(way, {"pyattach_critical_section_begin", "open in this storage", "a scope of its own"});
 }
@@ -127,7 +127,7 @@ CHILD("begin a forbidden scope on the stack again") {
     pyattach_forbidden_end(&traverse);
     pyattach_forbidden_end(&traverse);
 }
-TEST_CASE("what cannot be told at begin, a nested scope or one on the stack, aborts where it ends the second time") {
+TEST_CASE("a nested scope, or one on the stack, that is begun twice aborts where it ends the second time") {
     check_aborts("begin a nested scope again", {"pyattach_attached_end", "ended already", "once"});
     check_aborts("begin a scope on the stack again", {"pyattach_attached_end", "ended already", "once"});
     check_aborts("begin a detached scope on the stack again", {"pyattach_detached_end", "refused"});

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "hoarders.hpp"
+#include "unrecycled_threads.hpp"
 
 using namespace support;
 
@@ -62,10 +62,10 @@ void start_python_in_scope() {
 // Runs `call` on fresh threads (prepared by `prepare`), with more and more memory, until it succeeds. Returns how often
 // it was refused.
 template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
-    hoarders hoard;
+    unrecycled_threads others;
     for (int allocations = 0; allocations < 100; ++allocations) {
         pyattach_status status = PYATTACH_OK;
-        hoard.run([&] {
+        others.run([&] {
             auto prepared = prepare();
             (void)prepared;
             // libpython's own thread-local data: glibc ends the process if it cannot allocate that.
@@ -166,7 +166,7 @@ TEST_CASE("an exit callback is refused without memory") {
     CHECK(pyattach_exit_callback_remove(main, nothing_to_do, nullptr) == PYATTACH_INVALID);
 }
 
-TEST_CASE("a reference given back without memory is leaked, not lost track of and not released twice") {
+TEST_CASE("a decref without memory leaks the reference, counts it, and never releases it twice") {
     start_python_in_scope();
     attached here;
     ref object = new_object();

@@ -179,7 +179,7 @@ CHILD("signals that C handles") {
     EXPECT(stop_python() == nullptr);
     last.join();
 }
-TEST_CASE("signals at 1 kHz cut no attach, detach, drain, lock or exit short") {
+TEST_CASE("signals at 1 kHz interrupt no attach, detach, drain, lock or exit") {
     child_options options;
     options.deadline = std::chrono::seconds(600);
     check_succeeds("signals that C handles", options);

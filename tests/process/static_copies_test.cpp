@@ -97,7 +97,7 @@ CHILD("copies nest in one another") {
                 });
     EXPECT(!stop_python());
 }
-TEST_CASE("copies attach, detach and attach again inside one another, in every combination") {
+TEST_CASE("static copies attach, detach and attach again inside one another, in every combination") {
     check_succeeds("copies nest in one another");
 }
 
@@ -135,7 +135,7 @@ CHILD("drops into the pool of each copy") {
     here.end();
     EXPECT(!stop_python());
 }
-TEST_CASE("each copy has a pool of its own, which its own attaches empty") {
+TEST_CASE("each static copy has a pool of its own, which its own attaches drain") {
     check_succeeds("drops into the pool of each copy");
 }
 
@@ -194,7 +194,7 @@ CHILD("exit with a thread in each copy") {
         EXPECT(counters.exit_timeouts == 0);
     }
 }
-TEST_CASE("at exit the callbacks of every copy run, and the threads inside each are waited for") {
+TEST_CASE("at exit the callbacks of every static copy run, and the threads inside each are waited for") {
     check_succeeds("exit with a thread in each copy");
 }
 
@@ -243,7 +243,7 @@ CHILD("exit with a stuck thread in each copy") {
         one->abandon();
     end_child();
 }
-TEST_CASE("a copy that gives up waiting does not keep the others from their callbacks and their own wait") {
+TEST_CASE("a static copy that times out at exit does not keep the others from their callbacks and their own wait") {
     check_succeeds("exit with a stuck thread in each copy");
 }
 
@@ -259,7 +259,7 @@ CHILD("limits of copies with stuck threads") {
         one->abandon();
     end_child();
 }
-TEST_CASE("the limits of copies that wait one after the other run together") {
+TEST_CASE("the exit time-outs of static copies that wait in turn overlap") {
     auto seconds = [](const char *number) {
         child_result result = run_child("limits of copies with stuck threads", {{number}});
         check_succeeds(result);
@@ -293,4 +293,4 @@ CHILD("forty copies") {
     EXPECT(!stop_python());
     EXPECT(callbacks_run == 41);
 }
-TEST_CASE("forty copies load into one process, work, and end with it") { check_succeeds("forty copies"); }
+TEST_CASE("forty static copies load into one process, work, and end with it") { check_succeeds("forty copies"); }

@@ -79,7 +79,7 @@ CHILD("scopes of an ended life around those of the next") {
     EXPECT(pyattach_thread_release() == PYATTACH_OK); // nothing is open
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
-TEST_CASE("scopes of an ended life are ended in any order, and those of the next are counted right") {
+TEST_CASE("scopes of an ended generation end in any order, and those of the next are counted right") {
     check_succeeds("scopes of an ended life around those of the next");
 }
 
@@ -186,7 +186,7 @@ CHILD("references dropped before the end") {
     EXPECT(pyattach_pool_size() == 1);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
-TEST_CASE("what waits in the pool is released when the interpreter ends") {
+TEST_CASE("queued references are released when the interpreter ends") {
     child_result result = run_child("references dropped before the end");
     check_succeeds(result);
     CHECK(result.output == "released\n");
@@ -230,7 +230,7 @@ CHILD("started and stopped again and again") {
         EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     }
 }
-TEST_CASE("Python starts and stops again and again, each life with a handle of its own") {
+TEST_CASE("Python starts and stops repeatedly, each generation with a handle of its own") {
     check_succeeds("started and stopped again and again");
 }
 
@@ -260,7 +260,7 @@ CHILD("a native thread that outlives a life of the interpreter") {
     }
     thread.join();
 }
-TEST_CASE("a native thread that outlives a life of the interpreter attaches to the next one") {
+TEST_CASE("a native thread that outlives a generation of the interpreter attaches to the next one") {
     check_succeeds("a native thread that outlives a life of the interpreter");
 }
 

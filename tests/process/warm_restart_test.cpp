@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 
@@ -78,7 +78,7 @@ CHILD("a warm state from an earlier life") {
     EXPECT(!stop_python());
 }
 // conformance.md, group 9: stale warm state after restart; 17.4
-TEST_CASE("a warm state of an earlier life is neither used nor freed, and the thread gets a new one") {
+TEST_CASE("a warm tstate of an earlier generation is neither used nor freed, and the thread gets a new one") {
     check_succeeds("a warm state from an earlier life");
 }
 
@@ -90,7 +90,7 @@ CHILD("a state of an earlier life that is given back") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("giving back a state of an earlier life is fine") {
+TEST_CASE("pyattach_thread_release is allowed with a tstate of an earlier generation") {
     check_succeeds("a state of an earlier life that is given back");
 }
 
@@ -112,7 +112,7 @@ CHILD("a state of the host's from an earlier life") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("a state that the host kept through an earlier life is not adopted in the next") {
+TEST_CASE("a tstate that the host kept through a finalization is not adopted after the restart") {
     check_succeeds("a state of the host's from an earlier life");
 }
 
@@ -129,7 +129,7 @@ CHILD("the main thread in three lives") {
     }
     EXPECT(!stop_python());
 }
-TEST_CASE("on the main thread each life's own state is used, though all have one address") {
+TEST_CASE("after each restart the main thread uses the new generation's tstate, though the addresses are equal") {
     check_succeeds("the main thread in three lives");
 }
 
@@ -147,7 +147,7 @@ CHILD("threads that ended in an earlier life") {
     EXPECT(created - (after.states_deleted - before.states_deleted) == after.states_dead);
     EXPECT(!stop_python());
 }
-TEST_CASE("states of threads that ended in an earlier life are left alone in the next") {
+TEST_CASE("tstates of threads that ended in an earlier generation are not deleted after a restart") {
     check_succeeds("threads that ended in an earlier life");
 }
 
@@ -167,7 +167,7 @@ CHILD("a thread that ends between two lives") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread with a warm state may end while no Python runs") {
+TEST_CASE("a thread with a warm tstate may end while no Python runs") {
     check_succeeds("a thread that ends between two lives");
 }
 
@@ -207,7 +207,7 @@ CHILD("a state of the host's where an earlier life had one") {
     EXPECT(is_adopted);
     EXPECT(!stop_python());
 }
-TEST_CASE("a state of the host's is adopted although one of an earlier life had its address") {
+TEST_CASE("the host's tstate is adopted although one of an earlier generation had its address") {
     load_python();
     // There what PyGILState looks at may name the state of an ended life, and nothing tells the two apart.
     if (python_version() < 0x030f0000)
@@ -241,6 +241,6 @@ CHILD("a thread with scopes of an ended life") {
     thread.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread whose scopes are of an ended life attaches to the next one inside them") {
+TEST_CASE("a thread whose scopes are of an ended generation attaches to the next generation inside them") {
     check_succeeds("a thread with scopes of an ended life");
 }

@@ -172,8 +172,8 @@ void keep_pool_around_forks();
 // How long the slice has lasted.
 double seconds_lived();
 
-// What must not grow: see ceilings.cpp. Looked at after each life (not attached, Python has ended) and now and then in
-// it, by a host.
+// What must not grow: see growth_limits.cpp. Looked at after each life (not attached, Python has ended) and now and
+// then in it, by a host.
 void look_at_ceilings(bool is_between_lives, unsigned seconds_in_all);
 void begin_life_below_ceilings();
 std::string ceilings_report();

@@ -17,8 +17,8 @@
 #include <unistd.h>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "stress/resident_memory.hpp"
 
 using namespace support;
 
@@ -165,7 +165,8 @@ CHILD("a storm of forks") {
 TEST_CASE("children forked while native threads are at work attach, drop, fork again and exit") {
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000) {
-        // A native thread that forked gives its state back, the last one, and takes a new one: see fork_plain_test.
+        // A native thread that forked gives its state back, the last one, and takes a new one: see
+        // fork_without_hooks_test.
         WARN("a debug build of Python up to 3.11 asserts that the first state of an interpreter is made once");
         return;
     }

@@ -174,7 +174,7 @@ void work(soak &all, int which) {
 
 } // namespace
 
-TEST_CASE("all neighbours use six native threads in turn, and neither memory nor thread states grow") {
+TEST_CASE("all neighbours use six native threads in turn, and neither memory nor tstates grow") {
     start_python();
     soak all;
     leave_no_states([&] {

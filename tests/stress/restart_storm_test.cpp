@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "stress/resident_memory.hpp"
 
 using namespace support;
 
@@ -157,7 +157,7 @@ CHILD("a storm of restarts") {
     EXPECT(now.states_dead == 0);
 }
 
-TEST_CASE("native threads live through one life of Python after the other") {
+TEST_CASE("native threads live through repeated restarts of Python") {
     child_options options{{is_full_run() ? "100" : "8"}};
     options.deadline = std::chrono::seconds(is_full_run() ? 3000 : 120);
     child_result result = run_child("a storm of restarts", options);

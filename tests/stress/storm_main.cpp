@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <thread>
 
-#include "stress/fences.hpp"
+#include "stress/refuse_membarrier.hpp"
 #include "support/sanitizers.hpp"
 
 namespace storm {

@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "stress/resident_memory.hpp"
 
 using namespace support;
 
@@ -172,7 +172,7 @@ void storm(sub_interpreter::kind kind, int rounds) {
     is_over = true;
     for (auto &one : tasks)
         one->join();
-    // How much of it is CPython's is what lives_memory_test.cpp is about.
+    // How much of it is CPython's is what restart_memory_test.cpp is about.
     std::int64_t grown = resident_bytes() - before;
     EXPECT(visits > rounds && refusals > 0 && nested_visits > 0);
     {
@@ -209,11 +209,11 @@ void check_storm(const char *name) {
 
 } // namespace
 
-TEST_CASE("sub-interpreters come and go while native threads move between them") {
+TEST_CASE("sub-interpreters are made and ended while native threads attach to all of them") {
     check_storm("a storm of legacy sub-interpreters");
 }
 
-TEST_CASE("sub-interpreters with GILs of their own come and go while native threads move between them") {
+TEST_CASE("sub-interpreters with their own GILs are made and ended while native threads attach to all of them") {
     load_python();
     if (has_own_gils())
         check_storm("a storm of sub-interpreters with GILs of their own");

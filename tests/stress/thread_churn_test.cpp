@@ -12,8 +12,8 @@
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "stress/resident_memory.hpp"
 
 using namespace support;
 
@@ -57,7 +57,7 @@ std::uint64_t churn(int threads, int at_once) {
 
 } // namespace
 
-TEST_CASE("threads that come and go for ever leave few states and no memory behind") {
+TEST_CASE("threads that attach and end without pause leave few tstates and no memory behind") {
     start_python();
     {
         attached here;

@@ -17,7 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
-#include "support/patience.hpp"
+#include "support/deadline_factor.hpp"
 #include "support/python.hpp"
 #include "support/sanitizers.hpp"
 
@@ -106,7 +106,7 @@ child_result run_program(const std::vector<std::string> &command, const child_op
         throw failure("cannot start " + command[0] + ": " + std::strerror(failed));
     }
     result.timed_out =
-        !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline * patience_factor(), result.output);
+        !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline * deadline_factor(), result.output);
     close(ends[0]);
     if (result.timed_out)
         kill(child, SIGKILL);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "support/expect.hpp"
-#include "support/patience.hpp"
+#include "support/deadline_factor.hpp"
 
 namespace support {
 
@@ -21,7 +21,7 @@ void give_up(const std::string &what) noexcept {
 }
 
 void wait_until(const char *what, const std::function<bool()> &condition) {
-    auto deadline = std::chrono::steady_clock::now() + patience * patience_factor();
+    auto deadline = std::chrono::steady_clock::now() + patience * deadline_factor();
     while (!condition()) {
         if (std::chrono::steady_clock::now() > deadline)
             give_up(what);
@@ -42,7 +42,7 @@ bool latch::is_open() const {
 
 void latch::wait() const {
     std::unique_lock<std::mutex> hold(lock_);
-    if (!opened_.wait_for(hold, patience * patience_factor(), [this] { return left_ == 0; }))
+    if (!opened_.wait_for(hold, patience * deadline_factor(), [this] { return left_ == 0; }))
         give_up(what_);
 }
 
@@ -53,7 +53,7 @@ void barrier::arrive_and_wait() {
         arrived_ = 0;
         ++turn_;
         turned_.notify_all();
-    } else if (!turned_.wait_for(hold, patience * patience_factor(), [&] { return turn_ != mine; })) {
+    } else if (!turned_.wait_for(hold, patience * deadline_factor(), [&] { return turn_ != mine; })) {
         give_up(what_);
     }
 }
@@ -106,7 +106,7 @@ void task::join() {
         return;
     timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += patience.count() * patience_factor();
+    deadline.tv_sec += patience.count() * deadline_factor();
     if (pthread_timedjoin_np(handle_, nullptr, &deadline) != 0)
         give_up(shared_->what);
     joinable_ = false;

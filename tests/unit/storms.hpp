@@ -5,7 +5,7 @@
 #include <sched.h>
 
 #include "fence.hpp"
-#include "stress/fences.hpp"
+#include "stress/refuse_membarrier.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/expect.hpp"

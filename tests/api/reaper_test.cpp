@@ -1,0 +1,235 @@
+// What destroys thread states: the scope (scoped), a release, a later attach of another thread. It runs destructors,
+// which may do anything.
+#include "support/catch.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "support/tstate_counts.hpp"
+
+using namespace support;
+
+namespace {
+
+// `Busy` in __main__: objects whose death uses Python in every way native code has.
+class busy_destructors {
+  public:
+    busy_destructors() {
+        attached here;
+        make_local();
+        publish("die", native_function([this] {
+                    {
+                        attached nested;
+                        EXPECT(eval_int("6 * 7") == 42);
+                        {
+                            detached gap;
+                            attached again;
+                            EXPECT(eval_int("6 * 7") == 42);
+                        }
+                        foreign_attach other;
+                        EXPECT(eval_int("6 * 7") == 42);
+                    }
+                    {
+                        foreign_detach gap;
+                        foreign_attach other;
+                        attached inside;
+                    }
+                    EXPECT(pyattach_thread_release() == PYATTACH_INVALID);
+                    new_object().drop();
+                    ++deaths;
+                }));
+        run("class Busy:\n    def __del__(self): die()\n");
+    }
+    busy_destructors(const busy_destructors &) = delete;
+    busy_destructors &operator=(const busy_destructors &) = delete;
+    ~busy_destructors() {
+        attached here;
+        run("del Busy, die");
+    }
+    std::atomic<int> deaths{0};
+};
+
+} // namespace
+
+// pybind11 #5827, CPython gh-119585: test_thread_gilstate_in_clear
+TEST_CASE("destructors that run while a scoped tstate is deleted may attach, and the tstate is deleted once") {
+    start_python();
+    busy_destructors busy;
+    policy now(PYATTACH_THREADS_SCOPED);
+    auto before = all_counters();
+    for (int i = 1; i <= 10; ++i) {
+        run_on_thread([] {
+            attached here;
+            run("local.value = Busy()");
+        });
+        CHECK(busy.deaths == i);
+    }
+    auto after = all_counters();
+    CHECK(after.states_created - before.states_created == 10);
+    CHECK(after.states_deleted - before.states_deleted == 10 + before.states_dead - after.states_dead);
+}
+
+TEST_CASE("destructors that run in pyattach_thread_release may attach") {
+    start_python();
+    busy_destructors busy;
+    run_on_thread([&] {
+        for (int i = 1; i <= 10; ++i) {
+            {
+                attached here;
+                run("local.value = Busy()");
+            }
+            CHECK(pyattach_thread_release() == PYATTACH_OK);
+            CHECK(busy.deaths == i);
+            CHECK(slot_state() == nullptr);
+            CHECK(pyattach_attach_depth() == 0);
+        }
+    });
+}
+
+TEST_CASE("a destructor that detaches in pyattach_thread_release leaves nothing behind") {
+    start_python();
+    {
+        attached here;
+        make_local();
+        publish("detach", native_function([] { detached gap; }));
+        run("import sys\nclass Late:\n    def __del__(self): detach()\n");
+    }
+    constexpr int rounds = 100;
+    // New threads: one that goes on finds a tether to a state at the same address.
+    auto give_back_often = [](const char *value) {
+        for (int i = 0; i < rounds; ++i)
+            run_on_thread([value] {
+                {
+                    attached here;
+                    run(std::string("local.value = ") + value);
+                }
+                CHECK(pyattach_thread_release() == PYATTACH_OK);
+            });
+        attached here;
+        return eval_int("sys.getallocatedblocks()"); // 0 where Python's memory is malloc's; there a sanitizer tells
+    };
+    auto first = give_back_often("1"), without = give_back_often("1"), with = give_back_often("Late()");
+    CHECK(with - without - (without - first) < rounds); // free-threaded builds keep something of each state
+    attached here;
+    run("del Late, detach");
+}
+
+TEST_CASE("destructors that run while the reaper deletes tstates may attach") {
+    start_python();
+    busy_destructors busy;
+    auto before = all_counters();
+    constexpr int threads = 200;
+    for (int i = 0; i < threads; ++i)
+        run_on_thread([] {
+            attached here;
+            run("local.value = Busy()");
+            // The thread that reaps is none the worse for it.
+            foreign_attach nested;
+            CHECK(eval_int("1") == 1);
+        });
+    auto after = all_counters();
+    CHECK(after.states_created - before.states_created == threads);
+    CHECK(busy.deaths > threads / 2);
+    // Each that died is one deleted, and those that were waiting before are among the deleted; as a rule none is.
+    CHECK(static_cast<std::uint64_t>(busy.deaths) <= after.states_deleted - before.states_deleted);
+    CHECK(static_cast<std::uint64_t>(busy.deaths) + before.states_dead >= after.states_deleted - before.states_deleted);
+}
+
+// conformance.md, group 7: reaping
+TEST_CASE("200 rounds of four threads that attach and end leave few tstates unreaped, and all their values die") {
+    start_python();
+    {
+        attached here;
+        make_local();
+        run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
+    }
+    auto before = all_counters();
+    std::uint64_t most_waiting = 0;
+    for (int round = 0; round < 200; ++round) {
+        std::vector<std::unique_ptr<task>> tasks;
+        for (int i = 0; i < 4; ++i)
+            tasks.push_back(std::make_unique<task>("a thread of the round to end", [] {
+                for (int attach = 0; attach < 3; ++attach) {
+                    attached here;
+                    run("local.value = Value()");
+                }
+            }));
+        for (auto &one : tasks)
+            one->join();
+        most_waiting = std::max(most_waiting, all_counters().states_dead);
+    }
+    auto after = all_counters();
+    CHECK(after.states_created - before.states_created == (keeps_states() ? 800 : 2400));
+    CHECK(most_waiting < 100);
+    // Of each thread two values were replaced; the last one dies with its state.
+    std::uint64_t still_there = after.states_dead;
+    attached here;
+    auto died = static_cast<std::uint64_t>(eval_int("len(died)"));
+    CHECK(died >= 2400 - still_there);
+    CHECK(died <= 2400);
+    run("del Value");
+}
+
+TEST_CASE("the reaper keeps a pending exception and the calling thread's own data") {
+    start_python();
+    for (int i = 0; i < 64; ++i) // as many as may wait
+        run_on_thread([] {
+            attached here;
+            run("import threading; threading.current_thread()");
+        });
+    for (int i = 0; i < 70; ++i)
+        run_on_thread([] {
+            attached here;
+            make_local();
+            run("local.value = 11");
+            void *state = current_state();
+            auto **kind = static_cast<object **>(cpython_symbol("PyExc_ValueError"));
+            cpython<void(object *, const char *)>("PyErr_SetString")(*kind, "kept");
+            {
+                detached gap;
+                run_on_thread([] { attached other; });
+            }
+            char text[64] = "";
+            pyattach_error_message(text, sizeof text);
+            CHECK(std::string(text) == "ValueError: kept");
+            pyattach_error_clear();
+            CHECK(current_state() == state);
+            CHECK(slot_state() == state);
+            CHECK(eval_int("local.value") == 11);
+        });
+}
+
+// CPython gh-100892: test_threading_local_clear_race
+TEST_CASE("threading.local objects are made and dropped while native threads' tstates are deleted") {
+    start_python();
+    {
+        attached here;
+        make_local();
+    }
+    for (pyattach_thread_policy each : {PYATTACH_THREADS_SCOPED, PYATTACH_THREADS_WARM}) {
+        policy now(each);
+        std::atomic<bool> is_over{false};
+        std::vector<std::unique_ptr<task>> natives;
+        for (int i = 0; i < 2; ++i)
+            natives.push_back(std::make_unique<task>("a thread whose states come and go to end", [&] {
+                while (!is_over) {
+                    {
+                        attached here;
+                        run("local.value = [threading.local() for i in range(10)]\n"
+                            "for one in local.value: one.value = 1");
+                    }
+                    EXPECT(pyattach_thread_release() == PYATTACH_OK);
+                }
+            }));
+        {
+            attached here;
+            run("import threading\nfor i in range(1000):\n    threading.local().value = i\n");
+        }
+        is_over = true;
+        for (auto &one : natives)
+            one->join();
+    }
+}

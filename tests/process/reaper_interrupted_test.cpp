@@ -1,0 +1,107 @@
+// What happens elsewhere while a thread deletes the states of ended ones: a fork, the end of Python.
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/recycled_ident.hpp"
+#include "support/scopes.hpp"
+#include "support/threads.hpp"
+
+#include <memory>
+
+#include "support/tstate_counts.hpp"
+#include "process/fork_helpers.hpp"
+
+using namespace support;
+
+namespace {
+
+// In a newcomer that deletes the states of ended threads, once, `in_deletion` runs: when that of one on `stack` goes.
+std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()> in_deletion) {
+    start_python();
+    {
+        attached here;
+        make_local();
+        publish("in_deletion", native_function(std::move(in_deletion)));
+        run("class Held:\n    def __del__(self): in_deletion()\n");
+    }
+    // All at once, or the later ones would delete what earlier ones left.
+    constexpr int threads = 80; // more than may wait
+    barrier all_there("the others to come", threads);
+    std::vector<std::unique_ptr<task>> all;
+    for (int i = 0; i < threads; ++i) {
+        auto come = [&all_there, i] {
+            {
+                attached here;
+                if (i == 0)
+                    run("local.value = Held()");
+            }
+            all_there.arrive_and_wait();
+        };
+        const char *what = "one of many threads to end";
+        all.push_back(i == 0 ? stack.start(what, come) : std::make_unique<task>(what, come));
+    }
+    for (auto &one : all)
+        one->join();
+    return std::make_unique<task>("the thread that deletes to end", use_python);
+}
+
+} // namespace
+
+CHILD("a child of which a thread was deleting states") {
+    static latch deleting("a deletion"), may_go_on("permission to go on");
+    recycled_ident stack;
+    auto newcomer = start_deletion(stack, [] {
+        detached gap;
+        deleting.count_down();
+        may_go_on.wait();
+    });
+    deleting.wait();
+    {
+        attached here;
+        fork_in_python([] {
+            EXPECT(all_counters().states_dead == 0);
+            {
+                detached gap;
+                for (int i = 0; i < 100; ++i)
+                    run_on_thread(use_python);
+            }
+            EXPECT(all_counters().states_deleted > 0);
+            EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
+        });
+    }
+    may_go_on.count_down();
+    newcomer->join();
+    EXPECT(!stop_python());
+}
+TEST_CASE("a child forked while another thread deleted tstates continues without them") {
+    load_python();
+    if (keeps_states())
+        check_succeeds("a child of which a thread was deleting states");
+}
+
+// The gate does not keep the interpreter there for ever, and what is gone has no states.
+CHILD("a newcomer that waits for its namesake's state while Python ends") {
+    static recycled_ident stack;
+    static latch deleting("a deletion"), never("nothing");
+    start_deletion(stack, [] {
+        detached gap;
+        deleting.count_down();
+        never.wait();
+    })->abandon();
+    deleting.wait();
+    pyattach_status status = PYATTACH_OK;
+    auto newcomer = stack.start("the newcomer to be refused", [&] {
+        pyattach_attached scope;
+        status = pyattach_attached_begin(&scope);
+    });
+    newcomer->wait_until_asleep();
+    pyattach_set_exit_timeout(0);
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT); // the one that deletes is inside
+    newcomer->join();
+    EXPECT(status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED);
+    std::_Exit(0);
+}
+TEST_CASE("a thread that waits for the deletion of a tstate with its ident is refused if Python finalizes meanwhile") {
+    load_python();
+    if (is_free_threaded())
+        check_succeeds("a newcomer that waits for its namesake's state while Python ends");
+}

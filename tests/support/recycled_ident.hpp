@@ -1,0 +1,38 @@
+// Threads that have the same identity, one after the other: where a thread's stack is, there its identity is too.
+#pragma once
+
+#include <memory>
+#include <new>
+#include <pthread.h>
+
+#include "support/expect.hpp"
+#include "support/threads.hpp"
+
+namespace support {
+
+class recycled_ident {
+  public:
+    recycled_ident() : memory_(::operator new(size, std::align_val_t(page))) {}
+    recycled_ident(const recycled_ident &) = delete;
+    recycled_ident &operator=(const recycled_ident &) = delete;
+    ~recycled_ident() { ::operator delete(memory_, std::align_val_t(page)); }
+
+    // One at a time.
+    std::unique_ptr<task> start(const char *what, std::function<void()> function) {
+        pthread_attr_t here;
+        pthread_attr_init(&here);
+        EXPECT(pthread_attr_setstack(&here, memory_, size) == 0);
+        auto started = std::make_unique<task>(what, std::move(function), &here);
+        pthread_attr_destroy(&here);
+        return started;
+    }
+    void run(std::function<void()> function) {
+        start("a thread of recycled_ident to end", std::move(function))->join();
+    }
+
+  private:
+    static constexpr std::size_t page = 65536, size = 128 * page;
+    void *const memory_;
+};
+
+} // namespace support
