@@ -26,7 +26,6 @@ void check_all_refused() {
 
 } // namespace
 
-// PyO3 test_try_attach_fail_during_gc
 TEST_CASE("a forbidden scope refuses to attach and to detach, and changes nothing") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();

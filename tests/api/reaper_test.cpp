@@ -54,24 +54,6 @@ class busy_destructors {
 
 } // namespace
 
-// pybind11 #5827, CPython gh-119585: test_thread_gilstate_in_clear
-TEST_CASE("destructors that run while a scoped tstate is deleted may attach, and the tstate is deleted once") {
-    start_python();
-    busy_destructors busy;
-    policy now(PYATTACH_THREADS_SCOPED);
-    auto before = all_counters();
-    for (int i = 1; i <= 10; ++i) {
-        run_on_thread([] {
-            attached here;
-            run("local.value = Busy()");
-        });
-        CHECK(busy.deaths == i);
-    }
-    auto after = all_counters();
-    CHECK(after.states_created - before.states_created == 10);
-    CHECK(after.states_deleted - before.states_deleted == 10 + before.states_dead - after.states_dead);
-}
-
 TEST_CASE("destructors that run in pyattach_thread_release may attach") {
     start_python();
     busy_destructors busy;
@@ -138,41 +120,6 @@ TEST_CASE("destructors that run while the reaper deletes tstates may attach") {
     CHECK(static_cast<std::uint64_t>(busy.deaths) + before.states_dead >= after.states_deleted - before.states_deleted);
 }
 
-// conformance.md, group 7: reaping
-TEST_CASE("200 rounds of four threads that attach and end leave few tstates unreaped, and all their values die") {
-    start_python();
-    {
-        attached here;
-        make_local();
-        run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
-    }
-    auto before = all_counters();
-    std::uint64_t most_waiting = 0;
-    for (int round = 0; round < 200; ++round) {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 4; ++i)
-            tasks.push_back(std::make_unique<task>("a thread of the round to end", [] {
-                for (int attach = 0; attach < 3; ++attach) {
-                    attached here;
-                    run("local.value = Value()");
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
-        most_waiting = std::max(most_waiting, all_counters().states_dead);
-    }
-    auto after = all_counters();
-    CHECK(after.states_created - before.states_created == (keeps_states() ? 800 : 2400));
-    CHECK(most_waiting < 100);
-    // Of each thread two values were replaced; the last one dies with its state.
-    std::uint64_t still_there = after.states_dead;
-    attached here;
-    auto died = static_cast<std::uint64_t>(eval_int("len(died)"));
-    CHECK(died >= 2400 - still_there);
-    CHECK(died <= 2400);
-    run("del Value");
-}
-
 TEST_CASE("the reaper keeps a pending exception and the calling thread's own data") {
     start_python();
     for (int i = 0; i < 64; ++i) // as many as may wait
@@ -200,36 +147,4 @@ TEST_CASE("the reaper keeps a pending exception and the calling thread's own dat
             CHECK(slot_state() == state);
             CHECK(eval_int("local.value") == 11);
         });
-}
-
-// CPython gh-100892: test_threading_local_clear_race
-TEST_CASE("threading.local objects are made and dropped while native threads' tstates are deleted") {
-    start_python();
-    {
-        attached here;
-        make_local();
-    }
-    for (pyattach_thread_policy each : {PYATTACH_THREADS_SCOPED, PYATTACH_THREADS_WARM}) {
-        policy now(each);
-        std::atomic<bool> is_over{false};
-        std::vector<std::unique_ptr<task>> natives;
-        for (int i = 0; i < 2; ++i)
-            natives.push_back(std::make_unique<task>("a thread whose states come and go to end", [&] {
-                while (!is_over) {
-                    {
-                        attached here;
-                        run("local.value = [threading.local() for i in range(10)]\n"
-                            "for one in local.value: one.value = 1");
-                    }
-                    EXPECT(pyattach_thread_release() == PYATTACH_OK);
-                }
-            }));
-        {
-            attached here;
-            run("import threading\nfor i in range(1000):\n    threading.local().value = i\n");
-        }
-        is_over = true;
-        for (auto &one : natives)
-            one->join();
-    }
 }

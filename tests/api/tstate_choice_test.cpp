@@ -56,32 +56,6 @@ TEST_CASE("a tstate that the host keeps for the thread is used each time, and st
     });
 }
 
-// conformance.md, group 8: adopted state
-TEST_CASE("on a Python thread its own tstate is used, and the thread's end leaves the library nothing to delete") {
-    start_python();
-    attached here;
-    auto before = all_counters();
-    int seen = 0;
-    publish("from_thread", native_function([&] {
-                void *own = current_state();
-                foreign_detach gap;
-                attached inside;
-                seen += current_state() == own && eval_int("3") == 3;
-            }));
-    run("import threading\n"
-        "for i in range(3):\n"
-        "    thread = threading.Thread(target=from_thread)\n"
-        "    thread.start()\n"
-        "    thread.join()\n"
-        "del from_thread, thread");
-    CHECK(seen == 3);
-    auto after = all_counters();
-    CHECK(after.states_created == before.states_created);
-    CHECK(after.states_deleted == before.states_deleted);
-    CHECK(after.states_dead == before.states_dead);
-    CHECK(after.states_adopted - before.states_adopted == 3);
-}
-
 TEST_CASE("on the main thread its own tstate is used") {
     start_python();
     auto before = all_counters();
@@ -150,7 +124,7 @@ TEST_CASE("a second tstate that other code makes for the thread may exist beside
     });
 }
 
-// 17.5: leaving a sub-interpreter empties the slot from 3.12 on.
+// Leaving a sub-interpreter empties the slot from 3.12 on.
 TEST_CASE("after a scope in a sub-interpreter the GILState slot holds the warm tstate of the main one again") {
     start_python();
     attached here;

@@ -22,8 +22,10 @@ TEST_CASE("PyO3 test_attach_counts") {
     CHECK(pyattach_attach_depth() == 2);
     pyattach_attached_end(&nested);
     CHECK(pyattach_attach_depth() == 1);
+    CHECK(pyattach_is_attached());
     outer.end();
     CHECK(pyattach_attach_depth() == 0);
+    CHECK_FALSE(pyattach_is_attached());
 }
 
 TEST_CASE("PyO3 recursive_attach_ok") {
@@ -35,12 +37,15 @@ TEST_CASE("PyO3 recursive_attach_ok") {
         made = new_object();
     }
     CHECK(reference_count(made) == 1);
-    CHECK_FALSE(eval_text("1").empty());
+    publish("made", made);
+    CHECK(eval_true("type(made) is object"));
+    CHECK(reference_count(made) == 2);
+    run("del made");
 }
 
 TEST_CASE("PyO3 test_acquire_gil") {
     start_python();
-    run_on_thread([] {
+    auto scenario = [] {
         CHECK_FALSE(pyattach_is_attached());
         CHECK_FALSE(cpython_says_attached());
         {
@@ -50,7 +55,9 @@ TEST_CASE("PyO3 test_acquire_gil") {
         }
         CHECK_FALSE(pyattach_is_attached());
         CHECK_FALSE(cpython_says_attached());
-    });
+    };
+    scenario(); // on the main thread
+    run_on_thread(scenario);
 }
 
 TEST_CASE("PyO3 test_try_attach_ok_when_detached") {
@@ -92,6 +99,7 @@ TEST_CASE("PyO3 test_issue_219") {
     ref function = native_function([&] {
         attached inside;
         depth = pyattach_attach_depth();
+        EXPECT(eval_int("6 * 7") == 42);
     });
     publish("function", function);
     run("function()");
@@ -189,6 +197,7 @@ TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
     CHECK(all_counters().attaches == before.attaches);
     pyattach_attached_end(&assumed);
     CHECK(pyattach_attach_depth() == 1);
+    CHECK(pyattach_is_attached());
     CHECK(current_state() == state);
     if (TESTS_CHECKS)
         check_aborts("assumes what is not so", {"pyattach_attached_assume"});
@@ -203,7 +212,9 @@ TEST_CASE("CPython, review of PR 149116") {
     CHECK(current_state() == state);
     foreign_attach other;
     CHECK(try_to_attach() == PYATTACH_OK);
+    CHECK(pyattach_is_attached());
     CHECK(cpython_says_attached());
+    CHECK(eval_int("1") == 1);
 }
 
 CHILD("is forbidden before there is a Python") {
@@ -240,12 +251,19 @@ TEST_CASE("ext: foreign detach below us") {
         foreign_detach gap; // somebody's Save and Restore; our depth is 1 all the while
         CHECK(pyattach_attach_depth() == 1);
         CHECK_FALSE(pyattach_is_attached());
+        CHECK(pyattach_incref(shared) == PYATTACH_NOT_ATTACHED);
         pyattach_decref(mine);
         CHECK(pyattach_pool_size() == waiting + 1);
-        attached again;
-        CHECK(cpython_says_attached());
-        CHECK(reference_count(shared) == 1);
+        {
+            attached again;
+            CHECK(pyattach_is_attached());
+            CHECK(cpython_says_attached());
+            CHECK(reference_count(shared) == 1);
+        }
+        CHECK_FALSE(pyattach_is_attached());
+        CHECK_FALSE(cpython_says_attached());
     }
+    CHECK(pyattach_is_attached());
     CHECK(cpython_says_attached());
 }
 
@@ -253,11 +271,17 @@ TEST_CASE("ext: foreign attach above nothing of ours") {
     start_python();
     run_on_thread([] {
         foreign_attach other;
+        CHECK(pyattach_is_attached());
+        CHECK(pyattach_attach_depth() == 0);
+        void *tstate = current_state();
         auto before = all_counters();
         {
             attached nested;
+            CHECK(current_state() == tstate);
+            CHECK(pyattach_attach_depth() == 1);
             CHECK(eval_int("3") == 3);
         }
+        CHECK(current_state() == tstate);
         auto after = all_counters();
         CHECK(after.attaches == before.attaches);
         CHECK(after.states_created == before.states_created);

@@ -34,6 +34,13 @@ TEST_CASE("CPython test_critical_sections_nest") {
     levels.pop_back();
     CHECK(lock_is(false, of.a()));
     CHECK(lock_is(false, of.b()));
+    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    {
+        section outer(&mutex);
+        { section inner(&mutex); } // may suspend the outer one
+        CHECK(pyattach_mutex_is_locked(&mutex) == is_free_threaded());
+    }
+    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
 }
 
 TEST_CASE("CPython test_critical_sections_suspend") {
@@ -94,6 +101,8 @@ TEST_CASE("CPython test_critical_sections_gc") {
             for (int round = 0; round < 200; ++round) {
                 section held(of.a());
                 run("[object() for _ in range(20)]");
+                if (round % 50 == 0)
+                    detached gap;
                 ++rounds;
             }
         }));

@@ -50,11 +50,14 @@ TEST_CASE("PyO3 test_critical_section_mutex") {
 TEST_CASE("PyO3 test_critical_section2") {
     two_objects of;
     check_excludes(on(of.a(), of.b()), {on(of.a()), on(of.b())});
+    check_excludes(on(of.a(), of.b()), {on(of.b(), of.a())});
 }
 TEST_CASE("PyO3 test_critical_section_mutex2") {
     start_python();
     pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
     check_excludes(on(&one, &two), {on(&two, &one)});
+    CHECK_FALSE(pyattach_mutex_is_locked(&one));
+    CHECK_FALSE(pyattach_mutex_is_locked(&two));
 }
 TEST_CASE("PyO3 test_critical_section2_same_object_no_deadlock") {
     two_objects of;

@@ -6,22 +6,32 @@
 
 TEST_CASE("PyO3 test_detach") {
     start_python();
-    CHECK_FALSE(pyattach_is_attached());
-    {
-        attached here;
-        CHECK(pyattach_is_attached());
+    auto scenario = [] {
+        CHECK_FALSE(pyattach_is_attached());
         {
-            detached gap;
-            CHECK_FALSE(pyattach_is_attached());
+            attached here;
+            void *tstate = current_state();
+            CHECK(pyattach_is_attached());
             {
-                attached again;
-                CHECK(pyattach_is_attached());
+                detached gap;
+                CHECK_FALSE(pyattach_is_attached());
+                CHECK_FALSE(cpython_says_attached());
+                {
+                    attached again;
+                    CHECK(pyattach_is_attached());
+                    CHECK(cpython_says_attached());
+                    detached deeper;
+                    CHECK_FALSE(cpython_says_attached());
+                }
+                CHECK_FALSE(pyattach_is_attached());
             }
-            CHECK_FALSE(pyattach_is_attached());
+            CHECK(pyattach_is_attached());
+            CHECK(current_state() == tstate);
         }
-        CHECK(pyattach_is_attached());
-    }
-    CHECK_FALSE(pyattach_is_attached());
+        CHECK_FALSE(pyattach_is_attached());
+    };
+    scenario();
+    run_on_thread(scenario);
 }
 
 TEST_CASE("PyO3 test_detach_releases_and_acquires_gil") {
@@ -82,12 +92,24 @@ TEST_CASE("PyO3 test_return_value_borrows_from_arguments") {
     std::string_view view = py.to_bytes(bytes);
     std::size_t size = py.detach([](std::string_view of) { return of.find("alive"); }, view);
     CHECK(size == 5);
+    // The same through the C API: the data of a str stays valid while a reference to it is held.
+    ref held = eval("'held ' + 'text'");
+    const char *data = nullptr;
+    REQUIRE(pyattach_to_utf8(held, &data, nullptr) == PYATTACH_OK);
+    std::string seen;
+    {
+        detached gap;
+        seen = data;
+    }
+    CHECK(seen == "held text");
+    CHECK(std::string(data) == "held text");
 }
 
 TEST_CASE("PyO3 v0.12 test_allow_threads") {
     start_python();
-    attached here;
-    CHECK(pyattach_attach_depth() == 1);
+    attached outer;
+    attached inner;
+    CHECK(pyattach_attach_depth() == 2);
     {
         detached gap;
         CHECK(pyattach_attach_depth() == 0);
@@ -98,7 +120,7 @@ TEST_CASE("PyO3 v0.12 test_allow_threads") {
         }
         CHECK(pyattach_attach_depth() == 0);
     }
-    CHECK(pyattach_attach_depth() == 1);
+    CHECK(pyattach_attach_depth() == 2);
 }
 
 // As above, with the scope in place of the function.

@@ -1,6 +1,8 @@
 // Group 6: the mutex, and locks of the standard library.
 #include "conformance/conformance.hpp"
 
+#include <functional>
+#include <optional>
 #include <shared_mutex>
 #include <stdexcept>
 #include <type_traits>
@@ -14,16 +16,18 @@ void check_sum(int threads, int rounds, bool slow) {
     std::vector<std::unique_ptr<task>> tasks;
     for (int i = 0; i < threads; ++i)
         tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&, i] {
-            attached here;
+            std::optional<attached> here; // every fifth thread locks without being attached
+            if (i % 5 != 4)
+                here.emplace();
             for (int round = 0; round < rounds; ++round) {
                 pyattach_mutex_lock(&mutex);
                 int seen = sum;
                 if (slow && (round + i) % 20 == 0) { // a long hold, in which others run Python
-                    pyattach_detached gap;
-                    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+                    std::optional<detached> gap;
+                    if (here)
+                        gap.emplace();
                     for (int turn = 0; turn < 100; ++turn)
                         sched_yield();
-                    EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
                 }
                 sum = seen + 1;
                 pyattach_mutex_unlock(&mutex);
@@ -101,19 +105,34 @@ TEST_CASE("CPython test_lock_basic") {
 TEST_CASE("CPython test_lock_two_threads") {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    pyattach_mutex_lock(&mutex);
     std::atomic<bool> got_it{false};
-    task second("the second thread to end", [&] {
+    auto lock = [&] {
         pyattach_mutex_lock(&mutex);
         got_it = true;
         pyattach_mutex_unlock(&mutex);
-    });
-    second.wait_until_asleep();
-    CHECK_FALSE(got_it);
-    pyattach_mutex_unlock(&mutex);
-    second.join();
-    CHECK(got_it);
-    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
+    };
+    auto lock_attached = [&] {
+        attached here;
+        lock();
+        EXPECT(cpython_says_attached());
+    };
+    auto lock_attached_by_other_code = [&] {
+        foreign_attach other;
+        lock();
+        EXPECT(cpython_says_attached());
+    };
+    for (const std::function<void()> &waiter : {std::function<void()>(lock), std::function<void()>(lock_attached),
+                                                std::function<void()>(lock_attached_by_other_code)}) {
+        got_it = false;
+        pyattach_mutex_lock(&mutex);
+        task second("the second thread to end", waiter);
+        second.wait_until_asleep();
+        CHECK_FALSE(got_it);
+        pyattach_mutex_unlock(&mutex);
+        second.join();
+        CHECK(got_it);
+        CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
+    }
 }
 
 TEST_CASE("CPython test_lock_counter") { check_sum(5, 10000, false); }

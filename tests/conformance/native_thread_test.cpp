@@ -95,9 +95,9 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
     run("del generator, lines");
 }
 
-TEST_CASE("CPython test_threading_local_clear_race") {
-    start_python();
-    policy now(PYATTACH_THREADS_SCOPED); // a state destroyed with every attach
+// The native thread deletes its tstate after every attach.
+void race_with_deletions(pyattach_thread_policy each) {
+    policy now(each);
     std::atomic<bool> done{false};
     std::atomic<int> destroyed{0};
     task native("the native thread to end", [&] {
@@ -105,8 +105,9 @@ TEST_CASE("CPython test_threading_local_clear_race") {
             {
                 attached here;
                 run("import threading\n"
-                    "for one in list(globals().get('locals_of_race', ())): one.value = [threading.get_ident()]\n");
+                    "for one in list(globals().get('locals_of_race', ())): one.value = [threading.local()]\n");
             }
+            EXPECT(pyattach_thread_release() == PYATTACH_OK);
             ++destroyed;
         }
     });
@@ -128,6 +129,11 @@ TEST_CASE("CPython test_threading_local_clear_race") {
     CHECK(eval_int("len(locals_of_race)") <= 5);
     run("del locals_of_race");
 }
+TEST_CASE("CPython test_threading_local_clear_race") {
+    start_python();
+    race_with_deletions(PYATTACH_THREADS_SCOPED);
+    race_with_deletions(PYATTACH_THREADS_WARM);
+}
 
 TEST_CASE("PyO3 issue 5467") {
     start_python();
@@ -141,6 +147,10 @@ TEST_CASE("PyO3 issue 5467") {
             }
             attached again;
             CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_states()));
+        });
+        run_on_thread([] {
+            attached another_thread;
+            CHECK_FALSE(eval_true("hasattr(local, 'value')"));
         });
     }
 }
@@ -165,7 +175,9 @@ CHILD("reaps 200 rounds of threads") {
             }));
         for (auto &one : tasks)
             one->join();
+        EXPECT(all_counters().states_dead < 100);
     }
+    EXPECT(all_counters().states_created - before.states_created == (keeps_states() ? 800 : 2400));
     provoke_reaping();
     auto after = all_counters();
     EXPECT(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==

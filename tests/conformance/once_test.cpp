@@ -2,6 +2,7 @@
 #include "conformance/conformance.hpp"
 
 #include <functional>
+#include <optional>
 #include <stdexcept>
 
 namespace {
@@ -27,6 +28,8 @@ TEST_CASE("CPython test_lock_once") {
         CHECK(pyattach_once_run(&once, init, &calls) == PYATTACH_NO_MEMORY);
     for (int i = 0; i < 3; ++i)
         CHECK(pyattach_once_run(&once, init, &calls) == PYATTACH_OK);
+    auto other_init = [](void *) { return PYATTACH_INVALID; };
+    CHECK(pyattach_once_run(&once, other_init, nullptr) == PYATTACH_OK); // not run
     CHECK(calls == 5);
 }
 
@@ -77,15 +80,20 @@ TEST_CASE("PyO3 test_once_lock_ext") {
     barrier together("all threads to be ready", 5);
     std::vector<std::unique_ptr<task>> tasks;
     for (int i = 0; i < 5; ++i)
-        tasks.push_back(std::make_unique<task>("a thread to end", [&] {
+        tasks.push_back(std::make_unique<task>("a thread to end", [&, i] {
+            std::optional<attached> outer; // every second thread waits for the value without being attached
             together.arrive_and_wait();
-            attached here;
+            if (i % 2)
+                outer.emplace();
             int got = value.get_or_make([&] {
                 ++makers;
+                attached here;
+                int made = static_cast<int>(eval_int("40 + 2"));
                 detached gap;
                 sched_yield();
-                return 42;
+                return made;
             });
+            EXPECT(cpython_says_attached() == outer.has_value());
             saw_it += got == 42;
         }));
     for (auto &one : tasks)

@@ -55,12 +55,30 @@ TEST_CASE("ext: flush barrier") {
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(eval_int("len(died)") == 1000);
     pyattach_set_drain_budget(256);
+    // The same with references that several threads queued.
+    constexpr int threads = 4, each = 500;
+    ref shared = new_object();
+    for (int i = 0; i < threads * each; ++i)
+        REQUIRE(pyattach_incref(shared) == PYATTACH_OK);
+    {
+        foreign_detach gap;
+        std::vector<std::unique_ptr<task>> droppers;
+        for (int i = 0; i < threads; ++i)
+            droppers.push_back(std::make_unique<task>("a dropping thread to end", [&] {
+                for (int round = 0; round < each; ++round)
+                    pyattach_decref(shared);
+            }));
+    }
+    CHECK(pyattach_pool_size() == threads * each);
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(pyattach_pool_size() == 0);
+    CHECK(reference_count(shared) == 1);
 }
 
 TEST_CASE("ext: pending exception") {
     start_python();
     attached here;
-    run("import sys; sys.unraisablehook = lambda it: None");
+    run("import sys; said = []; sys.unraisablehook = lambda info: said.append(str(info.exc_value))");
     ref raising = object_whose_death("raise RuntimeError('from a destructor')");
     ref catching = object_whose_death("try: 1 / 0\nexcept ZeroDivisionError: pass");
     object *result = nullptr;
@@ -74,6 +92,7 @@ TEST_CASE("ext: pending exception") {
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(pyattach_pool_size() == 0);
     CHECK(take_error() == "KeyError: 'mine'");
+    CHECK(eval_text("said") == "['from a destructor']");
     run("sys.unraisablehook = sys.__unraisablehook__");
 }
 

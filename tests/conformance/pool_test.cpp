@@ -209,10 +209,10 @@ TEST_CASE("CPython test_incref_decref_API") {
     start_python();
     attached here;
     ref kept = new_object();
-    for (int i = 0; i < 100; ++i)
+    for (int i = 0; i < 1000; ++i)
         REQUIRE(pyattach_incref(kept) == PYATTACH_OK);
-    CHECK(reference_count(kept) == 101);
-    for (int i = 0; i < 100; ++i)
+    CHECK(reference_count(kept) == 1001);
+    for (int i = 0; i < 1000; ++i)
         i % 2 ? pyattach_decref(kept) : pyattach_decref_in(pyattach_interpreter_main(), kept);
     CHECK(reference_count(kept) == 1);
 }

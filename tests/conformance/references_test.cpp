@@ -33,7 +33,7 @@ void drop_while_detached() {
     {
         detached gap;
         run_on_thread([&] { pyattach_decref(mine); });
-        // Nobody is attached, so nobody has taken it out.
+        // No thread is attached, so no thread has drained the pool.
         CHECK(pyattach_pool_size() == 1);
     }
     CHECK(pyattach_pool_size() == 0);
@@ -49,9 +49,11 @@ void no_deadlock() {
                 EXPECT(pyattach_pool_drain() == PYATTACH_OK);
                 {
                     detached gap;
-                    pyattach_decref(std::exchange(second, nullptr));
+                    pyattach_decref(std::exchange(second, nullptr)); // queued during a drain
+                    EXPECT(pyattach_pool_size() >= 1);
                 }
                 EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+                EXPECT(pyattach_pool_size() == 0);
             }));
     ref outer = object_whose_death("died.append('outer'); again()");
     {
@@ -110,6 +112,10 @@ TEST_CASE("PyO3 test_detached_drop_is_collected_on_next_attach") {
         mine = two_references(kept);
     }
     pyattach_decref(mine);
+    {
+        foreign_attach other; // which does not drain the pool
+        CHECK(reference_count(kept) == 2);
+    }
     CHECK(pyattach_pool_size() == 1);
     CHECK(is_collected_by_attaches());
     attached here;

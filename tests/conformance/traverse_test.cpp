@@ -74,7 +74,11 @@ TEST_CASE("PyO3 traverse_partial") {
     traversal stopped(one, held);
     CHECK(stopped.result == 7);
     CHECK(stopped.seen.size() == 1);
-    run("del held");
+    CHECK_FALSE(pyattach_is_forbidden());
+    publish("one", one);
+    CHECK(eval_true("one in __import__('gc').get_referrers(held)")); // stops each traversal at the first match
+    CHECK_FALSE(pyattach_is_forbidden());
+    run("del held, one");
 }
 
 TEST_CASE("PyO3 gc_null_traversal") {
@@ -213,6 +217,7 @@ TEST_CASE("PyO3 test_cycle_clear") {
     attached here;
     int dropped = 0;
     make_traversed_type({plain_visit, [&](object *held) {
+                             EXPECT(pyattach_is_attached());
                              ++dropped;
                              pyattach_decref(held);
                          }});
@@ -220,6 +225,8 @@ TEST_CASE("PyO3 test_cycle_clear") {
     CHECK(dropped == 0);
     collect();
     CHECK(dropped == 1);
+    CHECK(traversed_failure() == "");
+    CHECK(pyattach_pool_size() == 0);
     CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 0);
 }
 

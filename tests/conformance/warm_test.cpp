@@ -22,10 +22,12 @@ TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
     struct row {
         bool has_outer;
         pyattach_thread_policy outer, inner;
+        bool in_gap = false; // the inner scope attaches again, inside a detached one, instead of nesting
     };
     for (row each : {row{false, warm, warm}, row{false, scoped, scoped}, row{true, warm, warm}, row{true, warm, scoped},
-                     row{true, scoped, scoped}, row{true, scoped, warm}}) {
-        INFO("outer " << each.has_outer << each.outer << ", inner " << each.inner);
+                     row{true, scoped, scoped}, row{true, scoped, warm}, row{true, warm, warm, true},
+                     row{true, warm, scoped, true}, row{true, scoped, scoped, true}, row{true, scoped, warm, true}}) {
+        INFO("outer " << each.has_outer << each.outer << ", inner " << each.inner << ", in a gap " << each.in_gap);
         run_on_thread([&] {
             auto before = states_owned();
             auto count = [&] { return states_owned() - before; };
@@ -35,20 +37,31 @@ TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
                 policy now(each.outer);
                 outer = std::make_unique<attached>();
             }
+            void *tstate = current_state();
+            std::unique_ptr<detached> gap;
+            if (each.in_gap)
+                gap = std::make_unique<detached>();
             {
                 policy now(each.inner);
                 attached inner;
+                CHECK((!each.has_outer || current_state() == tstate));
                 CHECK(count() == 1);
                 CHECK(pyattach_thread_release() == PYATTACH_INVALID); // refused inside, all unchanged
                 CHECK(count() == 1);
             }
-            CHECK(is_attached() == each.has_outer);
+            CHECK(is_attached() == (each.has_outer && !each.in_gap));
             CHECK(count() == (each.has_outer ? 1 : remaining));
+            if (each.has_outer)
+                CHECK(pyattach_thread_release() == PYATTACH_INVALID);
+            gap.reset();
             outer.reset();
             CHECK_FALSE(is_attached());
             CHECK(count() == remaining);
+            CHECK((slot_state() != nullptr) == (remaining == 1));
             CHECK(pyattach_thread_release() == PYATTACH_OK);
             CHECK(count() == 0);
+            CHECK(slot_state() == nullptr);
+            CHECK(pyattach_thread_release() == PYATTACH_OK);
         });
     }
 }
@@ -79,6 +92,23 @@ TEST_CASE("jni-rs threads_external_detach") {
             CHECK(current_state() == mine);
             CHECK(states_owned() - before == 1);
         }
+        CHECK(is_attached());
+        outer.end();
+        if (keeps_states()) {
+            // Between scopes, too: other code attaches with a tstate that it remembers, as with PyEval_AcquireThread.
+            void *cached = slot_state();
+            cpython<void(void *)>("PyEval_RestoreThread")(cached);
+            CHECK(eval_int("2") == 2);
+            {
+                attached nested;
+                CHECK(pyattach_attach_depth() == 1);
+                CHECK(current_state() == cached);
+            }
+            CHECK(cpython<void *()>("PyEval_SaveThread")() == cached);
+            attached again;
+            CHECK(current_state() == cached);
+        }
+        CHECK(states_owned() - before == kept(warm));
     });
     CHECK(states_owned() == before);
 }
