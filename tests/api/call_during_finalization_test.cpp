@@ -69,7 +69,7 @@ CHILD("Python ends around a call of a native thread") {
             end_child();
         });
         publish("look", look);
-        publish("mortal", object_whose_death("self.look()"));
+        publish("mortal", object_with_finalizer("self.look()"));
         run("import sys, types\n"
             "mortal.look = look\n"
             "sys.modules['torn_down'] = types.ModuleType('torn_down')\n"

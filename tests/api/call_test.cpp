@@ -13,24 +13,12 @@
 
 using namespace support;
 
-namespace {
-
-// As seen from Python: whether `condition`, about `it`, holds.
-bool is_so(object *it, const std::string &condition) {
-    publish("it", it);
-    bool answer = eval_true(condition);
-    run("del it");
-    return answer;
-}
-
-} // namespace
-
 TEST_CASE("import gives the very module named") {
     start_python();
     attached here;
     object *module = nullptr;
     REQUIRE(pyattach_import("xml.etree.ElementTree", &module) == PYATTACH_OK);
-    CHECK(is_so(ref(module), "it.__name__ == 'xml.etree.ElementTree'"));
+    CHECK(is_true_of(ref(module), "it.__name__ == 'xml.etree.ElementTree'"));
     for (const char *name : {"no_such_module", "xml.no_such_module"}) {
         CHECK(pyattach_import(name, &module) == PYATTACH_PYTHON_ERROR);
         CHECK(module == nullptr);
@@ -61,7 +49,7 @@ TEST_CASE("attributes are read, set and deleted") {
 
     REQUIRE(pyattach_set_attribute(on, "size", nullptr) == PYATTACH_OK);
     CHECK(reference_count(value) == before);
-    CHECK_FALSE(is_so(on, "hasattr(it, 'size')"));
+    CHECK_FALSE(is_true_of(on, "hasattr(it, 'size')"));
     CHECK(pyattach_set_attribute(on, "size", nullptr) == PYATTACH_PYTHON_ERROR);
     CHECK(take_error_type() == "AttributeError");
     CHECK(pyattach_set_attribute(value, "size", on) == PYATTACH_PYTHON_ERROR);
@@ -77,14 +65,14 @@ TEST_CASE("a call hands over positional arguments and steals none") {
     object *result = nullptr;
     REQUIRE(pyattach_call(callable, arguments, 2, &result) == PYATTACH_OK);
     publish("one", one), publish("two", two);
-    CHECK(is_so(ref(result), "len(it[0]) == 2 and it[0][0] is one and it[0][1] is two and it[1] == {}"));
+    CHECK(is_true_of(ref(result), "len(it[0]) == 2 and it[0][0] is one and it[0][1] is two and it[1] == {}"));
     run("del one, two");
     CHECK(reference_count(one) == before);
 
     REQUIRE(pyattach_call(callable, nullptr, 0, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "it == ((), {})"));
+    CHECK(is_true_of(ref(result), "it == ((), {})"));
     REQUIRE(pyattach_call(eval("dict"), nullptr, 0, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "it == {}"));
+    CHECK(is_true_of(ref(result), "it == {}"));
 
     CHECK(pyattach_call(one, arguments, 2, &result) == PYATTACH_PYTHON_ERROR);
     CHECK(result == nullptr);
@@ -103,7 +91,7 @@ TEST_CASE("a call with a NULL among its arguments is invalid") {
     CHECK(result == nullptr);
     CHECK(pyattach_call(callable, nullptr, 1, &result) == PYATTACH_INVALID);
     REQUIRE(pyattach_call(callable, arguments, 1, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "len(it) == 1"));
+    CHECK(is_true_of(ref(result), "len(it) == 1"));
 }
 
 TEST_CASE("a call with more arguments than can exist is invalid, and none is read") {

@@ -5,29 +5,6 @@
 
 using namespace support;
 
-namespace {
-
-// A section that ends itself.
-class section {
-  public:
-    explicit section(object *one) : section(pyattach_critical_section_begin(&storage_, one)) {}
-    section(object *one, object *two) : section(pyattach_critical_section_begin2(&storage_, one, two)) {}
-    explicit section(pyattach_mutex *one) : section(pyattach_critical_section_begin_mutex(&storage_, one)) {}
-    section(pyattach_mutex *one, pyattach_mutex *two)
-        : section(pyattach_critical_section_begin_mutex2(&storage_, one, two)) {}
-    section(const section &) = delete;
-    section &operator=(const section &) = delete;
-    ~section() { pyattach_critical_section_end(&storage_); }
-
-  private:
-    explicit section(pyattach_status status) {
-        EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
-    }
-    pyattach_critical_section storage_;
-};
-
-} // namespace
-
 TEST_CASE("without a GIL the mutex of a section is locked inside and free after it") {
     start_python();
     attached here;
@@ -105,22 +82,18 @@ TEST_CASE("increments in sections add up, on an object and on a mutex") {
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     long on_object = 0, on_mutex = 0;
     {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < threads; ++i)
-            tasks.push_back(std::make_unique<task>("a counting thread to end", [&] {
-                for (int round = 0; round < each; ++round) {
-                    attached here;
-                    pyattach_critical_section section;
-                    EXPECT(pyattach_critical_section_begin(&section, object) == PYATTACH_OK);
-                    ++on_object;
-                    pyattach_critical_section_end(&section);
-                    EXPECT(pyattach_critical_section_begin_mutex(&section, &mutex) == PYATTACH_OK);
-                    ++on_mutex;
-                    pyattach_critical_section_end(&section);
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(threads, "a counting thread to end", [&](int) {
+            for (int round = 0; round < each; ++round) {
+                attached here;
+                pyattach_critical_section section;
+                EXPECT(pyattach_critical_section_begin(&section, object) == PYATTACH_OK);
+                ++on_object;
+                pyattach_critical_section_end(&section);
+                EXPECT(pyattach_critical_section_begin_mutex(&section, &mutex) == PYATTACH_OK);
+                ++on_mutex;
+                pyattach_critical_section_end(&section);
+            }
+        });
     }
     CHECK(on_object == threads * each);
     CHECK(on_mutex == threads * each);

@@ -10,7 +10,7 @@ using namespace support;
 namespace {
 
 void expect_found_by_other_code() {
-    EXPECT(slot_state() == current_state());
+    EXPECT(gilstate_tstate() == current_tstate());
     foreign_attach other_code;
     EXPECT(eval_int("6 * 7") == 42);
 }

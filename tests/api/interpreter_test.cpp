@@ -153,7 +153,7 @@ TEST_CASE("the library says the version of its headers") { CHECK(pyattach_versio
 TEST_CASE("a sub-interpreter has a handle of its own and gets its own references back") {
     start_python();
     attached here;
-    void *main_state = current_state();
+    void *main_state = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_main();
     auto *new_interpreter = cpython<void *()>("Py_NewInterpreter");
     auto *end_interpreter = cpython<void(void *)>("Py_EndInterpreter");

@@ -9,7 +9,7 @@ TEST_CASE("a drain does not re-enter itself: an attach in a destructor releases 
     start_python();
     attached here;
     run("died = []");
-    ref second = object_whose_death("died.append('second')");
+    ref second = object_with_finalizer("died.append('second')");
     size_t waiting = 0;
     publish("native", native_function([&] {
                 {
@@ -19,7 +19,7 @@ TEST_CASE("a drain does not re-enter itself: an attach in a destructor releases 
                 attached nested;
                 waiting = pyattach_pool_size();
             }));
-    ref first = object_whose_death("native()\ndied.append('first')");
+    ref first = object_with_finalizer("native()\ndied.append('first')");
     {
         foreign_detach gap;
         first.drop();

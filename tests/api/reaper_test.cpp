@@ -19,7 +19,7 @@ class busy_destructors {
   public:
     busy_destructors() {
         attached here;
-        make_local();
+        make_thread_local();
         publish("die", native_function([this] {
                     {
                         attached nested;
@@ -65,7 +65,7 @@ TEST_CASE("destructors that run in pyattach_thread_release may attach") {
             }
             CHECK(pyattach_thread_release() == PYATTACH_OK);
             CHECK(busy.deaths == i);
-            CHECK(slot_state() == nullptr);
+            CHECK(gilstate_tstate() == nullptr);
             CHECK(pyattach_attach_depth() == 0);
         }
     });
@@ -75,7 +75,7 @@ TEST_CASE("a destructor that detaches in pyattach_thread_release leaves nothing 
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("detach", native_function([] { detached gap; }));
         run("import sys\nclass Late:\n    def __del__(self): detach()\n");
     }
@@ -130,9 +130,9 @@ TEST_CASE("the reaper keeps a pending exception and the calling thread's own dat
     for (int i = 0; i < 70; ++i)
         run_on_thread([] {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 11");
-            void *state = current_state();
+            void *state = current_tstate();
             auto **kind = static_cast<object **>(cpython_symbol("PyExc_ValueError"));
             cpython<void(object *, const char *)>("PyErr_SetString")(*kind, "kept");
             {
@@ -143,8 +143,8 @@ TEST_CASE("the reaper keeps a pending exception and the calling thread's own dat
             pyattach_error_message(text, sizeof text);
             CHECK(std::string(text) == "ValueError: kept");
             pyattach_error_clear();
-            CHECK(current_state() == state);
-            CHECK(slot_state() == state);
+            CHECK(current_tstate() == state);
+            CHECK(gilstate_tstate() == state);
             CHECK(eval_int("local.value") == 11);
         });
 }

@@ -69,7 +69,7 @@ constexpr int many = 80;
 void delete_one_of(recycled_ident &stack, const std::function<void()> &in_deletion) {
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("in_deletion", native_function(in_deletion));
         run("class Held:\n    def __del__(self): in_deletion()\n");
     }
@@ -185,7 +185,7 @@ TEST_CASE("an object dropped on a thread that other code attached dies, if the e
     CHECK(dies_at_once<foreign_attach>(stack));
     stack.run([] { attached here; });
     CHECK(dies_at_once<foreign_attach>(stack) ==
-          !(is_free_threaded() && keeps_states())); // or that would be for nothing
+          !(is_free_threaded() && keeps_tstates())); // or that would be for nothing
 }
 
 TEST_CASE("an attach waits while the tstate of an ended thread with the same ident is being deleted") {
@@ -228,7 +228,7 @@ TEST_CASE("an attach stops waiting for the deletion of a tstate with its ident i
 
 TEST_CASE("a tstate whose ident was recycled by a Python thread is not deleted") {
     start_python();
-    if (!is_free_threaded() || !keeps_states())
+    if (!is_free_threaded() || !keeps_tstates())
         return;
     std::set<unsigned long> ended;
     {
@@ -263,13 +263,13 @@ TEST_CASE("a tstate whose ident was recycled by a Python thread is not deleted")
 
 TEST_CASE("a tstate whose ident was recycled by a thread that other code attached is not deleted") {
     start_python();
-    if (!is_free_threaded() || !keeps_states())
+    if (!is_free_threaded() || !keeps_tstates())
         return;
     recycled_ident stack;
     std::set<unsigned long> ended;
     {
         attached here;
-        make_local();
+        make_thread_local();
     }
     leave_states(many, ended, &stack, "1");
     latch is_in("the other thread to come in"), may_go("permission to go");

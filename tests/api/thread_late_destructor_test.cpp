@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "api/late_tls_destructor.hpp"
+#include "support/late_tls_destructor.hpp"
 #include "support/tstate_counts.hpp"
 
 using namespace support;
@@ -66,7 +66,7 @@ TEST_CASE("after the exit hook: destructors that pyattach_pool_drain runs may at
 
 TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper runs may attach") {
     start_python();
-    if (!keeps_states())
+    if (!keeps_tstates())
         return;
     int depth = 0;
     {

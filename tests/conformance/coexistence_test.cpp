@@ -31,7 +31,7 @@ void call_five_times() {
 struct busy {
     explicit busy(std::function<void()> more = {}) {
         attached here;
-        make_local();
+        make_thread_local();
         publish("die", native_function([this, more] {
                     pyattach_attached scope;
                     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
@@ -134,16 +134,16 @@ TEST_CASE("CPython test_gilstate_ensure_no_deadlock") {
 TEST_CASE("CPython test_gilstate_matches_current and test_current_tstate_matches") {
     start_python();
     attached here;
-    void *mine = current_state();
-    CHECK(slot_state() == mine);
+    void *mine = current_tstate();
+    CHECK(gilstate_tstate() == mine);
     {
-        sub_interpreter sub;
-        CHECK(current_state() == sub.state());
+        current_sub_interpreter sub;
+        CHECK(current_tstate() == sub.state());
         if (python_version() >= python_3_12)
-            CHECK(slot_state() == sub.state());
+            CHECK(gilstate_tstate() == sub.state());
     }
-    CHECK(current_state() == mine);
-    CHECK(slot_state() == mine);
+    CHECK(current_tstate() == mine);
+    CHECK(gilstate_tstate() == mine);
     CHECK(pyattach_is_attached());
 }
 
@@ -153,22 +153,22 @@ TEST_CASE("CPython test_tstate_capi") {
     auto *interpreter = cpython<void *(void *)>("PyThreadState_GetInterpreter");
     auto *main = cpython<void *()>("PyInterpreterState_Main");
     attached here;
-    CHECK(current_state() == slot_state());
-    std::uint64_t mine = id(current_state()), other = 0;
-    CHECK(interpreter(current_state()) == main());
+    CHECK(current_tstate() == gilstate_tstate());
+    std::uint64_t mine = id(current_tstate()), other = 0;
+    CHECK(interpreter(current_tstate()) == main());
     CHECK(pyattach_interpreter_current() == pyattach_interpreter_main());
     {
         detached gap;
         run_on_thread([&] {
             attached there;
-            CHECK(current_state() == slot_state());
-            CHECK(interpreter(current_state()) == main());
-            other = id(current_state());
+            CHECK(current_tstate() == gilstate_tstate());
+            CHECK(interpreter(current_tstate()) == main());
+            other = id(current_tstate());
         });
     }
     CHECK(other != 0);
     CHECK(other != mine);
-    CHECK(id(current_state()) == mine);
+    CHECK(id(current_tstate()) == mine);
 }
 
 // The failure was of 3.11; what is asked holds wherever there is a GIL.
@@ -228,6 +228,6 @@ TEST_CASE("pybind11 issue 5827, test_pythread_state_clear_destructor") {
         }
         CHECK(pyattach_thread_release() == PYATTACH_OK);
         CHECK(it.completed == 6);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
     });
 }

@@ -10,7 +10,7 @@ TEST_CASE("PyO3 test_detach") {
         CHECK_FALSE(pyattach_is_attached());
         {
             attached here;
-            void *tstate = current_state();
+            void *tstate = current_tstate();
             CHECK(pyattach_is_attached());
             {
                 detached gap;
@@ -26,7 +26,7 @@ TEST_CASE("PyO3 test_detach") {
                 CHECK_FALSE(pyattach_is_attached());
             }
             CHECK(pyattach_is_attached());
-            CHECK(current_state() == tstate);
+            CHECK(current_tstate() == tstate);
         }
         CHECK_FALSE(pyattach_is_attached());
     };
@@ -164,7 +164,7 @@ TEST_CASE("PyO3 issue 2952") {
     start_python();
     attached here;
     run("died = []");
-    ref victim = object_whose_death("died.append(1)");
+    ref victim = object_with_finalizer("died.append(1)");
     {
         detached gap;
         victim.drop();

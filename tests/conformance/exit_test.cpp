@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace {
 
@@ -112,7 +112,7 @@ TEST_CASE("CPython test_atexit_after_shutdown") { check_succeeds("registers afte
 
 CHILD("atexit callbacks on either side of ours") {
     load_python();
-    stress::start_plainly(); // so that the first contact comes when we want it
+    plain::start(); // so that the first contact comes when we want it
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit\n"
                       "class Early:\n    def __call__(self): self.look()\n"

@@ -9,7 +9,7 @@
 #include <sys/time.h>
 
 #include "conformance/conformance.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace failure {
 
@@ -66,15 +66,15 @@ struct about {
 
 // Python started without the library, the caller attached; and a thread attached without it.
 inline const stress::plain_python &start_plain() {
-    stress::start_plainly();
-    return stress::python();
+    plain::start();
+    return plain::python();
 }
 class plain_attach {
   public:
-    plain_attach() : before_(stress::python().ensure()) {}
+    plain_attach() : before_(plain::python().ensure()) {}
     plain_attach(const plain_attach &) = delete;
     plain_attach &operator=(const plain_attach &) = delete;
-    ~plain_attach() { stress::python().release(before_); }
+    ~plain_attach() { plain::python().release(before_); }
 
   private:
     int before_;
@@ -82,7 +82,7 @@ class plain_attach {
 
 // An expression in __main__; a new reference.
 inline object *plain_eval(const char *expression) {
-    const stress::plain_python &py = stress::python();
+    const stress::plain_python &py = plain::python();
     std::string code = std::string("result = ") + expression;
     EXPECT(py.run(code.c_str(), nullptr) == 0);
     object *found = py.get(py.add_module("__main__"), "result");
@@ -92,8 +92,8 @@ inline object *plain_eval(const char *expression) {
 }
 inline long plain_int(const char *expression) {
     object *number = plain_eval(expression);
-    long value = stress::cpython<long(object *)>("PyLong_AsLong")(number);
-    stress::python().decref(number);
+    long value = plain::cpython<long(object *)>("PyLong_AsLong")(number);
+    plain::python().decref(number);
     return value;
 }
 

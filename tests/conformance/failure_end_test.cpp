@@ -27,8 +27,8 @@ namespace {
 latch inside("the thread to be inside"), ended("the interpreter to end");
 
 struct plain_gap {
-    void *state = stress::python().save();
-    ~plain_gap() { stress::python().restore(state); }
+    void *state = plain::python().save();
+    ~plain_gap() { plain::python().restore(state); }
 };
 
 } // namespace
@@ -89,7 +89,7 @@ CHILD("3 with us") {
     {
         attached here;
         run("died = []");
-        captured = object_whose_death("died.append(1)");
+        captured = object_with_finalizer("died.append(1)");
     }
     run_on_thread([&] { captured.drop(); });
     attached here;
@@ -192,7 +192,7 @@ CHILD("16 with us") {
     ref in_a_static;
     {
         attached here;
-        in_a_static = object_whose_death("len('destructor')");
+        in_a_static = object_with_finalizer("len('destructor')");
     }
     EXPECT(!stop_python());
     auto before = all_counters();
@@ -211,8 +211,8 @@ CHILD("17 plain") {
     std::int64_t ids[2];
     for (std::int64_t &id : ids) {
         auto &py = start_plain();
-        id = stress::cpython<std::int64_t(void *)>("PyInterpreterState_GetID")(
-            stress::cpython<void *()>("PyInterpreterState_Main")());
+        id = plain::cpython<std::int64_t(void *)>("PyInterpreterState_GetID")(
+            plain::cpython<void *()>("PyInterpreterState_Main")());
         EXPECT(py.finalize() == 0);
     }
     answer(ids[0] != ids[1]); // what was cached for one would be taken for the other's

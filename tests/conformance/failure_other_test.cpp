@@ -3,7 +3,7 @@
 
 #include <dlfcn.h>
 
-#include "api/pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "conformance/native_type.hpp"
 
 // --- 12: tp_traverse that counts references -------------------------------------------------------------------------
@@ -73,9 +73,9 @@ CHILD("15 plain") {
     for (int i = 0; i < many; ++i)
         py.incref(shared);
     py.save();
-    auto *add = stress::cpython<int(int (*)(void *), void *)>("Py_AddPendingCall");
+    auto *add = plain::cpython<int(int (*)(void *), void *)>("Py_AddPendingCall");
     auto drop = [](void *it) {
-        stress::python().decref(static_cast<object *>(it));
+        plain::python().decref(static_cast<object *>(it));
         return 0;
     };
     int refused = 0;
@@ -134,8 +134,8 @@ CHILD("20 plain") {
     auto &py = start_plain();
     EXPECT(py.run("import sys\ntold = []\nsys.unraisablehook = lambda it: told.append(it.exc_type.__name__)\n",
                   nullptr) == 0);
-    auto *set = stress::cpython<void(object *, const char *)>("PyErr_SetString");
-    auto **type = static_cast<object **>(stress::address_of("PyExc_ValueError"));
+    auto *set = plain::cpython<void(object *, const char *)>("PyErr_SetString");
+    auto **type = static_cast<object **>(plain::address_of("PyExc_ValueError"));
     py.save();
     run_on_thread([&] {
         plain_attach here;

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "stress/plain_python.hpp"
+#include "support/host.hpp"
 
 namespace {
 
@@ -21,8 +21,7 @@ struct unwinding {
 } // namespace
 
 CHILD("hammers while the process exits") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import sys\ndeep = None\nfor _ in range(300000): deep = [deep]\nsys.deep = deep; del deep",
                       nullptr) == 0);

@@ -13,28 +13,24 @@ void check_sum(int threads, int rounds, bool slow) {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     int sum = 0;
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < threads; ++i)
-        tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&, i] {
-            std::optional<attached> here; // every fifth thread locks without being attached
-            if (i % 5 != 4)
-                here.emplace();
-            for (int round = 0; round < rounds; ++round) {
-                pyattach_mutex_lock(&mutex);
-                int seen = sum;
-                if (slow && (round + i) % 20 == 0) { // a long hold, in which others run Python
-                    std::optional<detached> gap;
-                    if (here)
-                        gap.emplace();
-                    for (int turn = 0; turn < 100; ++turn)
-                        sched_yield();
-                }
-                sum = seen + 1;
-                pyattach_mutex_unlock(&mutex);
+    run_on_threads(threads, "an incrementing thread to end", [&](int i) {
+        std::optional<attached> here; // every fifth thread locks without being attached
+        if (i % 5 != 4)
+            here.emplace();
+        for (int round = 0; round < rounds; ++round) {
+            pyattach_mutex_lock(&mutex);
+            int seen = sum;
+            if (slow && (round + i) % 20 == 0) { // a long hold, in which others run Python
+                std::optional<detached> gap;
+                if (here)
+                    gap.emplace();
+                for (int turn = 0; turn < 100; ++turn)
+                    sched_yield();
             }
-        }));
-    for (auto &one : tasks)
-        one->join();
+            sum = seen + 1;
+            pyattach_mutex_unlock(&mutex);
+        }
+    });
     CHECK(sum == threads * rounds);
 }
 

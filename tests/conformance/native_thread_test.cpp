@@ -59,7 +59,7 @@ TEST_CASE("CPython test_foreign_thread") {
         attached again;
         bool is_same = eval_true("threading.current_thread() is first");
         // 3.12.0 to 3.12.2 and newer make one per state; a debug build keeps none.
-        if (keeps_states())
+        if (keeps_tstates())
             CHECK(is_same);
         run("del first");
     });
@@ -142,11 +142,11 @@ TEST_CASE("PyO3 issue 5467") {
         run_on_thread([&] {
             {
                 attached here;
-                make_local();
+                make_thread_local();
                 run("local.value = 'mine'");
             }
             attached again;
-            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_states()));
+            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_tstates()));
         });
         run_on_thread([] {
             attached another_thread;
@@ -160,24 +160,20 @@ CHILD("reaps 200 rounds of threads") {
     auto before = all_counters();
     {
         attached here;
-        make_local();
+        make_thread_local();
         run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
     }
     for (int round = 0; round < 200; ++round) {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 4; ++i)
-            tasks.push_back(std::make_unique<task>("a thread of the round to end", [] {
-                for (int attach = 0; attach < 3; ++attach) {
-                    attached here;
-                    run("local.value = Value()");
-                    attached nested;
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(4, "a thread of the round to end", [](int) {
+            for (int attach = 0; attach < 3; ++attach) {
+                attached here;
+                run("local.value = Value()");
+                attached nested;
+            }
+        });
         EXPECT(all_counters().states_dead < 100);
     }
-    EXPECT(all_counters().states_created - before.states_created == (keeps_states() ? 800 : 2400));
+    EXPECT(all_counters().states_created - before.states_created == (keeps_tstates() ? 800 : 2400));
     provoke_reaping();
     auto after = all_counters();
     EXPECT(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==

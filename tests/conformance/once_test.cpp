@@ -78,26 +78,22 @@ TEST_CASE("PyO3 test_once_lock_ext") {
     pyattach::once_value<int> value;
     std::atomic<int> makers{0}, saw_it{0};
     barrier together("all threads to be ready", 5);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 5; ++i)
-        tasks.push_back(std::make_unique<task>("a thread to end", [&, i] {
-            std::optional<attached> outer; // every second thread waits for the value without being attached
-            together.arrive_and_wait();
-            if (i % 2)
-                outer.emplace();
-            int got = value.get_or_make([&] {
-                ++makers;
-                attached here;
-                int made = static_cast<int>(eval_int("40 + 2"));
-                detached gap;
-                sched_yield();
-                return made;
-            });
-            EXPECT(cpython_says_attached() == outer.has_value());
-            saw_it += got == 42;
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(5, "a thread to end", [&](int i) {
+        std::optional<attached> outer; // every second thread waits for the value without being attached
+        together.arrive_and_wait();
+        if (i % 2)
+            outer.emplace();
+        int got = value.get_or_make([&] {
+            ++makers;
+            attached here;
+            int made = static_cast<int>(eval_int("40 + 2"));
+            detached gap;
+            sched_yield();
+            return made;
+        });
+        EXPECT(cpython_says_attached() == outer.has_value());
+        saw_it += got == 42;
+    });
     CHECK(makers == 1);
     CHECK(saw_it == 5);
 }
@@ -178,7 +174,7 @@ TEST_CASE("ext: no flush under a user's lock") {
     for (bool ours : {true, false}) {
         INFO("our mutex " << ours);
         run("died.clear()");
-        ref victim = object_whose_death("died.append(1)");
+        ref victim = object_with_finalizer("died.append(1)");
         std::mutex theirs;
         pyattach::mutex mine;
         ours ? mine.lock() : theirs.lock();

@@ -1,7 +1,7 @@
 // Group 3, added by this project: what a pool must not do.
 #include "conformance/conformance.hpp"
 
-#include "api/pending_exception.hpp"
+#include "support/pending_exception.hpp"
 
 TEST_CASE("ext: lost wake-up") {
     start_python();
@@ -47,7 +47,7 @@ TEST_CASE("ext: flush barrier") {
     run("died = []");
     pyattach_set_drain_budget(0); // so that nothing else releases them
     for (int i = 0; i < 1000; ++i) {
-        ref one = object_whose_death("died.append(1)");
+        ref one = object_with_finalizer("died.append(1)");
         detached gap;
         one.drop();
     }
@@ -79,8 +79,8 @@ TEST_CASE("ext: pending exception") {
     start_python();
     attached here;
     run("import sys; said = []; sys.unraisablehook = lambda info: said.append(str(info.exc_value))");
-    ref raising = object_whose_death("raise RuntimeError('from a destructor')");
-    ref catching = object_whose_death("try: 1 / 0\nexcept ZeroDivisionError: pass");
+    ref raising = object_with_finalizer("raise RuntimeError('from a destructor')");
+    ref catching = object_with_finalizer("try: 1 / 0\nexcept ZeroDivisionError: pass");
     object *result = nullptr;
     REQUIRE(pyattach_eval("{}['mine']", nullptr, nullptr, &result) == PYATTACH_PYTHON_ERROR);
     {
@@ -103,7 +103,7 @@ TEST_CASE("ext: two interpreters") {
     ref of_main = new_object();
     object *mine = second_reference(of_main);
     {
-        sub_interpreter sub;
+        current_sub_interpreter sub;
         if (python_version() >= python_3_12) { // up to 3.11 a foreign switch goes unseen: documented
             pyattach_decref_in(main, mine);
             CHECK(pyattach_pool_drain() == PYATTACH_OK); // of the sub-interpreter

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <ucontext.h>
 
-#include "api/pending_exception.hpp"
+#include "support/pending_exception.hpp"
 
 CHILD("drops a buffer after the end") {
     start_python();
@@ -189,17 +189,13 @@ TEST_CASE("jni-rs global_ref_works_in_other_threads") {
             pyattach::attached here;
             here.token().set_attribute(counter, "value", 0);
         }
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < threads; ++i)
-            tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&] {
-                pyattach::attached there; // each round again: threads take turns
-                for (int round = 0; round < 10000; ++round) {
-                    pyattach::attached nested;
-                    nested.token().call_method(counter, "increment");
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(threads, "an incrementing thread to end", [&](int) {
+            pyattach::attached there; // each round again: threads take turns
+            for (int round = 0; round < 10000; ++round) {
+                pyattach::attached nested;
+                nested.token().call_method(counter, "increment");
+            }
+        });
         pyattach::attached here;
         CHECK(here.token().to<int>(here.token().get_attribute(counter, "value")) == threads * 10000);
     }

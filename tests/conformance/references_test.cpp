@@ -42,7 +42,7 @@ void drop_while_detached() {
 
 void no_deadlock() {
     run("died = []");
-    ref inner = object_whose_death("died.append('inner')");
+    ref inner = object_with_finalizer("died.append('inner')");
     object *second = inner.release();
     publish("again", native_function([&] {
                 attached nested;
@@ -55,7 +55,7 @@ void no_deadlock() {
                 EXPECT(pyattach_pool_drain() == PYATTACH_OK);
                 EXPECT(pyattach_pool_size() == 0);
             }));
-    ref outer = object_whose_death("died.append('outer'); again()");
+    ref outer = object_with_finalizer("died.append('outer'); again()");
     {
         detached gap;
         outer.drop();

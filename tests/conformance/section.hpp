@@ -13,23 +13,6 @@ inline bool lock_is(bool wanted, object *of) {
     return bool(header[10] & 1) == wanted; // after ob_tid and two bytes of flags: a PyMutex
 }
 
-class section {
-  public:
-    explicit section(object *one) { ok(pyattach_critical_section_begin(&section_, one)); }
-    section(object *one, object *two) { ok(pyattach_critical_section_begin2(&section_, one, two)); }
-    explicit section(pyattach_mutex *one) { ok(pyattach_critical_section_begin_mutex(&section_, one)); }
-    section(pyattach_mutex *one, pyattach_mutex *two) {
-        ok(pyattach_critical_section_begin_mutex2(&section_, one, two));
-    }
-    section(const section &) = delete;
-    section &operator=(const section &) = delete;
-    ~section() { pyattach_critical_section_end(&section_); }
-
-  private:
-    static void ok(pyattach_status status) { EXPECT(status == PYATTACH_OK); }
-    pyattach_critical_section section_;
-};
-
 using entering = std::function<std::unique_ptr<section>()>;
 template <class... Arguments> entering on(Arguments... of) {
     return [of...] { return std::make_unique<section>(of...); };

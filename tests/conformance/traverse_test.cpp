@@ -145,7 +145,7 @@ TEST_CASE("PyO3 drop_during_traversal_with_gil") {
     start_python();
     attached here;
     run("died = []");
-    ref victim = object_whose_death("died.append(1)");
+    ref victim = object_with_finalizer("died.append(1)");
     make_traversed_type({[&](object *held, const visit &visitor) {
                              return pyattach::during_traverse([&] {
                                  victim.drop();
@@ -168,7 +168,7 @@ TEST_CASE("PyO3 drop_during_traversal_without_gil") {
     {
         foreign_attach other; // attached, but by no scope of ours
         run("died = []");
-        victim = object_whose_death("died.append(1)");
+        victim = object_with_finalizer("died.append(1)");
         make_traversed_type({[&](object *held, const visit &visitor) {
                                  return pyattach::during_traverse([&] {
                                      victim.drop();

@@ -68,13 +68,4 @@ inline void leave_no_states(const std::function<void()> &body) {
     EXPECT(alive() == before);
 }
 
-// Runs body(0) ... body(count - 1), each on a native thread, at once.
-inline void on_threads(int count, const char *what, const std::function<void(int)> &body) {
-    std::vector<std::unique_ptr<support::task>> tasks;
-    for (int i = 0; i < count; ++i)
-        tasks.push_back(std::make_unique<support::task>(what, [&body, i] { body(i); }));
-    for (auto &one : tasks)
-        one->join();
-}
-
 } // namespace neighbours

@@ -51,7 +51,7 @@ std::int64_t spoilt() {
 }
 // In the pool, to be released by the next drain.
 void leave_a_spoiler() {
-    ref dying = object_whose_death(spoils);
+    ref dying = object_with_finalizer(spoils);
     foreign_detach gap;
     dying.drop();
 }
@@ -148,7 +148,7 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_attached_end(&scope);
     });
     all["pyattach_detached_begin"] = all["pyattach_detached_end"] = in_scope([] {
-        ref dying = object_whose_death(spoils);
+        ref dying = object_with_finalizer(spoils);
         pyattach_detached gap;
         EXPECT(KEEP(pyattach_detached_begin(&gap)) == PYATTACH_OK);
         dying.drop();
@@ -168,14 +168,14 @@ std::map<std::string, std::function<void()>> rows() {
         KEEP(pyattach_incref(one));
     });
     all["pyattach_decref"] = in_scope([] {
-        object *dying = object_whose_death(spoils).release();
+        object *dying = object_with_finalizer(spoils).release();
         KEEP_VOID(pyattach_decref(dying));
         EXPECT(spoilt() == 1);
         object *queued = new_object().release();
         run_on_thread([&] { KEEP_VOID(pyattach_decref(queued)); });
     });
     all["pyattach_decref_in"] = in_scope([] {
-        object *dying = object_whose_death(spoils).release();
+        object *dying = object_with_finalizer(spoils).release();
         KEEP_VOID(pyattach_decref_in(pyattach_interpreter_main(), dying));
         EXPECT(spoilt() == 1);
     });
@@ -257,7 +257,7 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_error_clear();
     });
     python_call("error_clear", [=](object *) {
-        ref dying = object_whose_death(spoils);
+        ref dying = object_with_finalizer(spoils);
         publish("dying", dying);
         dying.drop();
         EXPECT(pyattach_run("raise ValueError(globals().pop('dying'))", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);

@@ -3,6 +3,7 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/plain_python.hpp"
 
 #include <atomic>
 #include <memory>
@@ -181,9 +182,7 @@ CHILD("exit callbacks, with atexit cleared") {
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT(order.empty()); // CPython did not say in time that it ends
     EXPECT(pyattach_exit_callback_remove(main, append, text("a")) == PYATTACH_INVALID);
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_interpreter *next = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(next, append, text("c")) == PYATTACH_OK);
@@ -229,9 +228,7 @@ ref look_from_atexit(const char *when) {
 CHILD("atexit callbacks before and after ours") {
     load_python();
     // As a host does that starts Python itself, so that the first contact comes when we want it.
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    plain::start();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit, sys\n"
                       "class Early:\n    def __call__(self): self.look()\n"

@@ -20,15 +20,7 @@ namespace {
 
 constexpr long long ms = 1000000;
 
-pyattach_status try_elsewhere() {
-    return run_on_thread([] {
-        pyattach_attached scope;
-        pyattach_status status = pyattach_attached_begin(&scope);
-        if (status == PYATTACH_OK)
-            pyattach_attached_end(&scope);
-        return status;
-    });
-}
+pyattach_status try_elsewhere() { return run_on_thread(try_to_attach); }
 
 } // namespace
 

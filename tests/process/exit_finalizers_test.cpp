@@ -3,7 +3,8 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
+#include "support/fork.hpp"
 
 #include <memory>
 #include <sys/wait.h>
@@ -110,14 +111,9 @@ CHILD("forks while others are inside") {
             pyattach_status status = pyattach_interpreter_stop();
             std::_Exit(status == PYATTACH_OK ? 0 : 10 + status);
         }
-        int status = 0;
-        int child = static_cast<int>(eval_int("child"));
-        {
-            detached gap;
-            EXPECT(waitpid(child, &status, 0) == child);
-        }
-        EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-                        "the forked child ended with " + std::to_string(status));
+        const auto child = static_cast<pid_t>(eval_int("child"));
+        detached gap;
+        expect_exit_0(child);
     }
     may_end.count_down();
     for (auto &one : tasks)
@@ -131,7 +127,7 @@ TEST_CASE("a child forked while threads were inside finalizes without waiting fo
 
 CHILD("forks while others make first contact") {
     load_python();
-    stress::start_plainly(); // not the library's start, which is a contact already
+    plain::start(); // not the library's start, which is a contact already
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     // A child forked while another thread imports a module waits for that import for ever, whoever asked for it. And
     // one forked while another stops the world, as free-threaded 3.13 does for the first state of a second thread.

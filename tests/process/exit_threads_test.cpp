@@ -185,9 +185,7 @@ TEST_CASE("a thread that never leaves delays exit up to the time-out, and is nam
 
 CHILD("an endless wait that Ctrl-C ends") {
     load_python();
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_set_exit_timeout(-1);

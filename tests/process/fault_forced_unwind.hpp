@@ -8,19 +8,12 @@
 #include "fault_fork.hpp"
 #include "pyattach/pyattach.hpp"
 #include "support/sub_interpreter.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 using faults::on;
 
 namespace {
-
-pyattach_status attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
 
 int threads_ended = 0;
 
@@ -71,17 +64,14 @@ std::set<std::string> end_everywhere_in(
 
 // Each in a fork of a process in which a host has started Python.
 void ended_first_contact(on where, const char *preparation = "pass") {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    start_as_host();
     EXPECT(cpython<int(const char *)>("PyRun_SimpleString")(preparation) == 0);
     pyattach_set_exit_timeout(1000000);
     faults::for_each_failure(faults::lasting::once, [&](int before, faults::lasting) {
         const char *name = nullptr;
         {
             foreign_detach gap;
-            name = end_in(before, where, [] { (void)attach(); });
+            name = end_in(before, where, [] { (void)try_to_attach(); });
         }
         // Up to 3.12 it waits at the end for the thread that imported it first, which CPython ends only after that.
         EXPECT(cpython<int(const char *)>("PyRun_SimpleString")("import sys; sys.modules.pop('threading', None)") == 0);

@@ -27,9 +27,9 @@ TEST_CASE("a forced unwind in any call of the registration parks the thread, and
 
 CHILD("ended in attaching and detaching") {
     ended_threads all;
-    expect_among(end_everywhere_in(on::fresh, [] { (void)attach(); }), {"state_new", "restore"});
-    end_everywhere_in(on::attached_by_others, [] { (void)attach(); });
-    end_everywhere_in(on::in_a_gap, [] { (void)attach(); });
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_new", "restore"});
+    end_everywhere_in(on::attached_by_others, [] { (void)try_to_attach(); });
+    end_everywhere_in(on::in_a_gap, [] { (void)try_to_attach(); });
     auto detach = [] {
         pyattach_detached gap;
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK);
@@ -37,12 +37,12 @@ CHILD("ended in attaching and detaching") {
     expect_among(end_everywhere_in(on::inside, detach), {"restore"});
     expect_among(end_everywhere_in(on::attached_by_others, detach), {"restore"});
     auto release = [] {
-        (void)attach();
+        (void)try_to_attach();
         (void)pyattach_thread_release();
     };
     expect_among(end_everywhere_in(on::fresh, release), {"state_clear", "state_delete_current"});
     pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
-    expect_among(end_everywhere_in(on::fresh, [] { (void)attach(); }), {"state_clear", "state_delete_current"});
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_clear", "state_delete_current"});
     all.leave_states_half_deleted();
 }
 TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
@@ -52,18 +52,14 @@ TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
 CHILD("ended in deleting states") {
     ended_threads all;
     std::set<std::string> names = end_everywhere_in(
-        on::fresh, [] { (void)attach(); },
+        on::fresh, [] { (void)try_to_attach(); },
         [] {
             constexpr int threads = 12; // more than may wait
             barrier all_there("the others to come", threads);
-            std::vector<std::unique_ptr<task>> others;
-            for (int i = 0; i < threads; ++i)
-                others.push_back(std::make_unique<task>("one of many threads to end", [&] {
-                    (void)attach();
-                    all_there.arrive_and_wait();
-                }));
-            for (auto &one : others)
-                one->join();
+            run_on_threads(threads, "one of many threads to end", [&](int) {
+                (void)try_to_attach();
+                all_there.arrive_and_wait();
+            });
         });
     expect_among(names, {"state_new", "restore"});
     if (!is_debug_build())

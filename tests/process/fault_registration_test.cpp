@@ -1,5 +1,6 @@
 // First contact with everything failing in turn that the library needs of others for it.
 #include "fault_fork.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 using faults::check_among;
@@ -24,10 +25,7 @@ void expect_refusal(pyattach_status status, const char *failed) {
 // Python was started by a host, which is attached; `contact` is the first one of the process, and is made again. Where
 // it is to be the second, the first one failed half way.
 void first_contact(const std::function<pyattach_status()> &contact, const char *failed_before = nullptr) {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    start_as_host();
     if (cpython<object *(object *, const char *)>("PyDict_GetItemString")(
             cpython<object *()>("PyImport_GetModuleDict")(), "threading"))
         std::puts("threading is loaded");
@@ -52,21 +50,13 @@ void first_contact(const std::function<pyattach_status()> &contact, const char *
     });
 }
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
-
 } // namespace
 
-CHILD("failing first contact, nested") { first_contact(attach); }
+CHILD("failing first contact, nested") { first_contact(try_to_attach); }
 CHILD("failing first contact of a native thread") {
     first_contact([] {
         foreign_detach gap;
-        return run_on_thread(attach);
+        return run_on_thread(try_to_attach);
     });
 }
 CHILD("failing first contact by a detached scope") {
@@ -76,7 +66,7 @@ CHILD("failing first contact by a detached scope") {
         return status == PYATTACH_OK ? pyattach_detached_end(&gap) : status;
     });
 }
-CHILD("failing second contact") { first_contact(attach, "function_new"); }
+CHILD("failing second contact") { first_contact(try_to_attach, "function_new"); }
 TEST_CASE("a second registration, after the first one got half way, while any dependency fails") {
     names_of("failing second contact");
 }
@@ -106,7 +96,7 @@ CHILD("first contact while an exception is pending, no dict to be had") {
     object *const its_type = *static_cast<object **>(cpython_symbol("PyExc_RuntimeError"));
     cpython<void(object *)>("PyErr_SetNone")(its_type);
     faults::always("dict_new");
-    EXPECT(attach() == PYATTACH_OK);
+    EXPECT(try_to_attach() == PYATTACH_OK);
     const int failed = faults::times_failed();
     faults::always(nullptr);
     EXPECT(failed > 0);
@@ -124,10 +114,10 @@ CHILD("first contact that cannot be told of forks") {
     cpython<void(int)>("Py_InitializeEx")(0);
     foreign_detach gap;
     faults::always("pthread_atfork");
-    const pyattach_status refused = run_on_thread(attach);
+    const pyattach_status refused = run_on_thread(try_to_attach);
     faults::always(nullptr);
     EXPECT_SENTENCE(refused == PYATTACH_NO_MEMORY, std::to_string(refused));
-    EXPECT(run_on_thread(attach) == PYATTACH_OK);
+    EXPECT(run_on_thread(try_to_attach) == PYATTACH_OK);
 }
 TEST_CASE("a registration whose pthread_atfork fails is refused, and the next one is not") {
     child_result result = run_child("first contact that cannot be told of forks");

@@ -1,7 +1,8 @@
 // Loading, starting and ending Python with everything failing in turn that the library needs of others for it.
 #include "support/tstate_counts.hpp"
 #include "fault_fork.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 using faults::check_among;
@@ -16,14 +17,6 @@ namespace {
 
 int called;
 void count_call(pyattach_interpreter *, void *) { ++called; }
-
-pyattach_status attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
 
 } // namespace
 
@@ -45,7 +38,7 @@ CHILD("failing load") {
         const bool is_recognised = libpython().find("d.so") == std::string::npos || is_debug_build();
         if (before % 10 == 0 && is_recognised) {
             start_python();
-            EXPECT(run_on_thread(attach) == PYATTACH_OK);
+            EXPECT(run_on_thread(try_to_attach) == PYATTACH_OK);
             EXPECT(stop_python() == nullptr);
         }
         return failed;
@@ -124,7 +117,7 @@ void failing_stop(long long timeout_ns, bool stays) {
         EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
         EXPECT(cpython<int()>("Py_IsInitialized")() == 0);
         inside.join();
-        EXPECT(run_on_thread(attach) == PYATTACH_NOT_INITIALIZED);
+        EXPECT(run_on_thread(try_to_attach) == PYATTACH_NOT_INITIALIZED);
         return failed;
     });
 }
@@ -183,7 +176,7 @@ CHILD("a thread that was refused stays") {
         const char *failed = nullptr;
         task thread("the thread that was refused to end", [&] {
             faults::arm(before, of::all, lasts);
-            (void)attach();
+            (void)try_to_attach();
             failed = faults::disarm();
             was_refused.count_down();
             has_ended.wait();
@@ -200,9 +193,8 @@ TEST_CASE("a thread whose attach failed is not inside the gate: no exit waits fo
 }
 
 CHILD("an end without memory on a thread unknown to the library") {
-    load_python();
-    stress::start_plainly();
-    void *state = stress::python().save();
+    start_as_host();
+    void *state = plain::python().save();
     unrecycled_threads others; // or there would be a record of an ended thread's
     others.run([] {
         ref waiting;
@@ -215,8 +207,8 @@ CHILD("an end without memory on a thread unknown to the library") {
     EXPECT(pyattach_pool_size() == 1);
     faults::arm(0, of::memory, faults::lasting::from_then_on);
     const pyattach_status refused = pyattach_interpreter_stop();
-    stress::python().restore(state);
-    const int outcome = stress::python().finalize();
+    plain::python().restore(state);
+    const int outcome = plain::python().finalize();
     faults::disarm();
     EXPECT(refused == PYATTACH_NO_MEMORY);
     EXPECT(outcome == 0);

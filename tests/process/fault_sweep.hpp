@@ -23,7 +23,7 @@ inline snapshot now() {
     bool is_attached = support::cpython_says_attached();
     return {is_attached, pyattach_is_forbidden() != 0,
             is_attached && support::cpython<support::object *()>("PyErr_Occurred")() != nullptr,
-            is_attached ? support::current_state() : nullptr, pyattach_attach_depth()};
+            is_attached ? support::current_tstate() : nullptr, pyattach_attach_depth()};
 }
 inline void expect_same(const snapshot &one, const snapshot &other, const std::string &when) {
     EXPECT_SENTENCE(one.is_attached == other.is_attached, when + ": attached before and not after, or not before");

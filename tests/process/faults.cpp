@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "pyattach/pyattach.h"
+#include "process/real_dlsym.hpp"
 
 namespace faults {
 namespace {
@@ -116,17 +117,6 @@ int times_failed() { return fired_always; }
 const std::set<std::string> &failed_so_far() { return names; }
 
 namespace {
-
-void *real_dlsym(void *handle, const char *name) {
-    using function = void *(void *, const char *);
-    static function *const found = [] {
-        for (const char *version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"})
-            if (void *address = dlvsym(RTLD_NEXT, "dlsym", version))
-                return reinterpret_cast<function *>(address);
-        std::abort();
-    }();
-    return found(handle, name);
-}
 
 template <class Function> Function *next(const char *name) {
     return reinterpret_cast<Function *>(real_dlsym(RTLD_NEXT, name));

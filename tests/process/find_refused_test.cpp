@@ -23,11 +23,6 @@ int times(const std::string &text, const std::string &words) {
     return found;
 }
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    return pyattach_attached_begin(&scope);
-}
-
 } // namespace
 
 CHILD("an empty path") {
@@ -72,7 +67,7 @@ CHILD("polling beside an older python") {
     {
         messages said;
         for (int i = 0; i < 100; ++i)
-            EXPECT(attach() == PYATTACH_UNSUPPORTED);
+            EXPECT(try_to_attach() == PYATTACH_UNSUPPORTED);
         EXPECT(times(said.text(), "3.8.18") == 1);
         // Who names a Python is told at each call.
         EXPECT(pyattach_python_load(TESTS_FAKE_OLD) == PYATTACH_UNSUPPORTED);
@@ -80,7 +75,7 @@ CHILD("polling beside an older python") {
         EXPECT(times(said.text(), "3.8.18") == 3);
     }
     messages said; // another handler
-    EXPECT(attach() == PYATTACH_UNSUPPORTED);
+    EXPECT(try_to_attach() == PYATTACH_UNSUPPORTED);
     expect_says(said, "3.8");
 }
 TEST_CASE("a thread that asks again and again beside a Python that will not do fills no log") {

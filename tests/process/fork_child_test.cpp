@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
-#include "stress/plain_python.hpp"
+#include "support/fork.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -19,7 +19,8 @@ CHILD("a child with queued references") {
     start_python();
     attached here;
     run("deaths = []");
-    ref mine = object_whose_death("deaths.append('mine')"), theirs = object_whose_death("deaths.append('theirs')");
+    ref mine = object_with_finalizer("deaths.append('mine')"),
+        theirs = object_with_finalizer("deaths.append('theirs')");
     {
         detached gap;
         run_on_thread([&] { theirs.drop(); }); // that thread has ended
@@ -89,7 +90,7 @@ CHILD("a child of which a thread was draining") {
     }
     task drain("the draining thread to end", [] {
         attached here; // the thread that made them: without a GIL others leave the end of an object to it
-        ref blocking = object_whose_death("pause()");
+        ref blocking = object_with_finalizer("pause()");
         std::vector<ref> others;
         for (int i = 0; i < 5; ++i)
             others.push_back(new_object());
@@ -127,10 +128,10 @@ CHILD("a child among warm and detached threads") {
     use_python();
     bystanders others(6);
     auto fork_and_live = [] {
-        void *mine = current_state();
+        void *mine = current_tstate();
         auto counted = all_counters();
         fork_in_python([&] {
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == mine);
             EXPECT(all_counters().attaches >= counted.attaches); // what ended and forgotten threads did still counts
             EXPECT(all_counters().states_dead == 0);
             EXPECT(eval_int("1") == 1);
@@ -143,7 +144,7 @@ CHILD("a child among warm and detached threads") {
                     run_on_thread(use_python);
                 use_python();
             }
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == mine);
             fork_in_python([] { run_on_thread([] {}); });
         });
     };
@@ -228,8 +229,7 @@ CHILD("a child of a native thread that ends Python") {
 
 // Without the library.
 CHILD("plainly: a child of a native thread that ends Python") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     foreign_detach gap;
     run_on_thread([] {
         foreign_attach here;

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

@@ -4,7 +4,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <pthread.h>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

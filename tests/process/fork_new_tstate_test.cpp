@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
-#include "stress/plain_python.hpp"
+#include "support/fork.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -22,13 +23,12 @@ std::atomic<bool> has_happened{false};
 
 // What is in `hooks` then is called when somebody forks, after the library's own hook: it was there before the library.
 void *start_with_hooks() {
-    load_python();
-    stress::start_plainly();
-    EXPECT(stress::python().run("import os\n"
-                                "hooks = []\n"
-                                "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
-                                nullptr) == 0);
-    return stress::python().save();
+    start_as_host();
+    EXPECT(plain::python().run("import os\n"
+                               "hooks = []\n"
+                               "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
+                               nullptr) == 0);
+    return plain::python().save();
 }
 
 } // namespace
@@ -55,8 +55,8 @@ CHILD("a first attach during a fork") {
     }
     newcomer->join();
     EXPECT(has_happened);
-    stress::python().restore(mine);
-    EXPECT(stress::python().finalize() == 0);
+    plain::python().restore(mine);
+    EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate waits until a fork is over") {
     load_python();
@@ -79,8 +79,8 @@ CHILD("a fork that waits for a first attach") {
         fork_in_python([] { EXPECT(has_happened); });
         run("hooks.clear()");
     }
-    stress::python().restore(mine);
-    EXPECT(stress::python().finalize() == 0);
+    plain::python().restore(mine);
+    EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate stops waiting for a fork after a time-out, as the fork may wait for it") {
     check_succeeds("a fork that waits for a first attach");
@@ -88,23 +88,22 @@ TEST_CASE("a thread that needs a new tstate stops waiting for a fork after a tim
 
 // Without the library.
 CHILD("plainly: forks while others stop the world") {
-    load_python();
-    stress::start_plainly();
-    EXPECT(stress::python().run("import gc, os, signal, threading, warnings\n"
-                                "warnings.simplefilter('ignore')\n"
-                                "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
-                                "def stop_the_world():\n"
-                                "    while True: gc.unfreeze()\n"
-                                "for _ in range(2): threading.Thread(target=stop_the_world, daemon=True).start()\n"
-                                "for _ in range(300):\n"
-                                "    child = os.fork()\n"
-                                "    if child == 0:\n"
-                                "        signal.alarm(5)\n"
-                                "        gc.unfreeze()\n"
-                                "        os._exit(0)\n"
-                                "    if os.waitpid(child, 0)[1]: os._exit(42)\n"
-                                "os._exit(0)\n",
-                                nullptr) == 0);
+    start_as_host();
+    EXPECT(plain::python().run("import gc, os, signal, threading, warnings\n"
+                               "warnings.simplefilter('ignore')\n"
+                               "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+                               "def stop_the_world():\n"
+                               "    while True: gc.unfreeze()\n"
+                               "for _ in range(2): threading.Thread(target=stop_the_world, daemon=True).start()\n"
+                               "for _ in range(300):\n"
+                               "    child = os.fork()\n"
+                               "    if child == 0:\n"
+                               "        signal.alarm(5)\n"
+                               "        gc.unfreeze()\n"
+                               "        os._exit(0)\n"
+                               "    if os.waitpid(child, 0)[1]: os._exit(42)\n"
+                               "os._exit(0)\n",
+                               nullptr) == 0);
 }
 TEST_CASE("free-threaded 3.13 alone cannot fork while other threads stop the world") {
     load_python();
@@ -218,8 +217,7 @@ TEST_CASE("a fork does not wait for a thread that waits for the GIL with its new
 
 // Without the library.
 CHILD("plainly: forks while others take new states") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     auto ensure = cpython<int()>("PyGILState_Ensure");
     auto release = cpython<void(int)>("PyGILState_Release");
     for (int i = 0; i < 2; ++i)
@@ -228,7 +226,7 @@ CHILD("plainly: forks while others take new states") {
                 release(ensure());
         }).detach();
     for (int i = 0; i < 20; ++i)
-        EXPECT(stress::python().run(fork_200_times, nullptr) == 0);
+        EXPECT(plain::python().run(fork_200_times, nullptr) == 0);
     std::_Exit(0);
 }
 TEST_CASE("up to 3.11 CPython alone cannot fork while other threads make tstates") {

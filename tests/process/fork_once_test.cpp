@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

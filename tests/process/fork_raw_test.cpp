@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

@@ -9,7 +9,7 @@
 #include <dlfcn.h>
 #include <functional>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -33,17 +33,8 @@ void fork_by_library(const std::function<void()> &live) {
     long long pid = -1;
     std::fflush(stdout);
     EXPECT(pyattach_fork(&pid) == PYATTACH_OK);
-    if (pid == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (pid == 0)
+        live_in_child(live);
     EXPECT(pid > 0);
     expect_exit_0(static_cast<pid_t>(pid));
 }

@@ -8,8 +8,9 @@
 
 #include <thread>
 
-#include "process/fork_helpers.hpp"
-#include "stress/plain_python.hpp"
+#include "support/fork.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -117,8 +118,7 @@ TEST_CASE("a program that forks by itself and calls Python's own functions aroun
 
 // Without the library.
 CHILD("plainly: a child of a process with sub-interpreters") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import os, select, signal, warnings\n"
@@ -143,9 +143,8 @@ TEST_CASE("CPython cannot fork while there are sub-interpreters") {
 
 // Without the library.
 CHILD("plainly: a native thread's child that takes a second state") {
-    load_python();
-    stress::start_plainly();
-    const stress::plain_python &py = stress::python();
+    start_as_host();
+    const stress::plain_python &py = plain::python();
     void *mine = py.save();
     run_on_thread([&] {
         int held = py.ensure();

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "api/late_tls_destructor.hpp"
+#include "support/late_tls_destructor.hpp"
 
 using namespace support;
 
@@ -128,7 +128,7 @@ TEST_CASE("references past the high-water mark during a drain are released by a 
                 drop_elsewhere(object, many);
                 let_python_run(); // Python asks in the middle of the drain
             }));
-    ref first = object_whose_death("native()");
+    ref first = object_with_finalizer("native()");
     {
         foreign_detach gap;
         first.drop();

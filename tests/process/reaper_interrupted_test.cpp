@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -19,7 +19,7 @@ std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("in_deletion", native_function(std::move(in_deletion)));
         run("class Held:\n    def __del__(self): in_deletion()\n");
     }
@@ -74,7 +74,7 @@ CHILD("a child of which a thread was deleting states") {
 }
 TEST_CASE("a child forked while another thread deleted tstates continues without them") {
     load_python();
-    if (keeps_states())
+    if (keeps_tstates())
         check_succeeds("a child of which a thread was deleting states");
 }
 

@@ -7,6 +7,7 @@
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
+#include "process/real_dlsym.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -44,17 +45,6 @@ void *pointer(object *capsule, const char *name) {
     if (std::strcmp(name, "pyattach.thread_state") == 0)
         cleared.count_down();
     return real_pointer(capsule, name);
-}
-
-void *real_dlsym(void *handle, const char *name) {
-    using function = void *(void *, const char *);
-    static function *const found = [] {
-        for (const char *version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"})
-            if (void *address = dlvsym(RTLD_NEXT, "dlsym", version))
-                return reinterpret_cast<function *>(address);
-        std::abort();
-    }();
-    return found(handle, name);
 }
 
 // The end of Python frees the states of others, after it has ended (not hung) those threads that try to attach.
@@ -255,7 +245,7 @@ CHILD("Python ends while a thread comes back to a state where another one was") 
         // What is put into the dict of a state that has been cleared stays, and its tether with it.
         for (std::set<void *> earlier;;) {
             foreign_attach state;
-            if (!earlier.insert(current_state()).second)
+            if (!earlier.insert(current_tstate()).second)
                 return leave_a_gap();
             run("at_last()");
         }
@@ -275,7 +265,7 @@ CHILD("another thread uses the state meanwhile") {
     if (python_version() < 0x030c0000 || is_debug_build() || is_free_threaded())
         return;
     foreign_attach mine;
-    void *state = current_state();
+    void *state = current_tstate();
     detached gap;
     run_on_thread([state] {
         cpython<void(void *)>("PyEval_RestoreThread")(state);

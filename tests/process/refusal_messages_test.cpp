@@ -23,16 +23,11 @@ void expect_told(const char *words, pyattach_status status, const std::function<
     EXPECT_SENTENCE(said.text() == first, said.text());
 }
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    return pyattach_attached_begin(&scope);
-}
-
 } // namespace
 
 CHILD("refused for want of a Python that runs") {
     load_python();
-    expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, attach);
+    expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, try_to_attach);
     expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, [] {
         pyattach_attached scope;
         return pyattach_attached_begin_unchecked(&scope);
@@ -40,7 +35,7 @@ CHILD("refused for want of a Python that runs") {
     expect_told("Call it once after each start", PYATTACH_NOT_INITIALIZED, pyattach_interpreter_stop);
     start_python();
     EXPECT(!stop_python());
-    expect_told("it was never started, or it has ended", PYATTACH_NOT_INITIALIZED, attach);
+    expect_told("it was never started, or it has ended", PYATTACH_NOT_INITIALIZED, try_to_attach);
 }
 TEST_CASE("attaching and stopping where no Python runs say what to do") {
     check_succeeds("refused for want of a Python that runs");

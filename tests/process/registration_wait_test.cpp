@@ -3,6 +3,7 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/host.hpp"
 
 #include <chrono>
 #include <unistd.h>
@@ -10,18 +11,6 @@
 using namespace support;
 
 namespace {
-
-// Python, started and held attached by a host that does not tell the library.
-void start_as_host() {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
-}
-
-void run_plainly(const std::string &code) {
-    EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(code.c_str(), nullptr) == 0);
-}
 
 // A word from one side to the other, by a pipe, which Python waits for detached.
 struct word {
@@ -38,7 +27,7 @@ struct word {
 
 // The registration gets as far as this, says that it began, and goes on when told to.
 void hold_registration(const word &began, const word &goes_on) {
-    run_plainly("import atexit, os, sys, types\n"
+    run_as_host("import atexit, os, sys, types\n"
                 "real = atexit\n"
                 "def register(*args):\n"
                 "    " +
@@ -135,7 +124,7 @@ CHILD("code that a registration runs attaches") {
                 EXPECT(eval_true("ran == []") || is_free_threaded());
                 is_done = true;
             }));
-    run_plainly("import sys, os, _thread\n"
+    run_as_host("import sys, os, _thread\n"
                 "ran = []\n"
                 "def other():\n"
                 "    " +

@@ -28,9 +28,7 @@ void handle(int signal, void (*function)(int)) {
 
 void start_with_python_handlers() {
     load_python();
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
 }

@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <vector>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 using namespace support;
 
@@ -47,7 +47,7 @@ CHILD("attaching while the host starts Python") {
                 ++complete;
             }
         }));
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
     for (auto &one : early)
         one->join();
@@ -65,7 +65,7 @@ TEST_CASE("an attach during Py_Initialize on another thread does not succeed bef
 }
 
 CHILD("attaching on the thread with which the host starts Python") {
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
     attached here;
     int status = static_cast<int>(eval_int("__import__('sys').status_in_site"));
@@ -106,7 +106,7 @@ CHILD("attaching before, while and after the host starts Python") {
                 ++attached_times;
             }
         }));
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
     wait_until("the impatient threads to attach", [&] { return attached_times > 100; });
     is_over = true;

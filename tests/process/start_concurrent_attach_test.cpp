@@ -10,17 +10,6 @@
 using namespace support;
 
 namespace {
-
-pyattach_start_options options_with_program() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
-    return options;
-}
-
-} // namespace
-
-namespace {
 latch *site_runs, *early_thread_came;
 task *early_thread;
 } // namespace
@@ -60,7 +49,7 @@ const char pausing_site[] = "import ctypes, sys\n"
 CHILD("attaching while the library starts Python") {
     load_python();
     attach_while_python_starts([] {
-        pyattach_start_options options = options_with_program();
+        pyattach_start_options options = start_options();
         EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     });
 }

@@ -13,9 +13,7 @@ namespace {
 
 // start_python() does so once.
 pyattach_status start_again() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     return pyattach_interpreter_start_with(&options);
 }
 

@@ -62,14 +62,14 @@ void nest(const copy_of_library &outer, const copy_of_library &middle, const cop
     all_say(0);
     EXPECT(outer.attached_begin(&first) == PYATTACH_OK);
     all_say(1);
-    void *state = current_state();
+    void *state = current_tstate();
     EXPECT(middle.attached_begin(&second) == PYATTACH_OK);
-    EXPECT(current_state() == state);
+    EXPECT(current_tstate() == state);
     EXPECT(middle.detached_begin(&gap) == PYATTACH_OK);
     all_say(0);
     EXPECT(inner.attached_begin(&third) == PYATTACH_OK);
     all_say(1);
-    EXPECT(current_state() == state); // one thread has one state, whoever attaches it
+    EXPECT(current_tstate() == state); // one thread has one state, whoever attaches it
     EXPECT(answer_of(inner) == 42);
     inner.attached_end(&third);
     all_say(0);

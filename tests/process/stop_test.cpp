@@ -4,6 +4,7 @@
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -118,7 +119,7 @@ CHILD("finalised by the host on a warm thread") {
                     told += std::to_string(gap.end());
                     told += std::to_string(pyattach_attach_depth());
                 }));
-        ref last = object_whose_death("let_others_run()");
+        ref last = object_with_finalizer("let_others_run()");
         run_on_thread([&] { last.drop(); }); // waits for the drain of the end, when the gate is closed
         EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
         EXPECT_SENTENCE(told == std::to_string(PYATTACH_FINALIZING) + "01", told);
@@ -180,7 +181,7 @@ CHILD("references dropped before the end") {
     ref object;
     {
         attached here;
-        object = object_whose_death("print('released', flush=True)");
+        object = object_with_finalizer("print('released', flush=True)");
     }
     object.drop();
     EXPECT(pyattach_pool_size() == 1);
@@ -281,10 +282,7 @@ TEST_CASE("Python is stopped on the thread that started it, whichever that is") 
 }
 
 CHILD("stopped by the thread on which another library started it") {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    start_as_host();
     cpython<void *()>("PyEval_SaveThread")();
     run_on_thread([] {
         attached here;

@@ -3,6 +3,7 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/plain_python.hpp"
 
 #include <cstring>
 #include <pthread.h>
@@ -23,9 +24,7 @@ void keep_python() {
 
 // start_python() does so once.
 pyattach_status start_again() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     return pyattach_interpreter_start_with(&options);
 }
 
@@ -213,9 +212,7 @@ pyattach_status attach_elsewhere() {
 CHILD("a stop that runs atexit callbacks") {
     load_python();
     // As a host does that starts Python itself, and meets the library later.
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    plain::start();
     EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(
                "import atexit\nclass Early:\n    def __call__(self): self.look()\n"
                "early = Early(); atexit.register(early)\n",

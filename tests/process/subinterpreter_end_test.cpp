@@ -29,7 +29,7 @@ CHILD("an ended sub-interpreter and its successor") {
             if (is_over)
                 return;
             for (pyattach_interpreter *earlier : handles)
-                EXPECT((earlier == current) == (status_of_attaching_to(earlier) == PYATTACH_OK));
+                EXPECT((earlier == current) == (try_to_attach_in(earlier) == PYATTACH_OK));
             pyattach_decref_in(whose_old, old.release()); // of the life before: leaked
             attached there(current);
             EXPECT(pyattach_pool_size() == 0);
@@ -52,7 +52,7 @@ CHILD("an ended sub-interpreter and its successor") {
         turn.arrive_and_wait();
         gap.end();
         one.end();
-        EXPECT(status_of_attaching_to(current) == PYATTACH_FINALIZING);
+        EXPECT(try_to_attach_in(current) == PYATTACH_FINALIZING);
         EXPECT(pyattach_exit_callback_add(
                    current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_FINALIZING);
         EXPECT(pyattach_exit_callback_remove(
@@ -65,7 +65,7 @@ CHILD("an ended sub-interpreter and its successor") {
     EXPECT(all_counters().drops_leaked == 11);
     EXPECT(!stop_python());
     for (pyattach_interpreter *one : handles)
-        EXPECT(status_of_attaching_to(one) == PYATTACH_FINALIZING);
+        EXPECT(try_to_attach_in(one) == PYATTACH_FINALIZING);
 }
 // conformance.md, group 10: attach to an interpreter that ended, or to a new one with the same address
 TEST_CASE("each generation of a sub-interpreter has a handle of its own, and an ended one is refused for ever") {
@@ -85,7 +85,7 @@ CHILD("a sub-interpreter ends around a thread in a gap") {
         auto callback = [](pyattach_interpreter *ending, void *) {
             EXPECT(ending == where);
             // The gate is closed: nobody new comes in, and who is inside may come back and leave.
-            run_on_thread([] { EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING); });
+            run_on_thread([] { EXPECT(try_to_attach_in(where) == PYATTACH_FINALIZING); });
             ++callbacks;
             may_leave.count_down();
         };
@@ -130,7 +130,7 @@ CHILD("warm threads and a sub-interpreter") {
                     attached there(where);
                 visited.arrive_and_wait();
                 ended.arrive_and_wait();
-                EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING);
+                EXPECT(try_to_attach_in(where) == PYATTACH_FINALIZING);
                 EXPECT(pyattach_thread_release() == PYATTACH_OK); // touches nothing of the ended one
                 attached home;
                 EXPECT(eval_int("1") == 1);

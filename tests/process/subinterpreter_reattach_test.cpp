@@ -48,7 +48,7 @@ class ending {
             attached here;
             one_->end();
         }
-        EXPECT(status_of_attaching_to(handle) == PYATTACH_FINALIZING);
+        EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
         has_ended_.count_down();
     }
     void *state() const { return one_->state(); }

@@ -54,7 +54,7 @@ struct pair_of_interpreters {
 CHILD("in and out of sub-interpreters") {
     pair_of_interpreters all;
     auto visit_from_here = [&](pyattach_interpreter *from) {
-        void *slot = slot_state();
+        void *slot = gilstate_tstate();
         for (pyattach_interpreter *where : {all.a, all.b, all.a, all.main}) {
             {
                 attached there(where);
@@ -68,8 +68,8 @@ CHILD("in and out of sub-interpreters") {
             // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main
             // interpreter leaves a warm state where there was none.)
             if (where == all.main && !slot)
-                slot = slot_state();
-            EXPECT(slot_state() == slot);
+                slot = gilstate_tstate();
+            EXPECT(gilstate_tstate() == slot);
             if (from)
                 all.expect_in(from);
             else
@@ -108,18 +108,18 @@ CHILD("the same interpreter twice on one thread") {
     pair_of_interpreters all;
     auto expect_one_state = [&] {
         attached outer(all.a);
-        void *state = current_state();
+        void *state = current_tstate();
         attached between(all.b);
         attached home(all.main);
         attached inner(all.a);
         all.expect_in(all.a);
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         inner.end();
         all.expect_in(all.main);
         home.end();
         all.expect_in(all.b);
         between.end();
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         all.expect_in(all.a);
     };
     run_on_thread(expect_one_state);
@@ -130,10 +130,10 @@ CHILD("the same interpreter twice on one thread") {
     {
         // A thread of Python's: its own state is gone back to also from within.
         foreign_attach here;
-        void *mine = current_state();
+        void *mine = current_tstate();
         attached there(all.a);
         attached home(all.main);
-        EXPECT(current_state() == mine);
+        EXPECT(current_tstate() == mine);
     }
     all.end();
 }
@@ -146,7 +146,7 @@ CHILD("references of sub-interpreters") {
     run_on_thread([&] {
         attached there(all.a);
         auto born_here = [] {
-            return object_whose_death("import sys; sys.deaths = getattr(sys, 'deaths', []) + [sys.name]");
+            return object_with_finalizer("import sys; sys.deaths = getattr(sys, 'deaths', []) + [sys.name]");
         };
         ref first = born_here(), second = born_here(), third = born_here();
         {
@@ -173,7 +173,7 @@ CHILD("references of sub-interpreters") {
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
         EXPECT(eval_int("len(__import__('sys').deaths)") == 3);
         // And what waits when it ends is released there, too.
-        ref last = object_whose_death("import sys; print('released in', sys.name, flush=True)");
+        ref last = object_with_finalizer("import sys; print('released in', sys.name, flush=True)");
         there.end();
         pyattach_decref_in(all.a, last.release());
     });
@@ -199,7 +199,7 @@ CHILD("threads that take turns in an interpreter without states") {
         std::atomic<int> through{0};
         auto come_and_go = [&] {
             for (int round = 0; round < 3000; ++round)
-                through += status_of_attaching_to(handle) == PYATTACH_OK;
+                through += try_to_attach_in(handle) == PYATTACH_OK;
         };
         run_on_thread([&] {
             task other("the other thread to end", come_and_go);
@@ -209,7 +209,7 @@ CHILD("threads that take turns in an interpreter without states") {
         EXPECT(through == 6000);
     }
     one.end();
-    EXPECT(status_of_attaching_to(handle) == PYATTACH_FINALIZING);
+    EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
 }
 TEST_CASE("threads attach and detach in a sub-interpreter without any tstate") {
     load_python();
@@ -228,7 +228,7 @@ CHILD("first met as it ends") {
                     pyattach_interpreter *handle = pyattach_interpreter_current();
                     EXPECT(handle);
                     foreign_detach gap;
-                    run_on_thread([&] { status = status_of_attaching_to(handle); });
+                    run_on_thread([&] { status = try_to_attach_in(handle); });
                 }));
         run("import atexit, threading; atexit.register(meet)");
     });

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "soak/soak.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/resident_memory.hpp"
 #include "support/python.hpp"
 #include "support/sanitizers.hpp"
 

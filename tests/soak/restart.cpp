@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "soak/soak.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 #include "support/scopes.hpp"
 
 namespace soak {
@@ -64,8 +64,8 @@ void start_life(actor &me) {
         const pyattach_status status = pyattach_interpreter_start_with(&options);
         HOLDS_STATUS(status, status == PYATTACH_OK);
     } else {
-        stress::start_plainly();
-        stress::python().save();
+        plain::start();
+        plain::python().save();
     }
     HOLDS(!pyattach_is_attached());
     support::attached inside;

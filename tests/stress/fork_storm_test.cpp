@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 

@@ -15,8 +15,9 @@
 #include <memory>
 #include <vector>
 
-#include "stress/plain_python.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/plain_python.hpp"
+#include "support/resident_memory.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -28,10 +29,6 @@ const char *const work = "import threading, atexit; x = [str(i) for i in range(5
 std::int64_t malloced_bytes() {
     struct mallinfo2 now = mallinfo2();
     return static_cast<std::int64_t>(now.uordblks + now.hblkhd);
-}
-
-void run_plainly(const char *statements) {
-    EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(statements, nullptr) == 0);
 }
 
 // Eight threads that live through all lives; each does its part of each.
@@ -83,7 +80,7 @@ void live_in_sub_interpreters(sub_interpreter::kind kind) {
     pyattach_interpreter *where = nullptr;
     crew all([&] {
         attached there(where);
-        run_plainly(work);
+        run_as_host(work);
         ref one = eval("object()");
         {
             detached gap;
@@ -102,19 +99,18 @@ void live_in_sub_interpreters(sub_interpreter::kind kind) {
 }
 
 void live_plainly_in_sub_interpreters(sub_interpreter::kind kind) {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     void *where = nullptr;
     crew all([&] {
         void *state = cpython<void *(void *)>("PyThreadState_New")(where);
         cpython<void(void *)>("PyEval_RestoreThread")(state);
-        run_plainly(work);
+        run_as_host(work);
         cpython<void(void *)>("PyThreadState_Clear")(state);
         cpython<void()>("PyThreadState_DeleteCurrent")();
     });
     measure([&] {
         sub_interpreter one(kind);
-        one.inside([] { run_plainly(work); });
+        one.inside([] { run_as_host(work); });
         where = one.state();
         {
             foreign_detach gap;
@@ -133,7 +129,7 @@ CHILD("memory: own GILs, plainly") { live_plainly_in_sub_interpreters(sub_interp
 CHILD("memory: restarts") {
     crew all([&] {
         attached here;
-        run_plainly(work);
+        run_as_host(work);
         ref one = eval("object()");
         here.end();
         one.drop();
@@ -153,13 +149,13 @@ CHILD("memory: restarts, plainly") {
     crew all([&] {
         auto *main_of = cpython<void *()>("PyInterpreterState_Main");
         cpython<void(void *)>("PyEval_RestoreThread")(cpython<void *(void *)>("PyThreadState_New")(main_of()));
-        run_plainly(work);
-        run_plainly("object()");
+        run_as_host(work);
+        run_as_host("object()");
         cpython<void *()>("PyEval_SaveThread")();
     });
     measure([&] {
-        stress::start_plainly();
-        run_plainly(work);
+        plain::start();
+        run_as_host(work);
         {
             foreign_detach gap;
             all.do_its_part();

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace storm {
 
@@ -34,7 +34,7 @@ struct references {
 extern references counts;
 
 // A new object with one reference, to be given back. Attached.
-stress::object *new_object();
+plain::object *new_object();
 
 // A native thread met something that has no place in this storm.
 void complain(const std::string &what);

@@ -11,11 +11,11 @@
 namespace storm {
 namespace {
 
-stress::object *called; // a Python function, kept for the life of the process
+plain::object *called; // a Python function, kept for the life of the process
 std::atomic<bool> daemon_is_busy{false};
 
 // Counted before the call: a thread that never comes back from it has given its reference away all the same.
-void give_back(stress::object *one) {
+void give_back(plain::object *one) {
     ++counts.given_back;
     pyattach_decref(one);
 }
@@ -27,7 +27,7 @@ void complain_of(const char *call, pyattach_status status) {
 }
 
 void call_python() {
-    stress::object *result = nullptr;
+    plain::object *result = nullptr;
     pyattach_status status = pyattach_call(called, nullptr, 0, &result);
     if (status != PYATTACH_OK) {
         char text[200] = "";
@@ -36,11 +36,11 @@ void call_python() {
         complain(std::string("pyattach_call: ") + text);
         return;
     }
-    stress::python().decref(result);
+    plain::python().decref(result);
 }
 
 // False: the interpreter ended meanwhile.
-bool step_aside(std::vector<stress::object *> &kept, void (*wait)(dice &), dice &mine) {
+bool step_aside(std::vector<plain::object *> &kept, void (*wait)(dice &), dice &mine) {
     pyattach_detached gap;
     pyattach_status status = pyattach_detached_begin(&gap);
     if (status != PYATTACH_OK) {
@@ -58,7 +58,7 @@ bool step_aside(std::vector<stress::object *> &kept, void (*wait)(dice &), dice 
     return status == PYATTACH_OK;
 }
 
-bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
+bool stay_inside(std::vector<plain::object *> &kept, dice &mine) {
     kept.push_back(new_object());
     call_python();
     switch (mine.below(4)) {
@@ -78,9 +78,9 @@ bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
         return true;
     }
     case 2: { // what other libraries do on this thread
-        int before = stress::python().ensure();
+        int before = plain::python().ensure();
         call_python();
-        stress::python().release(before);
+        plain::python().release(before);
         return true;
     }
     default:
@@ -88,8 +88,8 @@ bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
     }
 }
 
-void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice &)) {
-    std::vector<stress::object *> kept;
+void use_python(dice &mine, bool (*inside)(std::vector<plain::object *> &, dice &)) {
+    std::vector<plain::object *> kept;
     for (bool is_alive = true; is_alive;) {
         pyattach_attached scope;
         pyattach_status status = pyattach_attached_begin(&scope);
@@ -111,7 +111,7 @@ void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice
             if (pyattach_status refused = pyattach_thread_release())
                 complain_of("pyattach_thread_release", refused);
     }
-    for (stress::object *one : kept)
+    for (plain::object *one : kept)
         give_back(one);
 }
 
@@ -119,17 +119,17 @@ void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice
 
 void begin(dice &mine) {
     bool ours = mine.below(2) == 0;
-    if (pyattach_python_load(stress::libpython()) != PYATTACH_OK)
+    if (pyattach_python_load(plain::libpython()) != PYATTACH_OK)
         std::exit(70);
     if (ours) {
         pyattach_start_options options{};
         options.struct_size = sizeof options;
-        options.program_name = stress::python_executable();
+        options.program_name = plain::python_executable();
         if (pyattach_interpreter_start_with(&options) != PYATTACH_OK)
             std::exit(70);
     } else {
-        stress::start_plainly();
-        stress::python().save();
+        plain::start();
+        plain::python().save();
     }
     pyattach_attached scope;
     if (pyattach_attached_begin(&scope) != PYATTACH_OK)
@@ -153,9 +153,9 @@ void sit(dice &mine) {
     // One run in eight a sitter stays away until Python has ended, which costs that exit its second of patience.
     static std::atomic<bool> may_miss_the_end{true};
     bool misses_the_end = mine.below(8) == 0 && may_miss_the_end.exchange(false);
-    auto inside = misses_the_end ? [](std::vector<stress::object *> &kept, dice &one) {
+    auto inside = misses_the_end ? [](std::vector<plain::object *> &kept, dice &one) {
         return step_aside(kept, [](dice &) { wait_for_the_end(); }, one);
-    } : [](std::vector<stress::object *> &kept, dice &one) {
+    } : [](std::vector<plain::object *> &kept, dice &one) {
         auto nap = [](dice &two) { std::this_thread::sleep_for(std::chrono::microseconds(two.below(30000))); };
         return step_aside(kept, nap, one);
     };
@@ -163,7 +163,7 @@ void sit(dice &mine) {
 }
 
 void called_by_daemon() {
-    stress::object *one = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
+    plain::object *one = plain::python().capsule(&counts, "storm", [](plain::object *) { ++counts.died; });
     support::may_leak(one);
     daemon_is_busy = true;
     pyattach_detached gap;
@@ -185,13 +185,13 @@ int end(dice &mine) {
         pyattach_attached scope;
         if (pyattach_status status = pyattach_attached_begin(&scope))
             return complain_of("pyattach_attached_begin of main", status), 1;
-        int outcome = stress::python().finalize();
+        int outcome = plain::python().finalize();
         pyattach_attached_end(&scope);
         return outcome;
     }
     case 1:
-        stress::python().ensure();
-        return stress::python().finalize();
+        plain::python().ensure();
+        return plain::python().finalize();
     default:
         return pyattach_interpreter_stop();
     }

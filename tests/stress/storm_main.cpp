@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <thread>
 
-#include "stress/refuse_membarrier.hpp"
+#include "support/refuse_membarrier.hpp"
 #include "support/sanitizers.hpp"
 
 namespace storm {
@@ -24,8 +24,8 @@ std::uint64_t dice::next() {
     return z ^ (z >> 31);
 }
 
-stress::object *new_object() {
-    stress::object *made = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
+plain::object *new_object() {
+    plain::object *made = plain::python().capsule(&counts, "storm", [](plain::object *) { ++counts.died; });
     support::may_leak(made); // chance decides whether its reference finds Python gone, and it is counted then
     ++counts.kept;
     return made;
@@ -74,22 +74,22 @@ std::string complaints;
 // PyMethodDef
 struct method {
     const char *name;
-    stress::object *(*call)(stress::object *, stress::object *);
+    plain::object *(*call)(plain::object *, plain::object *);
     int flags; // 4: METH_NOARGS
     const char *documentation;
 };
 method daemon_method = {"called_by_daemon",
-                        [](stress::object *, stress::object *) {
+                        [](plain::object *, plain::object *) {
                             called_by_daemon();
-                            stress::python().incref(stress::python().none);
-                            return stress::python().none;
+                            plain::python().incref(plain::python().none);
+                            return plain::python().none;
                         },
                         4, nullptr};
 
 void start_daemon() {
-    const stress::plain_python &py = stress::python();
+    const stress::plain_python &py = plain::python();
     int before = py.ensure();
-    stress::object *function = py.function(&daemon_method, nullptr, nullptr);
+    plain::object *function = py.function(&daemon_method, nullptr, nullptr);
     py.set(py.add_module("__main__"), "called_by_daemon", function);
     py.decref(function);
     int failed = py.run("import threading\n"
@@ -125,11 +125,11 @@ int main(int argc, char **argv) {
         if (std::strcmp(argv[i], "--seed") == 0)
             seed = std::strtoull(argv[i + 1], nullptr, 10);
         else if (std::strcmp(argv[i], "--fences") == 0)
-            stress::choose_fences(argv[i + 1]);
+            support::choose_fences(argv[i + 1]);
     }
     dice mine(seed);
     begin(mine);
-    stress::fences_are_prepared();
+    support::fences_are_prepared();
     start_daemon();
     for (int i = 0; i < natives; ++i) {
         threads[i].mine = dice(mine.next());

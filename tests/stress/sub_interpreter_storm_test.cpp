@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -84,7 +84,7 @@ struct entered {
 // Into one, and from there into another or the same one again; depth at most three.
 void visit(std::minstd_rand &random, int depth) {
     auto [where, mark] = places.any(random);
-    void *slot_before = slot_state(), *current_before = current_state();
+    void *slot_before = gilstate_tstate(), *current_before = current_tstate();
     entered scope(where);
     if (scope.status != PYATTACH_OK) {
         EXPECT(scope.status == PYATTACH_FINALIZING);
@@ -117,8 +117,8 @@ void visit(std::minstd_rand &random, int depth) {
     other.drop();
     scope.end();
     // It may be of an interpreter that has begun to end, which nobody attaches to any more.
-    EXPECT(slot_state() == slot_before || !slot_before || !slot_state());
-    EXPECT(!sees_switches() || current_state() == current_before);
+    EXPECT(gilstate_tstate() == slot_before || !slot_before || !gilstate_tstate());
+    EXPECT(!sees_switches() || current_tstate() == current_before);
 }
 
 void visit_till_the_end(unsigned seed) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -25,7 +25,7 @@ int number_of_threads() { return is_full_run() ? 100000 : 5000; }
 // leaves about 1 KiB behind on free-threaded 3.13, also with PyGILState_Ensure and Release and without this library.
 object *live = nullptr;
 void make_live() {
-    make_local();
+    make_thread_local();
     run("def live():\n"
         "    local.value = [i for i in range(20)]\n"
         "    [(i * 0.5, (i,), [i], {i: i}) for i in range(100)]\n");

@@ -27,7 +27,7 @@ void *interpreter_of(void *state) { return cpython<void *(void *)>("PyThreadStat
 } // namespace
 
 sub_interpreter::sub_interpreter(kind wanted) {
-    void *mine = current_state();
+    void *mine = current_tstate();
     if (wanted == own_gil) {
         EXPECT(has_own_gils());
         const config isolated = {0, 0, 0, 1, 0, 1, 2};

@@ -13,13 +13,13 @@ inline pyattach_stats all_counters() {
 }
 
 // States the library made and has not deleted, of threads that live.
-inline std::int64_t states_owned() {
+inline std::int64_t tstates_owned() {
     pyattach_stats now = all_counters();
     return static_cast<std::int64_t>(now.states_created - now.states_deleted - now.states_dead);
 }
 
 // What WARM comes to on this Python: debug builds cannot keep states.
-inline bool keeps_states() { return !is_debug_build(); }
+inline bool keeps_tstates() { return !is_debug_build(); }
 
 class policy {
   public:
@@ -30,6 +30,6 @@ class policy {
 };
 
 // `local` in __main__: a threading.local.
-inline void make_local() { run("import threading\nif 'local' not in globals(): local = threading.local()"); }
+inline void make_thread_local() { run("import threading\nif 'local' not in globals(): local = threading.local()"); }
 
 } // namespace support

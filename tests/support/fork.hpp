@@ -35,40 +35,35 @@ inline pid_t fork_by_os() {
     return child;
 }
 
+// In a forked child: runs `live` and ends the process, with 0 unless `live` throws. SIGALRM ends a child that hangs.
+[[noreturn]] inline void live_in_child(const std::function<void()> &live, unsigned seconds = 20) {
+    alarm(seconds);
+    try {
+        live();
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "in the forked child: %s\n", error.what());
+        std::_Exit(9);
+    }
+    std::fflush(stdout);
+    std::_Exit(0);
+}
+
 // Attached; as os.fork() does it. In the child `live` runs, still attached, and what it throws fails the parent.
 inline void fork_in_python(const std::function<void()> &live) {
     run("import warnings; warnings.simplefilter('ignore')");
     pid_t child = fork_by_os();
-    if (child == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (child == 0)
+        live_in_child(live);
     detached gap;
     expect_exit_0(child);
 }
 
-// As a program that knows nothing of Python does it.
+// As a program does it that does not use Python: without its hooks.
 inline void fork_plainly(const std::function<void()> &live) {
     std::fflush(stdout);
     pid_t child = fork();
-    if (child == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (child == 0)
+        live_in_child(live);
     expect_exit_0(child);
 }
 

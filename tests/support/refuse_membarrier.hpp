@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace stress {
+namespace support {
 
 inline bool refuse_membarrier() {
     sock_filter program[] = {
@@ -46,4 +46,4 @@ inline void fences_are_prepared() {
     }
 }
 
-} // namespace stress
+} // namespace support
