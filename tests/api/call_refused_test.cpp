@@ -3,7 +3,7 @@
 #include <functional>
 #include <vector>
 
-#include "pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"

@@ -1,5 +1,5 @@
 // Calls: evaluate and run.
-#include "pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"

@@ -145,7 +145,7 @@ TEST_CASE("a thread counts in its own record, and its sums outlive it") {
 }
 
 TEST_CASE("without a Python nobody is attached") {
-    CHECK(current_tstate() == nullptr);
+    CHECK(current_state() == nullptr);
     CHECK(require_attached() == PYATTACH_NOT_ATTACHED);
     ++this_thread.forbidden;
     CHECK(require_attached() == PYATTACH_FORBIDDEN);
