@@ -99,13 +99,13 @@ TEST_CASE("a thread that has a tstate in the GILState slot is attached with that
     }
     run_on_thread([] {
         foreign_attach other;
-        void *mine = current_tstate();
+        void *tstate = current_tstate();
         foreign_detach gap;
         {
             attached here;
-            CHECK(current_tstate() == mine);
+            CHECK(current_tstate() == tstate);
         }
-        CHECK(gilstate_tstate() == mine);
+        CHECK(gilstate_tstate() == tstate);
     });
     CHECK(gilstate_tstate() == main_state);
 }

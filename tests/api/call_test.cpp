@@ -59,22 +59,22 @@ TEST_CASE("attributes are read, set and deleted") {
 TEST_CASE("a call hands over positional arguments and steals none") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all, **named: (all, named)"), one = new_object(), two = new_object();
-    object *const arguments[] = {one, two};
-    auto before = reference_count(one);
+    ref callable = eval("lambda *all, **named: (all, named)"), first = new_object(), second = new_object();
+    object *const arguments[] = {first, second};
+    auto before = reference_count(first);
     object *result = nullptr;
     REQUIRE(pyattach_call(callable, arguments, 2, &result) == PYATTACH_OK);
-    publish("one", one), publish("two", two);
+    publish("one", first), publish("two", second);
     CHECK(is_true_of(ref(result), "len(it[0]) == 2 and it[0][0] is one and it[0][1] is two and it[1] == {}"));
     run("del one, two");
-    CHECK(reference_count(one) == before);
+    CHECK(reference_count(first) == before);
 
     REQUIRE(pyattach_call(callable, nullptr, 0, &result) == PYATTACH_OK);
     CHECK(is_true_of(ref(result), "it == ((), {})"));
     REQUIRE(pyattach_call(eval("dict"), nullptr, 0, &result) == PYATTACH_OK);
     CHECK(is_true_of(ref(result), "it == {}"));
 
-    CHECK(pyattach_call(one, arguments, 2, &result) == PYATTACH_PYTHON_ERROR);
+    CHECK(pyattach_call(first, arguments, 2, &result) == PYATTACH_PYTHON_ERROR);
     CHECK(result == nullptr);
     CHECK_THAT(take_error(), Catch::Matchers::StartsWith("TypeError: 'object' object is not callable"));
     CHECK(pyattach_call(eval("lambda: 1 // 0"), nullptr, 0, &result) == PYATTACH_PYTHON_ERROR);
@@ -84,9 +84,9 @@ TEST_CASE("a call hands over positional arguments and steals none") {
 TEST_CASE("a call with a NULL among its arguments is invalid") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all: all"), one = new_object();
-    object *const arguments[] = {one, nullptr};
-    object *result = one;
+    ref callable = eval("lambda *all: all"), first = new_object();
+    object *const arguments[] = {first, nullptr};
+    object *result = first;
     CHECK(pyattach_call(callable, arguments, 2, &result) == PYATTACH_INVALID);
     CHECK(result == nullptr);
     CHECK(pyattach_call(callable, nullptr, 1, &result) == PYATTACH_INVALID);
@@ -97,17 +97,17 @@ TEST_CASE("a call with a NULL among its arguments is invalid") {
 TEST_CASE("a call with more arguments than can exist is invalid, and none is read") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all: all"), one = new_object();
+    ref callable = eval("lambda *all: all"), first = new_object();
     // Arguments up to the end of a page, and nothing that can be read behind it.
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void *pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(pages != MAP_FAILED);
     REQUIRE(mprotect(static_cast<char *>(pages) + page, page, PROT_NONE) == 0);
     object **arguments = static_cast<object **>(pages);
-    std::fill_n(arguments, page / sizeof(object *), one.get());
+    std::fill_n(arguments, page / sizeof(object *), first.get());
 
     for (size_t count : {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / sizeof(object *)}) {
-        object *result = one;
+        object *result = first;
         CHECK(pyattach_call(callable, arguments, count, &result) == PYATTACH_INVALID);
         CHECK(result == nullptr);
     }

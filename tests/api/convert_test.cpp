@@ -213,8 +213,8 @@ TEST_CASE("conversions keep no reference") {
     ref raises = eval("Raises()"), type = eval("Raises"), name = eval("Raises.__name__");
     auto count = [&] {
         std::vector<int64_t> counts;
-        for (object *one : {index.get(), found.get(), text.get(), raises.get(), type.get(), name.get()})
-            counts.push_back(reference_count(one));
+        for (object *reference : {index.get(), found.get(), text.get(), raises.get(), type.get(), name.get()})
+            counts.push_back(reference_count(reference));
         return counts;
     };
     auto before = count();

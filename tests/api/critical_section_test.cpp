@@ -8,42 +8,42 @@ using namespace support;
 TEST_CASE("without a GIL the mutex of a section is locked inside and free after it") {
     start_python();
     attached here;
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
+    pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
     const int locked = is_free_threaded();
     {
-        section inside(&one);
-        CHECK(pyattach_mutex_is_locked(&one) == locked);
-        CHECK(pyattach_mutex_is_locked(&two) == 0);
+        section inside(&first);
+        CHECK(pyattach_mutex_is_locked(&first) == locked);
+        CHECK(pyattach_mutex_is_locked(&second) == 0);
     }
-    CHECK(pyattach_mutex_is_locked(&one) == 0);
+    CHECK(pyattach_mutex_is_locked(&first) == 0);
     {
-        section inside(&one, &two);
-        CHECK(pyattach_mutex_is_locked(&one) == locked);
-        CHECK(pyattach_mutex_is_locked(&two) == locked);
+        section inside(&first, &second);
+        CHECK(pyattach_mutex_is_locked(&first) == locked);
+        CHECK(pyattach_mutex_is_locked(&second) == locked);
     }
     {
-        section inside(&two, &two);
-        CHECK(pyattach_mutex_is_locked(&one) == 0);
-        CHECK(pyattach_mutex_is_locked(&two) == locked);
+        section inside(&second, &second);
+        CHECK(pyattach_mutex_is_locked(&first) == 0);
+        CHECK(pyattach_mutex_is_locked(&second) == locked);
     }
-    CHECK(pyattach_mutex_is_locked(&two) == 0);
+    CHECK(pyattach_mutex_is_locked(&second) == 0);
 }
 
 TEST_CASE("a detached scope suspends a section on two mutexes, which holds again after it") {
     start_python();
     attached here;
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
+    pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
     const int locked = is_free_threaded();
-    section inside(&one, &two);
+    section inside(&first, &second);
     {
         detached gap;
-        CHECK(pyattach_mutex_is_locked(&one) == 0);
-        CHECK(pyattach_mutex_is_locked(&two) == 0);
-        CHECK(pyattach_mutex_try_lock(&one) == 1);
-        pyattach_mutex_unlock(&one);
+        CHECK(pyattach_mutex_is_locked(&first) == 0);
+        CHECK(pyattach_mutex_is_locked(&second) == 0);
+        CHECK(pyattach_mutex_try_lock(&first) == 1);
+        pyattach_mutex_unlock(&first);
     }
-    CHECK(pyattach_mutex_is_locked(&one) == locked);
-    CHECK(pyattach_mutex_is_locked(&two) == locked);
+    CHECK(pyattach_mutex_is_locked(&first) == locked);
+    CHECK(pyattach_mutex_is_locked(&second) == locked);
 }
 
 TEST_CASE("sections are refused without an attached thread, and for NULL") {

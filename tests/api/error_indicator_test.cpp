@@ -83,9 +83,9 @@ TEST_CASE("draining the pool keeps a pending exception from destructors in C, wh
                              pyattach_decref(held);
                          }});
     ref first = eval("Holder(1)"), second = eval("Holder(2)"), third = eval("Holder(3)");
-    auto drop = [](ref &one) {
+    auto drop = [](ref &reference) {
         foreign_detach gap;
-        one.drop();
+        reference.drop();
     };
     drop(first);
     raise_value_error("kept");

@@ -47,8 +47,8 @@ words pending() {
     return found;
 }
 
-// Sets an exception as C code does: up to 3.11 it is pending without its object, which is made when somebody catches
-// it.
+// Sets an exception as C code does: up to 3.11 it is pending without its object, which CPython makes when the
+// exception is caught.
 void set_exception(const char *type, const char *value) {
     ref kind = eval(type), argument = eval(value);
     cpython<void(object *, object *)>("PyErr_SetObject")(kind, argument);

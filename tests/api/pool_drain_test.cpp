@@ -102,7 +102,7 @@ TEST_CASE("when very many references wait and nobody attaches, Python releases t
         for (int i = 0; i < many; ++i)
             pyattach_decref(object); // it has never attached, and does not
     });
-    dropping.join(); // this thread stays attached, so nobody else could
+    dropping.join(); // this thread stays attached, so with a GIL no other thread can drain
     size_t waited = pyattach_pool_size();
     publish("object", object);
     // Only Python itself attaches and detaches meanwhile. That it does both matters: up to 3.12 what another thread

@@ -118,7 +118,7 @@ TEST_CASE("an object a thread drops dies, though an ended thread had its ident")
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
         recycled_ident stack;
         stack.run([] { attached here; });
-        policy now(each);
+        policy thread_policy(each);
         CHECK(dies_at_once<attached>(stack));
     }
 }
@@ -151,15 +151,15 @@ TEST_CASE(
         attached here;
         elsewhere = std::make_unique<sub_interpreter>();
     }
-    static void *where;
-    where = elsewhere->state();
+    static void *address;
+    address = elsewhere->state();
     recycled_ident stack;
     stack.run([] { attached here; });
     struct visitor {
-        void *mine = cpython<void *(void *)>("PyThreadState_New")(where);
-        visitor() { cpython<void(void *)>("PyEval_RestoreThread")(mine); }
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(address);
+        visitor() { cpython<void(void *)>("PyEval_RestoreThread")(tstate); }
         ~visitor() {
-            cpython<void(void *)>("PyThreadState_Clear")(mine);
+            cpython<void(void *)>("PyThreadState_Clear")(tstate);
             cpython<void()>("PyThreadState_DeleteCurrent")();
         }
     };

@@ -81,9 +81,9 @@ TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper r
             threads.push_back(std::make_unique<task>("a thread with a warm state", [&] {
                 {
                     attached inside;
-                    ref mine = with_attaching_destructor();
+                    ref reference = with_attaching_destructor();
                     EXPECT(cpython<int(object *, object *, object *)>("PyDict_SetItem")(
-                               cpython<object *()>("PyThreadState_GetDict")(), key, mine) == 0);
+                               cpython<object *()>("PyThreadState_GetDict")(), key, reference) == 0);
                 }
                 may_end.wait();
             }));
@@ -98,8 +98,8 @@ TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper r
             { attached here; }
             pthread_setspecific(late_tls_destructor::key(), &late);
             may_end.count_down();
-            for (auto &one : threads)
-                one->join();
+            for (auto &thread : threads)
+                thread->join();
         });
     }
     CHECK(depth == 1);

@@ -75,21 +75,21 @@ TEST_CASE("a warm tstate is used again after other code emptied the GILState slo
         return;
     run_on_thread([] {
         { attached here; }
-        void *mine = gilstate_tstate();
+        void *tstate = gilstate_tstate();
         void *theirs = new_state();
         restore(theirs);
         destroy_current(theirs); // from 3.12 on it takes the slot with it
         CHECK((gilstate_tstate() == nullptr) == attaching_binds_the_slot());
         {
             attached here;
-            CHECK(current_tstate() == mine);
-            CHECK(gilstate_tstate() == mine);
+            CHECK(current_tstate() == tstate);
+            CHECK(gilstate_tstate() == tstate);
             foreign_attach nested; // a second state here would be the end of the process
-            CHECK(current_tstate() == mine);
+            CHECK(current_tstate() == tstate);
         }
-        CHECK(gilstate_tstate() == mine);
+        CHECK(gilstate_tstate() == tstate);
         foreign_attach other;
-        CHECK(current_tstate() == mine);
+        CHECK(current_tstate() == tstate);
     });
 }
 
@@ -99,10 +99,10 @@ TEST_CASE("a second tstate that other code makes for the thread may exist beside
         return;
     run_on_thread([] {
         { attached here; }
-        void *mine = gilstate_tstate();
+        void *tstate = gilstate_tstate();
         void *theirs = new_state();
         restore(theirs);
-        if (attaching_binds_the_slot()) { // before, other code's states are unknown to everybody
+        if (attaching_binds_the_slot()) { // before 3.12 a second tstate of other code is in no slot
             attached nested;
             CHECK(current_tstate() == theirs);
             CHECK(pyattach_attach_depth() == 1);
@@ -119,7 +119,7 @@ TEST_CASE("a second tstate that other code makes for the thread may exist beside
         restore(theirs);
         destroy_current(theirs);
         attached here;
-        CHECK(current_tstate() == mine);
+        CHECK(current_tstate() == tstate);
         CHECK(eval_int("3") == 3);
     });
 }
@@ -145,22 +145,22 @@ TEST_CASE("after a scope in a sub-interpreter the GILState slot holds the warm t
         REQUIRE(sub);
         run_on_thread([&] {
             { attached first; }
-            void *mine = gilstate_tstate();
+            void *tstate = gilstate_tstate();
             for (int i = 0; i < 3; ++i) {
                 attached visit(sub);
                 CHECK(pyattach_is_attached() == 1);
                 CHECK(pyattach_interpreter_current() == sub);
-                CHECK(current_tstate() != mine);
+                CHECK(current_tstate() != tstate);
             }
             if (keeps_tstates()) {
-                CHECK(gilstate_tstate() == mine);
+                CHECK(gilstate_tstate() == tstate);
                 foreign_attach other;
-                CHECK(current_tstate() == mine);
+                CHECK(current_tstate() == tstate);
             }
             attached again;
             CHECK(pyattach_interpreter_current() == pyattach_interpreter_main());
             if (keeps_tstates())
-                CHECK(current_tstate() == mine);
+                CHECK(current_tstate() == tstate);
             {
                 attached visit(sub); // from the main interpreter, and back
                 CHECK(pyattach_interpreter_current() == sub);

@@ -245,14 +245,14 @@ TEST_CASE("ext: foreign detach below us") {
     start_python();
     attached here;
     ref shared = new_object();
-    object *mine = second_reference(shared);
+    object *reference = second_reference(shared);
     size_t waiting = pyattach_pool_size();
     {
-        foreign_detach gap; // somebody's Save and Restore; our depth is 1 all the while
+        foreign_detach gap; // other code's Save and Restore; the library's depth stays 1
         CHECK(pyattach_attach_depth() == 1);
         CHECK_FALSE(pyattach_is_attached());
         CHECK(pyattach_incref(shared) == PYATTACH_NOT_ATTACHED);
-        pyattach_decref(mine);
+        pyattach_decref(reference);
         CHECK(pyattach_pool_size() == waiting + 1);
         {
             attached again;

@@ -14,34 +14,34 @@ TEST_CASE("ext: foreign PyGILState pair between and inside our scopes") {
             make_thread_local();
             run("local.value = 7");
         }
-        void *mine = gilstate_tstate();
+        void *own_tstate = gilstate_tstate();
         for (int i = 0; i < 3; ++i) {
             foreign_attach between;
             if (keeps_tstates()) {
-                CHECK(current_tstate() == mine);
+                CHECK(current_tstate() == own_tstate);
                 CHECK(eval_int("local.value") == 7);
             }
         }
-        CHECK(gilstate_tstate() == mine);
+        CHECK(gilstate_tstate() == own_tstate);
         {
             attached here;
-            void *now = current_tstate();
+            void *tstate = current_tstate();
             {
                 foreign_attach inside;
-                CHECK(current_tstate() == now);
+                CHECK(current_tstate() == tstate);
             }
-            CHECK(current_tstate() == now);
+            CHECK(current_tstate() == tstate);
             {
                 detached gap;
                 foreign_attach in_gap;
-                CHECK(current_tstate() == now);
+                CHECK(current_tstate() == tstate);
                 attached nested;
                 CHECK(pyattach_attach_depth() == 1);
             }
-            CHECK(current_tstate() == now);
+            CHECK(current_tstate() == tstate);
             CHECK(eval_int("5") == 5);
         }
-        CHECK(gilstate_tstate() == mine);
+        CHECK(gilstate_tstate() == own_tstate);
         if (keeps_tstates())
             CHECK(all_counters().states_created == before.states_created + 1);
     });

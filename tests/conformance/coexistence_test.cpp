@@ -54,7 +54,7 @@ struct busy {
 };
 
 void check_deaths(busy &it, int threads) {
-    policy now(PYATTACH_THREADS_SCOPED);
+    policy thread_policy(PYATTACH_THREADS_SCOPED);
     auto before = all_counters();
     for (int i = 0; i < threads; ++i)
         run_on_thread([] {
@@ -134,16 +134,16 @@ TEST_CASE("CPython test_gilstate_ensure_no_deadlock") {
 TEST_CASE("CPython test_gilstate_matches_current and test_current_tstate_matches") {
     start_python();
     attached here;
-    void *mine = current_tstate();
-    CHECK(gilstate_tstate() == mine);
+    void *tstate = current_tstate();
+    CHECK(gilstate_tstate() == tstate);
     {
         current_sub_interpreter sub;
         CHECK(current_tstate() == sub.state());
         if (python_version() >= python_3_12)
             CHECK(gilstate_tstate() == sub.state());
     }
-    CHECK(current_tstate() == mine);
-    CHECK(gilstate_tstate() == mine);
+    CHECK(current_tstate() == tstate);
+    CHECK(gilstate_tstate() == tstate);
     CHECK(pyattach_is_attached());
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("CPython test_tstate_capi") {
     auto *main = cpython<void *()>("PyInterpreterState_Main");
     attached here;
     CHECK(current_tstate() == gilstate_tstate());
-    std::uint64_t mine = id(current_tstate()), other = 0;
+    std::uint64_t own_id = id(current_tstate()), other = 0;
     CHECK(interpreter(current_tstate()) == main());
     CHECK(pyattach_interpreter_current() == pyattach_interpreter_main());
     {
@@ -167,8 +167,8 @@ TEST_CASE("CPython test_tstate_capi") {
         });
     }
     CHECK(other != 0);
-    CHECK(other != mine);
-    CHECK(id(current_tstate()) == mine);
+    CHECK(other != own_id);
+    CHECK(id(current_tstate()) == own_id);
 }
 
 // The failure was of 3.11; what is asked holds wherever there is a GIL.

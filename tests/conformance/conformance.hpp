@@ -25,7 +25,7 @@ inline object *second_reference(object *it) {
     return it;
 }
 
-// A sub-interpreter in which this thread, attached to the main one, is while it lives.
+// A sub-interpreter that is current on this thread from construction to end(). Constructed attached to the main one.
 class current_sub_interpreter {
   public:
     current_sub_interpreter() : main_(current_tstate()), state_(cpython<void *()>("Py_NewInterpreter")()) {

@@ -64,8 +64,8 @@ TEST_CASE("CPython test_critical_sections_threads") {
     ref objects[3];
     {
         attached here;
-        for (ref &one : objects)
-            one = new_object();
+        for (ref &object : objects)
+            object = new_object();
     }
     barrier together("all threads to be ready", 4);
     std::atomic<int> rounds{0};
@@ -108,8 +108,8 @@ TEST_CASE("CPython test_critical_sections_gc") {
         while (!done)
             run("__import__('gc').collect()");
     });
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     done = true;
     collector.join();
     CHECK(rounds == 600);

@@ -215,7 +215,7 @@ TEST_CASE("PyO3 issue 6404") {
     // And while it waits: a thread that is held up in its re-attach is not attached yet.
     start_python();
     if (is_free_threaded())
-        return; // nobody holds it up there
+        return; // no thread holds it up there
     latch in_gap("the thread to be detached"), holds("the GIL to be held");
     std::atomic<bool> back{false};
     task other("the thread that comes back to end", [&] {

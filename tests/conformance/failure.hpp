@@ -21,7 +21,7 @@ inline std::ostream &operator<<(std::ostream &out, outcome what) {
 
 constexpr int wrong_status = 96;
 
-// In a child: all threads are where they meet. What has not ended within this time never will; SIGALRM says so.
+// In a child, once all threads have reached their positions: SIGALRM ends the child if it hangs from here on.
 inline void must_end_soon() {
     itimerval soon = {{0, 0}, {0, 700000}};
     setitimer(ITIMER_REAL, &soon, nullptr);
@@ -65,7 +65,7 @@ struct about {
 };
 
 // Python started without the library, the caller attached; and a thread attached without it.
-inline const stress::plain_python &start_plain() {
+inline const plain::plain_python &start_plain() {
     plain::start();
     return plain::python();
 }
@@ -82,7 +82,7 @@ class plain_attach {
 
 // An expression in __main__; a new reference.
 inline object *plain_eval(const char *expression) {
-    const stress::plain_python &py = plain::python();
+    const plain::plain_python &py = plain::python();
     std::string code = std::string("result = ") + expression;
     EXPECT(py.run(code.c_str(), nullptr) == 0);
     object *found = py.get(py.add_module("__main__"), "result");

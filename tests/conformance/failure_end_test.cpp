@@ -160,7 +160,7 @@ CHILD("13 with us") {
         attached here;
         run(destructor_that_calls("conformance_reenter"));
     }
-    policy now(PYATTACH_THREADS_SCOPED); // the state dies with every attach
+    policy thread_policy(PYATTACH_THREADS_SCOPED); // the state dies with every attach
     for (int i = 0; i < 20; ++i)
         run_on_thread([] {
             attached here;

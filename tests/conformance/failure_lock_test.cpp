@@ -1,4 +1,4 @@
-// Failures of waiting: somebody waits, attached, for somebody who needs Python.
+// Failures of waiting: an attached thread waits for a thread that needs Python.
 #include "conformance/failure.hpp"
 
 #include <mutex>

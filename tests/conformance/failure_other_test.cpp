@@ -1,4 +1,4 @@
-// Failures in the collector, of queues, at loading, and those that nobody is told of.
+// Failures in the collector, of decref queues, at loading, and failures without a message.
 #include "conformance/failure.hpp"
 
 #include <dlfcn.h>

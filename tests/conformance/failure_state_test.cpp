@@ -1,4 +1,4 @@
-// Failures of thread states: lost, doubled, dangling, the wrong one, and nobody to ask.
+// Failures of thread states: lost, doubled, dangling, the wrong one, and no function that says whether one is current.
 #include "conformance/failure.hpp"
 
 namespace {
@@ -160,9 +160,9 @@ TEST_CASE("failure 6: two thread states for one thread") {
 CHILD("7 plain") {
     auto &py = start_plain();
     auto *check = plain::cpython<int()>("PyGILState_Check");
-    void *mine = plain::cpython<void *()>("PyThreadState_Get")();
+    void *tstate = plain::cpython<void *()>("PyThreadState_Get")();
     plain::cpython<void(void *)>("Py_EndInterpreter")(plain::cpython<void *()>("Py_NewInterpreter")());
-    plain::cpython<void *(void *)>("PyThreadState_Swap")(mine);
+    plain::cpython<void *(void *)>("PyThreadState_Swap")(tstate);
     py.save();
     answer(run_on_thread([&] { return check() == 0; })); // once there was a sub-interpreter it says yes for good
 }

@@ -45,8 +45,8 @@ CHILD("hammers while the process exits") {
     attaching.wait();
     cpython<void(void *)>("PyEval_RestoreThread")(state);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     EXPECT(wrong == 0);
 }
 TEST_CASE("PyO3 test_hammer_attaching_in_thread") { check_succeeds("hammers while the process exits"); }

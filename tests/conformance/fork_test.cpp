@@ -52,7 +52,7 @@ void fork_on_native_thread(bool with_dummy) {
                     EXPECT(try_to_attach() == PYATTACH_OK);
                     return;
                 }
-                pyattach_set_exit_timeout(-1); // nobody is inside but the thread that ends it
+                pyattach_set_exit_timeout(-1); // only the finalizing thread is inside
                 EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
                 EXPECT(!pyattach_is_attached());
                 EXPECT(all_counters().exit_timeouts == 0);
@@ -133,7 +133,7 @@ CHILD("forks while others are inside") {
                     EXPECT(eval_int("6 * 7") == 42);
                 });
             }
-            pyattach_set_exit_timeout(-1); // nobody to wait for
+            pyattach_set_exit_timeout(-1); // there is no thread to wait for
             here.end();
             stop_in_child();
             EXPECT(all_counters().exit_timeouts == 0);
@@ -141,8 +141,8 @@ CHILD("forks while others are inside") {
     parent_waits(child);
     here.end();
     may_end.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     EXPECT(!stop_python());
 }
 TEST_CASE("ext: fork while others are inside") { check_succeeds("forks while others are inside"); }
@@ -185,7 +185,7 @@ CHILD("plain fork") {
         pid_t child = fork();
         if (child == 0)
             live_in_child([&] {
-                if (is_attached) { // still is, whoever held the GIL
+                if (is_attached) { // still attached, whichever thread held the GIL at the fork
                     EXPECT(eval_int("1") == 1);
                     std::_Exit(0);
                 }

@@ -71,8 +71,8 @@ TEST_CASE("CPython test_interp_guard_countdown") {
     inside.wait();
     CHECK(in_it == 100);
     may_leave.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     REQUIRE(gap.end() == PYATTACH_OK);
     for (void *guard : guards)
         cpython<void(void *)>("PyInterpreterGuard_Close")(guard);
@@ -103,10 +103,10 @@ TEST_CASE("CPython test_interp_view_countdown") {
         {
             attached there(it.handle);
             CHECK(pyattach_interpreter_current() == it.handle);
-            void *now = current(current_tstate());
-            CHECK((!its_state || its_state == now));
-            CHECK((!guard || !interpreter_of || interpreter_of(guard) == now));
-            its_state = now;
+            void *tstate = current(current_tstate());
+            CHECK((!its_state || its_state == tstate));
+            CHECK((!guard || !interpreter_of || interpreter_of(guard) == tstate));
+            its_state = tstate;
         }
         if (guard)
             cpython<void(void *)>("PyInterpreterGuard_Close")(guard);
@@ -122,7 +122,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
     attached here;
     if (!sees_switches())
         return;
-    void *mine = current_tstate();
+    void *tstate = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_current();
     named_interpreter it;
     for (int i = 0; i < 2; ++i) {
@@ -130,7 +130,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
             attached there(it.handle);
             CHECK(pyattach_interpreter_current() == it.handle);
         }
-        CHECK(current_tstate() == mine);
+        CHECK(current_tstate() == tstate);
         CHECK(pyattach_interpreter_current() == main);
         detached gap;
         {
@@ -139,7 +139,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
         }
         CHECK_FALSE(cpython_says_attached());
     }
-    CHECK(current_tstate() == mine);
+    CHECK(current_tstate() == tstate);
     CHECK(try_to_attach_in(it.handle) == PYATTACH_OK); // can still be had
     it.end();
 }
@@ -224,8 +224,8 @@ TEST_CASE("ext: refused guard") {
     named_interpreter it;
     static pyattach_status late;
     late = PYATTACH_OK;
-    auto attach_late = [](pyattach_interpreter *where, void *) {
-        late = run_on_thread([where] { return try_to_attach_in(where); });
+    auto attach_late = [](pyattach_interpreter *interp, void *) {
+        late = run_on_thread([interp] { return try_to_attach_in(interp); });
     };
     REQUIRE(pyattach_exit_callback_add(it.handle, attach_late, nullptr) == PYATTACH_OK);
     it.end();

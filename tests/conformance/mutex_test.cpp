@@ -167,8 +167,8 @@ TEST_CASE("CPython test_lock_rwlock") {
     third.wait_until_asleep();
     CHECK_FALSE(reading_again.is_open());
     may_stop.count_down();
-    for (task *one : {&first, &second, &writer, &third})
-        one->join();
+    for (task *thread : {&first, &second, &writer, &third})
+        thread->join();
     CHECK(reading_again.is_open());
 }
 

@@ -83,7 +83,7 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
         run("sys.settrace(tracer)\nnext(generator)\nsys.settrace(None)\n");
     };
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread(step);
         run_on_thread(step);
         provoke_reaping(); // the states it first ran on are gone now
@@ -97,7 +97,7 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
 
 // The native thread deletes its tstate after every attach.
 void race_with_deletions(pyattach_thread_policy each) {
-    policy now(each);
+    policy thread_policy(each);
     std::atomic<bool> done{false};
     std::atomic<int> destroyed{0};
     task native("the native thread to end", [&] {
@@ -138,7 +138,7 @@ TEST_CASE("CPython test_threading_local_clear_race") {
 TEST_CASE("PyO3 issue 5467") {
     start_python();
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread([&] {
             {
                 attached here;

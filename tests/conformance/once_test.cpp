@@ -7,7 +7,7 @@
 
 namespace {
 
-// A value whose end is seen, whoever holds it.
+// A value that counts its destruction, wherever it was moved to.
 struct counted {
     explicit counted(int &ends) : ends_(&ends) {}
     counted(counted &&other) noexcept : ends_(std::exchange(other.ends_, nullptr)) {}
@@ -176,8 +176,8 @@ TEST_CASE("ext: no flush under a user's lock") {
         run("died.clear()");
         ref victim = object_with_finalizer("died.append(1)");
         std::mutex theirs;
-        pyattach::mutex mine;
-        ours ? mine.lock() : theirs.lock();
+        pyattach::mutex our_mutex;
+        ours ? our_mutex.lock() : theirs.lock();
         latch waits("the locker to be attached");
         std::atomic<std::int64_t> died_under_lock{-1};
         task locker("the locker to end", [&] {
@@ -185,19 +185,19 @@ TEST_CASE("ext: no flush under a user's lock") {
             waits.count_down();
             std::unique_lock<std::mutex> held;
             if (ours)
-                mine.lock();
+                our_mutex.lock();
             else
                 held = pyattach::lock_detached(there.token(), theirs);
             died_under_lock = eval_int("len(died)");
             if (ours)
-                mine.unlock();
+                our_mutex.unlock();
         });
         {
             detached gap;
             waits.wait();
             locker.wait_until_asleep();
             victim.drop(); // from now on it waits in the pool
-            ours ? mine.unlock() : theirs.unlock();
+            ours ? our_mutex.unlock() : theirs.unlock();
             locker.join();
         }
         CHECK(died_under_lock == 0);
@@ -233,9 +233,9 @@ TEST_CASE("ext: first use without contention") {
     start_python();
     pyattach::attached here;
     auto before = all_counters();
-    pyattach::mutex mine;
-    mine.lock();
-    mine.unlock();
+    pyattach::mutex our_mutex;
+    our_mutex.lock();
+    our_mutex.unlock();
     std::mutex theirs;
     pyattach::lock_detached(here.token(), theirs).unlock();
     pyattach::once once;

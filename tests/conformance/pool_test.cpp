@@ -22,7 +22,7 @@ CHILD("drops a buffer after the end") {
 }
 TEST_CASE("PyO3 test_pybuffer_drop_without_interpreter") { check_succeeds("drops a buffer after the end"); }
 
-// Here every drop can be deferred while its interpreter lives; one of an ended interpreter cannot.
+// A decref can be deferred until its interpreter ends; one of an ended interpreter cannot.
 CHILD("drops what cannot be deferred in a forbidden scope") {
     start_python();
     pyattach_interpreter *first_life = pyattach_interpreter_main();
@@ -133,20 +133,20 @@ namespace {
 ucontext_t thread_context, greenlets[2];
 object *owned_by_greenlet[2];
 
-void greenlet(int mine) {
+void greenlet(int own_turn) {
     pyattach_attached scope;
     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-    pyattach::owned made = pyattach::token::assume().eval("[" + std::to_string(mine) + "]");
-    owned_by_greenlet[mine] = made.get();
+    pyattach::owned made = pyattach::token::assume().eval("[" + std::to_string(own_turn) + "]");
+    owned_by_greenlet[own_turn] = made.get();
     for (int i = 0; i < 5; ++i) {
         pyattach_attached inner;
         EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
-        swapcontext(&greenlets[mine], &greenlets[1 - mine]);
+        swapcontext(&greenlets[own_turn], &greenlets[1 - own_turn]);
         EXPECT(reference_count(made.get()) == 1);
         pyattach_attached_end(&inner);
     }
     pyattach_attached_end(&scope); // the first of the two to end leaves the other's alone
-    owned_by_greenlet[mine] = made.release();
+    owned_by_greenlet[own_turn] = made.release();
 }
 
 } // namespace
@@ -165,10 +165,10 @@ TEST_CASE("PyO3 test_gevent") {
     }
     REQUIRE(swapcontext(&thread_context, &greenlets[0]) == 0);
     CHECK(pyattach_attach_depth() == 1);
-    for (object *one : owned_by_greenlet) {
-        REQUIRE(one);
-        CHECK(reference_count(one) == 1);
-        pyattach_decref(one);
+    for (object *reference : owned_by_greenlet) {
+        REQUIRE(reference);
+        CHECK(reference_count(reference) == 1);
+        pyattach_decref(reference);
     }
 }
 

@@ -10,7 +10,7 @@ inline bool lock_is(bool wanted, object *of) {
     if (!is_free_threaded())
         return true;
     auto *header = reinterpret_cast<const std::uint8_t *>(of);
-    return bool(header[10] & 1) == wanted; // after ob_tid and two bytes of flags: a PyMutex
+    return bool(header[10] & 1) == wanted; // after ob_tid and second bytes of flags: a PyMutex
 }
 
 using entering = std::function<std::unique_ptr<section>()>;
@@ -22,10 +22,10 @@ struct two_objects {
     two_objects() {
         start_python();
         attached here;
-        one = new_object();
-        two = new_object();
+        first = new_object();
+        second = new_object();
     }
-    ref one, two;
-    object *a() const { return one; }
-    object *b() const { return two; }
+    ref first, second;
+    object *a() const { return first; }
+    object *b() const { return second; }
 };

@@ -136,7 +136,7 @@ CHILD("cycles with three sub-interpreters each") {
         start_python();
         {
             attached here;
-            void *mine = current_tstate();
+            void *tstate = current_tstate();
             pyattach_interpreter *main = pyattach_interpreter_current();
             for (int i = 0; i < 3; ++i) {
                 current_sub_interpreter sub;
@@ -148,8 +148,8 @@ CHILD("cycles with three sub-interpreters each") {
                 }
                 EXPECT(pyattach_attach_depth() == 1);
                 sub.end();
-                EXPECT(current_tstate() == mine);
-                EXPECT(gilstate_tstate() == mine);
+                EXPECT(current_tstate() == tstate);
+                EXPECT(gilstate_tstate() == tstate);
                 EXPECT(pyattach_interpreter_current() == main);
                 EXPECT(pyattach_attach_depth() == 1);
             }

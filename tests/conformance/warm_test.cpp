@@ -34,7 +34,7 @@ TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
             auto remaining = kept(each.outer);
             std::unique_ptr<attached> outer;
             if (each.has_outer) {
-                policy now(each.outer);
+                policy thread_policy(each.outer);
                 outer = std::make_unique<attached>();
             }
             void *tstate = current_tstate();
@@ -42,7 +42,7 @@ TEST_CASE("jni-rs matrix of permanent and scoped attachment") {
             if (each.in_gap)
                 gap = std::make_unique<detached>();
             {
-                policy now(each.inner);
+                policy thread_policy(each.inner);
                 attached inner;
                 CHECK((!each.has_outer || current_tstate() == tstate));
                 CHECK(count() == 1);
@@ -76,20 +76,20 @@ TEST_CASE("jni-rs thread_detaches_for_tls_attachment_when_finished") {
     CHECK(tstates_owned() == before);
 }
 
-// Of destroying and detaching, only the second: what foreign code destroyed, CPython gives nobody a way to notice.
+// Only detaching is ported. CPython offers no way to notice that other code destroyed a tstate.
 TEST_CASE("jni-rs threads_external_detach") {
     start_python();
     auto before = tstates_owned();
     run_on_thread([&] {
         attached outer;
-        void *mine = current_tstate();
+        void *tstate = current_tstate();
         {
             foreign_detach gap;
             CHECK_FALSE(is_attached());
             CHECK(tstates_owned() - before == 1);
             attached again;
             CHECK(is_attached());
-            CHECK(current_tstate() == mine);
+            CHECK(current_tstate() == tstate);
             CHECK(tstates_owned() - before == 1);
         }
         CHECK(is_attached());
@@ -115,7 +115,7 @@ TEST_CASE("jni-rs threads_external_detach") {
 
 TEST_CASE("jni-rs thread_detaches_for_scoped_attachment") {
     start_python();
-    policy now(scoped);
+    policy thread_policy(scoped);
     run_on_thread([&] {
         auto before = tstates_owned();
         {
@@ -130,7 +130,7 @@ TEST_CASE("jni-rs thread_detaches_for_scoped_attachment") {
 
 TEST_CASE("jni-rs thread_detaches_for_outer_scoped_attachment") {
     start_python();
-    policy now(scoped);
+    policy thread_policy(scoped);
     run_on_thread([&] {
         auto before = tstates_owned();
         attached outer;
@@ -164,7 +164,7 @@ TEST_CASE("jni-rs thread_detaches_for_outer_scoped_attachment") {
 
 TEST_CASE("jni-rs threads_explicit_detach_error_for_scoped_attachment") {
     start_python();
-    policy now(scoped);
+    policy thread_policy(scoped);
     run_on_thread([] {
         auto before = tstates_owned();
         {
@@ -199,7 +199,7 @@ TEST_CASE("jni-rs threads_explicit_detach_tls_attachment") {
 
 TEST_CASE("jni-rs threads_scoped_attachments_nest") {
     start_python();
-    policy now(scoped);
+    policy thread_policy(scoped);
     run_on_thread([] {
         auto before = all_counters();
         attached outer;
@@ -235,7 +235,7 @@ TEST_CASE("jni-rs threads_guard_nesting_blocks_explicit_detachment") {
     run_on_thread([] {
         std::vector<std::unique_ptr<attached>> open;
         for (int level = 1; level <= 6; ++level) {
-            policy now(level % 2 ? warm : scoped);
+            policy thread_policy(level % 2 ? warm : scoped);
             open.push_back(std::make_unique<attached>());
             CHECK(pyattach_attach_depth() == level);
             CHECK(pyattach_thread_release() == PYATTACH_INVALID);

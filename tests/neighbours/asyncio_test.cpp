@@ -56,10 +56,10 @@ TEST_CASE("warm threads call call_soon_threadsafe on a loop of a native thread, 
             run("heard = {i: [] for i in range(4)}");
         }
         run_on_threads(4, "a thread that calls into the loop to end", [](int which) {
-            std::string mine = std::to_string(which);
+            std::string own_text = std::to_string(which);
             for (int i = 0; i < 100; ++i) {
                 attached here;
-                run("loop.call_soon_threadsafe(heard[" + mine + "].append, (" + std::to_string(i) +
+                run("loop.call_soon_threadsafe(heard[" + own_text + "].append, (" + std::to_string(i) +
                     ", threading.get_ident()))\n");
             }
         });

@@ -44,7 +44,7 @@ inline bool is_attached() {
     return truth;
 }
 
-// Thread states of the main interpreter, whoever made them. Attached; nobody else comes or goes meanwhile.
+// All tstates of the main interpreter. Attached; no other thread may attach or detach meanwhile.
 inline int states_in_python() {
     using support::cpython;
     int count = 0;

@@ -161,11 +161,11 @@ std::map<std::string, std::function<void()>> rows() {
         KEEP_VOID(pyattach_forbidden_end(&scope)));
     all["pyattach_forbidden_end"] = all["pyattach_forbidden_begin"];
     all["pyattach_incref"] = in_scope([] {
-        ref one = new_object();
-        KEEP(pyattach_incref(one));
-        pyattach_decref(one);
+        ref reference = new_object();
+        KEEP(pyattach_incref(reference));
+        pyattach_decref(reference);
         forbidden traverse;
-        KEEP(pyattach_incref(one));
+        KEEP(pyattach_incref(reference));
     });
     all["pyattach_decref"] = in_scope([] {
         object *dying = object_with_finalizer(spoils).release();
@@ -206,11 +206,11 @@ std::map<std::string, std::function<void()>> rows() {
         KEEP(pyattach_mutex_try_lock(&lock)); pyattach_mutex_unlock(&lock));
     ROW(mutex_is_locked, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_is_locked(&lock)));
     all["pyattach_critical_section_begin"] = in_scope([] {
-        ref one = new_object(), two = new_object();
+        ref left = new_object(), right = new_object();
         pyattach_critical_section section;
-        KEEP(pyattach_critical_section_begin(&section, one));
+        KEEP(pyattach_critical_section_begin(&section, left));
         KEEP_VOID(pyattach_critical_section_end(&section));
-        KEEP(pyattach_critical_section_begin2(&section, one, two));
+        KEEP(pyattach_critical_section_begin2(&section, left, right));
         KEEP_VOID(pyattach_critical_section_end(&section));
         pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
         KEEP(pyattach_critical_section_begin_mutex(&section, &first));
@@ -225,9 +225,9 @@ std::map<std::string, std::function<void()>> rows() {
     // Calls: each runs Python code that spoils errno.
     const auto python_call = [&](const char *name, std::function<void(object *)> act) {
         all[std::string("pyattach_") + name] = in_scope([act] {
-            ref one = eval("spoiler()");
+            ref reference = eval("spoiler()");
             spoilt();
-            act(one);
+            act(reference);
             EXPECT(spoilt() >= 1);
         });
     };
@@ -241,14 +241,17 @@ std::map<std::string, std::function<void()>> rows() {
     python_call("eval", [=](object *) { KEEP(pyattach_eval("spoil()", nullptr, nullptr, into())); });
     python_call("run", [=](object *) { KEEP(pyattach_run("spoil()", nullptr, nullptr)); });
     python_call("call", [=](object *) { KEEP(pyattach_call(eval("spoil"), nullptr, 0, into())); });
-    python_call("get_attribute", [=](object *one) { KEEP(pyattach_get_attribute(one, "missing", into())); });
-    python_call("set_attribute", [=](object *one) { KEEP(pyattach_set_attribute(one, "missing", one)); });
-    python_call("to_int64", [=](object *one) { KEEP(pyattach_to_int64(one, &number)); });
-    python_call("to_double", [=](object *one) { KEEP(pyattach_to_double(one, &real)); });
-    python_call("to_bool", [=](object *one) { KEEP(pyattach_to_bool(one, &flag)); });
-    python_call("str", [=](object *one) { KEEP(pyattach_str(one, into())); });
-    python_call("repr", [=](object *one) { KEEP(pyattach_repr(one, into())); });
-    python_call("is_instance", [=](object *one) { KEEP(pyattach_is_instance(one, eval("questioned"), &flag)); });
+    python_call("get_attribute",
+                [=](object *reference) { KEEP(pyattach_get_attribute(reference, "missing", into())); });
+    python_call("set_attribute",
+                [=](object *reference) { KEEP(pyattach_set_attribute(reference, "missing", reference)); });
+    python_call("to_int64", [=](object *reference) { KEEP(pyattach_to_int64(reference, &number)); });
+    python_call("to_double", [=](object *reference) { KEEP(pyattach_to_double(reference, &real)); });
+    python_call("to_bool", [=](object *reference) { KEEP(pyattach_to_bool(reference, &flag)); });
+    python_call("str", [=](object *reference) { KEEP(pyattach_str(reference, into())); });
+    python_call("repr", [=](object *reference) { KEEP(pyattach_repr(reference, into())); });
+    python_call("is_instance",
+                [=](object *reference) { KEEP(pyattach_is_instance(reference, eval("questioned"), &flag)); });
     python_call("is_subclass", [=](object *) { KEEP(pyattach_is_subclass(eval("int"), eval("questioned"), &flag)); });
     python_call("error_message", [=](object *) {
         EXPECT(pyattach_run("raise ValueError(spoiler())", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
@@ -263,7 +266,7 @@ std::map<std::string, std::function<void()>> rows() {
         EXPECT(pyattach_run("raise ValueError(globals().pop('dying'))", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
         KEEP_VOID(pyattach_error_clear());
     });
-    // These run no code of anybody's.
+    // These run no Python code and no callback.
     all["pyattach_import"] =
         in_scope([=] { KEEP(pyattach_import("no_such_module_at_all", into())), pyattach_error_clear(); });
     all["pyattach_check_signals"] = in_scope([] { KEEP(pyattach_check_signals()); });

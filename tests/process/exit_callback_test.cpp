@@ -43,13 +43,13 @@ CHILD("an exit callback looks around") {
     static pthread_t ending = pthread_self();
     static int called = 0;
     pyattach_interpreter *main = pyattach_interpreter_main();
-    auto look = [](pyattach_interpreter *where, void *arg) {
+    auto look = [](pyattach_interpreter *interp, void *arg) {
         ++called;
-        bool fine = where == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
+        bool fine = interp == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
                     !cpython_says_attached() && pyattach_attach_depth() == 0;
         // Too late for more, and the ending thread itself may still attach.
         auto nothing = [](pyattach_interpreter *, void *) {};
-        fine = fine && pyattach_exit_callback_add(where, nothing, nullptr) == PYATTACH_FINALIZING;
+        fine = fine && pyattach_exit_callback_add(interp, nothing, nullptr) == PYATTACH_FINALIZING;
         pyattach_attached scope;
         fine = fine && pyattach_attached_begin(&scope) == PYATTACH_OK;
         if (fine) {
@@ -154,9 +154,9 @@ CHILD("an exit callback that takes itself back") {
     start_python();
     messages said;
     static int called = 0;
-    static pyattach_exit_callback itself = [](pyattach_interpreter *where, void *) {
+    static pyattach_exit_callback itself = [](pyattach_interpreter *interp, void *) {
         ++called;
-        EXPECT(pyattach_exit_callback_remove(where, itself, nullptr) == PYATTACH_INVALID); // does not wait for itself
+        EXPECT(pyattach_exit_callback_remove(interp, itself, nullptr) == PYATTACH_INVALID); // does not wait for itself
     };
     pyattach_interpreter *main = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(main, itself, nullptr) == PYATTACH_OK);
@@ -190,7 +190,7 @@ CHILD("exit callbacks, with atexit cleared") {
         attached here; // gives up what this thread kept of the life before, callbacks with it
         run("import atexit; atexit._clear()");
     }
-    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // which needs nobody to say so
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // no thread has to wake it
     EXPECT(order == "c");
 }
 TEST_CASE("after atexit._clear() a stop calls the exit callbacks, and Py_FinalizeEx does not, nor after a restart") {
@@ -227,7 +227,6 @@ ref look_from_atexit(const char *when) {
 
 CHILD("atexit callbacks before and after ours") {
     load_python();
-    // As a host does that starts Python itself, so that the first contact comes when we want it.
     plain::start();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit, sys\n"
@@ -244,7 +243,6 @@ CHILD("atexit callbacks before and after ours") {
     // Last registered, first called: ours is in the middle.
     EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
 }
-// conformance.md, group 9: atexit order
 TEST_CASE(
     "atexit callbacks that run after the library's find the gate closed to other threads, and open to their own") {
     check_succeeds("atexit callbacks before and after ours");

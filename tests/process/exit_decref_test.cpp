@@ -1,5 +1,5 @@
-// References that still wait in the pool when Python ends, on a thread that has never met the library: an extension's
-// native threads have, the main thread of `python3` need not.
+// References that wait in the pool when Python finalizes on a thread that has never used the library. With an extension
+// module that is usual: its native threads use the library, and the main thread of `python3` need not.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

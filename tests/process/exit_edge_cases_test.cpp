@@ -48,7 +48,6 @@ CHILD("atexit callbacks run by hand") {
     EXPECT(pyattach_interpreter_main() == nullptr);
     EXPECT(try_elsewhere() == PYATTACH_NOT_INITIALIZED);
 }
-// 17.15
 TEST_CASE("atexit._run_exitfuncs() closes the interpreter to other threads permanently") {
     check_succeeds("atexit callbacks run by hand");
 }
@@ -164,7 +163,7 @@ CHILD("a thread detached inside while exit waits without a limit") {
     });
     inside.wait();
     auto before = all_counters();
-    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // nobody is left attached
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // no thread is attached any more
     EXPECT(all_counters().exit_timeouts == before.exit_timeouts);
     ended.count_down();
     thread.join();
@@ -214,7 +213,7 @@ CHILD("destructors below noexcept frames") {
     EXPECT(came_back == 1);
     end_child();
 }
-// 17.7; pybind11 #2215, #1360: "terminate called without an active exception"
+// pybind11 #2215, #1360: "terminate called without an active exception"
 TEST_CASE("re-attaching in a destructor after finalization neither terminates nor unwinds: scopes get FINALIZING, "
           "foreign attaches park") {
     check_succeeds("destructors below noexcept frames");

@@ -38,7 +38,6 @@ CHILD("a thread waits for a mutex through the end") {
     waiter.abandon();
     end_child();
 }
-// conformance.md, group 6: gate closed while waiting
 TEST_CASE("a locker whose interpreter ends while it waits is parked, and others can still take the mutex") {
     check_succeeds("a thread waits for a mutex through the end");
 }
@@ -121,8 +120,8 @@ CHILD("a thread sits in a gap inside critical sections through the end") {
         pyattach_critical_section on_object, on_mutex;
         pyattach_detached gap;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        object *one = eval("[]").release();
-        EXPECT(pyattach_critical_section_begin(&on_object, one) == PYATTACH_OK);
+        object *reference = eval("[]").release();
+        EXPECT(pyattach_critical_section_begin(&on_object, reference) == PYATTACH_OK);
         EXPECT(pyattach_critical_section_begin_mutex(&on_mutex, &mutex) == PYATTACH_OK);
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
         in_gap.count_down();

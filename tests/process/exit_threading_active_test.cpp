@@ -1,4 +1,4 @@
-// What the library keeps of `threading` while an interpreter lives, its dict of known threads, is given back.
+// The library keeps a reference to threading._active while an interpreter runs, and releases it at its end.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

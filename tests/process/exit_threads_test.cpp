@@ -116,7 +116,7 @@ CHILD("a thread detached inside through the end") {
     ended.count_down();
     thread.join();
 }
-// PyO3 test_detach_during_finalization; conformance.md part 2, 1 and 2
+// PyO3 test_detach_during_finalization
 TEST_CASE("a thread that was detached inside through the end gets FINALIZING, and its scopes are inert") {
     check_succeeds("a thread detached inside through the end");
     check_succeeds("a thread detached inside through the end", {{"warm"}});
@@ -174,7 +174,6 @@ CHILD("a thread that never leaves") {
     stuck.abandon();
     end_child();
 }
-// conformance.md, group 9: gate time-out
 TEST_CASE("a thread that never leaves delays exit up to the time-out, and is named") {
     child_result result = run_child("a thread that never leaves");
     check_succeeds(result);

@@ -29,9 +29,9 @@ pyattach_status attach() {
     pyattach_attached scope;
     return ended(pyattach_attached_begin(&scope), scope);
 }
-pyattach_status attach_in(pyattach_interpreter *where) {
+pyattach_status attach_in(pyattach_interpreter *interp) {
     pyattach_attached scope;
-    return ended(pyattach_attached_begin_in(&scope, where), scope);
+    return ended(pyattach_attached_begin_in(&scope, interp), scope);
 }
 pyattach_status attach_unchecked() {
     pyattach_attached scope;
@@ -148,12 +148,12 @@ TEST_CASE("a critical section, a mutex and a once while any dependency fails") {
         };
     };
     const on others = on::attached_by_others;
-    auto one = section([](auto *at) { return pyattach_critical_section_begin(at, probe); });
-    auto two = section([](auto *at) { return pyattach_critical_section_begin2(at, probe, probe); });
+    auto first = section([](auto *at) { return pyattach_critical_section_begin(at, probe); });
+    auto second = section([](auto *at) { return pyattach_critical_section_begin2(at, probe, probe); });
     auto mutex = section([](auto *at) { return pyattach_critical_section_begin_mutex(at, &mutex_a); });
     auto pair = section([](auto *at) { return pyattach_critical_section_begin_mutex2(at, &mutex_a, &mutex_b); });
-    CHECK(sweep("critical_section_begin", others, one) >= 1);
-    CHECK(sweep("critical_section_begin2", others, two) >= 1);
+    CHECK(sweep("critical_section_begin", others, first) >= 1);
+    CHECK(sweep("critical_section_begin2", others, second) >= 1);
     CHECK(sweep("critical_section_begin_mutex", others, mutex) >= 1);
     CHECK(sweep("critical_section_begin_mutex2", others, pair) >= 1);
     auto lock = [] {
@@ -172,9 +172,9 @@ TEST_CASE("a critical section, a mutex and a once while any dependency fails") {
         EXPECT(runs == 1);
         return PYATTACH_OK;
     };
-    for (on where : {on::fresh, others, on::inside, on::in_a_gap}) {
-        CHECK(sweep("mutex", where, lock) == 0);
-        CHECK(sweep("once", where, once) == 0);
+    for (on thread : {on::fresh, others, on::inside, on::in_a_gap}) {
+        CHECK(sweep("mutex", thread, lock) == 0);
+        CHECK(sweep("once", thread, once) == 0);
     }
     all.check();
 }
@@ -236,10 +236,10 @@ TEST_CASE("calls in which any dependency fails raise its exception, and lose no 
     };
     {
         detached gap;
-        for (const auto &one : calls) {
-            INFO(one.name);
-            CHECK(sweep(one.name, on::inside, one.call) >= one.at_least);
-            CHECK(sweep(one.name, on::attached_by_others, one.call) >= one.at_least);
+        for (const auto &each : calls) {
+            INFO(each.name);
+            CHECK(sweep(each.name, on::inside, each.call) >= each.at_least);
+            CHECK(sweep(each.name, on::attached_by_others, each.call) >= each.at_least);
         }
     }
     all.check();
@@ -288,8 +288,8 @@ TEST_CASE("every CPython function that can fail was made to fail") {
         elsewhere.insert("state_dict");
     if (faults::failed_so_far().size() < 10) // this case was run by itself
         return;
-    for (const std::string &one : faults::python_functions()) {
-        INFO(one);
-        CHECK(faults::failed_so_far().count(one) + elsewhere.count(one) >= 1);
+    for (const std::string &name : faults::python_functions()) {
+        INFO(name);
+        CHECK(faults::failed_so_far().count(name) + elsewhere.count(name) >= 1);
     }
 }

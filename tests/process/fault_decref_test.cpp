@@ -22,7 +22,7 @@ TEST_CASE("a decref in which any dependency fails is queued, or leaked and count
     auto give = [&](auto drop) {
         return [&, drop] {
             {
-                // Taken by somebody who is attached for certain.
+                // incref needs an attached thread, which the calling one may not be.
                 foreign_attach here;
                 cpython<void(object *)>("Py_IncRef")(probe);
             }
@@ -91,10 +91,10 @@ TEST_CASE("a drain in which any dependency fails releases all, and keeps the pen
             "    def __del__(self):\n"
             "        global deaths\n"
             "        deaths += 1");
-        ref one = eval("Mortal()");
+        ref reference = eval("Mortal()");
         {
             forbidden traverse;
-            one.drop();
+            reference.drop();
         }
         EXPECT(pyattach_pool_size() >= 1);
         ref failure = eval("KeyError('kept')");
@@ -157,7 +157,7 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
         run_on_threads(batch, "one of a batch of threads to end", [&](int) {
             {
                 attached here;
-                run("import threading; threading.current_thread()"); // a stand-in, under this thread's identity
+                run("import threading; threading.current_thread()"); // makes a _DummyThread with this thread's ident
             }
             all_there.arrive_and_wait();
         });
@@ -187,8 +187,8 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
     std::vector<const char *> names = {"state_new", "dict_contains", "get_item"};
     if (!is_free_threaded())
         names.push_back("del_item");
-    for (const char *one : names) {
-        INFO(one);
-        CHECK(faults::failed_so_far().count(one) == 1);
+    for (const char *name : names) {
+        INFO(name);
+        CHECK(faults::failed_so_far().count(name) == 1);
     }
 }

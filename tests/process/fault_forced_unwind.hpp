@@ -19,12 +19,12 @@ int threads_ended = 0;
 
 // `call` on a thread of its own, which is ended in the call of CPython's after `before`. The name of that; NULL: there
 // were not so many.
-const char *end_in(int before, on where, const std::function<void()> &call) {
+const char *end_in(int before, on thread, const std::function<void()> &call) {
     // Shared with a thread that stays.
     auto ready = std::make_shared<latch>("a thread to stand where it is to be ended");
     auto may_begin = std::make_shared<latch>("permission to be ended");
     task subject("a thread that is ended", [=] {
-        faults::standing stands(where);
+        faults::standing stands(thread);
         ready->count_down();
         may_begin->wait();
         call();
@@ -48,11 +48,11 @@ const char *end_in(int before, on where, const std::function<void()> &call) {
 
 // The names of all that it was ended in.
 std::set<std::string> end_everywhere_in(
-    on where, const std::function<void()> &call, const std::function<void()> &before_each = [] {}) {
+    on thread, const std::function<void()> &call, const std::function<void()> &before_each = [] {}) {
     std::set<std::string> names;
     for (int before = 0; before < 500; ++before) {
         before_each();
-        const char *name = end_in(before, where, call);
+        const char *name = end_in(before, thread, call);
         if (!name)
             return names;
         names.insert(name);
@@ -63,7 +63,7 @@ std::set<std::string> end_everywhere_in(
 }
 
 // Each in a fork of a process in which a host has started Python.
-void ended_first_contact(on where, const char *preparation = "pass") {
+void ended_first_contact(on thread, const char *preparation = "pass") {
     start_as_host();
     EXPECT(cpython<int(const char *)>("PyRun_SimpleString")(preparation) == 0);
     pyattach_set_exit_timeout(1000000);
@@ -71,7 +71,7 @@ void ended_first_contact(on where, const char *preparation = "pass") {
         const char *name = nullptr;
         {
             foreign_detach gap;
-            name = end_in(before, where, [] { (void)try_to_attach(); });
+            name = end_in(before, thread, [] { (void)try_to_attach(); });
         }
         // Up to 3.12 it waits at the end for the thread that imported it first, which CPython ends only after that.
         EXPECT(cpython<int(const char *)>("PyRun_SimpleString")("import sys; sys.modules.pop('threading', None)") == 0);
@@ -108,8 +108,8 @@ struct ended_threads {
 };
 
 void expect_among(const std::set<std::string> &names, std::initializer_list<const char *> wanted) {
-    for (const char *one : wanted)
-        EXPECT_SENTENCE(names.count(one) == 1, std::string("no thread was ended in ") + one);
+    for (const char *name : wanted)
+        EXPECT_SENTENCE(names.count(name) == 1, std::string("no thread was ended in ") + name);
 }
 
 } // namespace

@@ -10,7 +10,8 @@ CHILD("ended in a first contact with threading shutting down") {
     ended_first_contact(on::fresh, "import threading; threading._SHUTTING_DOWN = True");
 }
 TEST_CASE("a forced unwind in any call of the registration parks the thread, and Python finalizes") {
-    // Ended while it clears its state it leaves that half cleared, which a debug build up to 3.11 meets at its end.
+    // A thread that is ended in PyThreadState_Clear leaves its tstate half cleared, on which a debug build up to 3.11
+    // asserts at its end.
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000)
         return;
@@ -130,13 +131,13 @@ CHILD("ended in a call") {
              pyattach_error_clear();
          }},
     };
-    for (const auto &one : calls) {
-        auto call = [&one] {
+    for (const auto &each : calls) {
+        auto call = [&each] {
             object *result = nullptr;
-            one.call(&result);
+            each.call(&result);
             pyattach_decref(result);
         };
-        expect_among(end_everywhere_in(on::inside, call), {one.function});
+        expect_among(end_everywhere_in(on::inside, call), {each.function});
     }
 }
 TEST_CASE("a forced unwind in a call into Python parks the thread") { check_succeeds("ended in a call"); }

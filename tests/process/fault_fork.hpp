@@ -71,9 +71,9 @@ inline std::set<std::string> names_of(const std::string &child, const char *last
     return names;
 }
 inline void check_among(const std::set<std::string> &names, std::initializer_list<const char *> wanted) {
-    for (const char *one : wanted) {
-        INFO(one);
-        CHECK(names.count(one) == 1);
+    for (const char *name : wanted) {
+        INFO(name);
+        CHECK(names.count(name) == 1);
     }
 }
 

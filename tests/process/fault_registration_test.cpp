@@ -1,4 +1,4 @@
-// First contact with everything failing in turn that the library needs of others for it.
+// Registration of an interpreter, with each call of CPython and libc that it makes failing in turn.
 #include "fault_fork.hpp"
 #include "support/host.hpp"
 
@@ -30,7 +30,7 @@ void first_contact(const std::function<pyattach_status()> &contact, const char *
             cpython<object *()>("PyImport_GetModuleDict")(), "threading"))
         std::puts("threading is loaded");
     for_each_failure(how_long(), [&](int before, lasting lasts) {
-        const faults::snapshot first = faults::now();
+        const faults::snapshot first = faults::current_snapshot();
         faults::always(failed_before);
         if (failed_before)
             EXPECT(contact() == PYATTACH_OK && faults::times_failed() > 0);
@@ -39,9 +39,9 @@ void first_contact(const std::function<pyattach_status()> &contact, const char *
         pyattach_status status = contact();
         const char *failed = faults::disarm();
         expect_refusal(status, failed);
-        faults::expect_same(first, faults::now(), "first contact");
+        faults::expect_same(first, faults::current_snapshot(), "first contact");
         EXPECT(contact() == PYATTACH_OK);
-        faults::expect_same(first, faults::now(), "second contact");
+        faults::expect_same(first, faults::current_snapshot(), "second contact");
         // The hook is there: exactly once, whatever half of it was done before.
         EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), count_call, nullptr) == PYATTACH_OK);
         EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
@@ -88,7 +88,7 @@ TEST_CASE(
     names_of("failing first contact by a detached scope");
 }
 
-// The host's exception is not the library's to lose; here in the order in which a first contact may come: nested.
+// A host's pending exception must survive registration. Here a nested attach causes the registration.
 CHILD("first contact while an exception is pending, no dict to be had") {
     load_python();
     cpython<void(int)>("Py_InitializeEx")(0);

@@ -79,7 +79,7 @@ TEST_CASE("a start in which any dependency fails reports why, and works later") 
     names_of("failing start", "from then on");
 }
 
-// A thread is inside that nobody wakes, states of ended threads wait, and references.
+// Before the stop a thread blocks inside the gate, and tstates of ended threads and references wait for deletion.
 void failing_stop(long long timeout_ns, bool stays) {
     load_python();
     for_each_failure(how_long(), [=](int before, lasting lasts) {

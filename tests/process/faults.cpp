@@ -1,4 +1,4 @@
-// Makes the n-th call fail that the library makes of somebody else.
+// Makes the n-th external call of the library fail.
 //
 // A program's own symbols come first, so the library's calls end up here; who called is told by the return address.
 // CPython's functions are found with dlsym: see faults_python.cpp.
@@ -132,7 +132,7 @@ bool fails_here(of kind, const char *name, void *return_address, int error) {
 } // namespace
 } // namespace faults
 
-// --- Everybody else
+// --- Functions of libc and the kernel
 // ---------------------------------------------------------------------------------------------------
 
 #define FAILS(kind, name, error)                                                                                       \
@@ -201,8 +201,8 @@ long syscall(long number, ...) noexcept {
     long given[6];
     va_list arguments;
     va_start(arguments, number);
-    for (long &one : given)
-        one = va_arg(arguments, long);
+    for (long &each : given)
+        each = va_arg(arguments, long);
     va_end(arguments);
     const char *name = number == SYS_membarrier ? "membarrier" : number == SYS_futex ? "futex" : nullptr;
     if (number == SYS_tgkill)

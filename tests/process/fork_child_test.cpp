@@ -19,12 +19,12 @@ CHILD("a child with queued references") {
     start_python();
     attached here;
     run("deaths = []");
-    ref mine = object_with_finalizer("deaths.append('mine')"),
+    ref reference = object_with_finalizer("deaths.append('mine')"),
         theirs = object_with_finalizer("deaths.append('theirs')");
     {
         detached gap;
         run_on_thread([&] { theirs.drop(); }); // that thread has ended
-        mine.drop();
+        reference.drop();
         EXPECT(pyattach_pool_size() == 2);
         // A drain on the way back would release them before the fork.
         pyattach_set_drain_budget(0);
@@ -48,12 +48,12 @@ CHILD("a child of which a thread used an ended Python") {
     start_python();
     latch queued("the other thread to use Python"), may_end("permission to end");
     task other("the other thread to end", [&] {
-        ref mine;
+        ref reference;
         {
             attached here;
-            mine = new_object();
+            reference = new_object();
         }
-        mine.drop();
+        reference.drop();
         queued.count_down();
         may_end.wait();
         use_python();
@@ -108,9 +108,9 @@ CHILD("a child of which a thread was draining") {
             // Five were in the hands of a thread that is not here; the sixth was being released.
             EXPECT(all_counters().drops_leaked == 5);
             EXPECT(pyattach_pool_size() == 0);
-            ref one = new_object();
+            ref reference = new_object();
             detached gap;
-            one.drop();
+            reference.drop();
             EXPECT(pyattach_pool_size() == 1);
         });
     }
@@ -128,10 +128,10 @@ CHILD("a child among warm and detached threads") {
     use_python();
     bystanders others(6);
     auto fork_and_live = [] {
-        void *mine = current_tstate();
+        void *tstate = current_tstate();
         auto counted = all_counters();
         fork_in_python([&] {
-            EXPECT(current_tstate() == mine);
+            EXPECT(current_tstate() == tstate);
             EXPECT(all_counters().attaches >= counted.attaches); // what ended and forgotten threads did still counts
             EXPECT(all_counters().states_dead == 0);
             EXPECT(eval_int("1") == 1);
@@ -144,7 +144,7 @@ CHILD("a child among warm and detached threads") {
                     run_on_thread(use_python);
                 use_python();
             }
-            EXPECT(current_tstate() == mine);
+            EXPECT(current_tstate() == tstate);
             fork_in_python([] { run_on_thread([] {}); });
         });
     };

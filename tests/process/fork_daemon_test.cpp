@@ -29,9 +29,9 @@ void live() {
             "for one in threads: one.start()\n"
             "for one in threads: one.join()\n"
             "assert sorted(said) == [0, 1, 2, 3]\n");
-        ref mine = new_object();
+        ref reference = new_object();
         detached gap;
-        mine.drop();
+        reference.drop();
         for (int i = 0; i < 3; ++i)
             run_on_thread(use_python);
     }
@@ -56,8 +56,8 @@ class idle_threads {
     }
     ~idle_threads() {
         may_end_.count_down();
-        for (auto &one : all_)
-            one->join();
+        for (auto &each : all_)
+            each->join();
     }
 
   private:
@@ -197,12 +197,12 @@ CHILD("daemon: its parent is gone") {
         alarm(40);
         start_python();
         use_python();
-        const pid_t mine = getpid();
+        const pid_t own_pid = getpid();
         if (fork() != 0)
             std::_Exit(0);
         alarm(40);
         try {
-            wait_until("the parent to be gone", [mine] { return getppid() != mine; });
+            wait_until("the parent to be gone", [own_pid] { return getppid() != own_pid; });
             live();
             EXPECT(write(ends[1], "y", 1) == 1);
         } catch (const std::exception &error) {

@@ -21,7 +21,7 @@ namespace {
 
 std::atomic<bool> has_happened{false};
 
-// What is in `hooks` then is called when somebody forks, after the library's own hook: it was there before the library.
+// A before-fork hook that calls each function in `hooks`. It is older than the library's hook, so it runs after it.
 void *start_with_hooks() {
     start_as_host();
     EXPECT(plain::python().run("import os\n"
@@ -34,7 +34,7 @@ void *start_with_hooks() {
 } // namespace
 
 CHILD("a first attach during a fork") {
-    void *mine = start_with_hooks();
+    void *tstate = start_with_hooks();
     std::unique_ptr<task> newcomer;
     {
         attached here;
@@ -55,7 +55,7 @@ CHILD("a first attach during a fork") {
     }
     newcomer->join();
     EXPECT(has_happened);
-    plain::python().restore(mine);
+    plain::python().restore(tstate);
     EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate waits until a fork is over") {
@@ -65,7 +65,7 @@ TEST_CASE("a thread that needs a new tstate waits until a fork is over") {
 }
 
 CHILD("a fork that waits for a first attach") {
-    void *mine = start_with_hooks();
+    void *tstate = start_with_hooks();
     {
         attached here;
         publish("on_fork", native_function([&] {
@@ -79,7 +79,7 @@ CHILD("a fork that waits for a first attach") {
         fork_in_python([] { EXPECT(has_happened); });
         run("hooks.clear()");
     }
-    plain::python().restore(mine);
+    plain::python().restore(tstate);
     EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate stops waiting for a fork after a time-out, as the fork may wait for it") {
@@ -184,12 +184,12 @@ TEST_CASE("a raw fork never copies a half-made tstate") {
         check_succeeds("plain forks while others take new states");
 }
 
-// Up to 3.11 whoever makes a thread state waits for the GIL then.
+// Up to 3.11 PyThreadState_New waits for the GIL while tracemalloc is on.
 CHILD("forks under tracemalloc while others take new states") {
     start_python();
-    // CPython frees a state that its own thread deletes after it let go of the GIL, and takes tracemalloc's lock for
-    // that. Nobody resets this lock in a child, which waits for it before os.fork() returns. So no state goes
-    // meanwhile.
+    // A thread that deletes its tstate frees it after it released the GIL, and takes tracemalloc's lock for that. No
+    // code resets this lock in a child, which would wait for it before os.fork() returns. So no tstate may be
+    // deleted during the fork.
     std::mutex may_go;
     {
         attached here;

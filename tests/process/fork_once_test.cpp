@@ -28,9 +28,9 @@ void run_anew() {
         together.arrive_and_wait();
         EXPECT(pyattach_once_run(&shared_once, count_up, nullptr) == PYATTACH_OK);
     };
-    task one("a thread of the child to end", want_it), other("a thread of the child to end", want_it);
+    task thread("a thread of the child to end", want_it), other("a thread of the child to end", want_it);
     want_it();
-    one.join();
+    thread.join();
     other.join();
     EXPECT(initialised == 1);
 }

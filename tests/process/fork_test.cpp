@@ -28,7 +28,7 @@ extern "C" pid_t fork() {
 
 namespace {
 
-// In the child `live` runs, in the state that the caller is in.
+// In the child `live` runs, attached if the caller is.
 void fork_by_library(const std::function<void()> &live) {
     long long pid = -1;
     std::fflush(stdout);

@@ -19,11 +19,11 @@ CHILD("a plain fork") {
     use_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
     bystanders others(4);
-    ref mine;
+    ref reference;
     {
         attached here;
-        mine = new_object();
-        may_leak(mine); // dropped when Python has ended
+        reference = new_object();
+        may_leak(reference); // dropped when Python has ended
     }
     auto expect_refused = [&] {
         pyattach_attached scope;
@@ -35,7 +35,7 @@ CHILD("a plain fork") {
         expect_refused();
         EXPECT(pyattach_thread_release() == PYATTACH_UNSUPPORTED);
         size_t waiting = pyattach_pool_size();
-        mine.drop();
+        reference.drop();
         EXPECT(pyattach_pool_size() == waiting + 1);
         run_on_thread(expect_refused);
     });
@@ -81,7 +81,6 @@ CHILD("a plain fork") {
     others.let_go();
     EXPECT(!stop_python());
 }
-// conformance.md, group 11: plain fork() without Python's hooks; 17.14
 TEST_CASE("after a plain fork() attaching is refused, and nothing blocks") { check_succeeds("a plain fork"); }
 
 CHILD("a plain fork put in order") {
@@ -119,7 +118,7 @@ TEST_CASE("a program that forks by itself and calls Python's own functions aroun
 // Without the library.
 CHILD("plainly: a child of a process with sub-interpreters") {
     start_as_host();
-    sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
+    sub_interpreter sub(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import os, select, signal, warnings\n"
                       "warnings.simplefilter('ignore')\n"
@@ -144,8 +143,8 @@ TEST_CASE("CPython cannot fork while there are sub-interpreters") {
 // Without the library.
 CHILD("plainly: a native thread's child that takes a second state") {
     start_as_host();
-    const stress::plain_python &py = plain::python();
-    void *mine = py.save();
+    const plain::plain_python &py = plain::python();
+    void *tstate = py.save();
     run_on_thread([&] {
         int held = py.ensure();
         EXPECT(py.run("import os, warnings\n"
@@ -162,7 +161,7 @@ CHILD("plainly: a native thread's child that takes a second state") {
         EXPECT(py.run("os._exit(42 if status else 0)", nullptr) == 0);
         py.release(held);
     });
-    py.restore(mine);
+    py.restore(tstate);
 }
 
 TEST_CASE("a debug build of CPython up to 3.11 asserts that an interpreter's first state is made once") {

@@ -79,17 +79,17 @@ TEST_CASE("beginning an open detached scope a second time aborts at once") {
 CHILD("begin a critical section again") {
     start_python();
     attached here;
-    ref one = new_object(), two = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
-    EXPECT(pyattach_critical_section_begin(&shared_section, two) == PYATTACH_OK);
+    ref first = new_object(), second = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, first) == PYATTACH_OK);
+    EXPECT(pyattach_critical_section_begin(&shared_section, second) == PYATTACH_OK);
 }
 CHILD("begin a critical section again where that is refused") {
     start_python();
     attached here;
-    ref one = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
+    ref reference = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_OK);
     forbidden traverse;
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_FORBIDDEN);
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_FORBIDDEN);
 }
 TEST_CASE("beginning an open critical section a second time aborts at once") {
     for (const char *way : {"begin a critical section again", "begin a critical section again where that is refused"})

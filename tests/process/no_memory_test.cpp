@@ -1,5 +1,4 @@
-// No memory: every call that needs some says so, and has changed nothing. The executable stands between everybody and
-// the allocator.
+// Without memory every call that needs some returns NO_MEMORY and changes nothing. The executable interposes malloc.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

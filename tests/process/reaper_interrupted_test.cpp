@@ -14,7 +14,8 @@ using namespace support;
 
 namespace {
 
-// In a newcomer that deletes the states of ended threads, once, `in_deletion` runs: when that of one on `stack` goes.
+// Starts a thread whose attach deletes the tstates of ended threads. `in_deletion` runs in it once, while the tstate of
+// the thread that ran on `stack` is deleted.
 std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()> in_deletion) {
     start_python();
     {
@@ -39,8 +40,8 @@ std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()
         const char *what = "one of many threads to end";
         all.push_back(i == 0 ? stack.start(what, come) : std::make_unique<task>(what, come));
     }
-    for (auto &one : all)
-        one->join();
+    for (auto &each : all)
+        each->join();
     return std::make_unique<task>("the thread that deletes to end", use_python);
 }
 

@@ -50,7 +50,7 @@ void *pointer(object *capsule, const char *name) {
 // The end of Python frees the states of others, after it has ended (not hung) those threads that try to attach.
 bool waits_for_threads() { return python_version() < 0x030d0800 && !is_free_threaded(); }
 
-// The library waits in slices of a millisecond, two thousand of them if nobody tells it that the wait is over.
+// The library waits in slices of a millisecond, two thousand of them if no thread wakes it.
 bool waited_for_long() {
     rusage so_far{};
     getrusage(RUSAGE_THREAD, &so_far);
@@ -185,7 +185,7 @@ CHILD("forks while a thread of its own comes back") {
         attached here;
         run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
         if (eval_int("child") == 0) {
-            // The thread is not here, its state has been cleared, and nobody waited for it.
+            // The other thread does not exist in the child. Its tstate has been cleared, without a wait for it.
             EXPECT(!waited_for_long());
             here.end();
             EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
@@ -264,7 +264,7 @@ CHILD("another thread uses the state meanwhile") {
     // Before, the library cannot know that a thread has been given another's state; debug builds forbid it.
     if (python_version() < 0x030c0000 || is_debug_build() || is_free_threaded())
         return;
-    foreign_attach mine;
+    foreign_attach outer;
     void *state = current_tstate();
     detached gap;
     run_on_thread([state] {

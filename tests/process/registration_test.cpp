@@ -1,5 +1,5 @@
-// First contact with an interpreter that the library has not started: the exit hook is registered there, whatever
-// stands in the way.
+// Registration of an interpreter that the library has not started: the library adds its exit hook, even if modules are
+// missing or an exception is pending.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

@@ -1,4 +1,4 @@
-// First contact takes a while, and other threads attach meanwhile: they wait for the exit hook, but not for ever.
+// Threads that attach during a slow registration wait until the exit hook is added, with a limit.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -12,7 +12,7 @@ using namespace support;
 
 namespace {
 
-// A word from one side to the other, by a pipe, which Python waits for detached.
+// A signal through a pipe. Python code waits for it detached, in os.read().
 struct word {
     int ends[2];
     word() { EXPECT(pipe(ends) == 0); }
@@ -25,7 +25,7 @@ struct word {
     std::string heard() const { return "os.read(" + std::to_string(ends[0]) + ", 1)"; }
 };
 
-// The registration gets as far as this, says that it began, and goes on when told to.
+// Makes the registration signal `began` in atexit.register(), and wait there for `goes_on`.
 void hold_registration(const word &began, const word &goes_on) {
     run_as_host("import atexit, os, sys, types\n"
                 "real = atexit\n"

@@ -59,9 +59,9 @@ class sender {
         const itimerspec often = {millisecond, millisecond};
         EXPECT(timer >= 0 && timerfd_settime(timer, 0, &often, nullptr) == 0);
         for (std::uint64_t ticks; !is_over_;) {
-            for (pthread_t one : targets_) {
-                pthread_kill(one, SIGPROF);
-                pthread_kill(one, SIGINT);
+            for (pthread_t thread : targets_) {
+                pthread_kill(thread, SIGPROF);
+                pthread_kill(thread, SIGINT);
             }
             EXPECT(read(timer, &ticks, sizeof ticks) == sizeof ticks);
         }
@@ -84,11 +84,11 @@ void visit(object *probe) {
     {
         attached here;
         EXPECT(pyattach_incref(probe) == PYATTACH_OK);
-        object *one = nullptr;
-        EXPECT(pyattach_from_int64(1 << 20, &one) == PYATTACH_OK);
+        object *reference = nullptr;
+        EXPECT(pyattach_from_int64(1 << 20, &reference) == PYATTACH_OK);
         detached gap;
         pyattach_mutex_lock(&mutex);
-        pyattach_decref(one);
+        pyattach_decref(reference);
         pyattach_mutex_unlock(&mutex);
         EXPECT(gap.end() == PYATTACH_OK);
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
@@ -123,8 +123,8 @@ void storm(object *probe, const std::function<void()> &meanwhile) {
             meanwhile();
     }
     may_end.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
 }
 
 std::int64_t references_after_drain(object *probe) {

@@ -25,8 +25,8 @@ std::vector<std::unique_ptr<task>> early;
 extern "C" __attribute__((visibility("default"))) void support_pause_in_foreign_site() {
     site_runs.count_down();
     early_threads_came.wait();
-    for (auto &one : early)
-        one->wait_until_asleep();
+    for (auto &thread : early)
+        thread->wait_until_asleep();
 }
 
 CHILD("attaching while the host starts Python") {
@@ -49,8 +49,8 @@ CHILD("attaching while the host starts Python") {
         }));
     plain::start();
     cpython<void *()>("PyEval_SaveThread")();
-    for (auto &one : early)
-        one->join();
+    for (auto &thread : early)
+        thread->join();
     EXPECT(complete == 4);
     attached here;
     EXPECT(eval_int("1") == 1);
@@ -110,8 +110,8 @@ CHILD("attaching before, while and after the host starts Python") {
     cpython<void *()>("PyEval_SaveThread")();
     wait_until("the impatient threads to attach", [&] { return attached_times > 100; });
     is_over = true;
-    for (auto &one : early)
-        one->join();
+    for (auto &thread : early)
+        thread->join();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
 TEST_CASE("threads that poll during Py_Initialize are refused first and attached afterwards") {

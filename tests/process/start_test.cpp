@@ -50,7 +50,7 @@ CHILD("started by a thread that ends") {
     });
     attached here;
     EXPECT(eval_int("2") == 2);
-    end_child(); // nobody is left who may stop it
+    end_child(); // no thread is left that may stop Python
 }
 TEST_CASE("Python may be started on a thread that ends, and used on others") {
     check_succeeds("started by a thread that ends");

@@ -193,8 +193,7 @@ TEST_CASE("queued references are released when the interpreter ends") {
     CHECK(result.output == "released\n");
 }
 
-// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891; conformance.md, groups 3 and 9: second
-// runtime cycle
+// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891
 CHILD("started and stopped again and again") {
     pyattach_interpreter *handles[3];
     ref leftover;
@@ -205,10 +204,10 @@ CHILD("started and stopped again and again") {
         options.program_name = python_executable().c_str();
         EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
         EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-        pyattach_interpreter *mine = handles[cycle] = pyattach_interpreter_main();
-        EXPECT(mine);
+        pyattach_interpreter *interp = handles[cycle] = pyattach_interpreter_main();
+        EXPECT(interp);
         for (int earlier = 0; earlier < cycle; ++earlier) {
-            EXPECT(handles[earlier] != mine); // each life has its own
+            EXPECT(handles[earlier] != interp); // each life has its own
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin_in(&scope, handles[earlier]) == PYATTACH_FINALIZING);
         }
@@ -217,7 +216,7 @@ CHILD("started and stopped again and again") {
             pyattach_decref_in(handles[cycle - 1], leftover.release());
         EXPECT(pyattach_pool_size() == 0);
         run_on_thread([&] {
-            attached here(mine);
+            attached here(interp);
             EXPECT(eval_int("1 + 1") == 2);
             EXPECT(eval_true("not hasattr(__import__('sys'), 'earlier_life')"));
             run("import sys; sys.earlier_life = True");
@@ -226,7 +225,7 @@ CHILD("started and stopped again and again") {
         });
         {
             attached here;
-            EXPECT(pyattach_interpreter_current() == mine);
+            EXPECT(pyattach_interpreter_current() == interp);
         }
         EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     }

@@ -139,7 +139,7 @@ CHILD("Py_FinalizeEx with a thread in the way") {
     start_python();
     pyattach_set_exit_timeout(10 * ms);
     static latch inside("the thread to be inside"), exit_began("the exit to begin");
-    // Nobody else could let it go: so it is told before Python is waited for.
+    // Only the message handler wakes the thread, so the message must come before the exit waits for the GIL.
     pyattach_set_message_handler(
         [](const char *message, void *) {
             if (std::strstr(message, "keeper"))
@@ -211,7 +211,6 @@ pyattach_status attach_elsewhere() {
 
 CHILD("a stop that runs atexit callbacks") {
     load_python();
-    // As a host does that starts Python itself, and meets the library later.
     plain::start();
     EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(
                "import atexit\nclass Early:\n    def __call__(self): self.look()\n"

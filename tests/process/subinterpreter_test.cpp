@@ -29,15 +29,17 @@ struct pair_of_interpreters {
         mark(a);
         mark(b);
     }
-    void mark(pyattach_interpreter *where) {
-        attached there(where);
-        run("import sys; sys.name = '" + std::string(name_of(where)) + "'");
+    void mark(pyattach_interpreter *interp) {
+        attached there(interp);
+        run("import sys; sys.name = '" + std::string(name_of(interp)) + "'");
     }
-    const char *name_of(pyattach_interpreter *where) const { return where == main ? "main" : where == a ? "a" : "b"; }
-    void expect_in(pyattach_interpreter *where) const {
+    const char *name_of(pyattach_interpreter *interp) const {
+        return interp == main ? "main" : interp == a ? "a" : "b";
+    }
+    void expect_in(pyattach_interpreter *interp) const {
         EXPECT(pyattach_is_attached() == 1);
-        EXPECT(pyattach_interpreter_current() == where);
-        EXPECT(eval_text("__import__('sys').name") == name_of(where));
+        EXPECT(pyattach_interpreter_current() == interp);
+        EXPECT(eval_text("__import__('sys').name") == name_of(interp));
     }
     void end() {
         {
@@ -55,19 +57,19 @@ CHILD("in and out of sub-interpreters") {
     pair_of_interpreters all;
     auto visit_from_here = [&](pyattach_interpreter *from) {
         void *slot = gilstate_tstate();
-        for (pyattach_interpreter *where : {all.a, all.b, all.a, all.main}) {
+        for (pyattach_interpreter *interp : {all.a, all.b, all.a, all.main}) {
             {
-                attached there(where);
-                all.expect_in(where);
+                attached there(interp);
+                all.expect_in(interp);
                 {
                     detached gap;
                     EXPECT(pyattach_is_attached() == 0);
                 }
-                all.expect_in(where);
+                all.expect_in(interp);
             }
-            // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main
-            // interpreter leaves a warm state where there was none.)
-            if (where == all.main && !slot)
+            // The GILState slot holds what it held before. (An attach to the main interpreter leaves a warm tstate in
+            // a slot that was empty.)
+            if (interp == all.main && !slot)
                 slot = gilstate_tstate();
             EXPECT(gilstate_tstate() == slot);
             if (from)
@@ -99,7 +101,6 @@ CHILD("in and out of sub-interpreters") {
     visit_from_here(nullptr); // the main thread
     all.end();
 }
-// conformance.md, group 10: attach to a named interpreter from a thread attached to another; 17.5
 TEST_CASE("a thread that leaves an interpreter is attached to the previous one again") {
     check_each_kind("in and out of sub-interpreters");
 }
@@ -130,10 +131,10 @@ CHILD("the same interpreter twice on one thread") {
     {
         // A thread of Python's: its own state is gone back to also from within.
         foreign_attach here;
-        void *mine = current_tstate();
+        void *tstate = current_tstate();
         attached there(all.a);
         attached home(all.main);
-        EXPECT(current_tstate() == mine);
+        EXPECT(current_tstate() == tstate);
     }
     all.end();
 }
@@ -191,9 +192,9 @@ TEST_CASE("a reference is released in its own interpreter, wherever it is droppe
 CHILD("threads that take turns in an interpreter without states") {
     start_python();
     attached here;
-    sub_interpreter one(sub_interpreter::own_gil);
-    pyattach_interpreter *handle = one.handle();
-    one.end_first_state();
+    sub_interpreter sub(sub_interpreter::own_gil);
+    pyattach_interpreter *handle = sub.handle();
+    sub.end_first_state();
     {
         detached gap;
         std::atomic<int> through{0};
@@ -208,7 +209,7 @@ CHILD("threads that take turns in an interpreter without states") {
         });
         EXPECT(through == 6000);
     }
-    one.end();
+    sub.end();
     EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
 }
 TEST_CASE("threads attach and detach in a sub-interpreter without any tstate") {
@@ -221,9 +222,9 @@ TEST_CASE("threads attach and detach in a sub-interpreter without any tstate") {
 CHILD("first met as it ends") {
     start_python();
     attached here;
-    sub_interpreter one(kind_asked_for());
+    sub_interpreter sub(kind_asked_for());
     static pyattach_status status = PYATTACH_OK;
-    one.inside([] {
+    sub.inside([] {
         publish("meet", native_function([] {
                     pyattach_interpreter *handle = pyattach_interpreter_current();
                     EXPECT(handle);
@@ -232,7 +233,7 @@ CHILD("first met as it ends") {
                 }));
         run("import atexit, threading; atexit.register(meet)");
     });
-    one.end(); // and finds no thread state that is left
+    sub.end(); // and finds no thread state that is left
     EXPECT_SENTENCE(status == PYATTACH_FINALIZING, std::to_string(status));
 }
 TEST_CASE("a sub-interpreter that is registered during its end refuses to attach, and keeps nothing") {
@@ -244,9 +245,9 @@ TEST_CASE("a sub-interpreter that is registered during its end refuses to attach
 CHILD("first met by its last destructors") {
     start_python();
     attached here;
-    sub_interpreter one(kind_asked_for());
+    sub_interpreter sub(kind_asked_for());
     static int met = 0;
-    one.inside([] {
+    sub.inside([] {
         publish("meet", native_function([] {
                     pyattach_interpreter_current();
                     ++met;
@@ -260,7 +261,7 @@ CHILD("first met by its last destructors") {
             "last = Last(meet)\n"
             "last.itself = last");
     });
-    one.end();
+    sub.end();
     EXPECT_SENTENCE(met == 3, std::to_string(met));
 }
 TEST_CASE("a sub-interpreter that is registered by its last destructors has no modules") {

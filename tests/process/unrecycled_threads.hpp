@@ -1,5 +1,5 @@
-// Threads that keep what ended ones leave to the next, the library's record of a thread and its seat: so that a thread
-// which begins while they live has to allocate its own, and can be refused them.
+// Threads that hold all records and participants which ended threads left for reuse. A thread that begins while they
+// run has to allocate its own, so that the allocation can be made to fail.
 #pragma once
 
 #include <exception>

@@ -1,5 +1,5 @@
-// Thread states that outlive their interpreter: after an end and a new start everything in CPython has its old address
-// again, and only the library can tell the lives apart.
+// Tstates that outlive their interpreter. After a restart CPython's objects have their old addresses again, and only
+// the library's generation tells the two runs apart.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -61,12 +61,12 @@ CHILD("a warm state from an earlier life") {
             EXPECT(second.states_created - first.states_created == 1);
             EXPECT(!keeps_tstates() ||
                    second.states_deleted == first.states_deleted); // not freed: it is not ours any more
-            EXPECT(second.states_adopted == first.states_adopted); // nor taken for somebody's
-            void *mine = gilstate_tstate();
+            EXPECT(second.states_adopted == first.states_adopted); // nor adopted as other code's
+            void *tstate = gilstate_tstate();
             {
                 // 3.15: what PyGILState looks at still named the old state until we attached.
                 foreign_attach other;
-                EXPECT(!keeps_tstates() || current_tstate() == mine);
+                EXPECT(!keeps_tstates() || current_tstate() == tstate);
                 EXPECT(eval_int("1") == 1);
             }
             use_python();
@@ -77,7 +77,6 @@ CHILD("a warm state from an earlier life") {
     churn();
     EXPECT(!stop_python());
 }
-// conformance.md, group 9: stale warm state after restart; 17.4
 TEST_CASE("a warm tstate of an earlier generation is neither used nor freed, and the thread gets a new one") {
     check_succeeds("a warm state from an earlier life");
 }

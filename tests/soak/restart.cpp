@@ -16,7 +16,7 @@ using support::cpython;
 
 timespec began;
 
-// --- Natives: the threads that stay through all lives
+// --- Natives: the threads that run through all restarts
 // -----------------------------------------------------------------
 
 void *be_native(void *arg) {
@@ -264,9 +264,9 @@ void stop_at_exit() {
 } // namespace
 
 double seconds_lived() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return double(now.tv_sec - began.tv_sec) + double(now.tv_nsec - began.tv_nsec) * 1e-9;
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return double(time.tv_sec - began.tv_sec) + double(time.tv_nsec - began.tv_nsec) * 1e-9;
 }
 
 void live(unsigned seconds) {

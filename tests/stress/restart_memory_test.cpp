@@ -27,11 +27,11 @@ constexpr int natives = 8;
 const char *const work = "import threading, atexit; x = [str(i) for i in range(50)]";
 
 std::int64_t malloced_bytes() {
-    struct mallinfo2 now = mallinfo2();
-    return static_cast<std::int64_t>(now.uordblks + now.hblkhd);
+    struct mallinfo2 heap = mallinfo2();
+    return static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);
 }
 
-// Eight threads that live through all lives; each does its part of each.
+// Eight threads that run through all restarts; in each generation each thread calls `part`.
 class crew {
   public:
     explicit crew(std::function<void()> part) : part_(std::move(part)) {
@@ -62,7 +62,8 @@ class crew {
     std::vector<std::unique_ptr<task>> tasks_;
 };
 
-// Prints how many bytes malloc has given out more. The first lives fill what allocators and CPython keep for later.
+// Prints how many bytes malloc has given out more. The first generations fill what allocators and CPython keep for
+// reuse.
 void measure(const std::function<void()> &live_once) {
     const int lives = std::stoi(child_arguments().at(0));
     for (int i = 0; i < 20; ++i)
@@ -77,20 +78,20 @@ void measure(const std::function<void()> &live_once) {
 
 void live_in_sub_interpreters(sub_interpreter::kind kind) {
     start_python();
-    pyattach_interpreter *where = nullptr;
+    pyattach_interpreter *interp = nullptr;
     crew all([&] {
-        attached there(where);
+        attached there(interp);
         run_as_host(work);
-        ref one = eval("object()");
+        ref reference = eval("object()");
         {
             detached gap;
-            one.drop();
+            reference.drop();
         }
     });
     measure([&] {
         attached here;
-        sub_interpreter one(kind);
-        where = one.handle();
+        sub_interpreter sub(kind);
+        interp = sub.handle();
         {
             detached gap;
             all.do_its_part();
@@ -100,18 +101,18 @@ void live_in_sub_interpreters(sub_interpreter::kind kind) {
 
 void live_plainly_in_sub_interpreters(sub_interpreter::kind kind) {
     start_as_host();
-    void *where = nullptr;
+    void *address = nullptr;
     crew all([&] {
-        void *state = cpython<void *(void *)>("PyThreadState_New")(where);
+        void *state = cpython<void *(void *)>("PyThreadState_New")(address);
         cpython<void(void *)>("PyEval_RestoreThread")(state);
         run_as_host(work);
         cpython<void(void *)>("PyThreadState_Clear")(state);
         cpython<void()>("PyThreadState_DeleteCurrent")();
     });
     measure([&] {
-        sub_interpreter one(kind);
-        one.inside([] { run_as_host(work); });
-        where = one.state();
+        sub_interpreter sub(kind);
+        sub.inside([] { run_as_host(work); });
+        address = sub.state();
         {
             foreign_detach gap;
             all.do_its_part();
@@ -130,9 +131,9 @@ CHILD("memory: restarts") {
     crew all([&] {
         attached here;
         run_as_host(work);
-        ref one = eval("object()");
+        ref reference = eval("object()");
         here.end();
-        one.drop();
+        reference.drop();
     });
     measure([&] {
         start_python();
@@ -191,10 +192,10 @@ TEST_CASE("a restart leaves no more memory behind with the library than without 
         // Of the library's they are the same as others; making one takes long.
         if (std::string(name) == "memory: own GILs" && !(has_own_gils() && is_full_run()))
             continue;
-        bytes mine = bytes_left(name, lives), plain = bytes_left(std::string(name) + ", plainly", lives);
+        bytes with_library = bytes_left(name, lives), plain = bytes_left(std::string(name) + ", plainly", lives);
         // 64 bytes a life are ours by right; the rest is how much two such measurements differ, however long they are.
-        CHECK(mine.from_malloc <= plain.from_malloc + plain.from_malloc / 50 + 64 * lives + 48 * 1024);
+        CHECK(with_library.from_malloc <= plain.from_malloc + plain.from_malloc / 50 + 64 * lives + 48 * 1024);
         if (is_memory_telling)
-            CHECK(mine.resident <= plain.resident + plain.resident / 4 + 4 * 1024 * 1024);
+            CHECK(with_library.resident <= plain.resident + plain.resident / 4 + 4 * 1024 * 1024);
     }
 }

@@ -1,7 +1,7 @@
-// Python ends and starts again, over and over, while eight native threads live through all of it: warm, in detached
-// scopes, with references of earlier lives in hand and queued.
+// Python is restarted repeatedly while eight native threads keep running: with warm tstates, in detached scopes, with
+// references of earlier generations held and queued.
 //
-// 8 lives here; with PYATTACH_TEST_FULL=1 in the environment 100.
+// 8 restarts; with PYATTACH_TEST_FULL=1 in the environment 100.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -30,7 +30,7 @@ void pause(unsigned microseconds) { std::this_thread::sleep_for(std::chrono::mic
 
 std::string name_of(pyattach_interpreter *handle) { return std::to_string(reinterpret_cast<std::uintptr_t>(handle)); }
 
-// Never knows which life it is in but by the handle, which no two lives share.
+// Tells generations apart by the interpreter's handle alone, which no two generations share.
 class native {
   public:
     explicit native(int number) : number_(number), random_(4321u + unsigned(number)) {}
@@ -140,21 +140,22 @@ CHILD("a storm of restarts") {
     }
     std::int64_t grown = resident_bytes() - before;
     is_over = true;
-    for (auto &one : tasks)
-        one->join();
-    auto now = all_counters();
+    for (auto &thread : tasks)
+        thread->join();
+    auto counters = all_counters();
     std::printf("%d lives, %ld attaches, %ld refused, %ld gaps that outlived theirs, %ld old references, %llu leaked, "
                 "%lld bytes a life\n",
                 lives, attaches.load(), refusals.load(), inert_gaps.load(), old_drops.load(),
-                static_cast<unsigned long long>(now.drops_leaked), static_cast<long long>(grown / (lives - lives / 4)));
+                static_cast<unsigned long long>(counters.drops_leaked),
+                static_cast<long long>(grown / (lives - lives / 4)));
     std::fflush(stdout);
     EXPECT(old_drops == natives * (lives - 1));
     EXPECT(refusals > 0 && inert_gaps > 0);
     // Each is released once or leaked once, also what a thread gives back between the last drain and the pool's end.
-    EXPECT(now.drops_released + now.drops_leaked == static_cast<std::uint64_t>(old_drops + drops));
-    EXPECT(now.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
-    EXPECT(now.exit_timeouts == 0);
-    EXPECT(now.states_dead == 0);
+    EXPECT(counters.drops_released + counters.drops_leaked == static_cast<std::uint64_t>(old_drops + drops));
+    EXPECT(counters.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
+    EXPECT(counters.exit_timeouts == 0);
+    EXPECT(counters.states_dead == 0);
 }
 
 TEST_CASE("native threads live through repeated restarts of Python") {

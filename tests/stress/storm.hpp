@@ -36,7 +36,7 @@ extern references counts;
 // A new object with one reference, to be given back. Attached.
 plain::object *new_object();
 
-// A native thread met something that has no place in this storm.
+// Reports what must not happen on a native thread.
 void complain(const std::string &what);
 
 // Opens when Python has ended; for sitters that stay away until then.

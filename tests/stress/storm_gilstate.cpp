@@ -13,25 +13,25 @@ plain::object *called;
 // The most that can be asked. Whatever the answer, it may be out of date when the attach follows.
 bool seems_alive() { return plain::python().is_initialized() && !plain::python().is_finalizing(); }
 
-void give_back(plain::object *one) {
+void give_back(plain::object *reference) {
     ++counts.given_back;
-    plain::python().decref(one);
+    plain::python().decref(reference);
 }
 
 void call_python() { plain::python().decref(plain::python().call(called, nullptr)); }
 
-void step_aside(void (*wait)(dice &), dice &mine) {
+void step_aside(void (*wait)(dice &), dice &random) {
     void *state = plain::python().save();
-    wait(mine);
+    wait(random);
     plain::python().restore(state);
 }
 
-void stay_inside(std::vector<plain::object *> &kept, dice &mine) {
+void stay_inside(std::vector<plain::object *> &kept, dice &random) {
     kept.push_back(new_object());
     call_python();
-    switch (mine.below(4)) {
+    switch (random.below(4)) {
     case 0:
-        step_aside([](dice &) { sched_yield(); }, mine);
+        step_aside([](dice &) { sched_yield(); }, random);
         break;
     case 1: {
         int before = plain::python().ensure();
@@ -43,7 +43,7 @@ void stay_inside(std::vector<plain::object *> &kept, dice &mine) {
         break;
     }
     // A reference may be given back while attached only.
-    while (kept.size() > mine.below(8)) {
+    while (kept.size() > random.below(8)) {
         give_back(kept.back());
         kept.pop_back();
     }
@@ -66,31 +66,31 @@ void begin(dice &) {
     plain::python().save();
 }
 
-void work(dice &mine) {
+void work(dice &random) {
     std::vector<plain::object *> kept;
     while (seems_alive()) {
         int before = plain::python().ensure();
-        stay_inside(kept, mine);
+        stay_inside(kept, random);
         plain::python().release(before);
     }
 }
 
-void sit(dice &mine) {
-    bool misses_the_end = mine.below(8) == 0;
+void sit(dice &rng) {
+    bool misses_the_end = rng.below(8) == 0;
     while (seems_alive()) {
         int before = plain::python().ensure();
         step_aside(
             misses_the_end
                 ? [](dice &) { wait_for_the_end(); }
-                : [](dice &one) { std::this_thread::sleep_for(std::chrono::microseconds(one.below(30000))); },
-            mine);
+                : [](dice &random) { std::this_thread::sleep_for(std::chrono::microseconds(random.below(30000))); },
+            rng);
         plain::python().release(before);
     }
 }
 
 void called_by_daemon() {
-    plain::object *one = new_object();
-    give_back(one);
+    plain::object *reference = new_object();
+    give_back(reference);
     void *state = plain::python().save();
     sched_yield();
     plain::python().restore(state);

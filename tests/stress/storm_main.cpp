@@ -36,7 +36,7 @@ namespace {
 enum fate : int { running, ordered, killed };
 
 struct native {
-    dice mine{0};
+    dice random{0};
     void (*body)(dice &) = nullptr;
     std::atomic<int> fate{running};
 };
@@ -54,15 +54,15 @@ struct last_words {
 void *run(void *argument) {
     native &me = *static_cast<native *>(argument);
     last_words said{me};
-    me.body(me.mine);
+    me.body(me.random);
     me.fate = ordered;
     return nullptr;
 }
 
 int count(int wanted) {
     int found = 0;
-    for (const native &one : threads)
-        found += one.fate == wanted;
+    for (const native &thread : threads)
+        found += thread.fate == wanted;
     return found;
 }
 
@@ -87,7 +87,7 @@ method daemon_method = {"called_by_daemon",
                         4, nullptr};
 
 void start_daemon() {
-    const stress::plain_python &py = plain::python();
+    const plain::plain_python &py = plain::python();
     int before = py.ensure();
     plain::object *function = py.function(&daemon_method, nullptr, nullptr);
     py.set(py.add_module("__main__"), "called_by_daemon", function);
@@ -127,20 +127,20 @@ int main(int argc, char **argv) {
         else if (std::strcmp(argv[i], "--fences") == 0)
             support::choose_fences(argv[i + 1]);
     }
-    dice mine(seed);
-    begin(mine);
+    dice random(seed);
+    begin(random);
     support::fences_are_prepared();
     start_daemon();
     for (int i = 0; i < natives; ++i) {
-        threads[i].mine = dice(mine.next());
+        threads[i].random = dice(random.next());
         threads[i].body = i < workers ? work : sit;
         pthread_t handle;
         if (pthread_create(&handle, nullptr, run, &threads[i]) != 0)
             return 70;
         pthread_detach(handle);
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(mine.below(20001)));
-    int outcome = end(mine);
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(20001)));
+    int outcome = end(random);
     {
         std::lock_guard<std::mutex> hold(lock);
         has_ended = true;

@@ -48,8 +48,8 @@ std::uint64_t churn(int threads, int at_once) {
         std::vector<std::unique_ptr<task>> tasks;
         for (int j = 0; j < at_once; ++j)
             tasks.push_back(std::make_unique<task>("a short-lived thread to end", live_and_end));
-        for (auto &one : tasks)
-            one->join();
+        for (auto &thread : tasks)
+            thread->join();
         most = std::max(most, all_counters().states_dead);
     }
     return most;
@@ -66,8 +66,8 @@ TEST_CASE("threads that attach and end without pause leave few tstates and no me
     int threads = number_of_threads();
     for (int at_once : {1, 8}) {
         churn(2000, at_once); // what there is once for all of them
-        // Now and then more of them meet than ever before, and an allocator keeps what that took: the median knows
-        // nothing of it. What each thread leaves is left in every part.
+        // Sometimes more threads overlap than before, and the allocator keeps the memory for that. The median leaves
+        // such a part out; what each thread leaks shows in every part.
         std::int64_t grown[5];
         std::uint64_t most_waiting = 0;
         for (std::int64_t &part : grown) {
@@ -84,6 +84,6 @@ TEST_CASE("threads that attach and end without pause leave few tstates and no me
             CHECK(grown[2] < allowed);
         CHECK(most_waiting <= 100);
     }
-    auto now = all_counters();
-    CHECK(now.states_created - now.states_deleted == now.states_dead);
+    auto counters = all_counters();
+    CHECK(counters.states_created - counters.states_deleted == counters.states_dead);
 }

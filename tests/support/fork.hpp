@@ -78,19 +78,19 @@ class bystanders {
     explicit bystanders(int number) : there_("the bystanders to be there", number) {
         for (int i = 0; i < number; ++i)
             tasks_.push_back(std::make_unique<task>("a bystander to end", [this, i] {
-                ref mine;
+                ref reference;
                 {
                     attached here;
-                    mine = new_object();
+                    reference = new_object();
                     if (i % 2) {
                         detached gap;
-                        mine.drop(); // queued
+                        reference.drop(); // queued
                         there_.count_down();
                         may_go_.wait();
                     }
                 }
                 if (i % 2 == 0) {
-                    mine.drop();
+                    reference.drop();
                     there_.count_down();
                     may_go_.wait();
                 }
@@ -100,8 +100,8 @@ class bystanders {
     ~bystanders() { may_go_.count_down(); } // also of a test that failed
     void let_go() {
         may_go_.count_down();
-        for (auto &one : tasks_)
-            one->join();
+        for (auto &thread : tasks_)
+            thread->join();
     }
 
   private:

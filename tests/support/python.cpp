@@ -120,7 +120,7 @@ void *current_tstate() {
 
 bool cpython_says_attached() {
     void *current = current_tstate();
-    // Up to 3.11 it is the state of whoever holds the GIL.
+    // Up to 3.11 it is the tstate of the thread that holds the GIL.
     return current && (python_version() >= 0x030c0000 || current == gilstate_tstate());
 }
 
@@ -195,8 +195,8 @@ std::int64_t raw_count(object *counted) {
 
 std::int64_t reference_count(object *counted) {
     // What the way there adds differs between versions; a new object shows it.
-    ref one = new_object();
-    return raw_count(counted) - raw_count(one) + 1;
+    ref reference = new_object();
+    return raw_count(counted) - raw_count(reference) + 1;
 }
 
 // Not evaluated: on free-threaded 3.13 each compilation leaves memory behind, and tests make objects without end.

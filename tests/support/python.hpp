@@ -31,7 +31,7 @@ const char *stop_python() noexcept;
 unsigned python_version(); // as 0x030d00f0
 bool is_free_threaded();
 bool is_debug_build();
-// Listens to the library's message handler while it lives; inner ones hear what the outermost hears.
+// Collects what the message handler receives during its lifetime. Nested ones share what the outermost collects.
 class messages {
   public:
     messages();

@@ -49,12 +49,12 @@ void latch::wait() const {
 
 void barrier::arrive_and_wait() {
     std::unique_lock<std::mutex> hold(lock_);
-    int mine = turn_;
+    int own_turn = turn_;
     if (++arrived_ == threads_) {
         arrived_ = 0;
         ++turn_;
         turned_.notify_all();
-    } else if (!turned_.wait_for(hold, wait_limit * deadline_factor(), [&] { return turn_ != mine; })) {
+    } else if (!turned_.wait_for(hold, wait_limit * deadline_factor(), [&] { return turn_ != own_turn; })) {
         give_up(what_);
     }
 }
@@ -79,17 +79,17 @@ task::task(const char *what, std::function<void()> function, const pthread_attr_
 }
 
 void *task::run(void *handed) noexcept {
-    std::shared_ptr<shared> mine = std::move(*static_cast<std::shared_ptr<shared> *>(handed));
+    std::shared_ptr<shared> state = std::move(*static_cast<std::shared_ptr<shared> *>(handed));
     delete static_cast<std::shared_ptr<shared> *>(handed);
-    mine->id = static_cast<pid_t>(syscall(SYS_gettid));
+    state->id = static_cast<pid_t>(syscall(SYS_gettid));
     try {
-        mine->function();
+        state->function();
     } catch (...) {
         // A thread killed by pthread_exit comes here too; not rethrowing that aborts the process, which is what it
         // deserves.
-        mine->thrown = std::current_exception();
+        state->thrown = std::current_exception();
     }
-    mine->returned = true;
+    state->returned = true;
     return nullptr;
 }
 
