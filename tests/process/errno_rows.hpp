@@ -225,9 +225,9 @@ std::map<std::string, std::function<void()>> rows() {
     // Calls: each runs Python code that spoils errno.
     const auto python_call = [&](const char *name, std::function<void(object *)> act) {
         all[std::string("pyattach_") + name] = in_scope([act] {
-            ref reference = eval("spoiler()");
+            ref spoiler = eval("spoiler()");
             spoilt();
-            act(reference);
+            act(spoiler);
             EXPECT(spoilt() >= 1);
         });
     };
@@ -241,17 +241,15 @@ std::map<std::string, std::function<void()>> rows() {
     python_call("eval", [=](object *) { KEEP(pyattach_eval("spoil()", nullptr, nullptr, into())); });
     python_call("run", [=](object *) { KEEP(pyattach_run("spoil()", nullptr, nullptr)); });
     python_call("call", [=](object *) { KEEP(pyattach_call(eval("spoil"), nullptr, 0, into())); });
-    python_call("get_attribute",
-                [=](object *reference) { KEEP(pyattach_get_attribute(reference, "missing", into())); });
-    python_call("set_attribute",
-                [=](object *reference) { KEEP(pyattach_set_attribute(reference, "missing", reference)); });
-    python_call("to_int64", [=](object *reference) { KEEP(pyattach_to_int64(reference, &number)); });
-    python_call("to_double", [=](object *reference) { KEEP(pyattach_to_double(reference, &real)); });
-    python_call("to_bool", [=](object *reference) { KEEP(pyattach_to_bool(reference, &flag)); });
-    python_call("str", [=](object *reference) { KEEP(pyattach_str(reference, into())); });
-    python_call("repr", [=](object *reference) { KEEP(pyattach_repr(reference, into())); });
+    python_call("get_attribute", [=](object *spoiler) { KEEP(pyattach_get_attribute(spoiler, "missing", into())); });
+    python_call("set_attribute", [=](object *spoiler) { KEEP(pyattach_set_attribute(spoiler, "missing", spoiler)); });
+    python_call("to_int64", [=](object *spoiler) { KEEP(pyattach_to_int64(spoiler, &number)); });
+    python_call("to_double", [=](object *spoiler) { KEEP(pyattach_to_double(spoiler, &real)); });
+    python_call("to_bool", [=](object *spoiler) { KEEP(pyattach_to_bool(spoiler, &flag)); });
+    python_call("str", [=](object *spoiler) { KEEP(pyattach_str(spoiler, into())); });
+    python_call("repr", [=](object *spoiler) { KEEP(pyattach_repr(spoiler, into())); });
     python_call("is_instance",
-                [=](object *reference) { KEEP(pyattach_is_instance(reference, eval("questioned"), &flag)); });
+                [=](object *spoiler) { KEEP(pyattach_is_instance(spoiler, eval("questioned"), &flag)); });
     python_call("is_subclass", [=](object *) { KEEP(pyattach_is_subclass(eval("int"), eval("questioned"), &flag)); });
     python_call("error_message", [=](object *) {
         EXPECT(pyattach_run("raise ValueError(spoiler())", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);

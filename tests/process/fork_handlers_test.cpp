@@ -63,7 +63,7 @@ class worker {
     task task_;
 };
 
-void fork_and_use_python() {
+void use_and_finalize_in_child() {
     before = in_parent = in_child = nullptr;
     {
         detached gap;
@@ -101,7 +101,7 @@ CHILD("handlers: joined before") {
     };
     {
         attached here;
-        fork_in_python(fork_and_use_python);
+        fork_in_python(use_and_finalize_in_child);
     }
     before = nullptr;
     EXPECT(!stop_python());
@@ -127,7 +127,7 @@ CHILD("handlers: started after") {
     };
     {
         attached here;
-        fork_in_python(fork_and_use_python);
+        fork_in_python(use_and_finalize_in_child);
     }
     in_parent = nullptr;
     EXPECT(!stop_python());
@@ -158,7 +158,7 @@ CHILD("handlers: used by themselves") {
         attached here;
         fork_in_python([&] {
             EXPECT(called == 4);
-            fork_and_use_python();
+            use_and_finalize_in_child();
         });
     }
     EXPECT(called == 4);

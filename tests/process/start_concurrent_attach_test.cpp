@@ -9,56 +9,6 @@
 
 using namespace support;
 
-namespace {
-latch *site_runs, *early_thread_came;
-task *early_thread;
-} // namespace
-
-// Called by the child's sitecustomize through ctypes, which detaches for the call.
-extern "C" __attribute__((visibility("default"))) void support_pause_in_site() {
-    site_runs->count_down();
-    early_thread_came->wait();
-    early_thread->wait_until_asleep();
-}
-
-namespace {
-
-void attach_while_python_starts(const std::function<void()> &start) {
-    latch runs("sitecustomize to run"), came("the early thread to come");
-    site_runs = &runs;
-    early_thread_came = &came;
-    bool was_complete = false;
-    task early("the early thread to end", [&] {
-        runs.wait();
-        came.count_down();
-        attached here;
-        was_complete = eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
-    });
-    early_thread = &early;
-    start();
-    early.join();
-    EXPECT(was_complete);
-}
-
-const char pausing_site[] = "import ctypes, sys\n"
-                            "ctypes.CDLL(None).support_pause_in_site()\n"
-                            "sys.site_is_complete = True\n";
-
-} // namespace
-
-CHILD("attaching while the library starts Python") {
-    load_python();
-    attach_while_python_starts([] {
-        pyattach_start_options options = start_options();
-        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-    });
-}
-// PyO3 test_concurrent_init_site_race
-TEST_CASE("an attach while Python starts waits until site is complete") {
-    temporary_folder site("sitecustomize.py", pausing_site);
-    check_succeeds("attaching while the library starts Python", {{}, {{"PYTHONPATH", site.path}}});
-}
-
 // --- Before Python says that it is initialised ---
 
 namespace {

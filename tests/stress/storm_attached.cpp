@@ -156,7 +156,7 @@ void sit(dice &rng) {
     auto inside = misses_the_end ? [](std::vector<plain::object *> &kept, dice &random) {
         return step_aside(kept, [](dice &) { wait_for_the_end(); }, random);
     } : [](std::vector<plain::object *> &kept, dice &random) {
-        auto nap = [](dice &nap_random) { std::this_thread::sleep_for(std::chrono::microseconds(nap_random.below(30000))); };
+        auto nap = [](dice &chance) { std::this_thread::sleep_for(std::chrono::microseconds(chance.below(30000))); };
         return step_aside(kept, nap, random);
     };
     use_python(rng, inside);
