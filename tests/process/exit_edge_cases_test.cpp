@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
+#include "process/stuck_thread.hpp"
 
 using namespace support;
 
@@ -86,23 +87,10 @@ CHILD("three threads that never leave") {
     start_python();
     messages said;
     pyattach_set_exit_timeout(20 * ms);
-    static latch inside("all threads to be inside", 3), never("never");
-    static std::atomic<pid_t> ids[3];
     const char *names[3] = {"stuck-one", "stuck-two", "stuck-three"};
-    for (int i = 0; i < 3; ++i) {
-        task stuck("a stuck thread", [i, name = names[i]] {
-            pthread_setname_np(pthread_self(), name);
-            ids[i] = static_cast<pid_t>(syscall(SYS_gettid));
-            pyattach_attached scope;
-            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-            cpython<void *()>("PyEval_SaveThread")();
-            inside.count_down();
-            for (;;)
-                never.wait();
-        });
-        stuck.abandon();
-    }
-    inside.wait();
+    pid_t ids[3];
+    for (int i = 0; i < 3; ++i)
+        ids[i] = start_stuck_thread(names[i]);
     auto before = all_counters();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     auto after = all_counters();
@@ -130,18 +118,8 @@ CHILD("warnings that are errors at the limit") {
         attached here;
         run("import warnings; warnings.simplefilter('error')");
     }
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
-    stuck.abandon();
     end_child();
 }
 TEST_CASE("an exit time-out warning that is turned into an error does not keep the interpreter from ending") {

@@ -3,6 +3,7 @@
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "process/stuck_thread.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -157,21 +158,10 @@ CHILD("a thread that never leaves") {
         attached here;
         run("import warnings; warnings.simplefilter('always')");
     }
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pthread_setname_np(pthread_self(), "stuck-thread");
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread("stuck-thread");
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT(said.text().find("stuck-thread") != std::string::npos);
     EXPECT(pyattach_interpreter_main() == nullptr);
-    stuck.abandon();
     end_child();
 }
 TEST_CASE("a thread that never leaves delays exit up to the time-out, and is named") {
@@ -188,20 +178,10 @@ CHILD("an endless wait that Ctrl-C ends") {
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_set_exit_timeout(-1);
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread();
     auto interrupt = [](pyattach_interpreter *, void *) { raise(SIGINT); };
     EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), interrupt, nullptr) == PYATTACH_OK);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
-    stuck.abandon();
     end_child();
 }
 TEST_CASE("without a limit, Ctrl-C still ends the wait") { check_succeeds("an endless wait that Ctrl-C ends"); }

@@ -67,12 +67,9 @@ CHILD("refused in the wrong state") {
                 [&] { return pyattach_call(number, arguments, SIZE_MAX, &made); });
     forbidden traverse;
     for (const std::function<pyattach_status()> &call : std::initializer_list<std::function<pyattach_status()>>{
-             attach, pyattach_interpreter_start, pyattach_interpreter_stop, pyattach_thread_release,
+             try_to_attach, pyattach_interpreter_start, pyattach_interpreter_stop, pyattach_thread_release,
              pyattach_check_signals, pyattach_pool_drain, [] { return pyattach_run("1", nullptr, nullptr); },
-             [] {
-                 pyattach_attached scope;
-                 return pyattach_attached_begin_in(&scope, pyattach_interpreter_main());
-             },
+             [] { return try_to_attach_in(pyattach_interpreter_main()); },
              [] {
                  pyattach_detached scope;
                  return pyattach_detached_begin(&scope);
