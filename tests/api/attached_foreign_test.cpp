@@ -36,7 +36,7 @@ TEST_CASE("a thread that other code switched to a sub-interpreter attaches there
     void *sub = cpython<void *()>("Py_NewInterpreter")();
     REQUIRE(sub);
     {
-        // Up to 3.11 such a state is unknown to the library: documented at pyattach_is_attached.
+        // Up to 3.11 the library cannot see such a tstate, as pyattach_is_attached documents.
         if (python_version() >= 0x030c0000) {
             CHECK(pyattach_is_attached());
             attached nested;

@@ -1,4 +1,4 @@
-// What every call refuses, one row a function.
+// The refusals of every call, one row a function.
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -106,7 +106,7 @@ const std::vector<row> &every_call() {
     return rows;
 }
 
-// Everything a call could leave behind is what no call leaves behind.
+// Checks that a refused call changed nothing that it could change.
 void prepare() {
     result = reinterpret_cast<object *>(&result);
     text = "before";

@@ -98,7 +98,7 @@ TEST_CASE("a call with more arguments than can exist is invalid, and none is rea
     start_python();
     attached here;
     ref callable = eval("lambda *all: all"), first = new_object();
-    // Arguments up to the end of a page, and nothing that can be read behind it.
+    // The arguments end with a page, and the next page is not readable.
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void *pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(pages != MAP_FAILED);

@@ -15,7 +15,7 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-// The value of `expression`, or the exception that converting it raised; the place is left alone then.
+// The value of `expression`, or the exception that the conversion raised; it must not write the result then.
 template <class Value, pyattach_status convert(object *, Value *)>
 std::pair<Value, std::string> converted(const char *expression) {
     INFO(expression);

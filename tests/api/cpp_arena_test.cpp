@@ -1,4 +1,4 @@
-// The C++ face: arenas.
+// The C++ API: arenas.
 #include <cstdio>
 #include <memory>
 #include <optional>

@@ -1,4 +1,4 @@
-// The C++ face: what a token can do with Python.
+// The C++ API: what a token can do with Python.
 #include <csignal>
 #include <string>
 

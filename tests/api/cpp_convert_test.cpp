@@ -1,4 +1,4 @@
-// The C++ face: conversions between C++ values and Python objects.
+// The C++ API: conversions between C++ values and Python objects.
 #include <cmath>
 #include <cstdint>
 #include <limits>

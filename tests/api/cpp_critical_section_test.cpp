@@ -1,4 +1,4 @@
-// The C++ face: critical sections, on objects, mutexes and synchronized values.
+// The C++ API: critical sections, on objects, mutexes and synchronized values.
 #include <optional>
 #include <stdexcept>
 #include <type_traits>

@@ -1,4 +1,4 @@
-// The C++ face: functions that run detached, with arguments the compiler looked at. What must not compile is in
+// The C++ API: functions that run detached, with arguments the compiler looked at. What must not compile is in
 // tests/abi.
 #include <algorithm>
 #include <array>

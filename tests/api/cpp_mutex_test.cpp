@@ -1,4 +1,4 @@
-// The C++ face: mutexes, and values that have one.
+// The C++ API: mutexes, and values that have one.
 #include <condition_variable>
 #include <memory>
 #include <mutex>

@@ -1,4 +1,4 @@
-// The C++ face: once, and values made once.
+// The C++ API: once, and values made once.
 #include <atomic>
 #include <memory>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-// The C++ face: owned and borrowed references.
+// The C++ API: owned and borrowed references.
 #include <thread>
 #include <type_traits>
 #include <utility>

@@ -1,4 +1,4 @@
-// The C++ face: what an object is, casts, and pointers from the C API.
+// The C++ API: what an object is, casts, and pointers from the C API.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ static_assert(std::is_nothrow_copy_constructible_v<cast_error> && std::is_base_o
 
 namespace {
 
-// What a user of Python.h has there.
+// A PyObject pointer as a user of Python.h has it.
 struct list_object {
     std::intptr_t opaque[4];
 };

@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks and conditions while Python ends.
+// The C++ API: waiting for locks and conditions while Python ends.
 #include <atomic>
 #include <condition_variable>
 #include <mutex>

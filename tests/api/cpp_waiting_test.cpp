@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks, threads and conditions of the standard library.
+// The C++ API: waiting for locks, threads and conditions of the standard library.
 #include <condition_variable>
 #include <memory>
 #include <mutex>

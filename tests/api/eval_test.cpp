@@ -8,7 +8,7 @@ using namespace support;
 
 namespace {
 
-// What `expression` gives in the namespaces named.
+// The value of `expression` in these namespaces.
 ref evaluated(const char *expression, object *globals = nullptr, object *locals = nullptr) {
     object *result = nullptr;
     REQUIRE(pyattach_eval(expression, globals, locals, &result) == PYATTACH_OK);
@@ -83,7 +83,7 @@ TEST_CASE("builtins are put into globals that lack them, once") {
     REQUIRE(pyattach_run("class Foo: pass\na = int(3)", globals, globals) == PYATTACH_OK);
     CHECK(is_true_of(globals, "sorted(it) == ['Foo', '__builtins__', 'a'] and it['a'] == 3"));
 
-    // Those that are there stay, whatever they are.
+    // An existing __builtins__ entry is kept, of whatever type.
     REQUIRE(pyattach_run("__builtins__ = {'len': lambda of: 'mine'}", globals, nullptr) == PYATTACH_OK);
     CHECK(is_true_of(evaluated("len('abc')", globals), "it == 'mine'"));
     CHECK(is_true_of(globals, "list(it['__builtins__']) == ['len']"));
@@ -192,6 +192,6 @@ TEST_CASE("statements leave nothing behind but what they did") {
     auto before = reference_count(none);
     for (int i = 0; i < 1000; ++i)
         REQUIRE(pyattach_run("pass", nullptr, nullptr) == PYATTACH_OK);
-    // Others may keep a None too, but not a thousand.
+    // Other code may take references to None meanwhile, but not a thousand.
     CHECK(reference_count(none) < before + 100);
 }

@@ -1,4 +1,4 @@
-// The pending exception as an object, and what an object is: the C face.
+// The pending exception as an object, and what an object is: the C API.
 #include <string>
 
 #include "support/catch.hpp"

@@ -139,7 +139,7 @@ TEST_CASE("every status has a sentence of its own, and a number that is none has
         sentences.insert(sentence);
     }
     CHECK(sentences.size() == PYATTACH_INVALID + 1);
-    // As C callers may: an enum there holds any int.
+    // In C an enum may hold any int.
     auto *message = reinterpret_cast<const char *(*)(int)>(&pyattach_status_message);
     for (int status : {-1, PYATTACH_INVALID + 1, 1000}) {
         const char *sentence = message(status);

@@ -105,8 +105,8 @@ TEST_CASE("when very many references wait and nobody attaches, Python releases t
     dropping.join(); // this thread stays attached, so with a GIL no other thread can drain
     size_t waited = pyattach_pool_size();
     publish("object", object);
-    // Only Python itself attaches and detaches meanwhile. That it does both matters: up to 3.12 what another thread
-    // asks for is noticed by a thread that attaches. A hang is ended by the test's deadline.
+    // Only Python code attaches and detaches meanwhile. It has to do both: up to 3.12 a thread notices pending calls of
+    // other threads when it attaches. The test's deadline ends a hang.
     run("import sys, time\nwhile sys.getrefcount(object) > 100: time.sleep(0)");
     CHECK(waited == many);
     CHECK(pyattach_pool_size() == 0);

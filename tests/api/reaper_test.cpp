@@ -1,5 +1,5 @@
-// What destroys thread states: the scope (scoped), a release, a later attach of another thread. It runs destructors,
-// which may do anything.
+// Deleting tstates: at the end of a scope (scoped policy), in pyattach_thread_release, and by the reaper in a later
+// attach of another thread. Each runs destructors, which may call everything.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -14,7 +14,7 @@ using namespace support;
 
 namespace {
 
-// `Busy` in __main__: objects whose death uses Python in every way native code has.
+// `Busy` in __main__: objects whose __del__ uses Python in every way that native code has.
 class busy_destructors {
   public:
     busy_destructors() {
@@ -108,14 +108,14 @@ TEST_CASE("destructors that run while the reaper deletes tstates may attach") {
         run_on_thread([] {
             attached here;
             run("local.value = Busy()");
-            // The thread that reaps is none the worse for it.
+            // The reaping thread is still attached as before.
             foreign_attach nested;
             CHECK(eval_int("1") == 1);
         });
     auto after = all_counters();
     CHECK(after.states_created - before.states_created == threads);
     CHECK(busy.deaths > threads / 2);
-    // Each that died is one deleted, and those that were waiting before are among the deleted; as a rule none is.
+    // Each death belongs to one deleted tstate. Tstates that waited before the test are among the deleted ones.
     CHECK(static_cast<std::uint64_t>(busy.deaths) <= after.states_deleted - before.states_deleted);
     CHECK(static_cast<std::uint64_t>(busy.deaths) + before.states_dead >= after.states_deleted - before.states_deleted);
 }

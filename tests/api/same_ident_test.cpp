@@ -1,5 +1,5 @@
-// Threads that have the identity of one that ended, whose state is there yet. Free-threaded CPython takes an identity
-// for a thread; on other builds some of this is trivially true.
+// Threads with the ident of an ended thread whose tstate still exists. Free-threaded CPython identifies a thread by its
+// ident; on other builds some of these tests are trivially true.
 #include "support/catch.hpp"
 #include "support/recycled_ident.hpp"
 #include "support/scopes.hpp"
@@ -15,7 +15,7 @@ using namespace support;
 
 namespace {
 
-// `Value` in __main__, whose deaths are counted there; and no collection, which would hide who dies late.
+// `Value` in __main__ counts its deaths there. The collector is off, as it would hide objects that die late.
 class counted_values {
   public:
     counted_values() {
@@ -34,7 +34,7 @@ class counted_values {
     }
 };
 
-// So many threads at once, each of which leaves its state. One runs on `stack`, as the last one, and leaves `value`.
+// Runs `threads` threads at once, each of which leaves its tstate. The last one runs on `stack` and leaves `value`.
 void leave_states(int threads, std::set<unsigned long> &identities, recycled_ident *stack = nullptr,
                   const char *value = nullptr) {
     barrier all_there("the others to come", threads);
@@ -61,7 +61,7 @@ void leave_states(int threads, std::set<unsigned long> &identities, recycled_ide
         });
 }
 
-// More than may wait.
+// More tstates than may wait for deletion.
 constexpr int many = 80;
 
 // The state of a thread that had the identity of `stack` is deleted by another one, and what that one held calls
@@ -84,7 +84,7 @@ void delete_one_of(recycled_ident &stack, const std::function<void()> &in_deleti
 
 namespace {
 
-// Whether what a thread on `stack` gives away dies before its end; it comes in as `Attach` does.
+// Whether an object that a thread on `stack` drops dies before the thread ends. The thread attaches with `Attach`.
 template <class Attach> bool dies_at_once(recycled_ident &stack) {
     latch given("values to be given"), cleared("them to be let go");
     bool died = false;

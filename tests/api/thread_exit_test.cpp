@@ -1,4 +1,5 @@
-// How a native thread with a warm state ends: it never waits for Python, and whatever its last destructors do is fine.
+// The end of a native thread with a warm tstate: it never waits for Python, and its TLS destructors may call
+// everything.
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
@@ -18,7 +19,7 @@ using namespace support;
 
 namespace {
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
 void provoke_reaping() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
@@ -58,7 +59,7 @@ TEST_CASE("the last destructor of a thread may still use Python, through the lib
         auto before = tstates_owned();
         int result = 0;
         auto use_python = [&] {
-            // What was reaped by now, though this thread still runs, would be used here.
+            // A tstate that was deleted too early, while this thread still runs, would be used here.
             provoke_reaping();
             if (through_us) {
                 attached here;

@@ -1,5 +1,5 @@
-// A thread that attaches after its exit hook has a record for as long as something is open in it, also while what the
-// library runs for it runs destructors that attach.
+// A thread that attaches after the library's exit hook has a record until its last scope ends, also while a drain or
+// the reaper runs destructors that attach.
 #include "support/catch.hpp"
 
 #include <memory>
@@ -19,7 +19,7 @@ ref with_attaching_destructor() {
         &anything, nullptr, [](object *) { attached again; }));
 }
 
-// Not attached: given back, and queued.
+// Not attached: the decref is queued.
 void have_one_wait() {
     object *waiting;
     {

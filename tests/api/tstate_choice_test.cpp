@@ -1,4 +1,4 @@
-// With which state a thread attaches: the one CPython knows it by, else its own warm one, else a new one.
+// Which tstate an attach uses: the one in the GILState slot, else the thread's warm one, else a new one.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -24,7 +24,7 @@ void destroy_current(void *state) {
 
 } // namespace
 
-// The way of hosts that keep an outer PyGILState_Ensure for the life of a thread.
+// As hosts do that keep an outer PyGILState_Ensure until the thread ends.
 TEST_CASE("a tstate that the host keeps for the thread is used each time, and stays the host's") {
     start_python();
     run_on_thread([] {

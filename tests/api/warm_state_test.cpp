@@ -1,4 +1,5 @@
-// Warm thread states: kept from the first attach to the end of the thread, unless the policy says otherwise.
+// Warm tstates and policies: a tstate is kept from the first attach to the end of the thread, unless the policy is
+// scoped.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"

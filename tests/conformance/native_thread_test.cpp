@@ -5,7 +5,7 @@ namespace {
 
 latch exit_began("the exit to begin");
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
 void provoke_reaping() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });

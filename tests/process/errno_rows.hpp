@@ -1,4 +1,4 @@
-// A row for each function of the C ABI: it is called where something changes errno on the way.
+// A row for each function of the C ABI: the function is called while code inside it changes errno.
 #pragma once
 
 #include "support/catch.hpp"
@@ -43,13 +43,13 @@ void start_spoilt() {
         "    def __subclasscheck__(self, one): spoil(); return True\n"
         "class questioned(metaclass=spoiling_type): pass\n");
 }
-// So many of them ran since the last question.
+// The number of such calls since the last look.
 std::int64_t spoilt() {
     const std::int64_t times = eval_int("len(spoilt)");
     run("spoilt.clear()");
     return times;
 }
-// In the pool, to be released by the next drain.
+// Queues a reference, which the next drain releases.
 void leave_a_spoiler() {
     ref dying = object_with_finalizer(spoils);
     foreign_detach gap;
@@ -185,7 +185,7 @@ std::map<std::string, std::function<void()>> rows() {
         EXPECT(spoilt() == 1);
     });
     ROW(pool_size, KEEP(pyattach_pool_size()));
-    // Contended, so that it waits.
+    // The lock is contended, so the call waits.
     all["pyattach_mutex_lock"] = in_scope([] {
         pyattach_mutex lock = PYATTACH_MUTEX_INIT;
         KEEP_VOID(pyattach_mutex_lock(&lock));
@@ -285,7 +285,7 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_error_clear();
     });
     all["pyattach_error_restore"] = all["pyattach_error_matches"] = all["pyattach_error_take"];
-    // A process that was forked with Python's knowledge; one that was not is process/fork_daemon_test's.
+    // A process that was forked with Python's hooks; without them: process/fork_daemon_test.
     ROW(forked, KEEP(pyattach_forked()));
     ROW(fork, long long pid = -1; EXPECT(KEEP(pyattach_fork(&pid)) == PYATTACH_OK); if (pid == 0) end_child());
     // Last, with an exit callback and an atexit function that spoil errno.

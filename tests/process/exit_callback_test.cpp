@@ -1,4 +1,4 @@
-// Exit callbacks, and the order of things at exit.
+// Exit callbacks, and the order of events at exit.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -47,7 +47,7 @@ CHILD("an exit callback looks around") {
         ++called;
         bool fine = interp == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
                     !cpython_says_attached() && pyattach_attach_depth() == 0;
-        // Too late for more, and the ending thread itself may still attach.
+        // No more callbacks can be added, and the finalizing thread may still attach.
         auto nothing = [](pyattach_interpreter *, void *) {};
         fine = fine && pyattach_exit_callback_add(interp, nothing, nullptr) == PYATTACH_FINALIZING;
         pyattach_attached scope;
@@ -60,7 +60,7 @@ CHILD("an exit callback looks around") {
             fine = fine && pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK;
             pyattach_attached_end(&scope);
         }
-        // Others may not: the gate is closed already.
+        // Other threads are refused: the gate is closed already.
         pyattach_status other = run_on_thread([] {
             pyattach_attached late;
             return pyattach_attached_begin(&late);
@@ -203,7 +203,7 @@ namespace {
 
 std::string seen;
 
-// For Python's atexit: what another thread is told, and what this one is.
+// An atexit function that notes the status which another thread and this one get.
 ref look_from_atexit(const char *when) {
     return native_function([when] {
         seen += when;
@@ -240,7 +240,7 @@ CHILD("atexit callbacks before and after ours") {
         run("early.look = native_early; atexit.register(native_late)");
     }
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    // Last registered, first called: ours is in the middle.
+    // atexit calls the last registered first, so the library's hook runs between the two.
     EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
 }
 TEST_CASE(

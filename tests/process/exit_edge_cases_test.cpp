@@ -1,4 +1,4 @@
-// Exit out of the ordinary: begun by hand, cut short, reported, reached by threads and destructors that come late.
+// Unusual exits: begun by hand, without atexit callbacks, timed out, and with threads that attach late.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -156,7 +156,8 @@ CHILD("destructors below noexcept frames") {
     static std::atomic<int> inside{0}, came_back{0};
     static latch ended("the interpreter to end");
     {
-        // A daemon thread of Python's, a thread that other code attached, and one of ours, each in a destructor.
+        // A Python daemon thread, a thread that other code attached, and one that the library attached, each in a
+        // destructor.
         attached here;
         struct comes_back {
             ~comes_back() { // noexcept, as destructors are: an exception, or CPython's way to end a thread, would end

@@ -157,7 +157,7 @@ CHILD("ended in a section") {
 }
 TEST_CASE("a forced unwind in a critical section parks the thread") { check_succeeds("ended in a section"); }
 
-// By a call of CPython's that the user's code makes without this library.
+// The user's code calls CPython without this library.
 namespace {
 
 // `run` runs the once with an initialiser in which its thread is ended.
@@ -217,7 +217,7 @@ CHILD("ended in an exit callback") {
     subject.wait_until_asleep();
     EXPECT(!subject.has_returned());
     subject.abandon();
-    // Does not wait for the call, which is over.
+    // Does not wait for the callback, which counts as returned.
     EXPECT(pyattach_exit_callback_remove(other, end_thread, nullptr) == PYATTACH_INVALID);
     attached here;
     EXPECT(eval_int("1 + 1") == 2);

@@ -15,7 +15,7 @@ int called;
 void count_call(pyattach_interpreter *, void *) { ++called; }
 
 void expect_refusal(pyattach_status status, const char *failed) {
-    // PEP 788 has one answer for an interpreter that ends and for lack of memory.
+    // PEP 788 reports an interpreter that ends and lack of memory alike.
     bool may_seem_to_end = failed && std::strcmp(failed, "guard_from_view") == 0;
     EXPECT_SENTENCE(status == PYATTACH_OK || status == PYATTACH_NO_MEMORY ||
                         (may_seem_to_end && status == PYATTACH_FINALIZING),
@@ -42,7 +42,7 @@ void first_contact(const std::function<pyattach_status()> &contact, const char *
         faults::expect_same(first, faults::current_snapshot(), "first contact");
         EXPECT(contact() == PYATTACH_OK);
         faults::expect_same(first, faults::current_snapshot(), "second contact");
-        // The hook is there: exactly once, whatever half of it was done before.
+        // The exit hook is registered exactly once, whatever the first registration completed.
         EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), count_call, nullptr) == PYATTACH_OK);
         EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
         EXPECT(called == 1);
@@ -79,7 +79,7 @@ TEST_CASE(
                         "call_object", "dict_new"});
     names = names_of("failing first contact of a native thread");
     check_among(names, {"calloc", "malloc", "pthread_atfork", "state_new", "capsule_new", "import_module"});
-    // Up to 3.12 who imports `threading` there is a thread of its own.
+    // Up to 3.12 the library imports `threading` on a thread of its own.
     load_python();
     bool needs_helper = python_version() < 0x030d0000 && names.count("threading is loaded") == 0;
     CHECK(needs_helper == (names.count("pthread_create") == 1));
@@ -108,7 +108,7 @@ TEST_CASE("registration keeps a pending exception, also without memory") {
     CHECK(result.exit_code == 0);
 }
 
-// Without it a child of a raw fork would not be refused.
+// Without pthread_atfork a child of a raw fork would not be refused.
 CHILD("first contact that cannot be told of forks") {
     load_python();
     cpython<void(int)>("Py_InitializeEx")(0);

@@ -1,4 +1,4 @@
-// Loading, starting and ending Python with everything failing in turn that the library needs of others for it.
+// Loading, starting and finalizing Python, with each external call of the library failing in turn.
 #include "support/tstate_counts.hpp"
 #include "fault_fork.hpp"
 #include "support/plain_python.hpp"
@@ -29,12 +29,12 @@ CHILD("failing load") {
         EXPECT_SENTENCE(status == PYATTACH_OK || status == PYATTACH_NO_PYTHON || status == PYATTACH_UNSUPPORTED ||
                             status == PYATTACH_NO_MEMORY,
                         pyattach_status_message(status));
-        // The handler is told why; also what is missing where all the rest is well.
+        // The message says why, also if only one function is missing.
         const bool is_well = said.text().empty() || said.text().find("made global") != std::string::npos;
         EXPECT_SENTENCE((status == PYATTACH_OK) == is_well, said.text());
         EXPECT(pyattach_python_load(libpython().c_str()) == PYATTACH_OK);
-        // What a Python may lack it lacks from then on, and works all the same; unless that is the mark of a debug
-        // build, whose assertions want other ways.
+        // An optional function is missing from then on, and all works without it; except the mark of a debug build,
+        // whose assertions need other calls.
         const bool is_recognised = libpython().find("d.so") == std::string::npos || is_debug_build();
         if (before % 10 == 0 && is_recognised) {
             start_python();
@@ -100,7 +100,7 @@ void failing_stop(long long timeout_ns, bool stays) {
             pyattach_detached gap;
             EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
             is_inside.count_down();
-            // Comes back while Python waits for it, or after that gave up.
+            // Re-attaches while the exit waits for it, or after the time-out.
             if (stays)
                 wait_until("Python to have ended", [] { return cpython<int()>("Py_IsInitialized")() == 0; });
             pyattach_status status = pyattach_detached_end(&gap);
@@ -142,7 +142,7 @@ CHILD("failing stop that times out") {
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
             {
-                // Inside and attached, as far as the gate can know.
+                // The gate counts the thread as inside and attached.
                 foreign_detach gap;
                 is_inside.count_down();
                 may_end.wait();

@@ -1,4 +1,4 @@
-// One call of the library again and again, each time with another of its own calls failing, until none is left to fail.
+// Repeats one call of the library, with another of its external calls failing each time, until all of them have failed.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace faults {
 
-// What the thread may look at before and after.
+// What a thread can observe before and after a call.
 struct snapshot {
     bool is_attached, is_forbidden, has_exception;
     void *state;
@@ -35,7 +35,7 @@ inline void expect_same(const snapshot &expected, const snapshot &other, const s
                     when + ": an exception is pending, or pending no more");
 }
 
-// How the new thread stands on which each call is made.
+// The state of the new thread on which each call is made.
 enum class on { fresh, attached_by_others, inside, in_a_gap };
 
 struct standing {
@@ -72,8 +72,8 @@ inline void expect_refused_well(pyattach_status status, const snapshot &before, 
     expect_same(before, after, when);
 }
 
-// How often `call` was made to fail; first with one failure each time, then with all that would have come after it too.
-// If it succeeds it undoes what it did.
+// Returns how often `call` was made to fail: first with one failure each time, then with all later calls failing, too.
+// After a success `call` undoes what it did.
 inline int sweep(const char *name, on thread, const std::function<pyattach_status()> &call,
                  lasting how_long = lasting::once) {
     std::unique_ptr<unrecycled_threads> others;

@@ -1,6 +1,6 @@
 // Makes the n-th external call of the library fail.
 //
-// A program's own symbols come first, so the library's calls end up here; who called is told by the return address.
+// The symbols of the program come first, so the library's calls arrive here. The return address tells the caller.
 // CPython's functions are found with dlsym: see faults_python.cpp.
 #include "faults.hpp"
 
@@ -177,12 +177,12 @@ int pthread_setspecific(pthread_key_t key, const void *value) noexcept {
 
 void *dlsym(void *handle, const char *name) noexcept {
     if (!faults::is_library(__builtin_return_address(0)))
-        return faults::real_dlsym(handle, name);
-    void *address = faults::fails(faults::of::linker, "dlsym") ? nullptr : faults::real_dlsym(handle, name);
+        return real_dlsym(handle, name);
+    void *address = faults::fails(faults::of::linker, "dlsym") ? nullptr : real_dlsym(handle, name);
     return address ? faults::in_place_of(name, address) : nullptr;
 }
 void *dlopen(const char *file, int mode) noexcept {
-    // To who really opens it, it matters who called: ours has no run path of its own either.
+    // dlopen looks at its caller's run path; neither this executable nor the library has one.
     static auto *const real = faults::next<decltype(dlopen)>("dlopen");
     return FAILS(linker, "dlopen", ENOENT) ? nullptr : real(file, mode);
 }

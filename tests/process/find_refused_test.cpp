@@ -1,4 +1,4 @@
-// What the message handler hears when a Python cannot be used, or when what was asked makes no sense.
+// The messages about a Python that cannot be used, and about calls with invalid arguments.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -15,7 +15,7 @@ void expect_says(const messages &said, const char *words) {
                     "the message lacks \"" + std::string(words) + "\": " + said.text());
 }
 
-// How often `words` stand in `text`.
+// The number of occurrences of `words` in `text`.
 int times(const std::string &text, const std::string &words) {
     int found = 0;
     for (size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1))
@@ -69,7 +69,7 @@ CHILD("polling beside an older python") {
         for (int i = 0; i < 100; ++i)
             EXPECT(try_to_attach() == PYATTACH_UNSUPPORTED);
         EXPECT(times(said.text(), "3.8.18") == 1);
-        // Who names a Python is told at each call.
+        // A call that names a Python is answered with the message each time.
         EXPECT(pyattach_python_load(TESTS_FAKE_OLD) == PYATTACH_UNSUPPORTED);
         EXPECT(pyattach_python_load(TESTS_FAKE_OLD) == PYATTACH_UNSUPPORTED);
         EXPECT(times(said.text(), "3.8.18") == 3);

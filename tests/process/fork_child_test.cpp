@@ -1,4 +1,4 @@
-// What a forked child keeps and what it forgets. The storm of forks is in tests/stress.
+// What a forked child keeps and what it drops. Many forks at once: tests/stress/fork_storm_test.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -26,7 +26,7 @@ CHILD("a child with queued references") {
         run_on_thread([&] { theirs.drop(); }); // that thread has ended
         reference.drop();
         EXPECT(pyattach_pool_size() == 2);
-        // A drain on the way back would release them before the fork.
+        // A drain at the re-attach would release them before the fork.
         pyattach_set_drain_budget(0);
     }
     EXPECT(pyattach_pool_size() == 2);
@@ -105,7 +105,7 @@ CHILD("a child of which a thread was draining") {
     {
         attached here;
         fork_in_python([] {
-            // Five were in the hands of a thread that is not here; the sixth was being released.
+            // A thread that the child does not have held five in its batch, and was releasing the sixth.
             EXPECT(all_counters().drops_leaked == 5);
             EXPECT(pyattach_pool_size() == 0);
             ref reference = new_object();
@@ -227,7 +227,7 @@ CHILD("a child of a native thread that ends Python") {
     EXPECT(!stop_python());
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a child of a native thread that ends Python") {
     start_as_host();
     foreign_detach gap;

@@ -1,4 +1,4 @@
-// Programs that load Python, fork without telling it, and go on in the child: daemons.
+// Daemons: programs that load Python, fork without its hooks, and continue in the child.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -15,7 +15,7 @@ using namespace support;
 
 namespace {
 
-// All that a daemon does with Python; not attached, on its main thread.
+// Everything that a daemon does with Python. Not attached, on its main thread.
 void live() {
     {
         attached here;
@@ -40,7 +40,7 @@ void live() {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
 
-// Threads that used Python and are outside now, and what ended ones left.
+// Threads that have used Python and are detached, and tstates that ended threads left.
 class idle_threads {
   public:
     idle_threads() {
@@ -65,7 +65,7 @@ class idle_threads {
     std::vector<std::unique_ptr<task>> all_;
 };
 
-// In the child of a raw fork: attaching is refused, with words.
+// In the child of a raw fork: an attach is refused with a message.
 void expect_refused(const char *words) {
     messages heard;
     pyattach_attached scope;
@@ -85,7 +85,7 @@ CHILD("daemon: at its first attach") {
     {
         idle_threads others;
         fork_plainly(live);
-        // Twice, as daemons do.
+        // Forks twice, as daemons do.
         fork_plainly([] { fork_plainly(live); });
     }
     fork_plainly(live);

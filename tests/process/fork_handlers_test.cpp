@@ -16,7 +16,7 @@ using namespace support;
 
 namespace {
 
-// What the older handlers do; NULL: nothing.
+// What the older handlers call; NULL: nothing.
 std::function<void()> before, in_parent, in_child;
 void call(const std::function<void()> &handler) {
     if (handler)
@@ -40,7 +40,7 @@ void use_everything() {
     pyattach_set_message_handler(nullptr, nullptr);
 }
 
-// A worker that is at work until it is told to end, and then uses everything once more, also for the first time.
+// A worker that uses the library until it is told to end, and once more then.
 class worker {
   public:
     worker()
@@ -117,7 +117,7 @@ CHILD("handlers: started after") {
     for (int i = 0; i < 3; ++i)
         fork_plainly([] {});
     in_parent = [] {
-        // Attached still: the worker gives back what it can without Python.
+        // The forking thread is still attached, so the worker can decref without Python only.
         run_on_thread([] {
             pyattach_once once = PYATTACH_ONCE_INIT;
             EXPECT(pyattach_once_run(
@@ -146,7 +146,7 @@ CHILD("handlers: used by themselves") {
     };
     in_child = [&] {
         ++called;
-        // Before the library's own handler has run: nothing waits, whatever it says.
+        // The library's own handler has not run yet: calls may fail but must not wait.
         pyattach_attached scope;
         if (pyattach_attached_begin(&scope) == PYATTACH_OK)
             pyattach_attached_end(&scope);

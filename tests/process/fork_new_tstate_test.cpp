@@ -86,7 +86,7 @@ TEST_CASE("a thread that needs a new tstate stops waiting for a fork after a tim
     check_succeeds("a fork that waits for a first attach");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: forks while others stop the world") {
     start_as_host();
     EXPECT(plain::python().run("import gc, os, signal, threading, warnings\n"
@@ -107,7 +107,7 @@ CHILD("plainly: forks while others stop the world") {
 }
 TEST_CASE("free-threaded 3.13 alone cannot fork while other threads stop the world") {
     load_python();
-    // Should this fail, CPython has been mended, and fork.hpp has a rule too many.
+    // If this fails, CPython was fixed, and the library's workaround in fork.hpp can go.
     if (is_free_threaded() && python_version() < 0x030E0000)
         CHECK(run_child("plainly: forks while others stop the world").exit_code == 42);
 }
@@ -215,7 +215,7 @@ TEST_CASE("a fork does not wait for a thread that waits for the GIL with its new
     check_succeeds("forks under tracemalloc while others take new states");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: forks while others take new states") {
     start_as_host();
     auto ensure = cpython<int()>("PyGILState_Ensure");
@@ -231,7 +231,7 @@ CHILD("plainly: forks while others take new states") {
 }
 TEST_CASE("up to 3.11 CPython alone cannot fork while other threads make tstates") {
     load_python();
-    // Should this fail, CPython has been mended, and cpython::new_state has a rule too many.
+    // If this fails, CPython was fixed, and the library's workaround in cpython::new_state can go.
     if (python_version() < 0x030C0000)
         CHECK(run_child("plainly: forks while others take new states").exit_code == 42);
 }

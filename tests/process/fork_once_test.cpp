@@ -1,4 +1,4 @@
-// A once whose initialiser was under way at a fork.
+// A once whose initialiser was running at a fork.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

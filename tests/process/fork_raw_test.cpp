@@ -1,4 +1,4 @@
-// The child of a raw fork(), made while other threads were inside Python: whatever was open there ends without Python.
+// The child of a raw fork() with other threads inside Python: scopes that were open there end without a call of Python.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

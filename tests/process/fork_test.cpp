@@ -17,7 +17,7 @@ namespace {
 bool is_fork_failing = false;
 }
 
-// Stands between the library and libc.
+// Interposes fork() of libc.
 extern "C" pid_t fork() {
     static auto *const real = reinterpret_cast<pid_t (*)()>(dlsym(RTLD_NEXT, "fork"));
     if (!is_fork_failing)

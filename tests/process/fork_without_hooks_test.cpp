@@ -115,7 +115,7 @@ TEST_CASE("a program that forks by itself and calls Python's own functions aroun
     check_succeeds("a plain fork put in order");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a child of a process with sub-interpreters") {
     start_as_host();
     sub_interpreter sub(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
@@ -140,7 +140,7 @@ TEST_CASE("CPython cannot fork while there are sub-interpreters") {
     CHECK(run_child("plainly: a child of a process with sub-interpreters").exit_code != 0);
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a native thread's child that takes a second state") {
     start_as_host();
     const plain::plain_python &py = plain::python();
@@ -166,7 +166,7 @@ CHILD("plainly: a native thread's child that takes a second state") {
 
 TEST_CASE("a debug build of CPython up to 3.11 asserts that an interpreter's first state is made once") {
     load_python();
-    // Why the storm of forks leaves debug builds out.
+    // For this reason fork_storm_test leaves debug builds out.
     if (is_debug_build() && python_version() < 0x030c0000)
         CHECK(run_child("plainly: a native thread's child that takes a second state").exit_code == 42);
 }

@@ -11,7 +11,7 @@ using namespace support;
 
 namespace {
 
-// These do not return.
+// These calls must not return.
 void end_in_vain(pyattach_detached *scope) { EXPECT(pyattach_detached_end(scope) == PYATTACH_OK); }
 
 } // namespace

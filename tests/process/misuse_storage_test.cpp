@@ -1,4 +1,4 @@
-// A scope begun in storage in which one is open: noticed at begin, where the open one would be overwritten.
+// Beginning a scope in the storage of an open one aborts at begin, if it would overwrite the open one.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// As a static scope of a function that calls itself has it.
+// As with a static scope in a recursive function.
 pyattach_attached shared;
 pyattach_detached shared_gap;
 pyattach_critical_section shared_section;
