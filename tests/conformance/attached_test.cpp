@@ -86,7 +86,7 @@ TEST_CASE("PyO3 test_try_attach_fail_during_gc") {
     CHECK(try_to_attach() == PYATTACH_OK);
 }
 
-// The token says in its type what PyO3's says by its size.
+// As PyO3's, the token is empty.
 TEST_CASE("PyO3 python_is_zst") {
     CHECK(std::is_empty_v<pyattach::token>);
     CHECK(std::is_trivially_copyable_v<pyattach::token>);
@@ -220,7 +220,7 @@ TEST_CASE("CPython, review of PR 149116") {
 CHILD("is forbidden before there is a Python") {
     forbidden traverse;
     pyattach_attached scope;
-    // Who asked for CPython first would say NO_PYTHON.
+    // A library that looked for CPython first would return NO_PYTHON.
     EXPECT(pyattach_attached_begin_unchecked(&scope) == PYATTACH_FORBIDDEN);
 }
 TEST_CASE("ext: forbidden scope, then the unchecked attach") {

@@ -1,4 +1,4 @@
-// Group 8: living beside other code.
+// Group 8: coexistence with other code.
 #include "conformance/conformance.hpp"
 
 namespace {
@@ -27,7 +27,7 @@ void call_five_times() {
     CHECK(eval_int("seen.count(threading.get_ident())") == 3);
 }
 
-// `Busy` in __main__: its death opens and closes scopes, and runs Python, while the thread's state is being cleared.
+// `Busy` in __main__: its __del__ opens and ends scopes, and runs Python, in PyThreadState_Clear.
 struct busy {
     explicit busy(std::function<void()> more = {}) {
         attached here;
@@ -64,7 +64,7 @@ void check_deaths(busy &it, int threads) {
     auto after = all_counters();
     CHECK(it.completed == threads);
     CHECK(after.states_created - before.states_created == static_cast<std::uint64_t>(threads));
-    // What waits from earlier may be deleted on the way.
+    // Tstates that waited before the test may be deleted meanwhile.
     CHECK(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==
           static_cast<std::uint64_t>(threads));
 }
@@ -171,7 +171,7 @@ TEST_CASE("CPython test_tstate_capi") {
     CHECK(id(current_tstate()) == own_id);
 }
 
-// The failure was of 3.11; what is asked holds wherever there is a GIL.
+// The failure occurred on 3.11; the test holds wherever there is a GIL.
 TEST_CASE("nanobind issue 1418") {
     start_python();
     latch held("A to hold its scope"), may_leave("A's leave to go");
@@ -220,7 +220,7 @@ TEST_CASE("pybind11 issue 5827, test_pythread_state_clear_destructor") {
         foreign_attach other;
     });
     check_deaths(it, 5);
-    // The same where the thread gives its state back by itself, and where the library deletes it later.
+    // The same where the thread calls pyattach_thread_release, and where the reaper deletes the tstate.
     run_on_thread([&] {
         {
             attached here;

@@ -1,4 +1,4 @@
-// What every file here begins with. The tests are named after the outside tests they stand for: see lines.txt.
+// Included first by every file here. A test is named after the test of another project that it ports: see lines.txt.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ using namespace support;
 constexpr unsigned python_3_12 = 0x030c0000, python_3_13 = 0x030d0000, python_3_14 = 0x030e0000,
                    python_3_15 = 0x030f0000;
 
-// An object with one reference besides `ref`'s own: as two owners of one object have it.
+// Adds a reference besides `ref`'s own, as a second owner has it.
 inline object *second_reference(object *it) {
     EXPECT(pyattach_incref(it) == PYATTACH_OK);
     return it;

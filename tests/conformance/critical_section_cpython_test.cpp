@@ -1,4 +1,4 @@
-// Group 5, the rest: what CPython's own tests ask of its sections, asked of ours.
+// Group 5, the rest: CPython's tests of its critical sections, applied to the library's.
 #include "conformance/section.hpp"
 
 TEST_CASE("CPython test_critical_sections") {

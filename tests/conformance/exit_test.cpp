@@ -129,7 +129,7 @@ CHILD("atexit callbacks on either side of ours") {
         run("early.look = look; atexit.register(look)");
     }
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    // Last registered, first called; ours is in the middle.
+    // atexit calls the last registered first; the library's hook runs between the two.
     EXPECT((statuses == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_OK}));
     EXPECT((others == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_FINALIZING}));
 }

@@ -26,7 +26,7 @@ inline void must_end_soon() {
     itimerval soon = {{0, 0}, {0, 700000}};
     setitimer(ITIMER_REAL, &soon, nullptr);
 }
-// In a child: the answer of the call under test.
+// In a child: whether the call under test returned the right answer.
 inline void answer(bool is_right) {
     if (!is_right)
         std::_Exit(wrong_status);
@@ -42,7 +42,7 @@ inline outcome outcome_of(const child_result &result) {
                                               : outcome::crashed;
 }
 
-// What plain calls come to: one of `expected`, on the Pythons where they always do; elsewhere it is told, not judged.
+// The outcome of CPython's own calls: one of `expected` on the Pythons where it always is; elsewhere a warning only.
 inline void check_plain(const char *scenario, std::initializer_list<outcome> expected, bool is_judged = true) {
     child_result result = run_child(scenario);
     outcome seen = outcome_of(result);
@@ -58,7 +58,7 @@ inline void check_plain(const char *scenario, outcome expected, bool is_judged =
     check_plain(scenario, {expected}, is_judged);
 }
 
-// The Python that the children get.
+// The Python that the children load.
 struct about {
     unsigned version = (load_python(), python_version());
     bool is_free_threaded = support::is_free_threaded(), is_debug = is_debug_build();

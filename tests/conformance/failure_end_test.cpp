@@ -98,12 +98,12 @@ CHILD("3 with us") {
     EXPECT(!stop_python());
 }
 namespace {
-// 3.12 now and then gets away with Python code where there is no thread state, depending on what memory holds.
+// 3.12 sometimes survives Python code without a tstate, depending on what the memory holds.
 bool survives_by_luck(const about &python) { return python.version >= python_3_12 && python.version < python_3_13; }
 } // namespace
 TEST_CASE("failure 3: a reference dropped where nobody is attached") {
     about python;
-    // Without a GIL the thread that made the object is left to destroy it.
+    // Without a GIL the decref queues the object to the thread that made it.
     check_plain("3 plain", outcome::crashed, !python.is_free_threaded && !survives_by_luck(python));
     check_succeeds("3 with us");
 }
@@ -171,7 +171,7 @@ CHILD("13 with us") {
 }
 TEST_CASE("failure 13: finalisers attach while a thread state is cleared") {
     about python;
-    // Mended in 3.12.4 and 3.13.
+    // Fixed in 3.12.4 and 3.13.
     bool is_mended = python.version >= 0x030c04f0;
     check_plain("13 plain", is_mended ? outcome::fine : outcome::crashed);
     check_succeeds("13 with us");

@@ -55,7 +55,7 @@ CHILD("12 with us") {
 }
 TEST_CASE("failure 12: a reference dropped in tp_traverse runs Python inside the collector") {
     about python;
-    // Without a GIL the world stands still then, and what becomes of it is open.
+    // Without a GIL the world is stopped then, and the outcome is not defined.
     check_plain("12 plain", {outcome::wrong_answer, outcome::crashed}, !python.is_free_threaded);
     check_succeeds("12 with us");
 }
@@ -66,7 +66,7 @@ namespace {
 constexpr int many = 5000;
 } // namespace
 
-// What CPython itself offers for it: Py_AddPendingCall, whose queue has 32 places, or 300.
+// CPython's own facility: Py_AddPendingCall, whose queue has 32 places, or 300.
 CHILD("15 plain") {
     auto &py = start_plain();
     object *shared = plain_eval("object()");
@@ -161,7 +161,7 @@ CHILD("20 with us") {
         answer(take_error() == "no exception");
     }
     EXPECT(!stop_python());
-    // And what is refused says why.
+    // A refusal says why.
     answer(try_to_attach() == PYATTACH_NOT_INITIALIZED);
     forbidden traverse;
     answer(try_to_attach() == PYATTACH_FORBIDDEN);

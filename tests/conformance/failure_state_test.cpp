@@ -105,11 +105,11 @@ CHILD("6 plain") {
     auto *interpreter = plain::cpython<void *()>("PyInterpreterState_Main")();
     py.save();
     run_on_thread([&] {
-        // One library, through PyGILState, for the thread's whole life.
+        // One library uses PyGILState until the thread ends.
         py.ensure();
         EXPECT(py.run("local.value = 5", nullptr) == 0);
         py.save();
-        // Another, which keeps a state of its own in a thread-local.
+        // Another library keeps a tstate of its own in a thread-local.
         void *cached = plain::cpython<void *(void *)>("PyThreadState_New")(interpreter);
         py.restore(cached);
         answer(plain_int("getattr(local, 'value', 0)") == 5);

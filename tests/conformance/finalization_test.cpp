@@ -1,4 +1,4 @@
-// Group 9, native and daemon threads when the interpreter ends under them.
+// Group 9: native and daemon threads during finalization.
 #include "conformance/conformance.hpp"
 
 #include <csignal>
@@ -115,7 +115,7 @@ TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local 
 
 namespace {
 
-// A daemon thread of Python's own, in native code, detached through a scope of ours.
+// A Python daemon thread in native code, in a detached scope.
 void start_daemon(void (*body)()) {
     attached here;
     publish("body", native_function(body));
@@ -171,8 +171,8 @@ TEST_CASE("ext: daemon thread that re-attaches in a destructor while the process
 }
 
 TEST_CASE("CPython test_finalization_shutdown") {
-    // In place of CPython's two pauses: Python has begun to end; and its main thread sleeps, also while the GIL is
-    // free.
+    // CPython's test pauses twice instead. Here: finalization has begun, and the main thread sleeps although the GIL
+    // is free.
     child_result result = run_python("import ctypes, os, threading\n"
                                      "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
                                      "local = threading.local()\n"

@@ -147,7 +147,7 @@ CHILD("forks while others are inside") {
 }
 TEST_CASE("ext: fork while others are inside") { check_succeeds("forks while others are inside"); }
 
-// What the library holds while a thread is inside: a guard of CPython's on 3.15, or its own gate.
+// While a thread is inside, the library holds a PEP 788 guard on 3.15, else its own gate.
 CHILD("forks while another thread holds a guard") {
     start_python();
     latch inside("the thread to be inside"), may_end("permission to end");
@@ -189,7 +189,7 @@ CHILD("plain fork") {
                     EXPECT(eval_int("1") == 1);
                     std::_Exit(0);
                 }
-                // No other thread was inside, so the first attach puts Python in order.
+                // No other thread was inside, so the first attach repairs Python.
                 pyattach_status status = try_to_attach();
                 EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
             });

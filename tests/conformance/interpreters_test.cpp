@@ -45,7 +45,7 @@ TEST_CASE("CPython test_interp_guard_countdown") {
     if (!sees_switches())
         return;
     named_interpreter it;
-    // Guards of CPython's own where there are any, and threads inside as the library's counterpart everywhere.
+    // PEP 788 guards where CPython has them; everywhere threads inside the gate, the library's counterpart.
     auto *take = reinterpret_cast<void *(*)()>(cpython_symbol("PyInterpreterGuard_FromCurrent", false));
     std::vector<void *> guards;
     if (take) {

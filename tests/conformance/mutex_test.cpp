@@ -34,8 +34,8 @@ void check_sum(int threads, int rounds, bool slow) {
     CHECK(sum == threads * rounds);
 }
 
-// The main thread holds `mutex` and needs Python; another thread, attached, wants it and waits without being in the
-// way. `lock` returns what holds the lock and lets go of it at its end.
+// The main thread holds the mutex and needs Python. Another thread, attached, waits for the mutex, and must do so
+// detached. `lock` returns a guard that unlocks at its end.
 template <class Lock>
 void check_waits_detached(Lock lock, const std::function<void()> &hold, const std::function<void()> &let_go) {
     start_python();
@@ -172,7 +172,7 @@ TEST_CASE("CPython test_lock_rwlock") {
     CHECK(reading_again.is_open());
 }
 
-// Ours is not recursive; those of the standard library are, and stay so.
+// The library's mutex is not recursive; std::recursive_mutex stays recursive.
 TEST_CASE("CPython test_lock_recursive") {
     start_python();
     pyattach::attached here;

@@ -1,4 +1,4 @@
-// Group 7, the rest: native threads that come and go.
+// Group 7, the rest: native threads that attach and end.
 #include "conformance/conformance.hpp"
 
 namespace {
@@ -58,7 +58,7 @@ TEST_CASE("CPython test_foreign_thread") {
         }
         attached again;
         bool is_same = eval_true("threading.current_thread() is first");
-        // 3.12.0 to 3.12.2 and newer make one per state; a debug build keeps none.
+        // 3.12.0 to 3.12.2 and newer make one _DummyThread a tstate; a debug build keeps no tstates.
         if (keeps_tstates())
             CHECK(is_same);
         run("del first");

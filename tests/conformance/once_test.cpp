@@ -1,4 +1,4 @@
-// Group 6, the rest: the once, and what no lock may do.
+// Group 6, the rest: the once, and rules for all locks.
 #include "conformance/conformance.hpp"
 
 #include <functional>

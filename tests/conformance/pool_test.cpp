@@ -1,4 +1,4 @@
-// Group 3, the rest: the pool under load, across ends and interpreters, and objects with a mind of their own.
+// Group 3, the rest: the pool under load, across restarts and interpreters, and objects with special destructors.
 #include "conformance/conformance.hpp"
 
 #include <stdexcept>
@@ -73,7 +73,7 @@ TEST_CASE("PyO3 drop_unsendable_elsewhere") {
             bound.drop();
         }); // whose end releases it, there
     }
-    // Without a GIL an object dies on the thread that made it, which is told to see to it when it runs next.
+    // Without a GIL a decref queues the object to the thread that made it, which destroys it when it runs next.
     wait_until("the object to die", [] { return eval_int("len(died_at_home)") == 1; });
     CHECK((eval_text("told") == "['dropped elsewhere']" || (is_free_threaded() && eval_true("died_at_home[0]"))));
     run("sys.unraisablehook = sys.__unraisablehook__; del Unsendable");
@@ -83,7 +83,7 @@ namespace {
 
 pthread_t home_of_unsendable;
 
-// A method as a native extension has it: C++ on the inside, reported to Python as its exception.
+// A method of a native extension: C++ inside, whose exception becomes a Python exception.
 object *use_unsendable(object *, object *) {
     return pyattach::callback([](pyattach::token py) {
         if (!pthread_equal(pthread_self(), home_of_unsendable))

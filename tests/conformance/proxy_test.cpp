@@ -3,7 +3,7 @@
 
 namespace {
 
-// An object that may be used anywhere: proxied call attaches by itself.
+// An object that may be used on any thread: each of its calls attaches.
 class proxy {
   public:
     proxy() {

@@ -1,4 +1,4 @@
-// Group 3: references, taken while attached and given back anywhere.
+// Group 3: references, taken on attached threads and dropped on any.
 #include "conformance/conformance.hpp"
 
 namespace {
@@ -9,7 +9,7 @@ object *two_references(ref &kept) {
     return second_reference(kept);
 }
 
-// Attaches on another thread until the pool is free of what waited, at most 100 times.
+// Attaches on another thread until the pool is empty, at most 100 times.
 bool is_collected_by_attaches() {
     for (int attempt = 0; attempt < 100 && pyattach_pool_size() != 0; ++attempt)
         run_on_thread([] { attached there; });

@@ -1,11 +1,11 @@
-// Sections as scopes, and a look at the lock of an object. For the tests of critical sections.
+// The lock of an object, and scenarios with two objects. For the tests of critical sections.
 #pragma once
 
 #include <functional>
 
 #include "conformance/conformance.hpp"
 
-// 1 if the object's lock is held, 0 if not; with a GIL there is none, and the answer is what is wanted.
+// Whether the object's lock is held or free as `wanted`; with a GIL there is no lock, and the answer is yes.
 inline bool lock_is(bool wanted, object *of) {
     if (!is_free_threaded())
         return true;

@@ -1,4 +1,4 @@
-// Group 9, starts: once, twice, again and again, on whatever thread.
+// Group 9, starts: once, twice, repeatedly, and on any thread.
 #include "conformance/conformance.hpp"
 
 #include <dlfcn.h>
@@ -18,7 +18,7 @@ void use_python() {
 
 } // namespace
 
-// Called by the child's sitecustomize, which is slow that way.
+// Called by the child's sitecustomize, to make it slow.
 extern "C" __attribute__((visibility("default"))) void conformance_in_site() {
     site_runs->count_down();
     thread_came->wait();

@@ -129,7 +129,7 @@ TEST_CASE("PyO3 python_subclass_type_cycle_is_collected") {
     CHECK(eval_true("seen() is None"));
 }
 
-// What has no hooks in C gets them from Python with the dict.
+// A type without slots in C gets them from Python with the dict.
 TEST_CASE("PyO3 dict_class_is_a_gc_type") {
     start_python();
     attached here;

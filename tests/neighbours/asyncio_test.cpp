@@ -1,4 +1,4 @@
-// An asyncio loop that runs on a native thread, attached by us; other native threads, warm ones, hand it work.
+// An asyncio loop that runs on a native thread in an attached scope; other, warm native threads give it work.
 #include "support/catch.hpp"
 
 #include "neighbours/neighbour.hpp"
@@ -8,7 +8,7 @@ using namespace neighbours;
 
 namespace {
 
-// Runs `loop` on a native thread until it is stopped, inside a scope of ours.
+// Runs `loop` on a native thread until it is stopped, inside an attached scope.
 class loop_thread {
   public:
     loop_thread() : running_("the loop to run") {

@@ -1,4 +1,4 @@
-// Exit of an unmodified python3 that chose its exit status, and of a forked child.
+// Finalizers that run at exit, with the exit status that a program chose, and exits of forked children.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -53,7 +53,7 @@ CHILD("finalisers at the very end") {
     publish("late", native_function([] {
                 ++called;
                 pyattach_attached scope;
-                // The ending thread is attached here; a scope of ours nests or is refused, and nothing breaks.
+                // The finalizing thread is attached here; an attached scope nests or is refused.
                 pyattach_status status = pyattach_attached_begin(&scope);
                 if (status == PYATTACH_OK) {
                     pyattach_detached gap;

@@ -27,7 +27,7 @@ CHILD("a thread waits for a mutex through the end") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     pyattach_mutex_unlock(&mutex);
     waiter.wait_until_asleep();
-    // Whether it took the mutex or not, it does not keep it.
+    // Whether the parked thread took the mutex or not, it must not keep it.
     wait_until("the mutex to be free", [] { return pyattach_mutex_try_lock(&mutex) == 1; });
     pyattach_mutex_unlock(&mutex);
     EXPECT(!waiter.has_returned());

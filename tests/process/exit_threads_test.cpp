@@ -1,4 +1,4 @@
-// Exit with native threads about: inside and attached, inside and detached, coming too late, never coming back.
+// Exit with native threads: inside and attached, inside and detached, attaching too late, never leaving.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// The exit has begun, as native code learns it: through an exit callback, which runs after the gate closed.
+// Opens when the exit has begun: counted down by an exit callback, which runs after the gate closed.
 latch exit_began("the exit to begin");
 
 void learn_of_exit() {
@@ -38,7 +38,7 @@ CHILD("exit waits for a thread inside") {
             inside.count_down();
             exit_began.wait();
         }
-        // The gate is closed; who is inside still has an interpreter.
+        // The gate is closed; a thread inside still has an interpreter.
         EXPECT(eval_int("6 * 7") == 42);
         pyattach_attached nested;
         EXPECT(pyattach_attached_begin(&nested) == PYATTACH_OK);
@@ -99,7 +99,7 @@ CHILD("a thread detached inside through the end") {
         inside.count_down();
         ended.wait();
         EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
-        // All is inert from here on: asked for, ended, begun anew.
+        // All scopes are inert from here on, whether queried, ended or begun again.
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(pyattach_attach_depth() == 0);
         pyattach_attached late;
@@ -112,7 +112,7 @@ CHILD("a thread detached inside through the end") {
         EXPECT(pyattach_attach_depth() == 0);
     });
     inside.wait();
-    // Who is detached inside is not waited for beyond its second, and does not make the stop a time-out.
+    // The exit waits a second for a thread that is detached inside, which does not make the stop a time-out.
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     ended.count_down();
     thread.join();
@@ -191,7 +191,7 @@ CHILD("a thread that comes too late") {
     learn_of_exit();
     pyattach_interpreter *main = pyattach_interpreter_main();
     pyattach_status unnamed = PYATTACH_OK, named = PYATTACH_OK;
-    // Waited for in an exit callback, so that it comes while the interpreter is ending.
+    // An exit callback waits for the thread, so that it attaches during finalization.
     task thread("the late thread to end", [&] {
         exit_began.wait();
         pyattach_attached scope;

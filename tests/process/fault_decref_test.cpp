@@ -1,4 +1,4 @@
-// References given back, and drained, with everything failing in turn: each is released once, or leaked and counted.
+// Decrefs and drains with each external call failing in turn: a reference is released once, or leaked and counted.
 #include "fault_sweep.hpp"
 #include "support/catch.hpp"
 #include "support/tstate_counts.hpp"
@@ -46,7 +46,7 @@ TEST_CASE("a decref in which any dependency fails is queued, or leaked and count
     const uint64_t leaked = last.drops_leaked - first.drops_leaked;
     CHECK(last.drops_queued - first.drops_queued + leaked == given_back);
     CHECK(last.drops_released - first.drops_released + leaked == given_back);
-    // Only where not even a node was to be had; and only that.
+    // A leak needs a failed allocation of a node, and each such failure leaks one reference.
     CHECK(leaked > 0);
     CHECK(leaked < given_back / 2);
     CHECK(reference_count(probe) - before == static_cast<std::int64_t>(leaked));

@@ -1,5 +1,4 @@
-// A thread that CPython ends in a call that the library makes: the calls one after the other, each in a fork of its
-// own.
+// Forced unwinds: CPython ends a thread in a call that the library makes. Each such call in turn, in a fork of its own.
 #pragma once
 
 #include <memory>
@@ -46,7 +45,7 @@ const char *end_in(int before, on thread, const std::function<void()> &call) {
     return name;
 }
 
-// The names of all that it was ended in.
+// The names of the functions in which the thread was ended.
 std::set<std::string> end_everywhere_in(
     on thread, const std::function<void()> &call, const std::function<void()> &before_each = [] {}) {
     std::set<std::string> names;
@@ -80,7 +79,7 @@ void ended_first_contact(on thread, const char *preparation = "pass") {
     });
 }
 
-// In one process: what can be done while Python runs. Then it ends, although the threads are inside for ever.
+// In one process, while Python runs. Python then finalizes, although the parked threads stay inside for ever.
 struct ended_threads {
     ended_threads() {
         start_python();

@@ -1,4 +1,4 @@
-// What happens elsewhere while a thread deletes the states of ended ones: a fork, the end of Python.
+// A fork or a finalization while the reaper of another thread deletes tstates.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/recycled_ident.hpp"
@@ -24,7 +24,7 @@ std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()
         publish("in_deletion", native_function(std::move(in_deletion)));
         run("class Held:\n    def __del__(self): in_deletion()\n");
     }
-    // All at once, or the later ones would delete what earlier ones left.
+    // All threads at once, or later ones would delete the tstates of earlier ones.
     constexpr int threads = 80; // more than may wait
     barrier all_there("the others to come", threads);
     std::vector<std::unique_ptr<task>> all;
@@ -79,7 +79,7 @@ TEST_CASE("a child forked while another thread deleted tstates continues without
         check_succeeds("a child of which a thread was deleting states");
 }
 
-// The gate does not keep the interpreter there for ever, and what is gone has no states.
+// The wait for the deletion ends with the interpreter, whose exit does not wait for ever.
 CHILD("a newcomer that waits for its namesake's state while Python ends") {
     static recycled_ident stack;
     static latch deleting("a deletion"), never("nothing");

@@ -1,7 +1,7 @@
-// Python's own daemon threads that come back from a detached scope while Python ends: one that looked whether it may,
-// and is not scheduled until Python has ended, must not look into a freed thread state then.
+// Python daemon threads that re-attach from a detached scope during finalization. A thread that has checked whether it
+// may attach, and is then not scheduled until Python has finalized, must not read its freed tstate.
 //
-// The executable stands between the library and libpython: it hands out the addresses of two functions of CPython's.
+// The executable interposes two functions of CPython.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -47,7 +47,7 @@ void *pointer(object *capsule, const char *name) {
     return real_pointer(capsule, name);
 }
 
-// The end of Python frees the states of others, after it has ended (not hung) those threads that try to attach.
+// Whether this Python frees other threads' tstates after it has ended (not hung) the threads that try to attach.
 bool waits_for_threads() { return python_version() < 0x030d0800 && !is_free_threaded(); }
 
 // The library waits in slices of a millisecond, two thousand of them if no thread wakes it.
@@ -75,7 +75,7 @@ void start_with_daemon(void (*function)()) {
     run("import threading; threading.Thread(target=come_back, daemon=True).start()");
 }
 
-// Held, until Python waits for this thread or ends regardless.
+// Blocks until finalization waits for this thread or completes without it.
 void await_the_end() {
     wait_until("Python to end, or to wait", [] { return has_ended || (cleared.is_open() && is_asleep(main_thread)); });
     ended_too_early = has_ended.load();
@@ -242,7 +242,7 @@ CHILD("Python ends while a thread comes back to a state where another one was") 
     start_python();
     make_late();
     std::thread([] {
-        // What is put into the dict of a state that has been cleared stays, and its tether with it.
+        // What is put into the dict of a state that has been cleared stays, and its reattach guard with it.
         for (std::set<void *> earlier;;) {
             foreign_attach state;
             if (!earlier.insert(current_tstate()).second)
@@ -261,7 +261,7 @@ TEST_CASE("a destructor that runs in PyThreadState_Clear of its own thread may d
 
 CHILD("another thread uses the state meanwhile") {
     start_python();
-    // Before, the library cannot know that a thread has been given another's state; debug builds forbid it.
+    // Before 3.12 the library cannot see that a thread uses the tstate of another one; debug builds forbid it.
     if (python_version() < 0x030c0000 || is_debug_build() || is_free_threaded())
         return;
     foreign_attach outer;

@@ -1,4 +1,4 @@
-// Refusals explain themselves: each sentence says what happened and what to do. Those of a stop are in
+// The messages of refusals: each says what happened and what to do. Those of a stop are in
 // stop_refused_test, those of a fork in the fork tests, those of loading in find_python_test.
 #include "support/catch.hpp"
 #include "support/child.hpp"
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// The call is refused with `status`, and a handler that was just set is told a sentence with these words: once.
+// Checks that the call is refused with `status`, and that the message handler gets one message with these words.
 void expect_told(const char *words, pyattach_status status, const std::function<pyattach_status()> &call) {
     messages said;
     EXPECT_SENTENCE(call() == status, words);
@@ -55,7 +55,7 @@ CHILD("refused in the wrong state") {
     expect_told("End the scopes of this thread first", PYATTACH_INVALID, pyattach_thread_release);
     ref number = eval("42");
     expect_told("the object is not an exception", PYATTACH_INVALID, [&] { return pyattach_error_restore(number); });
-    // A size that only a mistake can give. What is pointed to is not looked at.
+    // A size that only a mistake can give. The data must not be read.
     object *made = number;
     expect_told("pyattach_from_utf8: the size is out of range", PYATTACH_INVALID,
                 [&] { return pyattach_from_utf8("", SIZE_MAX, &made); });

@@ -15,7 +15,7 @@ namespace {
 int called;
 void count_call(pyattach_interpreter *, void *) { ++called; }
 
-// Whether the hook is there shows when the interpreter ends.
+// The exit hook is registered if an exit callback runs at the interpreter's end.
 void expect_hook() {
     EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), count_call, nullptr) == PYATTACH_OK);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
@@ -121,8 +121,8 @@ std::atomic<bool> second_came{false}, is_first{true}, were_two_inside{false};
 latch *first_looks;
 } // namespace
 
-// What the library finds under this name when libpython is in the global scope. CPython's own function is not safe for
-// two threads at once, until the dict is there.
+// The library finds this function when libpython is in the global scope. CPython's own is not safe for two threads at
+// once until the dict exists.
 extern "C" __attribute__((visibility("default"))) void *PyInterpreterState_GetDict(void *interpreter) {
     static auto *const real = cpython<void *(void *)>("PyInterpreterState_GetDict");
     if (!second_comer)
@@ -162,9 +162,9 @@ TEST_CASE("of threads that register an interpreter at once, one reads its dict a
 
 namespace {
 
-// What `function` does while Python ends is the first that it does with this library.
+// Calls `function` during finalization, as the process's first use of the library.
 void call_at_exit(std::function<void()> function) {
-    // Not through publish(), which would be a contact.
+    // Not through publish(), which would register the interpreter.
     ref callable = native_function(std::move(function));
     object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
     EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", callable) == 0);

@@ -68,7 +68,7 @@ CHILD("threads attach while another one registers") {
     auto attach = [] {
         const auto begin = std::chrono::steady_clock::now();
         attached here;
-        // Or it has given up, as under a debugger.
+        // Or the wait has timed out, as under a debugger.
         EXPECT(is_told || std::chrono::steady_clock::now() - begin >= std::chrono::seconds(1));
         ref object = new_object();
         detached below;
@@ -118,7 +118,7 @@ CHILD("code that a registration runs attaches") {
     static word wakes;
     static std::atomic<bool> is_done{false};
     publish("attach", native_function([] {
-                // Only where this thread lets go of the GIL can the other one run.
+                // The other thread runs only where this one releases the GIL.
                 wakes.say();
                 attached nested;
                 EXPECT(eval_true("ran == []") || is_free_threaded());

@@ -1,5 +1,5 @@
-// Signals a thousand times a second, while threads attach, detach, wait and give references back: nothing is cut short,
-// and nothing is lost.
+// Signals a thousand times a second, while threads attach, detach, wait and drop references: no wait ends early, and no
+// reference is lost.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -197,7 +197,7 @@ CHILD("signals that Python handles") {
         before = reference_count(probe);
     }
     int raised = 0, went_through = 0;
-    // Each call answers for itself: an interrupt that came before or in it, or none.
+    // Each call reports an interrupt that came before or in it, or none.
     auto run_or_be_interrupted = [&](const char *code) {
         pyattach_status status = pyattach_run(code, nullptr, nullptr);
         char text[50] = "";

@@ -1,4 +1,4 @@
-// Another library starts Python itself, while native threads already want to attach.
+// Py_Initialize by other code while native threads already attach.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -42,7 +42,7 @@ CHILD("attaching while the host starts Python") {
                 complete += eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
                 pyattach_attached_end(&scope);
             } else {
-                // From 3.15 on a Python that is still starting does not say that it runs.
+                // From 3.15 on Py_IsInitialized() is false while Python starts.
                 EXPECT(status == PYATTACH_NOT_INITIALIZED && python_version() >= 0x030f0000);
                 ++complete;
             }
@@ -69,7 +69,7 @@ CHILD("attaching on the thread with which the host starts Python") {
     cpython<void *()>("PyEval_SaveThread")();
     attached here;
     int status = static_cast<int>(eval_int("__import__('sys').status_in_site"));
-    // From 3.15 on a Python that is still starting does not say that it runs.
+    // From 3.15 on Py_IsInitialized() is false while Python starts.
     EXPECT(status == PYATTACH_OK || (status == PYATTACH_NOT_INITIALIZED && python_version() >= 0x030f0000));
 }
 extern "C" __attribute__((visibility("default"))) int support_attach_in_foreign_site() {

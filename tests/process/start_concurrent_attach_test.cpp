@@ -1,4 +1,4 @@
-// Threads that come while Python starts, and code that Python runs then.
+// Threads that attach while Python starts, and code that Python runs then.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -29,7 +29,7 @@ extern "C" __attribute__((visibility("default"))) start_outcome Py_InitializeFro
         start_begins->count_down();
         early_attacher->wait_until_asleep();
     }
-    // Where Python is already, and stays hidden if it is: another file's children look for it there.
+    // RTLD_NOLOAD keeps the scope of libpython as it is, on which children of another file depend.
     void *real = dlsym(dlopen(libpython().c_str(), RTLD_LAZY | RTLD_NOLOAD), "Py_InitializeFromConfig");
     EXPECT(real);
     return reinterpret_cast<start_outcome (*)(const void *)>(real)(config);

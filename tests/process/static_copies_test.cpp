@@ -20,7 +20,7 @@ using namespace support;
 
 namespace {
 
-// A file that is another file is another object to the loader, with variables of its own.
+// The loader treats each file as an object of its own, with its own variables.
 const copy_of_library *load_copy() {
     temporary_folder folder;
     std::string path = folder.path + "/copy.so";
@@ -50,7 +50,7 @@ int answer_of(const copy_of_library &through) {
     return static_cast<int>(to_int(ref(result)));
 }
 
-// Attached by one, detached by another, attached again by a third; what each says of it.
+// Attached through one copy, detached through another, attached again through a third; and what each reports.
 void nest(const copy_of_library &outer, const copy_of_library &middle, const copy_of_library &inner) {
     pyattach_attached first, second, third;
     pyattach_detached gap;
@@ -200,7 +200,7 @@ TEST_CASE("at exit the callbacks of every static copy run, and the threads insid
 
 namespace {
 
-// A thread that stays inside through each copy, attached as far as the library can tell.
+// A thread that stays inside through each copy, and counts as attached.
 std::vector<std::unique_ptr<task>> stick_in(const std::vector<const copy_of_library *> &all, long long timeout_ns) {
     static latch never("never");
     latch inside("a thread inside through each copy", static_cast<int>(all.size()));

@@ -1,4 +1,4 @@
-// Where Python cannot be stopped, and what the message handler is told there.
+// Where Python cannot be stopped, and the messages there.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"

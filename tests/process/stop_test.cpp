@@ -211,7 +211,7 @@ CHILD("started and stopped again and again") {
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin_in(&scope, handles[earlier]) == PYATTACH_FINALIZING);
         }
-        // What an earlier life left is not applied in this one, and not to be seen in it.
+        // References that an earlier generation left are neither released nor counted in this one.
         if (cycle > 0)
             pyattach_decref_in(handles[cycle - 1], leftover.release());
         EXPECT(pyattach_pool_size() == 0);

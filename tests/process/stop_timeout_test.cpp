@@ -1,4 +1,4 @@
-// Ending Python while a thread keeps it in native code.
+// Stops while a thread keeps the GIL in native code.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -16,7 +16,7 @@ constexpr long long ms = 1000000;
 
 latch is_kept("a thread to keep Python"), may_let_go("the thread that keeps Python to be let go");
 
-// Attached, and blocked where Python cannot see it.
+// Attached, and blocked in native code.
 void keep_python() {
     is_kept.count_down();
     may_let_go.wait();
@@ -196,7 +196,7 @@ namespace {
 
 std::string order;
 
-// What another thread is told when it attaches.
+// The status of an attach on another thread.
 pyattach_status attach_elsewhere() {
     return run_on_thread([] {
         pyattach_attached scope;

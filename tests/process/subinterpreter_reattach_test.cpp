@@ -1,4 +1,4 @@
-// Coming back to a sub-interpreter that ended, and from one.
+// Re-attaching to a sub-interpreter that ended, and leaving one.
 //
 // From 3.14: before, CPython aborts when a sub-interpreter ends that a thread has a state in.
 #include "support/catch.hpp"
@@ -14,7 +14,7 @@ using namespace support;
 
 namespace {
 
-// A sub-interpreter that ends while a thread, which went into it by `enter`, visits the main one.
+// A sub-interpreter that ends while a thread, which was attached to it, is attached to the main one.
 class ending {
   public:
     ending() {

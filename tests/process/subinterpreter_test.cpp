@@ -1,4 +1,4 @@
-// Sub-interpreters: native threads go into a named one and come back, and references die where they were born.
+// Sub-interpreters: native threads attach to a named one and return, and references are released in their own one.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// Two sub-interpreters, marked, with the caller left detached.
+// Two sub-interpreters, each with a mark in its __main__. Leaves the caller detached.
 struct pair_of_interpreters {
     std::unique_ptr<sub_interpreter> first, second;
     pyattach_interpreter *main, *a, *b;
@@ -129,7 +129,7 @@ CHILD("the same interpreter twice on one thread") {
         expect_one_state();
     });
     {
-        // A thread of Python's: its own state is gone back to also from within.
+        // A Python thread returns to its own tstate also in a nested scope.
         foreign_attach here;
         void *tstate = current_tstate();
         attached there(all.a);
@@ -173,7 +173,7 @@ CHILD("references of sub-interpreters") {
         }
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
         EXPECT(eval_int("len(__import__('sys').deaths)") == 3);
-        // And what waits when it ends is released there, too.
+        // References that wait when it ends are released there, too.
         ref last = object_with_finalizer("import sys; print('released in', sys.name, flush=True)");
         there.end();
         pyattach_decref_in(all.a, last.release());

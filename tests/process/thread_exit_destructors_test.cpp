@@ -1,4 +1,4 @@
-// Native threads that end: their exit destructors may still use Python, and never block.
+// Native threads that end: their TLS destructors may still use Python, and never block.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

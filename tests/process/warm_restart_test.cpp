@@ -20,7 +20,7 @@ void restart() {
     start_python();
 }
 
-// Does both on one thread: what is asked in the first life, a restart by the main thread, what is asked in the second.
+// On one thread: `first` in the first generation, a restart by the main thread, `second` in the second generation.
 void live_twice(const std::function<void()> &first, const std::function<void()> &second) {
     start_python();
     latch lived("the first life to be over"), restarted("the second life to begin");

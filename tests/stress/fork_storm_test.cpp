@@ -1,5 +1,5 @@
-// Forks while eight native threads attach, detach, queue references and come and go; each child does all of that
-// itself, forks again, and ends Python.
+// Forks while eight native threads attach, detach, queue references, end and start anew; each child does all of that
+// itself, forks again, and finalizes Python.
 //
 // 30 children here, 10 without a GIL; with PYATTACH_TEST_FULL=1 in the environment 1,000.
 #include "support/catch.hpp"

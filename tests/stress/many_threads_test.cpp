@@ -1,4 +1,4 @@
-// Many threads at once: fresh ones, ones that come back while everything is stopped again and again, callers of one
+// Many threads at once: new ones, ones that re-attach while the collector stops the world repeatedly, callers of one
 // object.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"

@@ -1,8 +1,8 @@
-// Memory: what a life of an interpreter leaves behind when eight native threads lived in it through the library,
-// compared with what it leaves behind when they did so through CPython alone. Most versions of CPython leave something.
+// Memory that a restart leaves behind when eight native threads used Python through the library, compared with a
+// restart after they used CPython alone. Most versions of CPython leave some.
 //
 // What malloc has given out is compared, which is exact, and where all memory of the library comes from; resident pages
-// are told besides.
+// are printed, too.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"

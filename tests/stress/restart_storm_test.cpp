@@ -68,12 +68,12 @@ class native {
     void look_around() {
         here_ = pyattach_interpreter_current();
         EXPECT(here_);
-        // Set by the first thread in this life.
+        // Set by the first thread in this generation.
         run("import sys; sys.life = getattr(sys, 'life', '" + name_of(here_) + "')");
         EXPECT(eval_text("__import__('sys').life") == name_of(here_));
         if (whose_old_ != here_) {
             if (old_.get()) {
-                // Of an earlier life: its memory may be something else's by now.
+                // Of an earlier generation: its memory may be in other use.
                 pyattach_decref_in(whose_old_, old_.release());
                 ++old_drops;
             }
@@ -94,7 +94,7 @@ class native {
         inert_gaps += gap.end() != PYATTACH_OK;
     }
 
-    // For longer than the end of a life waits for a detached thread.
+    // Longer than an exit waits for a detached thread.
     void stay_away_until_the_end() {
         int life = lives_ended;
         detached gap;
@@ -151,7 +151,7 @@ CHILD("a storm of restarts") {
     std::fflush(stdout);
     EXPECT(old_drops == natives * (lives - 1));
     EXPECT(refusals > 0 && inert_gaps > 0);
-    // Each is released once or leaked once, also what a thread gives back between the last drain and the pool's end.
+    // Each reference is released once or leaked once, also between the last drain and the pool's end.
     EXPECT(counters.drops_released + counters.drops_leaked == static_cast<std::uint64_t>(old_drops + drops));
     EXPECT(counters.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
     EXPECT(counters.exit_timeouts == 0);

@@ -27,7 +27,7 @@ class dice {
     std::uint64_t state_;
 };
 
-// What became of the references to Python objects that native code kept. Each is a capsule, so its death is seen.
+// Counts of the references to Python objects that native code kept. Each object is a capsule, whose destructor counts.
 struct references {
     std::atomic<std::uint64_t> kept{0}, given_back{0}, died{0};
 };

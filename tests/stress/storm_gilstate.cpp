@@ -10,7 +10,7 @@ namespace {
 
 plain::object *called;
 
-// The most that can be asked. Whatever the answer, it may be out of date when the attach follows.
+// Every check that CPython offers. The answer may be out of date when the attach follows.
 bool seems_alive() { return plain::python().is_initialized() && !plain::python().is_finalizing(); }
 
 void give_back(plain::object *reference) {

@@ -47,7 +47,7 @@ map_of_places places;
 std::atomic<bool> is_over{false};
 std::atomic<long> visits{0}, refusals{0}, nested_visits{0};
 
-// What a visitor leaves behind must die interp it was born.
+// References that a visitor leaves behind must be released in their own interpreter.
 void furnish(int mark) {
     run("import sys\n"
         "sys.mark, sys.strays = " +

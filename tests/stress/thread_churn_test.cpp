@@ -1,4 +1,4 @@
-// Threads that come and go for ever: their states are deleted, and memory stays where it is.
+// Threads that attach and end without pause: their tstates are deleted, and memory does not grow.
 //
 // 5,000 threads here; with PYATTACH_TEST_FULL=1 in the environment 100,000.
 #include "support/catch.hpp"
@@ -21,7 +21,7 @@ namespace {
 
 int number_of_threads() { return is_full_run() ? 100000 : 5000; }
 
-// Leaves a value of the thread's own behind, and free lists full of small objects. Compiled once: each compilation
+// Leaves a threading.local value and free lists of small objects behind. Compiled once: each compilation
 // leaves about 1 KiB behind on free-threaded 3.13, also with PyGILState_Ensure and Release and without this library.
 object *live = nullptr;
 void make_live() {
