@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-#include "api/thread_states.hpp"
-#include "process/forked.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/fork.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

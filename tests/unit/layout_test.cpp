@@ -2,8 +2,8 @@
 #include "cpython_layout.hpp"
 #include "interpreter.hpp"
 
-#include "api/pending_error.hpp"
-#include "api/thread_states.hpp"
+#include "support/pending_exception.hpp"
+#include "support/tstate_counts.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

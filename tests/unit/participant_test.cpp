@@ -9,7 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
-#include "support/own_stack.hpp"
+#include "support/recycled_ident.hpp"
 #include "support/threads.hpp"
 
 using namespace pyattach;
@@ -135,8 +135,8 @@ void leave_state(interpreter &where) {
 
 TEST_CASE("a thread takes the states of its namesakes alone, and what it does not delete waits on") {
     interpreter &where = new_interpreter();
-    support::own_stack ours, theirs;
-    for (support::own_stack *one : {&ours, &theirs, &ours})
+    support::recycled_ident ours, theirs;
+    for (support::recycled_ident *one : {&ours, &theirs, &ours})
         one->run([&] { leave_state(where); });
     CHECK(dead(where) == 3);
     ours.run([&] {
@@ -156,7 +156,7 @@ TEST_CASE("a thread takes the states of its namesakes alone, and what it does no
 
 TEST_CASE("what is not deleted before the interpreter ends goes with it") {
     interpreter &where = new_interpreter();
-    support::own_stack ours;
+    support::recycled_ident ours;
     ours.run([&] { leave_state(where); });
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
@@ -171,8 +171,8 @@ TEST_CASE("what is not deleted before the interpreter ends goes with it") {
 
 TEST_CASE("a namesake takes its own out of what another thread is about to delete") {
     interpreter &where = new_interpreter();
-    support::own_stack ours, theirs;
-    for (support::own_stack *one : {&ours, &theirs})
+    support::recycled_ident ours, theirs;
+    for (support::recycled_ident *one : {&ours, &theirs})
         one->run([&] { leave_state(where); });
     support::latch taken("all to be taken"), may_end("permission to end");
     support::task other("the other thread to end", [&] {
@@ -199,7 +199,7 @@ TEST_CASE("a namesake takes its own out of what another thread is about to delet
 
 TEST_CASE("in a fork child what was being deleted is among the dead") {
     interpreter &where = new_interpreter();
-    support::own_stack ours;
+    support::recycled_ident ours;
     ours.run([&] { leave_state(where); });
     ours.run([&] {
         CHECK(find_participant(*own_record(), where));
@@ -218,7 +218,7 @@ TEST_CASE("in a fork child what was being deleted is among the dead") {
 
 TEST_CASE("an identity is taken as long as a thread that has it sits there") {
     interpreter &where = new_interpreter();
-    support::own_stack ours, theirs;
+    support::recycled_ident ours, theirs;
     pthread_t ident{};
     ours.run([&] {
         ident = pthread_self();
