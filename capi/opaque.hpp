@@ -1,12 +1,12 @@
 // The callers' storage and the objects that live in it.
 #pragma once
 
-#include "attached.hpp"
-#include "critical_section.hpp"
-#include "detached.hpp"
-#include "forbidden.hpp"
-#include "mutex.hpp"
-#include "once.hpp"
+#include "scopes/attached.hpp"
+#include "sync/critical_section.hpp"
+#include "scopes/detached.hpp"
+#include "scopes/forbidden.hpp"
+#include "sync/mutex.hpp"
+#include "sync/once.hpp"
 #include "pyattach/pyattach.h"
 
 namespace pyattach {

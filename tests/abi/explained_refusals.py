@@ -16,18 +16,18 @@ NULL_CHECK = re.compile(r"^!?\(?[\w.>-]+(?: (?:\|\||&&) !?[\w.>-]+)*\)?$")
 
 # Told in another way, or a part of a sentence that is told elsewhere.
 ELSEWHERE = {
-    ("src/status.cpp", "case"): "the sentence of each status",
-    ("src/cpython_find.cpp", ""): "locked() tells each reason that a Python cannot be used",
-    ("src/cpython_table.cpp", ""): "likewise",
-    ("src/start.cpp", "cpython::start"): "cpython_start.cpp tells why Python did not start",
-    ("src/exit_callback.cpp", ": PYATTACH_INVALID"): "an exit callback that has been called is no mistake",
-    ("src/stop.cpp", "refuse"): "through refused_with()",
+    ("src/base/status.cpp", "case"): "the sentence of each status",
+    ("src/cpython/find.cpp", ""): "find() tells each reason that a Python cannot be used",
+    ("src/cpython/table.cpp", ""): "likewise",
+    ("src/host/start.cpp", "cpython::start"): "cpython/init.cpp tells why Python did not start",
+    ("src/lifecycle/exit_callback.cpp", ": PYATTACH_INVALID"): "an exit callback that has been called is no mistake",
+    ("src/host/stop.cpp", "refuse"): "through refused_with()",
 }
 
 problems = []
 found = 0
 root = Path(sys.argv[1])
-for path in sorted([*root.glob("src/*.cpp"), *root.glob("src/*.hpp"), *root.glob("capi/*.cpp")]):
+for path in sorted([*root.glob("src/*/*.?pp"), *root.glob("capi/*.cpp")]):
     name = str(path.relative_to(root))
     text = COMMENT.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), path.read_text(encoding="utf-8"))
     for match in REFUSAL.finditer(text):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between words, on a Python symbol or
-version outside src/cpython*, and on a file of more than 300 lines.
+version outside src/cpython/, and on a file of more than 300 lines.
 
 usage: include_rules.py SOURCE-ROOT
 """
@@ -97,7 +97,7 @@ def without_comments(text):
 
 
 def word_of(path):
-    """src/cpython_find.cpp belongs to cpython; src/pool.hpp to pool."""
+    """src/cpython/find.cpp belongs to cpython; src/pool/pool.hpp to pool."""
     stem = path.stem
     return "cpython" if stem.startswith("cpython") else stem
 
@@ -173,9 +173,9 @@ def check_knowledge(root, path, text):
     for match in SYMBOL.finditer(code):
         inside = next((code[a:b] for a, b in spans if a <= match.start() < b), None)
         if inside is None or " " not in inside.strip('"'):
-            problem(path, line_of(code, match.start()), f"the Python symbol {match.group(0)} belongs into src/cpython*")
+            problem(path, line_of(code, match.start()), f"the Python symbol {match.group(0)} belongs into src/cpython/")
     for match in VERSION.finditer(code):
-        problem(path, line_of(code, match.start()), f"the Python version {match.group(0)} belongs into src/cpython*")
+        problem(path, line_of(code, match.start()), f"the Python version {match.group(0)} belongs into src/cpython/")
 
 
 def check_cycles(arrows):

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cpython.hpp"
+#include "cpython/cpython.hpp"
 #include "support/python.hpp"
 
 namespace faults {

@@ -1,7 +1,7 @@
 // A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
-#include "cpython_fork.hpp"
-#include "diagnostics.hpp"
-#include "interpreter.hpp"
+#include "cpython/fork.hpp"
+#include "base/diagnostics.hpp"
+#include "core/interpreter.hpp"
 
 #include <pthread.h>
 

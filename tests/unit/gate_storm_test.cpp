@@ -12,7 +12,7 @@
 #include <sched.h>
 #include <vector>
 
-#include "gate.hpp"
+#include "core/gate.hpp"
 #include "unit/storms.hpp"
 
 using namespace support;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <pthread.h>
 
-#include "gate.hpp"
+#include "core/gate.hpp"
 
 using namespace support;
 using pyattach::gate;

@@ -1,6 +1,6 @@
 // CPython's own words for the current state and for a pending exception, read without a call.
-#include "cpython_layout.hpp"
-#include "interpreter.hpp"
+#include "cpython/layout.hpp"
+#include "core/interpreter.hpp"
 
 #include "support/pending_exception.hpp"
 #include "support/tstate_counts.hpp"

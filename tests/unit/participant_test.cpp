@@ -1,7 +1,7 @@
 // Participants go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
-#include "interpreter.hpp"
-#include "reaper.hpp"
-#include "warm_state.hpp"
+#include "core/interpreter.hpp"
+#include "tstate/reaper.hpp"
+#include "tstate/warm_state.hpp"
 
 #include <deque>
 #include <memory>

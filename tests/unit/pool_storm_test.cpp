@@ -13,7 +13,7 @@
 #include <sched.h>
 #include <vector>
 
-#include "pool.hpp"
+#include "pool/pool.hpp"
 #include "unit/storms.hpp"
 
 using namespace support;

@@ -1,5 +1,5 @@
 // The pool by itself: a queue of addresses. Nothing is released here, so the addresses name nothing.
-#include "pool.hpp"
+#include "pool/pool.hpp"
 
 #include <algorithm>
 #include <deque>

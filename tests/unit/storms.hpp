@@ -4,7 +4,7 @@
 
 #include <sched.h>
 
-#include "fence.hpp"
+#include "platform/fence.hpp"
 #include "support/refuse_membarrier.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"

@@ -1,9 +1,9 @@
 // What the library knows about a thread, without any Python.
-#include "attached.hpp"
-#include "frames.hpp"
-#include "interpreter.hpp"
-#include "mutex.hpp"
-#include "uncancelled.hpp"
+#include "scopes/attached.hpp"
+#include "core/frames.hpp"
+#include "core/interpreter.hpp"
+#include "sync/mutex.hpp"
+#include "platform/uncancelled.hpp"
 
 #include <atomic>
 #include <cstring>
