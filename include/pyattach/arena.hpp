@@ -2,18 +2,18 @@
 #ifndef PYATTACH_ARENA_HPP
 #define PYATTACH_ARENA_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <cstddef>
 #include <new>
 #include <optional>
 #include <utility>
 
-#include "arena_life.hpp"
+#include "detail/arena_life.hpp"
+#include "detail/pointer.hpp"
+#include "detail/scope.hpp"
 #include "owned.hpp"
-#include "pointer.hpp"
 #include "python_error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {

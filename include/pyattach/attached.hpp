@@ -2,15 +2,15 @@
 #ifndef PYATTACH_ATTACHED_HPP
 #define PYATTACH_ATTACHED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 #include <type_traits>
 #include <utility>
 
 #include "attached.h"
+#include "detail/scope.hpp"
 #include "error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_BORROWED_HPP
 #define PYATTACH_BORROWED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include "token.hpp"
 

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_CALLBACK_HPP
 #define PYATTACH_CALLBACK_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #if defined(__cpp_exceptions)
 
@@ -17,10 +17,10 @@
 #endif
 
 #include "attached.hpp"
+#include "detail/scope.hpp"
 #include "forbidden.h"
 #include "owned.hpp"
 #include "python_error.hpp"
-#include "scope.hpp"
 #include "type.hpp"
 
 namespace pyattach {

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_CALLS_HPP
 #define PYATTACH_CALLS_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <array>
 #include <type_traits>

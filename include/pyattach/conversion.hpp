@@ -2,7 +2,7 @@
 #ifndef PYATTACH_CONVERSION_HPP
 #define PYATTACH_CONVERSION_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <charconv>
 #include <cstdint>

@@ -2,16 +2,16 @@
 #ifndef PYATTACH_CRITICAL_SECTION_HPP
 #define PYATTACH_CRITICAL_SECTION_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 #include <utility>
 
 #include "critical_section.h"
+#include "detail/scope.hpp"
 #include "error.hpp"
 #include "mutex.hpp"
 #include "owned.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_DETACH_SAFE_HPP
 #define PYATTACH_DETACH_SAFE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <array>
 #include <atomic>

@@ -2,13 +2,13 @@
 #ifndef PYATTACH_DETACHED_HPP
 #define PYATTACH_DETACHED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 
 #include "detached.h"
+#include "detail/scope.hpp"
 #include "error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_ENTERED_HPP
 #define PYATTACH_ENTERED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <optional>
 #include <utility>

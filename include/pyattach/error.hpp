@@ -2,7 +2,7 @@
 #ifndef PYATTACH_ERROR_HPP
 #define PYATTACH_ERROR_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <exception>
 

@@ -2,13 +2,13 @@
 #ifndef PYATTACH_FORBIDDEN_HPP
 #define PYATTACH_FORBIDDEN_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <type_traits>
 #include <utility>
 
+#include "detail/scope.hpp"
 #include "forbidden.h"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {

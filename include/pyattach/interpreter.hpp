@@ -2,7 +2,7 @@
 #ifndef PYATTACH_INTERPRETER_HPP
 #define PYATTACH_INTERPRETER_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include "interpreter.h"
 

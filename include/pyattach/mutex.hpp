@@ -2,11 +2,11 @@
 #ifndef PYATTACH_MUTEX_HPP
 #define PYATTACH_MUTEX_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
-#include "annotations.hpp"
+#include "detail/annotations.hpp"
+#include "detail/scope.hpp"
 #include "mutex.h"
-#include "scope.hpp"
 
 namespace pyattach {
 inline namespace abi1 {

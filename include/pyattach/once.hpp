@@ -2,16 +2,16 @@
 #ifndef PYATTACH_ONCE_HPP
 #define PYATTACH_ONCE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <exception>
 #include <new>
 #include <type_traits>
 #include <utility>
 
+#include "detail/scope.hpp"
 #include "error.hpp"
 #include "once.h"
-#include "scope.hpp"
 
 #if defined(__cpp_exceptions) && defined(__GLIBCXX__)
 #include <cxxabi.h>

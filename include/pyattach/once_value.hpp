@@ -2,7 +2,7 @@
 #ifndef PYATTACH_ONCE_VALUE_HPP
 #define PYATTACH_ONCE_VALUE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <atomic>
 #include <new>

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_OWNED_HPP
 #define PYATTACH_OWNED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <utility>
 

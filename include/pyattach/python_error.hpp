@@ -2,7 +2,7 @@
 #ifndef PYATTACH_PYTHON_ERROR_HPP
 #define PYATTACH_PYTHON_ERROR_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <atomic>
 #include <cstddef>

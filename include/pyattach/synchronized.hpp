@@ -2,12 +2,12 @@
 #ifndef PYATTACH_SYNCHRONIZED_HPP
 #define PYATTACH_SYNCHRONIZED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <type_traits>
 #include <utility>
 
-#include "misuse.hpp"
+#include "detail/misuse.hpp"
 #include "mutex.hpp"
 
 namespace pyattach {

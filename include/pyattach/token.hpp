@@ -2,18 +2,18 @@
 #ifndef PYATTACH_TOKEN_HPP
 #define PYATTACH_TOKEN_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "argument.hpp"
 #include "attached.h"
+#include "detail/argument.hpp"
+#include "detail/misuse.hpp"
 #include "error.hpp"
 #include "interpreter.h"
-#include "misuse.hpp"
 
 namespace pyattach {
 inline namespace abi1 {

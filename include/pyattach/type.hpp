@@ -2,7 +2,7 @@
 #ifndef PYATTACH_TYPE_HPP
 #define PYATTACH_TYPE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <memory>
 #include <new>

@@ -2,7 +2,7 @@
 #ifndef PYATTACH_WAITING_HPP
 #define PYATTACH_WAITING_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <functional>
 #include <mutex>

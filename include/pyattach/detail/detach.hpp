@@ -1,6 +1,6 @@
 /* Detach: calling a function in a detached scope, with arguments the compiler has looked at. */
-#ifndef PYATTACH_DETACH_HPP
-#define PYATTACH_DETACH_HPP
+#ifndef PYATTACH_DETAIL_DETACH_HPP
+#define PYATTACH_DETAIL_DETACH_HPP
 
 #include "cpp17.hpp"
 
@@ -10,9 +10,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "detach_safe.hpp"
-#include "detached.hpp"
-#include "token.hpp"
+#include "../detach_safe.hpp"
+#include "../detached.hpp"
+#include "../token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {

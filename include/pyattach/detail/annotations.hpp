@@ -1,6 +1,6 @@
 /* Annotations: what only some compilers can be told. They change no code. */
-#ifndef PYATTACH_ANNOTATIONS_HPP
-#define PYATTACH_ANNOTATIONS_HPP
+#ifndef PYATTACH_DETAIL_ANNOTATIONS_HPP
+#define PYATTACH_DETAIL_ANNOTATIONS_HPP
 
 #include "cpp17.hpp"
 

@@ -1,6 +1,6 @@
 /* Arena life: how a token knows that its arena has ended. */
-#ifndef PYATTACH_ARENA_LIFE_HPP
-#define PYATTACH_ARENA_LIFE_HPP
+#ifndef PYATTACH_DETAIL_ARENA_LIFE_HPP
+#define PYATTACH_DETAIL_ARENA_LIFE_HPP
 
 #include "cpp17.hpp"
 

@@ -1,6 +1,6 @@
 /* What all scopes of the C++ face have in common. */
-#ifndef PYATTACH_SCOPE_HPP
-#define PYATTACH_SCOPE_HPP
+#ifndef PYATTACH_DETAIL_SCOPE_HPP
+#define PYATTACH_DETAIL_SCOPE_HPP
 
 #include "cpp17.hpp"
 
@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "../base.h"
 
 namespace pyattach {
 inline namespace abi1 {

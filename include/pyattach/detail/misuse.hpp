@@ -1,6 +1,6 @@
 /* Misuse: mistakes that the C++ face sees by itself. */
-#ifndef PYATTACH_MISUSE_HPP
-#define PYATTACH_MISUSE_HPP
+#ifndef PYATTACH_DETAIL_MISUSE_HPP
+#define PYATTACH_DETAIL_MISUSE_HPP
 
 #include "cpp17.hpp"
 

@@ -1,6 +1,6 @@
 /* Arguments: what functions of the C++ face accept for an object and for a text. */
-#ifndef PYATTACH_ARGUMENT_HPP
-#define PYATTACH_ARGUMENT_HPP
+#ifndef PYATTACH_DETAIL_ARGUMENT_HPP
+#define PYATTACH_DETAIL_ARGUMENT_HPP
 
 #include "cpp17.hpp"
 
@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string>
 
+#include "../base.h"
 #include "annotations.hpp"
-#include "base.h"
 
 namespace pyattach {
 inline namespace abi1 {
