@@ -30,7 +30,7 @@ class borrowed {
     struct ::_object *object_;
 };
 
-inline any_object::any_object(borrowed object) noexcept : object_(object.get()) {}
+inline object_arg::object_arg(borrowed object) noexcept : object_(object.get()) {}
 
 } // namespace abi1
 } // namespace pyattach

@@ -29,10 +29,10 @@ class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_
   public:
 #if defined(__cpp_exceptions)
     /* These throw error where the section is refused. */
-    [[nodiscard]] critical_section(token py, any_object one) : critical_section(std::nothrow, py, one) {
+    [[nodiscard]] critical_section(token py, object_arg one) : critical_section(std::nothrow, py, one) {
         detail::throw_unless_ok(status_);
     }
-    [[nodiscard]] critical_section(token py, any_object one, any_object two)
+    [[nodiscard]] critical_section(token py, object_arg one, object_arg two)
         : critical_section(std::nothrow, py, one, two) {
         detail::throw_unless_ok(status_);
     }
@@ -46,9 +46,9 @@ class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_
     }
 #endif
     /* These do not: look at the section, or at status(). */
-    [[nodiscard]] critical_section(std::nothrow_t, token, any_object one) noexcept
+    [[nodiscard]] critical_section(std::nothrow_t, token, object_arg one) noexcept
         : status_(pyattach_critical_section_begin(&section_, one.get())) {}
-    [[nodiscard]] critical_section(std::nothrow_t, token, any_object one, any_object two) noexcept
+    [[nodiscard]] critical_section(std::nothrow_t, token, object_arg one, object_arg two) noexcept
         : status_(pyattach_critical_section_begin2(&section_, one.get(), two.get())) {}
     [[nodiscard]] critical_section(std::nothrow_t, token, mutex &one) noexcept PYATTACH_ACQUIRE(one)
         : status_(pyattach_critical_section_begin_mutex(&section_, one.native_handle())) {}
@@ -73,12 +73,12 @@ class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_
 #if defined(__cpp_exceptions)
 
 /* Calls `function` in a critical section and returns what it returns. */
-template <class Function> decltype(auto) with_critical_section(token py, any_object one, Function &&function) {
+template <class Function> decltype(auto) with_critical_section(token py, object_arg one, Function &&function) {
     critical_section here{py, one};
     return std::forward<Function>(function)();
 }
 template <class Function>
-decltype(auto) with_critical_section(token py, any_object one, any_object two, Function &&function) {
+decltype(auto) with_critical_section(token py, object_arg one, object_arg two, Function &&function) {
     critical_section here{py, one, two};
     return std::forward<Function>(function)();
 }

@@ -30,7 +30,7 @@ class owned {
     }
     /* Adds a reference. NULL gives an empty one, as does a thread that may not count references now, inside
      * tp_traverse. */
-    [[nodiscard]] static owned borrow(token py, any_object object) noexcept {
+    [[nodiscard]] static owned borrow(token py, object_arg object) noexcept {
         bool is_counted = pyattach_incref(object.get()) == PYATTACH_OK;
         return steal(py, is_counted ? object.get() : nullptr);
     }
@@ -87,7 +87,7 @@ class owned {
     pyattach_interpreter *interpreter_ = nullptr;
 };
 
-inline any_object::any_object(const owned &object) noexcept : object_(object.get()) {}
+inline object_arg::object_arg(const owned &object) noexcept : object_(object.get()) {}
 
 inline borrowed::borrowed(token, const owned &object) noexcept : object_(object.get()) {}
 

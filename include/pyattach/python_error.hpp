@@ -97,7 +97,7 @@ class PYATTACH_VISIBLE python_error : public error {
     }
 
     /* Whether `except type` would catch it; `type` may be a tuple. False on a thread that is not attached. */
-    bool matches(any_object type) const noexcept {
+    bool matches(object_arg type) const noexcept {
         int answer = 0;
         return pyattach_error_matches(get(), type.get(), &answer) == PYATTACH_OK && answer;
     }

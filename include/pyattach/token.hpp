@@ -10,7 +10,8 @@
 #include <utility>
 
 #include "attached.h"
-#include "detail/argument.hpp"
+#include "detail/czstring.hpp"
+#include "detail/object_arg.hpp"
 #include "detail/misuse.hpp"
 #include "error.hpp"
 #include "interpreter.h"
@@ -58,56 +59,56 @@ class token {
      * Evaluates an expression, or executes statements. `globals` is a dict, by default that of `__main__`;
      * `__builtins__` is put into it if missing. `locals` is any mapping, by default the globals. A NUL inside the code
      * is a ValueError. */
-    owned eval(terminated_text code, any_object globals = nullptr, any_object locals = nullptr) const;
-    void run(terminated_text code, any_object globals = nullptr, any_object locals = nullptr) const;
+    owned eval(czstring code, object_arg globals = nullptr, object_arg locals = nullptr) const;
+    void run(czstring code, object_arg globals = nullptr, object_arg locals = nullptr) const;
     /* The module of that dotted name, not its parent. */
-    owned import(terminated_text name) const;
+    owned import(czstring name) const;
     /* Runs the Python handlers of signals that arrived, on the main thread of the main interpreter; elsewhere does
      * nothing. */
     void check_signals() const;
 
     /* --- Objects ---------------------------------------------------------------------------------------------------
      * What `builtins` calls by that name: int, ValueError, len ... */
-    owned builtin(terminated_text name) const;
+    owned builtin(czstring name) const;
     /* The singletons. */
     owned None() const;
     owned NotImplemented() const;
     owned Ellipsis() const;
 
     /* The attribute of that name. */
-    owned get_attribute(any_object object, terminated_text name) const;
+    owned get_attribute(object_arg object, czstring name) const;
     /* The value is an object in any form, or a C++ value. A null pointer deletes the attribute. */
-    template <class T> void set_attribute(any_object object, terminated_text name, const T &value) const;
+    template <class T> void set_attribute(object_arg object, czstring name, const T &value) const;
     /* Calls with positional arguments, each an object in any form, or a C++ value. */
-    template <class... Arguments> owned call(any_object callable, const Arguments &...arguments) const;
+    template <class... Arguments> owned call(object_arg callable, const Arguments &...arguments) const;
     /* The same for a method, by its name. */
     template <class... Arguments>
-    owned call_method(any_object object, terminated_text name, const Arguments &...arguments) const;
+    owned call_method(object_arg object, czstring name, const Arguments &...arguments) const;
     /* As Python objects; to<std::string>(str(x)) is the text. */
-    owned str(any_object object) const;
-    owned repr(any_object object) const;
+    owned str(object_arg object) const;
+    owned repr(object_arg object) const;
 
     /* The type of an object. */
-    owned get_type(any_object object) const;
+    owned get_type(object_arg object) const;
     /* The Python type that values of this C++ type become: bool, int, float, str. */
     template <class T> owned get_type() const;
     /* As isinstance() and issubclass(): `type` may be a tuple of types. Anything else than a type is a TypeError. */
-    bool is_instance(any_object object, any_object type) const;
-    bool is_subclass(any_object derived, any_object base) const;
+    bool is_instance(object_arg object, object_arg type) const;
+    bool is_subclass(object_arg derived, object_arg base) const;
     /* The object itself if it is an instance of `type`, else cast_error. A temporary owned is handed on. With a T, for
      * users of Python.h, its struct. */
-    borrowed checked_cast(any_object object PYATTACH_LIFETIME_BOUND, any_object type) const;
-    owned checked_cast(owned &&object, any_object type) const;
-    template <class T> T *checked_cast(any_object object PYATTACH_LIFETIME_BOUND, any_object type) const;
+    borrowed checked_cast(object_arg object PYATTACH_LIFETIME_BOUND, object_arg type) const;
+    owned checked_cast(owned &&object, object_arg type) const;
+    template <class T> T *checked_cast(object_arg object PYATTACH_LIFETIME_BOUND, object_arg type) const;
 
     /* --- Conversions -----------------------------------------------------------------------------------------------
      * Between Python and bool, integers, floating point numbers, texts (UTF-8), and whatever `conversion` is
      * specialised for (see conversion.hpp). What does not fit is an OverflowError, a TypeError or a UnicodeError. A
      * std::string_view lives as long as the object, which the caller keeps. */
-    template <class T> T to(any_object object) const;
+    template <class T> T to(object_arg object) const;
     template <class T> owned from(const T &value) const;
     /* The data of a bytes object, which the caller keeps; and a bytes object of that data. */
-    std::string_view to_bytes(any_object object) const;
+    std::string_view to_bytes(object_arg object) const;
     owned from_bytes(std::string_view data) const;
 
     /* --- Pointers --------------------------------------------------------------------------------------------------
@@ -125,9 +126,9 @@ class token {
     /* Gives a reference back; NULL is nothing. */
     void xdecref(struct ::_object *object) const noexcept;
     /* As checked_cast, where the caller vouches for the type. */
-    borrowed cast_unchecked(any_object object PYATTACH_LIFETIME_BOUND, any_object type = nullptr) const noexcept;
-    owned cast_unchecked(owned &&object, any_object type = nullptr) const noexcept;
-    template <class T> T *cast_unchecked(any_object object PYATTACH_LIFETIME_BOUND) const noexcept;
+    borrowed cast_unchecked(object_arg object PYATTACH_LIFETIME_BOUND, object_arg type = nullptr) const noexcept;
+    owned cast_unchecked(owned &&object, object_arg type = nullptr) const noexcept;
+    template <class T> T *cast_unchecked(object_arg object PYATTACH_LIFETIME_BOUND) const noexcept;
 
     /* --- The twins -------------------------------------------------------------------------------------------------
      * For functions that return nothing: why letting go was refused (the function was not called), or why coming back
@@ -137,28 +138,27 @@ class token {
     template <class Function> [[nodiscard]] pyattach_status detach_unchecked(std::nothrow_t, Function &&function) const;
 
     /* As their namesakes above. */
-    owned eval(std::nothrow_t, terminated_text code, any_object globals = nullptr,
-               any_object locals = nullptr) const noexcept;
-    [[nodiscard]] pyattach_status run(std::nothrow_t, terminated_text code, any_object globals = nullptr,
-                                      any_object locals = nullptr) const noexcept;
-    owned import(std::nothrow_t, terminated_text name) const noexcept;
+    owned eval(std::nothrow_t, czstring code, object_arg globals = nullptr, object_arg locals = nullptr) const noexcept;
+    [[nodiscard]] pyattach_status run(std::nothrow_t, czstring code, object_arg globals = nullptr,
+                                      object_arg locals = nullptr) const noexcept;
+    owned import(std::nothrow_t, czstring name) const noexcept;
     [[nodiscard]] pyattach_status check_signals(std::nothrow_t) const noexcept;
-    owned builtin(std::nothrow_t, terminated_text name) const noexcept;
-    owned get_attribute(std::nothrow_t, any_object object, terminated_text name) const noexcept;
-    template <class T> [[nodiscard]] pyattach_status set_attribute(std::nothrow_t, any_object object,
-                                                                   terminated_text name, const T &value) const noexcept;
+    owned builtin(std::nothrow_t, czstring name) const noexcept;
+    owned get_attribute(std::nothrow_t, object_arg object, czstring name) const noexcept;
+    template <class T> [[nodiscard]] pyattach_status set_attribute(std::nothrow_t, object_arg object, czstring name,
+                                                                   const T &value) const noexcept;
     template <class... Arguments>
-    owned call(std::nothrow_t, any_object callable, const Arguments &...arguments) const noexcept;
-    template <class... Arguments> owned call_method(std::nothrow_t, any_object object, terminated_text name,
-                                                    const Arguments &...arguments) const noexcept;
-    owned str(std::nothrow_t, any_object object) const noexcept;
-    owned repr(std::nothrow_t, any_object object) const noexcept;
-    owned get_type(std::nothrow_t, any_object object) const noexcept;
-    std::optional<bool> is_instance(std::nothrow_t, any_object object, any_object type) const noexcept;
-    std::optional<bool> is_subclass(std::nothrow_t, any_object derived, any_object base) const noexcept;
-    template <class T> std::optional<T> to(std::nothrow_t, any_object object) const;
+    owned call(std::nothrow_t, object_arg callable, const Arguments &...arguments) const noexcept;
+    template <class... Arguments>
+    owned call_method(std::nothrow_t, object_arg object, czstring name, const Arguments &...arguments) const noexcept;
+    owned str(std::nothrow_t, object_arg object) const noexcept;
+    owned repr(std::nothrow_t, object_arg object) const noexcept;
+    owned get_type(std::nothrow_t, object_arg object) const noexcept;
+    std::optional<bool> is_instance(std::nothrow_t, object_arg object, object_arg type) const noexcept;
+    std::optional<bool> is_subclass(std::nothrow_t, object_arg derived, object_arg base) const noexcept;
+    template <class T> std::optional<T> to(std::nothrow_t, object_arg object) const;
     template <class T> owned from(std::nothrow_t, const T &value) const noexcept;
-    std::optional<std::string_view> to_bytes(std::nothrow_t, any_object object) const noexcept;
+    std::optional<std::string_view> to_bytes(std::nothrow_t, object_arg object) const noexcept;
     owned from_bytes(std::nothrow_t, std::string_view data) const noexcept;
 
   private:
