@@ -11,7 +11,7 @@
 
 #include "detail/arena_life.hpp"
 #include "detail/pointer.hpp"
-#include "detail/scope.hpp"
+#include "detail/stack_only.hpp"
 #include "owned.hpp"
 #include "python_error.hpp"
 #include "token.hpp"
@@ -58,7 +58,7 @@ class arena_token : public token {
  *
  * Arenas nest: each releases its own. For one thread, like every scope. If memory is short, a reference given is
  * released at once, and the form that throws throws std::bad_alloc. */
-class [[nodiscard]] arena : detail::scope_in_automatic_storage {
+class [[nodiscard]] arena : detail::stack_only {
   public:
     /* Begins, on an attached thread. Makes nothing yet. */
     [[nodiscard]] explicit arena(pyattach::token py) noexcept : py_(py), interpreter_(py.interpreter()) {}

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "attached.h"
-#include "detail/scope.hpp"
+#include "detail/stack_only.hpp"
 #include "error.hpp"
 #include "token.hpp"
 
@@ -33,7 +33,7 @@ inline constexpr unchecked_t unchecked{};
  *
  * Blocks end innermost first, as scopes do. One that is ended by hand, while a scope that attached or detached is open
  * inside it, aborts; only scopes that merely counted may be ended in any order. */
-class [[nodiscard]] attached : detail::scope_in_automatic_storage {
+class [[nodiscard]] attached : detail::stack_only {
   public:
 #if defined(__cpp_exceptions)
     /* These throw error where attaching is refused. `where` must not be NULL. */

@@ -17,7 +17,7 @@
 #endif
 
 #include "attached.hpp"
-#include "detail/scope.hpp"
+#include "detail/park.hpp"
 #include "forbidden.h"
 #include "owned.hpp"
 #include "python_error.hpp"

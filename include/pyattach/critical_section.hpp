@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "critical_section.h"
-#include "detail/scope.hpp"
+#include "detail/stack_only.hpp"
 #include "error.hpp"
 #include "mutex.hpp"
 #include "owned.hpp"
@@ -25,7 +25,7 @@ inline namespace abi1 {
  * With std::nothrow first, `if (here)` is false where the others throw error. Two locks are taken in an order that
  * cannot deadlock; the same one twice counts once. Sections end innermost first. Detaching suspends them (see
  * critical_section.h). */
-class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::scope_in_automatic_storage {
+class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY critical_section : detail::stack_only {
   public:
 #if defined(__cpp_exceptions)
     /* These throw error where the section is refused. */

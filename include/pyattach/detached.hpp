@@ -7,7 +7,8 @@
 #include <new>
 
 #include "detached.h"
-#include "detail/scope.hpp"
+#include "detail/park.hpp"
+#include "detail/stack_only.hpp"
 #include "error.hpp"
 #include "token.hpp"
 
@@ -23,7 +24,7 @@ inline namespace abi1 {
  * block, and may run the destructors of references that wait in the pool. Where the interpreter may end meanwhile, end
  * the scope with resume() and unwind if it refuses. The destructor cannot refuse: as the code around it believes to be
  * attached, it parks the thread for ever then. A parked thread does not hold the exit up. */
-class [[nodiscard]] detached : detail::scope_in_automatic_storage {
+class [[nodiscard]] detached : detail::stack_only {
   public:
     /* See above. The token says that the thread is attached. */
 #if defined(__cpp_exceptions)

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "detail/scope.hpp"
+#include "detail/stack_only.hpp"
 #include "forbidden.h"
 #include "token.hpp"
 
@@ -16,7 +16,7 @@ inline namespace abi1 {
 
 /* At the top of a tp_traverse function: inside, attaching and detaching are refused, and references given back wait in
  * the pool. */
-class [[nodiscard]] forbidden : detail::scope_in_automatic_storage {
+class [[nodiscard]] forbidden : detail::stack_only {
   public:
     /* Until the end of the block. They nest. */
     [[nodiscard]] forbidden() noexcept { pyattach_forbidden_begin(&scope_); }

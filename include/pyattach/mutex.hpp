@@ -5,7 +5,7 @@
 #include "detail/cpp17.hpp"
 
 #include "detail/annotations.hpp"
-#include "detail/scope.hpp"
+#include "detail/stack_only.hpp"
 #include "mutex.h"
 
 namespace pyattach {
@@ -39,7 +39,7 @@ class PYATTACH_CAPABILITY("mutex") mutex {
 };
 
 /* Holds a mutex for the life of a block, as std::lock_guard does, and so that Clang's analysis sees it. */
-class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY locked : detail::scope_in_automatic_storage {
+class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY locked : detail::stack_only {
   public:
     /* May block, detached if the thread was attached. */
     [[nodiscard]] explicit locked(mutex &held) noexcept PYATTACH_ACQUIRE(held) : held_(held) { held_.lock(); }

@@ -9,7 +9,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "detail/scope.hpp"
 #include "error.hpp"
 #include "once.h"
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "detail/misuse.hpp"
+#include "detail/stack_only.hpp"
 #include "mutex.hpp"
 
 namespace pyattach {
@@ -27,7 +28,7 @@ inline namespace abi1 {
 template <class T> class synchronized {
   public:
     /* A locked synchronized. Neither copied nor moved: a lock is given up on the thread that took it. */
-    class [[nodiscard]] guard : detail::scope_in_automatic_storage {
+    class [[nodiscard]] guard : detail::stack_only {
       public:
         ~guard() PYATTACH_NO_ANALYSIS {
             if (of_)

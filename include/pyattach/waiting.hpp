@@ -11,32 +11,19 @@
 #include <utility>
 
 #include "detached.hpp"
+#include "detail/no_drain_scope.hpp"
 #include "error.hpp"
-#include "mutex.h"
 #include "token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* While a thread holds one of our locks, coming back releases nothing from the pool: no foreign destructor runs under
- * the user's lock. So this one is held, for which nobody else waits. */
-class undisturbed {
-  public:
-    undisturbed() noexcept { pyattach_mutex_lock(&nobodys_); }
-    ~undisturbed() { pyattach_mutex_unlock(&nobodys_); }
-    undisturbed(const undisturbed &) = delete;
-    undisturbed &operator=(const undisturbed &) = delete;
-
-  private:
-    pyattach_mutex nobodys_{};
-};
-
 /* Has tried once already. OK with the lock held, or a refusal without it. */
 template <class Lock> pyattach_status wait_for_lock(token py, Lock &held) {
     if (held.owns_lock())
         return PYATTACH_OK;
-    undisturbed until_back;
+    no_drain_scope no_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();
@@ -100,7 +87,7 @@ template <class Changed, class Lock, class Condition> [[nodiscard]] pyattach_sta
 wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held, Condition condition) {
     if (condition())
         return PYATTACH_OK;
-    detail::undisturbed until_back;
+    detail::no_drain_scope no_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();
