@@ -14,11 +14,11 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* At the top of a tp_traverse function: inside, attaching and detaching are refused, and references given back wait in
- * the pool. */
+/* Stands at the top of a tp_traverse function. Inside the scope attaching and detaching are refused, and references
+ * given back are queued in the pool. Does not block and runs no Python code. */
 class [[nodiscard]] forbidden : detail::stack_only {
   public:
-    /* Until the end of the block. They nest. */
+    /* Begins the scope, which ends with the block. Forbidden scopes nest. */
     [[nodiscard]] forbidden() noexcept { pyattach_forbidden_begin(&scope_); }
     ~forbidden() { pyattach_forbidden_end(&scope_); }
 
@@ -26,8 +26,8 @@ class [[nodiscard]] forbidden : detail::stack_only {
     pyattach_forbidden scope_;
 };
 
-/* The body of a tp_traverse function: returns what `visit` returns, a visitor's non-zero result included. An exception
- * must not pass through the collector: it becomes -1. */
+/* The body of a tp_traverse function: calls `visit` in a forbidden scope and returns its result, a visitor's non-zero
+ * result included. An exception must not pass through the garbage collector: it becomes -1. */
 template <class Function> int during_traverse(Function &&visit) noexcept {
     static_assert(
         !std::is_invocable_v<Function, token>,
