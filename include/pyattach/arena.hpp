@@ -38,14 +38,14 @@ class arena_token : public token {
 
   private:
     friend class arena;
-    arena_token(token py, arena &arena, detail::life_seen life) noexcept : token(py), arena_(&arena), life_(life) {}
-    class arena &owner() const noexcept {
+    arena_token(token py, arena &owner, detail::life_seen life) noexcept : token(py), arena_(&owner), life_(life) {}
+    arena &owner() const noexcept {
         life_.require("arena_token: its arena has ended.", "A token is used only while the block of its arena runs.",
                       "Take the token from an arena further out.");
         return *arena_;
     }
 
-    class arena *arena_;
+    arena *arena_;
     detail::life_seen life_;
 };
 

@@ -1,4 +1,4 @@
-/* Calls: what a token can do with Python, carried out. The contracts stand in token.hpp. */
+/* Calls: the implementation of token's calls of Python. The contracts stand in token.hpp. */
 #ifndef PYATTACH_CALLS_HPP
 #define PYATTACH_CALLS_HPP
 
@@ -27,7 +27,7 @@ template <class T> pyattach_status to_value(token py, object_arg object, T &valu
         return PYATTACH_INVALID;
 }
 
-/* What a call left: a status, and a reference nobody owns yet. Each method hands it to one of its two forms. */
+/* The result of a call of the C API: a status, and a new reference, which or_empty() or or_throw() takes over. */
 struct outcome {
     pyattach_status status;
     struct ::_object *object;
@@ -41,7 +41,7 @@ struct outcome {
 #endif
 };
 
-/* `call(result)` makes a new reference in *result. */
+/* Calls `call(result)`, which stores a new reference in *result. */
 template <class Call> outcome made_by(Call &&call) noexcept {
     outcome done{PYATTACH_OK, nullptr};
     done.status = call(&done.object);
@@ -80,7 +80,7 @@ inline outcome builtin(token py, czstring name) noexcept {
     return found;
 }
 
-/* One argument of a call: an object in any form, or a C++ value and the object made from it. */
+/* One argument of a call: an object_arg, or the object made from a C++ value. */
 class argument {
   public:
     template <class T> argument(token py, const T &value) noexcept {
@@ -115,9 +115,9 @@ outcome call(token py, object_arg callable, std::index_sequence<i...>, const Arg
     argument arguments[] = {argument(py, values)..., argument(py, callable)};
     struct ::_object *objects[] = {arguments[i].get()..., nullptr};
     return made_by([&](struct ::_object **result) {
-        for (const argument &one : arguments)
-            if (one.status() != PYATTACH_OK)
-                return one.status();
+        for (const argument &converted : arguments)
+            if (converted.status() != PYATTACH_OK)
+                return converted.status();
         return pyattach_call(callable.get(), objects, sizeof...(i), result);
     });
 }

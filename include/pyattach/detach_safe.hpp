@@ -19,7 +19,7 @@ class arena_token;
 
 namespace detail {
 
-/* What a pointer points to in the end. */
+/* The type that a pointer, or a pointer to pointers, refers to. */
 template <class T> struct pointee { using type = std::remove_cv_t<T>; };
 template <class T> struct pointee<T *> : pointee<T> {};
 template <class T> struct pointee<T *const> : pointee<T> {};
@@ -28,7 +28,7 @@ template <class T> struct pointee<T *const volatile> : pointee<T> {};
 template <class T> struct pointee<T[]> : pointee<T> {};
 template <class T, std::size_t count> struct pointee<T[count]> : pointee<T> {};
 
-/* Everything may be pointed to but Python objects, and what proves that the thread is attached. */
+/* A pointer may refer to anything but Python objects and proofs that the thread is attached. */
 template <class T> struct is_safe_pointee : std::true_type {};
 template <> struct is_safe_pointee<struct ::_object> : std::false_type {};
 template <> struct is_safe_pointee<struct ::_typeobject> : std::false_type {};
@@ -40,9 +40,10 @@ template <class T, bool is_array> struct is_safe_scalar;
 
 } // namespace detail
 
-/* Whether a T can do no harm on a detached thread: it is no proof of being attached, and leads to no Python object but
- * through an owned. Numbers, enumerations, and pointers, unless to a PyObject, are safe. Class types are refused unless
- * listed here, because what they hold cannot be seen. To vouch for one of yours:
+/* Whether a T may be passed to a detached thread: it is no proof of being attached, and gives access to a Python object
+ * through an owned only. Numbers, enumerations, and pointers, except to a PyObject, are safe. Class types are refused
+ * unless they are listed, because the compiler cannot inspect their members. The standard library's are listed in
+ * detail/detach_safe_std.hpp. To declare a class of your own safe:
  *
  *     template <> struct pyattach::detach_safe<job> : std::true_type {}; */
 template <class T> struct detach_safe : detail::is_safe_scalar<T, std::is_array_v<T>> {};
@@ -50,7 +51,7 @@ template <class T> struct detach_safe<const T> : detach_safe<T> {};
 template <class T> struct detach_safe<volatile T> : detach_safe<T> {};
 template <class T> struct detach_safe<const volatile T> : detach_safe<T> {};
 template <class T> struct detach_safe<T *> : detail::is_safe_pointee<typename detail::pointee<T>::type> {};
-/* Who shares something across the border says so, with std::ref. */
+/* A reference is refused: sharing an object with a detached function is written explicitly, with std::ref. */
 template <class T> struct detach_safe<T &> : std::false_type {};
 template <class T> struct detach_safe<T &&> : std::false_type {};
 
@@ -63,7 +64,7 @@ template <class T> struct is_safe_scalar<T, true> : detach_safe<std::remove_all_
 
 } // namespace detail
 
-/* What this library itself made for crossing. */
+/* Classes of this library that are safe. */
 template <> struct detach_safe<owned> : std::true_type {};
 template <> struct detach_safe<error> : std::true_type {};
 template <> struct detach_safe<python_error> : std::true_type {};

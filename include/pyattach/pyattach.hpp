@@ -1,4 +1,4 @@
-/* libpyattach: any native thread may use Python, safely. The C++ face; C++17 or later. */
+/* libpyattach: any native thread may use Python, safely. The C++ API; C++17 or later. */
 #ifndef PYATTACH_PYATTACH_HPP
 #define PYATTACH_PYATTACH_HPP
 

@@ -1,4 +1,4 @@
-/* Type: what an object is, and casts that ask. The contracts stand in token.hpp. */
+/* Type: the type of an object, and checked casts. The contracts stand in token.hpp. */
 #ifndef PYATTACH_TYPE_HPP
 #define PYATTACH_TYPE_HPP
 
@@ -14,17 +14,17 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* Thrown by checked_cast. As a callback's exception it becomes a TypeError. */
+/* Thrown by checked_cast. A callback converts it to a TypeError. */
 class PYATTACH_VISIBLE cast_error : public error {
   public:
-    /* Says `message`; its status is INVALID. */
+    /* `message` is what what() returns; the status is PYATTACH_INVALID. */
     explicit cast_error(std::string message)
         : error(PYATTACH_INVALID), message_(std::make_shared<const std::string>(std::move(message))) {}
     /* "'str' object cannot be cast to 'int'" */
     const char *what() const noexcept override { return message_->c_str(); }
 
   private:
-    std::shared_ptr<const std::string> message_; /* shared, because copying an exception must not throw */
+    std::shared_ptr<const std::string> message_; /* shared, because a copy of an exception must not throw */
 };
 
 namespace detail {
@@ -74,7 +74,7 @@ inline bool token::is_subclass(object_arg derived, object_arg base) const {
 
 namespace detail {
 
-/* A tuple of types has no name of its own. */
+/* The name of a type; for a tuple of types, which has none, its repr(). */
 inline std::string name_of_type(token py, object_arg type) {
     owned name = py.get_attribute(std::nothrow, type, "__name__");
     if (!name) {
