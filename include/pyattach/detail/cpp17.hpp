@@ -1,4 +1,4 @@
-/* Which C++ the headers of the C++ face need: said in one sentence, before the compiler says it in hundreds. */
+/* The check that the compiler is set to C++17: it gives one error message instead of hundreds. */
 #ifndef PYATTACH_DETAIL_CPP17_HPP
 #define PYATTACH_DETAIL_CPP17_HPP
 

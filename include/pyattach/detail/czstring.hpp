@@ -12,18 +12,18 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* A text that ends with a NUL, for the duration of a call: a literal, another `const char *` that is not NULL, or a
- * std::string. (A std::string_view need not end with one.) For parameters only. */
+/* The type of a parameter that accepts a text that ends with a NUL: a literal, another `const char *` that is not NULL,
+ * or a std::string. (A std::string_view need not end with a NUL.) It borrows the text for the duration of the call. */
 class czstring {
   public:
-    /* Made without a word from either. */
+    /* Both conversions are implicit. */
     czstring(const char *text) noexcept : text_(text), has_inner_nul_(false) {}
     czstring(const std::string &text PYATTACH_LIFETIME_BOUND) noexcept
         : text_(text.c_str()), has_inner_nul_(std::strlen(text.c_str()) != text.size()) {}
 
     /* The text, up to its first NUL. */
     const char *get() const noexcept { return text_; }
-    /* C would take such a text for a shorter one. */
+    /* Whether the text has a NUL inside, which C functions would take for its end. */
     bool has_inner_nul() const noexcept { return has_inner_nul_; }
 
   private:

@@ -13,10 +13,12 @@ inline namespace abi1 {
 class borrowed;
 class owned;
 
-/* Any form of a Python object, for the duration of a call: no reference is taken. For parameters only. */
+/* The type of a parameter that accepts any form of a Python object. It borrows the object for the duration of the call.
+ */
 class object_arg {
   public:
-    /* Made without a word from a pointer (NULL where that is allowed), a borrowed, or an owned that outlives the call.
+    /* Implicit conversions from a pointer (NULL where that is allowed), a borrowed, and an owned that outlives the
+     * call.
      */
     object_arg(struct ::_object *object) noexcept : object_(object) {}
     object_arg(borrowed object) noexcept;

@@ -1,4 +1,4 @@
-/* Pointers: results of the C API, turned into objects with an owner. The contracts stand in token.hpp. */
+/* Pointers: conversion of results of Python's C API to owned and borrowed. The contracts stand in token.hpp. */
 #ifndef PYATTACH_DETAIL_POINTER_HPP
 #define PYATTACH_DETAIL_POINTER_HPP
 
