@@ -90,8 +90,8 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
  *   as pyattach_attached_begin.
  * PYATTACH_NOT_INITIALIZED: Python refused to start; the message handler is told why. The call may be repeated, but
  *   CPython itself cannot start once it failed half way.
- * PYATTACH_FINALIZING: Python is ending, but Py_IsInitialized still returns 1; or the calling thread itself is ending
- * it. PYATTACH_FORBIDDEN: the thread is inside a forbidden scope. */
+ * PYATTACH_FINALIZING: Python is ending, but Py_IsInitialized still returns 1; or the calling thread itself ends it.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
 /* How Python is to start. Zero is the default of each member. The caller owns the texts, which are read during the call

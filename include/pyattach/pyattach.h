@@ -9,15 +9,16 @@
  * that state.
  *
  * Rules that hold for every function:
- * - No call throws a C++ exception, calls exit(), or prints. Misuse aborts after one message on standard error that
- * says what happened, which rule it broke and what to do instead.
- * - What the environment refuses is a pyattach_status. A refused call has changed nothing, unless its comment says so.
- * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR or its comment says so.
+ * - No call throws a C++ exception, calls exit(), or prints. Misuse aborts after one message on standard error, which
+ *   gives what happened, the rule it broke and what to do instead.
+ * - What the environment refuses is a pyattach_status. A refused call has changed nothing, except where its comment
+ *   gives an exception.
+ * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR or its comment states it.
  * - NULL where an object is required gives PYATTACH_INVALID; functions that return void ignore it.
  * - A scope is storage of the caller's, identified by its address: never copied or moved, ended on the thread that
- * began it. Detached and forbidden scopes end innermost first; nested attached scopes end in any order among
- * themselves, the one that attached the thread last.
- * - A function whose comment says neither "may block" nor "may run Python code" does neither.
+ *   began it. Detached and forbidden scopes end innermost first; nested attached scopes end in any order among
+ *   themselves, the one that attached the thread last.
+ * - A function whose comment has neither "may block" nor "may run Python code" does neither.
  */
 #ifndef PYATTACH_PYATTACH_H
 #define PYATTACH_PYATTACH_H
