@@ -1,4 +1,4 @@
-// The callers' storage and the objects that live in it.
+// The callers' opaque storage, and the objects of src/ in it.
 #pragma once
 
 #include "scopes/attached.hpp"
@@ -11,8 +11,8 @@
 
 namespace pyattach {
 
-// The scope a pointer of the C face means. Scopes are trivial: beginning one writes it, ending one leaves nothing to
-// destroy.
+// The object in the caller's storage. Objects in storage are trivial: the function that begins a scope writes it, and
+// no destructor runs after its end.
 template <class Object, class Storage> Object &in(Storage *storage) noexcept {
     static_assert(sizeof(Object) <= sizeof(Storage) && alignof(Object) <= alignof(Storage), "the storage is too small");
     return *reinterpret_cast<Object *>(storage);

@@ -1,4 +1,6 @@
-// The border: the C face on one side, the machine on the other, in the order of the headers. No decisions here.
+// The ABI boundary: the functions of the C API, in the order of their headers, call those of src/. No decisions are
+// made here but that NULL is refused or ignored. Each contract is at the declaration. `kept` restores errno for
+// functions of src/ that do not do so themselves.
 #include "objects/call.hpp"
 #include "objects/error_message.hpp"
 #include "lifecycle/exit.hpp"
@@ -21,7 +23,7 @@ extern "C" {
 // --- base.h
 const char *pyattach_status_message(pyattach_status status) { return message_of(status); }
 unsigned pyattach_version(void) { return PYATTACH_VERSION; }
-void pyattach_set_message_handler(void (*handler)(const char *, void *), void *arg) {
+void pyattach_set_message_handler(void (*handler)(const char *message, void *arg), void *arg) {
     set_message_handler(handler, arg);
 }
 
@@ -52,26 +54,29 @@ pyattach_status pyattach_interpreter_stop(void) {
     return stop();
 }
 void pyattach_set_exit_timeout(long long timeout_ns) { set_exit_timeout(timeout_ns); }
-pyattach_status pyattach_exit_callback_add(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg) {
+pyattach_status pyattach_exit_callback_add(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
+                                           void *arg) {
     const kept_errno kept;
-    return add_exit_callback(from_handle(where), callback, arg, nullptr);
+    return add_exit_callback(from_handle(interpreter), callback, arg, nullptr);
 }
-pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg,
-                                                const pyattach_exit_callback_options *options) {
+pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
+                                                void *arg, const pyattach_exit_callback_options *options) {
     const kept_errno kept;
-    return add_exit_callback(from_handle(where), callback, arg, options);
+    return add_exit_callback(from_handle(interpreter), callback, arg, options);
 }
-pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *where, pyattach_exit_callback callback, void *arg) {
+pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
+                                              void *arg) {
     const kept_errno kept;
-    return remove_exit_callback(from_handle(where), callback, arg);
+    return remove_exit_callback(from_handle(interpreter), callback, arg);
 }
 
 // --- attached.h
 pyattach_status pyattach_attached_begin(pyattach_attached *scope) {
     return scope ? attached::begin(in<attached_scope>(scope)) : PYATTACH_INVALID;
 }
-pyattach_status pyattach_attached_begin_in(pyattach_attached *scope, pyattach_interpreter *where) {
-    return scope && where ? attached::begin_in(in<attached_scope>(scope), *from_handle(where)) : PYATTACH_INVALID;
+pyattach_status pyattach_attached_begin_in(pyattach_attached *scope, pyattach_interpreter *interpreter) {
+    return scope && interpreter ? attached::begin_in(in<attached_scope>(scope), *from_handle(interpreter))
+                                : PYATTACH_INVALID;
 }
 pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *scope) {
     return scope ? attached::begin_unchecked(in<attached_scope>(scope)) : PYATTACH_INVALID;
@@ -113,10 +118,10 @@ pyattach_status pyattach_forked(void) {
 }
 
 // --- pool.h
-pyattach_status pyattach_incref(struct _object *reference) { return take_reference(reference); }
-void pyattach_decref(struct _object *reference) { decref(reference, nullptr); }
-void pyattach_decref_in(pyattach_interpreter *owner, struct _object *reference) {
-    decref(reference, from_handle(owner));
+pyattach_status pyattach_incref(struct _object *object) { return take_reference(object); }
+void pyattach_decref(struct _object *object) { decref(object, nullptr); }
+void pyattach_decref_in(pyattach_interpreter *interpreter, struct _object *object) {
+    decref(object, from_handle(interpreter));
 }
 pyattach_status pyattach_pool_drain(void) {
     const kept_errno kept;
@@ -136,43 +141,43 @@ pyattach_status pyattach_thread_release(void) {
 }
 
 // --- mutex.h
-void pyattach_mutex_lock(pyattach_mutex *one) {
-    if (one)
-        mutex::lock(in<mutex_storage>(one));
+void pyattach_mutex_lock(pyattach_mutex *mutex) {
+    if (mutex)
+        mutex::lock(in<mutex_storage>(mutex));
 }
-int pyattach_mutex_try_lock(pyattach_mutex *one) { return one && mutex::try_lock(in<mutex_storage>(one)); }
-void pyattach_mutex_unlock(pyattach_mutex *one) {
-    if (one)
-        mutex::unlock(in<mutex_storage>(one));
+int pyattach_mutex_try_lock(pyattach_mutex *mutex) { return mutex && mutex::try_lock(in<mutex_storage>(mutex)); }
+void pyattach_mutex_unlock(pyattach_mutex *mutex) {
+    if (mutex)
+        mutex::unlock(in<mutex_storage>(mutex));
 }
-int pyattach_mutex_is_locked(pyattach_mutex *one) { return one && mutex::is_locked(in<mutex_storage>(one)); }
+int pyattach_mutex_is_locked(pyattach_mutex *mutex) { return mutex && mutex::is_locked(in<mutex_storage>(mutex)); }
 
 // --- critical_section.h
-pyattach_status pyattach_critical_section_begin(pyattach_critical_section *scope, struct _object *one) {
-    return scope ? critical_section::begin(in<section_scope>(scope), one) : PYATTACH_INVALID;
+pyattach_status pyattach_critical_section_begin(pyattach_critical_section *section, struct _object *object) {
+    return section ? critical_section::begin(in<section_scope>(section), object) : PYATTACH_INVALID;
 }
-pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *scope, struct _object *one,
-                                                 struct _object *two) {
-    return scope ? critical_section::begin(in<section_scope>(scope), one, two) : PYATTACH_INVALID;
+pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *section, struct _object *first,
+                                                 struct _object *second) {
+    return section ? critical_section::begin(in<section_scope>(section), first, second) : PYATTACH_INVALID;
 }
-pyattach_status pyattach_critical_section_begin_mutex(pyattach_critical_section *scope, pyattach_mutex *one) {
-    return scope ? critical_section::begin(in<section_scope>(scope), reinterpret_cast<mutex_storage *>(one))
-                 : PYATTACH_INVALID;
+pyattach_status pyattach_critical_section_begin_mutex(pyattach_critical_section *section, pyattach_mutex *mutex) {
+    return section ? critical_section::begin(in<section_scope>(section), reinterpret_cast<mutex_storage *>(mutex))
+                   : PYATTACH_INVALID;
 }
-pyattach_status pyattach_critical_section_begin_mutex2(pyattach_critical_section *scope, pyattach_mutex *one,
-                                                       pyattach_mutex *two) {
-    return scope ? critical_section::begin(in<section_scope>(scope), reinterpret_cast<mutex_storage *>(one),
-                                           reinterpret_cast<mutex_storage *>(two))
-                 : PYATTACH_INVALID;
+pyattach_status pyattach_critical_section_begin_mutex2(pyattach_critical_section *section, pyattach_mutex *first,
+                                                       pyattach_mutex *second) {
+    return section ? critical_section::begin(in<section_scope>(section), reinterpret_cast<mutex_storage *>(first),
+                                             reinterpret_cast<mutex_storage *>(second))
+                   : PYATTACH_INVALID;
 }
-void pyattach_critical_section_end(pyattach_critical_section *scope) {
-    if (scope)
-        critical_section::end(in<section_scope>(scope));
+void pyattach_critical_section_end(pyattach_critical_section *section) {
+    if (section)
+        critical_section::end(in<section_scope>(section));
 }
 
 // --- once.h
-pyattach_status pyattach_once_run(pyattach_once *one, pyattach_status (*init)(void *), void *arg) {
-    return one && init ? once::run(in<once_storage>(one), init, arg) : PYATTACH_INVALID;
+pyattach_status pyattach_once_run(pyattach_once *once, pyattach_status (*init)(void *arg), void *arg) {
+    return once && init ? once::run(in<once_storage>(once), init, arg) : PYATTACH_INVALID;
 }
 
 // --- call.h
@@ -193,38 +198,38 @@ pyattach_status pyattach_check_signals(void) {
     const kept_errno kept;
     return call::check_signals();
 }
-pyattach_status pyattach_get_attribute(struct _object *of, const char *name, struct _object **result) {
+pyattach_status pyattach_get_attribute(struct _object *object, const char *name, struct _object **result) {
     const kept_errno kept;
-    return call::get_attribute(of, name, result);
+    return call::get_attribute(object, name, result);
 }
-pyattach_status pyattach_set_attribute(struct _object *of, const char *name, struct _object *value) {
+pyattach_status pyattach_set_attribute(struct _object *object, const char *name, struct _object *value) {
     const kept_errno kept;
-    return call::set_attribute(of, name, value);
+    return call::set_attribute(object, name, value);
 }
 pyattach_status pyattach_call(struct _object *callable, struct _object *const *args, size_t nargs,
                               struct _object **result) {
     const kept_errno kept;
     return call::call(callable, args, nargs, result);
 }
-pyattach_status pyattach_to_int64(struct _object *from, int64_t *value) {
+pyattach_status pyattach_to_int64(struct _object *object, int64_t *value) {
     const kept_errno kept;
-    return call::to_int64(from, value);
+    return call::to_int64(object, value);
 }
-pyattach_status pyattach_to_double(struct _object *from, double *value) {
+pyattach_status pyattach_to_double(struct _object *object, double *value) {
     const kept_errno kept;
-    return call::to_double(from, value);
+    return call::to_double(object, value);
 }
-pyattach_status pyattach_to_bool(struct _object *from, int *value) {
+pyattach_status pyattach_to_bool(struct _object *object, int *value) {
     const kept_errno kept;
-    return call::to_bool(from, value);
+    return call::to_bool(object, value);
 }
-pyattach_status pyattach_to_utf8(struct _object *from, const char **text, size_t *size) {
+pyattach_status pyattach_to_utf8(struct _object *object, const char **text, size_t *size) {
     const kept_errno kept;
-    return call::to_utf8(from, text, size);
+    return call::to_utf8(object, text, size);
 }
-pyattach_status pyattach_to_bytes(struct _object *from, const char **data, size_t *size) {
+pyattach_status pyattach_to_bytes(struct _object *object, const char **data, size_t *size) {
     const kept_errno kept;
-    return call::to_bytes(from, data, size);
+    return call::to_bytes(object, data, size);
 }
 pyattach_status pyattach_from_int64(int64_t value, struct _object **result) {
     const kept_errno kept;
@@ -246,13 +251,13 @@ pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _objec
     const kept_errno kept;
     return call::from_bytes(data, size, result);
 }
-pyattach_status pyattach_str(struct _object *of, struct _object **result) {
+pyattach_status pyattach_str(struct _object *object, struct _object **result) {
     const kept_errno kept;
-    return call::str(of, result);
+    return call::str(object, result);
 }
-pyattach_status pyattach_repr(struct _object *of, struct _object **result) {
+pyattach_status pyattach_repr(struct _object *object, struct _object **result) {
     const kept_errno kept;
-    return call::repr(of, result);
+    return call::repr(object, result);
 }
 size_t pyattach_error_message(char *buffer, size_t size) {
     const kept_errno kept;
@@ -262,13 +267,13 @@ void pyattach_error_clear(void) {
     const kept_errno kept;
     call::error_clear();
 }
-pyattach_status pyattach_type_of(struct _object *of, struct _object **type) {
+pyattach_status pyattach_type_of(struct _object *object, struct _object **type) {
     const kept_errno kept;
-    return call::type_of(of, type);
+    return call::type_of(object, type);
 }
-pyattach_status pyattach_is_instance(struct _object *one, struct _object *type, int *answer) {
+pyattach_status pyattach_is_instance(struct _object *object, struct _object *type, int *answer) {
     const kept_errno kept;
-    return call::is_instance(one, type, answer);
+    return call::is_instance(object, type, answer);
 }
 pyattach_status pyattach_is_subclass(struct _object *derived, struct _object *base, int *answer) {
     const kept_errno kept;

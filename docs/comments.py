@@ -4,6 +4,7 @@
     one that begins a line, also inside a class                   is about what follows, up to a blank line or the next comment:
                                                                   each declaration of such a run of lines gets it
     one behind code                                               is about that code
+    a line of a comment that begins with a status and a colon     is an item of a list
 
 Line numbers stay as they are. The inline namespace is for linkers, not for readers.
 """
@@ -16,6 +17,7 @@ SECTION = re.compile(r"^( *)/\* --- (.*?) ?-+( \*/)?$")
 OPENING = re.compile(r"^( *)/\* ?(?=\S)")
 DECLARATION = re.compile(r"( *)[A-Za-z_\[]")
 BEHIND = re.compile(r"(?<=[;{,\w]) +/\* ")
+STATUS = re.compile(r"^( *\* )(?=PYATTACH_[A-Z_]+(, PYATTACH_[A-Z_]+)*: )")
 INVISIBLE = re.compile(r"inline namespace abi1 {|} // namespace abi1")
 
 
@@ -37,6 +39,7 @@ def filtered(name, lines):
     for number, line in enumerate(lines):
         if comment:
             comment.append(line)
+            line = STATUS.sub(r"\1- ", line)
         elif not line.strip():
             group = None
         elif OPENING.match(line):

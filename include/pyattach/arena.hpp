@@ -2,18 +2,18 @@
 #ifndef PYATTACH_ARENA_HPP
 #define PYATTACH_ARENA_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <cstddef>
 #include <new>
 #include <optional>
 #include <utility>
 
-#include "arena_life.hpp"
+#include "detail/arena_life.hpp"
+#include "detail/pointer.hpp"
+#include "detail/stack_only.hpp"
 #include "owned.hpp"
-#include "pointer.hpp"
 #include "python_error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {
@@ -21,49 +21,51 @@ inline namespace abi1 {
 
 class arena;
 
-/* A token that also says where references go: what arena::token() returns. Passed on as a plain token, it is one. Used
- * after the end of its arena, it aborts with a sentence, unless NDEBUG is defined; then the behaviour is undefined. */
+/* The token that arena::token() returns: it also names the arena that keeps references. It converts to a plain token.
+ * If it is used after the end of its arena, it aborts with a message, unless NDEBUG is defined; then the behaviour is
+ * undefined. */
 class arena_token : public token {
   public:
-    /* As those of the arena. */
+    /* The functions of the arena. */
 #if defined(__cpp_exceptions)
     borrowed from_owned_ptr(struct ::_object *object) const;
     borrowed from_owned_ptr_or_err(struct ::_object *object) const;
     borrowed keep(owned object) const;
 #endif
-    /* Twins that do not throw. */
+    /* The nothrow overloads. */
     std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) const noexcept;
     std::optional<borrowed> keep(std::nothrow_t, owned object) const noexcept;
 
   private:
     friend class arena;
-    arena_token(token py, arena &of, detail::life_seen seen) noexcept : token(py), of_(&of), seen_(seen) {}
-    arena &of() const noexcept {
-        seen_.require("arena_token: its arena has ended.", "A token is used only while the block of its arena runs.",
+    arena_token(token py, arena &owner, detail::life_seen life) noexcept : token(py), arena_(&owner), life_(life) {}
+    arena &owner() const noexcept {
+        life_.require("arena_token: its arena has ended.", "A token is used only while the block of its arena runs.",
                       "Take the token from an arena further out.");
-        return *of_;
+        return *arena_;
     }
 
-    arena *of_;
-    detail::life_seen seen_;
+    arena *arena_;
+    detail::life_seen life_;
 };
 
-/* Keeps the references it is given until it ends; then it releases them, the newest first:
+/* An arena keeps the references it is given until it ends; then it releases them, the newest first, which may run
+ * Python code:
  *
  *     for (...) {
- *         arena pool{py};                                              memory stays flat, however long the loop
+ *         arena pool{py};                                              the memory in use does not grow with the loop
  *         borrowed item = pool.from_owned_ptr(PyIter_Next(it));        takes the reference over
  *         borrowed name = pool.keep(py.get_attribute(item, "name"));
  *     }
  *
- * Arenas nest: each releases its own. For one thread, like every scope. If memory is short, a reference given is
- * released at once, and the form that throws throws std::bad_alloc. */
-class [[nodiscard]] arena : detail::scope_in_automatic_storage {
+ * Arenas nest: each releases its own references. Like every scope an arena belongs to one thread. If memory is short, a
+ * reference that is given is released at once, and the throwing overload throws std::bad_alloc. */
+class [[nodiscard]] arena : detail::stack_only {
   public:
-    /* Begins, on an attached thread. Makes nothing yet. */
+    /* Begins, on an attached thread. Allocates nothing yet. */
     [[nodiscard]] explicit arena(pyattach::token py) noexcept : py_(py), interpreter_(py.interpreter()) {}
     ~arena() {
-        /* First the end, then the destructors: Python code run by one finds a token of this arena useless. */
+        /* The life ends before the destructors run: Python code in one of them must not use a token of this arena. */
         life_.end();
         while (newest_) {
             while (newest_->used > 0)
@@ -75,13 +77,13 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
         }
     }
 
-    /* The token of this arena, for the block it ends with. */
+    /* The token of this arena, valid until the arena ends. */
     arena_token token() noexcept { return arena_token(py_, *this, life_.see()); }
-    /* References kept now. */
+    /* The number of references kept now. */
     std::size_t size() const noexcept { return size_; }
 
 #if defined(__cpp_exceptions)
-    /* Takes over a new reference, the result of a C API call. NULL is thrown as python_error. */
+    /* Takes over a new reference, the result of a C API call. Throws python_error for NULL. */
     borrowed from_owned_ptr(struct ::_object *object) { return from_owned_ptr_or_err(object); }
     borrowed from_owned_ptr_or_err(struct ::_object *object) {
         if (!object)
@@ -90,13 +92,14 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
             throw std::bad_alloc();
         return borrowed(py_, object);
     }
-    /* Takes over what an owned, of this interpreter, holds. An empty one gives an empty borrowed. */
+    /* Takes over the reference of an owned of this interpreter. An empty owned gives an empty borrowed. */
     borrowed keep(owned object) { return object ? from_owned_ptr(object.release()) : borrowed(py_, nullptr); }
-    /* Nothing to keep: the reference stays the caller's. */
+    /* Keeps nothing: the reference stays with its owner. */
     borrowed from_borrowed_ptr(struct ::_object *object) const { return py_.from_borrowed_ptr(object); }
     borrowed from_borrowed_ptr_or_err(struct ::_object *object) const { return py_.from_borrowed_ptr_or_err(object); }
 #endif
-    /* Here NULL is an answer: empty, as it is where memory is short. What may be pending is left alone. */
+    /* The same, but NULL gives an empty optional, and so does a shortage of memory. A pending exception stays pending.
+     */
     std::optional<borrowed> from_owned_ptr_or_opt(struct ::_object *object) noexcept {
         if (!object || !take(object))
             return std::nullopt;
@@ -111,13 +114,13 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
 
   private:
     struct block {
-        static constexpr std::size_t capacity = 14; /* with the rest of it, two cache lines */
+        static constexpr std::size_t capacity = 14; /* with the other members, two cache lines */
         block *older = nullptr;
         std::size_t used = 0;
         struct ::_object *objects[capacity];
     };
 
-    /* False: no memory, and the reference is released. */
+    /* False: memory was short, and the reference was released. */
     bool take(struct ::_object *object) noexcept {
         if (newest_->used == block::capacity) {
             block *next = new (std::nothrow) block;
@@ -142,17 +145,17 @@ class [[nodiscard]] arena : detail::scope_in_automatic_storage {
 };
 
 inline std::optional<borrowed> arena_token::from_owned_ptr_or_opt(struct ::_object *object) const noexcept {
-    return of().from_owned_ptr_or_opt(object);
+    return owner().from_owned_ptr_or_opt(object);
 }
 inline std::optional<borrowed> arena_token::keep(std::nothrow_t, owned object) const noexcept {
-    return of().keep(std::nothrow, std::move(object));
+    return owner().keep(std::nothrow, std::move(object));
 }
 #if defined(__cpp_exceptions)
-inline borrowed arena_token::from_owned_ptr(struct ::_object *object) const { return of().from_owned_ptr(object); }
+inline borrowed arena_token::from_owned_ptr(struct ::_object *object) const { return owner().from_owned_ptr(object); }
 inline borrowed arena_token::from_owned_ptr_or_err(struct ::_object *object) const {
-    return of().from_owned_ptr_or_err(object);
+    return owner().from_owned_ptr_or_err(object);
 }
-inline borrowed arena_token::keep(owned object) const { return of().keep(std::move(object)); }
+inline borrowed arena_token::keep(owned object) const { return owner().keep(std::move(object)); }
 #endif
 
 } // namespace abi1

@@ -8,53 +8,93 @@
 extern "C" {
 #endif
 
-/* Storage of an attached scope; the caller's, not initialised, never moved. Beginning a scope in storage in which one
- * is open aborts: at once where it would overwrite the scope that attached the thread; a nested scope, and one on the
- * thread's own stack, where it ends the second time. */
+/* Storage of an attached scope. The caller allocates it, does not initialise it and never moves it while the scope is
+ * open. A scope that attached the thread, or switched it to another interpreter, is called outermost in its
+ * interpreter; a scope that found the thread attached is called nested. Beginning a scope in storage in which one is
+ * open aborts: immediately where it would overwrite the scope that attached the thread; for a nested scope, and for one
+ * on the thread's own stack, at the second end. */
 typedef struct pyattach_attached {
-    void *opaque[8]; /* the library's */
+    void *opaque[8]; /* private to the library */
 } pyattach_attached;
 
-/* Attaches this thread to the main interpreter. On a thread that is attached already, to whichever interpreter, the
- * scope is nested: it only counts. Whether it is attached is asked of CPython each time, so code that let go of the GIL
- * in between is seen. Releases references waiting in the pool. May block (for the GIL; while another
- * thread starts Python, or meets the interpreter for the first time (a second at most); on free-threaded builds, for a
- * new thread, while Python forks); may run Python code (destructors of those references; first contact). NO_PYTHON,
- * UNSUPPORTED, NOT_INITIALIZED, FINALIZING, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *);
+/* Attaches the calling thread to the main interpreter. A thread that is attached already, to any interpreter, stays
+ * attached to that interpreter and gets a nested scope, which is only counted. CPython is asked each time whether the
+ * thread is attached, so a thread that other code detached in between is attached again.
+ *
+ * Releases references that wait in the pool of the interpreter, up to the drain budget (see pool.h).
+ *
+ * May block: for the GIL; while another thread starts Python; while another thread registers the interpreter (a second
+ * at most, see interpreter.h); on free-threaded builds, if the thread needs a new thread state, while Python forks.
+ * May run Python code: destructors of the references released; registration of the interpreter.
+ *
+ * PYATTACH_OK: the scope is open.
+ * PYATTACH_NO_PYTHON: no CPython is loaded in this process.
+ * PYATTACH_UNSUPPORTED: the Python found cannot be used, or this process is the child of a raw fork() (see fork.h).
+ * PYATTACH_NOT_INITIALIZED: no interpreter runs.
+ * PYATTACH_FINALIZING: the interpreter is ending.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_NO_MEMORY: memory is short.
+ * PYATTACH_INVALID: `scope` is NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *scope);
 
-/* The same for the interpreter named. A thread attached to another one is switched over until the scope ends. INVALID:
- * NULL, also for the interpreter. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyattach_attached *, pyattach_interpreter *);
+/* Attaches the calling thread to `interpreter`. A thread that is attached to that interpreter gets a nested scope; a
+ * thread that is attached to another interpreter is switched over until the scope ends. Everything else is as for
+ * pyattach_attached_begin, including what may block and what may run Python code.
+ *
+ * PYATTACH_FINALIZING: `interpreter` is ending or has ended.
+ * PYATTACH_INVALID: `scope` or `interpreter` is NULL.
+ * PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED, PYATTACH_FORBIDDEN, PYATTACH_NO_MEMORY: as pyattach_attached_begin. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyattach_attached *scope,
+                                                                           pyattach_interpreter *interpreter);
 
-/* For code that must run while Python starts or ends: attaches to the main interpreter without asking whether it is
- * usable, and registers nothing. The caller vouches that the interpreter exists and outlives the scope. Otherwise as
- * pyattach_attached_begin. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *);
-
-/* On entry from Python: the caller vouches that this thread is attached, and nobody is asked; the scope is nested. In
- * a build with checks (Meson option `checks`) a thread that is not attached aborts here, in others the behaviour is
- * undefined. May run Python code, as above. FORBIDDEN; NO_MEMORY; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattach_attached *);
-
-/* Ends a scope. One that attached the thread, or switched it over, detaches or switches back, after all scopes inside
- * it; a Python exception still set is reported through sys.unraisablehook first; may run Python code then (that hook,
- * destructors of thread-local data). Nested ones change nothing and end in any order among themselves. Ending a scope
- * that was refused, ended already, or belongs to another thread aborts, as does ending one while a detached scope, or
- * one that attached, is open inside it. A scope whose interpreter has ended is inert: ending it does nothing.
- * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) lets go of Python and of the
- * interpreter when the library's exit hook runs, and the message handler is told; destructors that run before that find
- * the thread as the scope left it, and may call anything here. */
-PYATTACH_API void pyattach_attached_end(pyattach_attached *);
-
-/* 1 if this thread may call Python now, on every version; 0 inside a forbidden scope. Never waits for Python or for
- * another thread's use of this library. (As long as no Python is loaded it asks the dynamic linker: see interpreter.h.)
- * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap (as Py_NewInterpreter does) to a
- * state unknown to this library reads as 0, and attaching there deadlocks against the GIL that the thread itself holds.
+/* Attaches the calling thread to the main interpreter without asking whether the interpreter is usable, and without
+ * registering it. This is for code that must run while Python starts or ends. The caller guarantees that the
+ * interpreter exists and outlives the scope. Everything else, the statuses included, is as for pyattach_attached_begin.
  */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *scope);
+
+/* Begins a nested scope in a function that Python called. The caller guarantees that the thread is attached; CPython is
+ * not asked. In a build with checks (Meson option `checks`) a thread that is not attached aborts here; in other builds
+ * the behaviour is undefined.
+ *
+ * Releases references from the pool, registers the interpreter, may block and may run Python code as
+ * pyattach_attached_begin does on an attached thread.
+ *
+ * PYATTACH_OK: the scope is open.
+ * PYATTACH_UNSUPPORTED, PYATTACH_FORBIDDEN, PYATTACH_NO_MEMORY, PYATTACH_INVALID: as pyattach_attached_begin. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattach_attached *scope);
+
+/* Ends a scope.
+ *
+ * A nested scope changes nothing; nested scopes end in any order among themselves. A scope that attached the thread, or
+ * switched it over, detaches it or switches it back, and ends after all scopes inside it. If a Python exception was
+ * raised in that scope and is still set, it is first reported through sys.unraisablehook and cleared. The end of a
+ * scope whose interpreter has ended (an inert scope) does nothing. NULL is ignored.
+ *
+ * May block, for the GIL, where it switches the thread back. May run Python code: sys.unraisablehook; destructors of
+ * thread-local data, if the thread state is not kept (see warm_state.h).
+ *
+ * Aborts if the scope was refused, has ended already or belongs to another thread, and if a detached scope, or a scope
+ * that attached, is still open inside it.
+ *
+ * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) gives up Python and the
+ * interpreter when the library's thread exit hook runs, and the message handler is called. Destructors of thread-local
+ * data that run before the hook find the thread in the state in which the scope left it, and may call any function of
+ * this library. */
+PYATTACH_API void pyattach_attached_end(pyattach_attached *scope);
+
+/* Returns 1 if the calling thread may call Python now, on every version of Python; 0 if it may not, and inside a
+ * forbidden scope. Never waits for Python or for another thread's use of this library; while no Python is loaded it
+ * asks the dynamic linker (see interpreter.h). Runs no Python code.
+ *
+ * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap (as Py_NewInterpreter does) to a
+ * thread state unknown to this library reads as 0, and attaching there deadlocks against the GIL that the thread itself
+ * holds. */
 PYATTACH_API int pyattach_is_attached(void);
 
-/* Attached scopes of this library open on this thread since its last detached scope. A statistic: it proves nothing. */
+/* Returns the number of attached scopes of this library that are open on the calling thread since its last detached
+ * scope. This is a statistic: other code may have attached or detached the thread. Does not block and runs no Python
+ * code. */
 PYATTACH_API int pyattach_attach_depth(void);
 
 #ifdef __cplusplus

@@ -1,44 +1,45 @@
-/* Attached: this thread may call Python until the scope ends. */
+/* Attached: the calling thread may call Python until the scope ends. */
 #ifndef PYATTACH_ATTACHED_HPP
 #define PYATTACH_ATTACHED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 #include <type_traits>
 #include <utility>
 
 #include "attached.h"
+#include "detail/stack_only.hpp"
 #include "error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* Says "without asking whether the interpreter is usable": see pyattach_attached_begin_unchecked. */
+/* The tag for "without asking whether the interpreter is usable": see pyattach_attached_begin_unchecked. */
 struct unchecked_t {
     explicit unchecked_t() = default;
 };
 inline constexpr unchecked_t unchecked{};
 
-/* What pyattach_attached_begin and its siblings do, for the life of a block:
+/* What pyattach_attached_begin and its variants do, for the duration of a block:
  *
  *     attached here;                       attaches, or throws error
- *     attached here{std::nothrow};         attaches, or `if (here)` is false and here.status() says why
- *     attached here{where};                in that interpreter; a thread attached to another one is switched over
+ *     attached here{std::nothrow};         attaches, or `if (here)` is false and here.status() is the reason
+ *     attached here{interpreter};          in that interpreter; a thread attached to another one is switched over
  *     attached here{unchecked};            while Python starts or ends
- *     auto here = attached::assume();      on entry from Python, which vouches
+ *     auto here = attached::assume();      in a function that Python called
  *     auto here = attached::assume(std::nothrow);
  *
- * Blocks end innermost first, as scopes do. One that is ended by hand, while a scope that attached or detached is open
- * inside it, aborts; only scopes that merely counted may be ended in any order. */
-class [[nodiscard]] attached : detail::scope_in_automatic_storage {
+ * May block and may run Python code, at the begin and at the end, as the C functions do (see attached.h). Blocks end
+ * innermost first, and so do their scopes. A scope that is ended by hand while a scope that attached or detached is
+ * open inside it aborts; only nested scopes may end in any order. */
+class [[nodiscard]] attached : detail::stack_only {
   public:
 #if defined(__cpp_exceptions)
-    /* These throw error where attaching is refused. `where` must not be NULL. */
+    /* These throw error where attaching is refused. `interpreter` must not be NULL. */
     [[nodiscard]] attached() : attached(std::nothrow) { detail::throw_unless_ok(status_); }
-    [[nodiscard]] explicit attached(pyattach_interpreter *where) : attached(std::nothrow, where) {
+    [[nodiscard]] explicit attached(pyattach_interpreter *interpreter) : attached(std::nothrow, interpreter) {
         detail::throw_unless_ok(status_);
     }
     [[nodiscard]] explicit attached(unchecked_t) : attached(std::nothrow, unchecked) {
@@ -46,22 +47,23 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
     }
     static attached assume() { return attached(assumed()); }
 #endif
-    /* These do not: look at the scope, or at status(). */
+    /* These do not throw: test the scope, or status(). */
     [[nodiscard]] explicit attached(std::nothrow_t) noexcept : status_(pyattach_attached_begin(&scope_)) {}
-    [[nodiscard]] attached(std::nothrow_t, pyattach_interpreter *where) noexcept
-        : status_(pyattach_attached_begin_in(&scope_, where)) {}
+    [[nodiscard]] attached(std::nothrow_t, pyattach_interpreter *interpreter) noexcept
+        : status_(pyattach_attached_begin_in(&scope_, interpreter)) {}
     [[nodiscard]] attached(std::nothrow_t, unchecked_t) noexcept
         : status_(pyattach_attached_begin_unchecked(&scope_)) {}
     static attached assume(std::nothrow_t) noexcept { return attached(std::nothrow, assumed()); }
 
     ~attached() { end(); }
 
-    /* Whether this scope began, and has not been ended by hand. */
+    /* Whether this scope is open: it was not refused, and was not ended by hand. */
     explicit operator bool() const noexcept { return status_ == PYATTACH_OK; }
-    /* Why not; NOT_ATTACHED after end(). */
+    /* The status of the begin; PYATTACH_NOT_ATTACHED after end(). */
     pyattach_status status() const noexcept { return status_; }
 
-    /* Requires that the scope attached and has not ended; looked at unless NDEBUG is defined. */
+    /* The proof that the thread is attached. Requires that the scope is open; unless NDEBUG is defined, aborts if it is
+     * not. */
     pyattach::token token() const noexcept {
 #if !defined(NDEBUG)
         if (status_ != PYATTACH_OK)
@@ -71,7 +73,8 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
         return pyattach::token();
     }
 
-    /* Ends the scope before its block; the destructor then does nothing. */
+    /* Ends the scope before its block ends; the destructor then does nothing. May block and may run Python code, as
+     * pyattach_attached_end. */
     void end() noexcept {
         if (status_ != PYATTACH_OK)
             return;
@@ -92,13 +95,13 @@ class [[nodiscard]] attached : detail::scope_in_automatic_storage {
 
 namespace detail {
 
-/* A token or a borrowed would go on to claim that the thread is attached. */
+/* A token or a borrowed is valid only while the thread is attached. */
 template <class T> inline constexpr bool needs_attachment =
     std::is_base_of_v<token, std::decay_t<T>> || std::is_base_of_v<borrowed, std::decay_t<T>>;
 
 } // namespace detail
 
-/* Calls `function(token)` attached and returns what it returns. Throws error if attaching is refused. */
+/* Calls `function(token)` in an attached scope and returns its result. Throws error if attaching is refused. */
 #if defined(__cpp_exceptions)
 template <class Function> decltype(auto) with_attached(Function &&function) {
     static_assert(!detail::needs_attachment<std::invoke_result_t<Function, token>>,
@@ -108,7 +111,8 @@ template <class Function> decltype(auto) with_attached(Function &&function) {
 }
 #endif
 
-/* For functions that return nothing: returns why attaching was refused, and `function` was not called, or OK. */
+/* The same for functions that return nothing. Returns PYATTACH_OK, or the status with which attaching was refused; then
+ * `function` was not called. */
 template <class Function> [[nodiscard]] pyattach_status with_attached(std::nothrow_t, Function &&function) {
     static_assert(std::is_void_v<std::invoke_result_t<Function, token>>,
                   "with_attached: this form returns the status; let the function return nothing");

@@ -1,9 +1,17 @@
 /* Calls: as much of Python as a host needs that has no Python.h.
  *
- * Every function here needs an attached thread and may block and run Python code, except where its comment says
- * "plain". NOT_ATTACHED, FORBIDDEN; INVALID: NULL where an object, a text or a place for the result is required;
- * PYTHON_ERROR: the exception is set. Results are new references; on failure *result is NULL. Called with an exception
- * already set, a function that runs Python code is misused as in CPython itself; clear or keep it first. */
+ * Rules for every function here, where its comment says nothing else. The calling thread is attached. The function may
+ * block and may run Python code. Arguments are borrowed: the caller keeps its references. A result is a new reference,
+ * which the caller owns; on failure *result is NULL, and other places for results are unchanged. If an exception is set
+ * when a function that runs Python code is called, that is misuse as in CPython itself: clear the exception or take it
+ * out first.
+ *
+ * PYATTACH_OK: the call succeeded.
+ * PYATTACH_PYTHON_ERROR: Python raised an exception, which is set.
+ * PYATTACH_NOT_ATTACHED: the thread is not attached.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
+ * PYATTACH_INVALID: an object, a text or a place for a result is NULL where one is required. */
 #ifndef PYATTACH_CALL_H
 #define PYATTACH_CALL_H
 
@@ -13,67 +21,118 @@
 extern "C" {
 #endif
 
-/* Evaluates an expression (eval) or executes statements (run), UTF-8. `globals` must be a dict; NULL: that of
- * `__main__`; `__builtins__` is put in if it lacks them. `locals` may be any mapping; NULL: `globals`. */
+/* Evaluates an expression, as Python's eval() does. `code` is UTF-8. `globals` must be a dict; NULL: that of
+ * `__main__`;
+ * `__builtins__` is added to it if it has none. `locals` may be any mapping; NULL: `globals`. */
 PYATTACH_API pyattach_status pyattach_eval(const char *code, struct _object *globals, struct _object *locals,
                                            struct _object **result);
+
+/* Executes statements, as Python's exec() does. The parameters are those of pyattach_eval. */
 PYATTACH_API pyattach_status pyattach_run(const char *code, struct _object *globals, struct _object *locals);
 
-/* Imports a module by its dotted name and returns that very module, not its parent. */
+/* Imports a module by its dotted name. The result is that module, not its parent. */
 PYATTACH_API pyattach_status pyattach_import(const char *name, struct _object **result);
 
 /* Runs the handlers of signals that arrived, if this is the main thread of the main interpreter; else does nothing. */
 PYATTACH_API pyattach_status pyattach_check_signals(void);
 
-/* The attribute of that name. */
-PYATTACH_API pyattach_status pyattach_get_attribute(struct _object *, const char *name, struct _object **result);
-/* `value` is not stolen; NULL deletes the attribute. */
-PYATTACH_API pyattach_status pyattach_set_attribute(struct _object *, const char *name, struct _object *value);
-/* Calls with positional arguments, none of them stolen. `args` may be NULL if nargs is 0. */
+/* Gets the attribute `name` of `object`. */
+PYATTACH_API pyattach_status pyattach_get_attribute(struct _object *object, const char *name, struct _object **result);
+
+/* Sets the attribute `name` of `object`. `value` is not stolen; NULL deletes the attribute. */
+PYATTACH_API pyattach_status pyattach_set_attribute(struct _object *object, const char *name, struct _object *value);
+
+/* Calls `callable` with `nargs` positional arguments, none of which is stolen. `args` may be NULL if `nargs` is 0.
+ *
+ * PYATTACH_INVALID: also if one of the arguments is NULL, or `nargs` is out of range. */
 PYATTACH_API pyattach_status pyattach_call(struct _object *callable, struct _object *const *args, size_t nargs,
                                            struct _object **result);
 
-/* Conversions. To C: an object of another type, or a number out of range, is a PYTHON_ERROR (TypeError, OverflowError);
- * integers accept anything with __index__, doubles anything with __float__, bool asks for the truth of any object. */
-PYATTACH_API pyattach_status pyattach_to_int64(struct _object *, int64_t *value);
-PYATTACH_API pyattach_status pyattach_to_double(struct _object *, double *value);
-PYATTACH_API pyattach_status pyattach_to_bool(struct _object *, int *value);
-/* The text of a str, as UTF-8 and NUL-terminated, or the data of a bytes object: owned by the object, valid as long as
- * it. A str with lone surrogates is a UnicodeEncodeError. `size`, in bytes without the final NUL, may be NULL. */
-PYATTACH_API pyattach_status pyattach_to_utf8(struct _object *, const char **text, size_t *size);
-PYATTACH_API pyattach_status pyattach_to_bytes(struct _object *, const char **data, size_t *size);
-/* From C. Text that is not UTF-8 is a UnicodeDecodeError. `size` is in bytes; the pointer may be NULL if it is 0. */
+/* --- Conversions -----------------------------------------------------------------------------------------------------
+ * To C: an object of another type is a TypeError, and a number out of range an OverflowError. From C: sizes are in
+ * bytes. */
+
+/* Converts an integer, or any object with `__index__`. */
+PYATTACH_API pyattach_status pyattach_to_int64(struct _object *object, int64_t *value);
+
+/* Converts a float, or any object with `__float__` or `__index__`. */
+PYATTACH_API pyattach_status pyattach_to_double(struct _object *object, double *value);
+
+/* Sets *value to 1 if Python considers the object true, else to 0. */
+PYATTACH_API pyattach_status pyattach_to_bool(struct _object *object, int *value);
+
+/* Gets the text of a str, as UTF-8 with a final NUL. The object owns the text, which is valid as long as the object. A
+ * str with lone surrogates is a UnicodeEncodeError. `size` receives the number of bytes without the final NUL, and may
+ * be NULL. On failure *text is NULL. */
+PYATTACH_API pyattach_status pyattach_to_utf8(struct _object *object, const char **text, size_t *size);
+
+/* Gets the data of a bytes object. The object owns the data, which is valid as long as the object and has a NUL behind
+ * it. `size` receives the number of bytes without that NUL, and may be NULL. On failure *data is NULL. */
+PYATTACH_API pyattach_status pyattach_to_bytes(struct _object *object, const char **data, size_t *size);
+
+/* Makes an int. */
 PYATTACH_API pyattach_status pyattach_from_int64(int64_t value, struct _object **result);
+
+/* Makes a float. */
 PYATTACH_API pyattach_status pyattach_from_double(double value, struct _object **result);
+
+/* Gets True if `value` is not 0, else False. */
 PYATTACH_API pyattach_status pyattach_from_bool(int value, struct _object **result);
+
+/* Makes a str of `size` bytes of UTF-8. Text that is not UTF-8 is a UnicodeDecodeError. `text` may be NULL if `size` is
+ * 0.
+ *
+ * PYATTACH_INVALID: also if `size` is out of range. */
 PYATTACH_API pyattach_status pyattach_from_utf8(const char *text, size_t size, struct _object **result);
+
+/* Makes a bytes object of `size` bytes. `data` may be NULL if `size` is 0.
+ *
+ * PYATTACH_INVALID: also if `size` is out of range. */
 PYATTACH_API pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _object **result);
 
-/* As str() and repr(). */
-PYATTACH_API pyattach_status pyattach_str(struct _object *, struct _object **result);
-PYATTACH_API pyattach_status pyattach_repr(struct _object *, struct _object **result);
+/* Does what Python's str() does. */
+PYATTACH_API pyattach_status pyattach_str(struct _object *object, struct _object **result);
 
-/* Writes "Type: message" of the pending exception, which stays set, as snprintf does: at most `size` bytes with the
- * final NUL, cut at a character's edge; returns the whole length without it. 0 if no exception is pending or the thread
- * is not attached. `buffer` may be NULL if `size` is 0. An exception that cannot be shown gives "Type" alone. */
-PYATTACH_API size_t pyattach_error_message(char *buffer, size_t size);
-/* Clears the pending exception, if any. May run Python code (destructors). Does nothing on a thread that is not
- * attached, or forbidden. */
-PYATTACH_API void pyattach_error_clear(void);
+/* Does what Python's repr() does. */
+PYATTACH_API pyattach_status pyattach_repr(struct _object *object, struct _object **result);
 
-/* The type of an object. Plain. */
-PYATTACH_API pyattach_status pyattach_type_of(struct _object *, struct _object **type);
-/* As isinstance() and issubclass(), so `type` may be a tuple of types; anything else is a TypeError. */
-PYATTACH_API pyattach_status pyattach_is_instance(struct _object *, struct _object *type, int *answer);
+/* --- Types -------------------------------------------------------------------------------------------------------- */
+
+/* Gets the type of an object. Does not block and runs no Python code. */
+PYATTACH_API pyattach_status pyattach_type_of(struct _object *object, struct _object **type);
+
+/* Does what Python's isinstance() does: *answer is 1 or 0. `type` may be a tuple of types; anything else that is no
+ * type is a TypeError. */
+PYATTACH_API pyattach_status pyattach_is_instance(struct _object *object, struct _object *type, int *answer);
+
+/* Does what Python's issubclass() does: *answer is 1 or 0. `base` may be a tuple of types; anything else that is no
+ * type is a TypeError. */
 PYATTACH_API pyattach_status pyattach_is_subclass(struct _object *derived, struct _object *base, int *answer);
 
-/* Takes the pending exception out: an exception object with its traceback in `__traceback__`, a new reference, and
- * nothing is pending any more. NULL if nothing was. */
+/* --- The pending exception ---------------------------------------------------------------------------------------- */
+
+/* Writes "Type: message" of the pending exception, which stays set, as snprintf does: at most `size` bytes with the
+ * final NUL, cut between two characters. Returns the length of the whole text in bytes without the NUL. Returns 0, and
+ * writes an empty text, if no exception is pending, or the thread is not attached or inside a forbidden scope. `buffer`
+ * may be NULL if `size` is 0. For an exception
+ * whose text is empty, or cannot be converted to a str, it is "Type" alone. */
+PYATTACH_API size_t pyattach_error_message(char *buffer, size_t size);
+
+/* Clears the pending exception, if there is one. Does nothing on a thread that is not attached or is inside a forbidden
+ * scope. Runs Python code only through destructors. */
+PYATTACH_API void pyattach_error_clear(void);
+
+/* Takes the pending exception out, so that none is pending any more. *exception receives the exception object, with its
+ * traceback in `__traceback__`, as a new reference; NULL if none was pending. */
 PYATTACH_API pyattach_status pyattach_error_take(struct _object **exception);
-/* Makes `exception`, which is not stolen, the pending one, in place of one that is pending already. INVALID, and
- * nothing changed: not an exception object. */
+
+/* Makes `exception`, which is not stolen, the pending exception, in place of one that is pending already.
+ *
+ * PYATTACH_INVALID: also if `exception` is no exception object; then nothing has changed. */
 PYATTACH_API pyattach_status pyattach_error_restore(struct _object *exception);
-/* As an except clause decides: `type` is an exception class or a tuple of them. Plain. */
+
+/* Decides as an except clause does whether `exception` matches `type`, an exception class or a tuple of them: *answer
+ * is 1 or 0. Does not block and runs no Python code. */
 PYATTACH_API pyattach_status pyattach_error_matches(struct _object *exception, struct _object *type, int *answer);
 
 #ifdef __cplusplus

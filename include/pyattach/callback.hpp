@@ -1,8 +1,8 @@
-/* Callback: C++ that Python calls, and exceptions that cross the border. */
+/* Callback: C++ that Python calls, and exceptions at the ABI boundary. */
 #ifndef PYATTACH_CALLBACK_HPP
 #define PYATTACH_CALLBACK_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #if defined(__cpp_exceptions)
 
@@ -17,19 +17,19 @@
 #endif
 
 #include "attached.hpp"
+#include "detail/park.hpp"
 #include "forbidden.h"
 #include "owned.hpp"
 #include "python_error.hpp"
-#include "scope.hpp"
 #include "type.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* Inside a catch block: raises in Python what was caught, in place of an exception that is pending. A python_error is
- * raised again as it came; a cast_error is a TypeError; std::bad_alloc a MemoryError; std::out_of_range an IndexError;
- * std::invalid_argument and std::domain_error ValueErrors; std::overflow_error an OverflowError; anything else a
- * RuntimeError with its what(). */
+/* Called inside a catch block: raises the caught exception in Python, in place of one that is pending. May block and
+ * runs Python code. A python_error is raised again unchanged; a cast_error becomes a TypeError, std::bad_alloc a
+ * MemoryError, std::out_of_range an IndexError, std::invalid_argument and std::domain_error a ValueError,
+ * std::overflow_error an OverflowError, and any other exception a RuntimeError with its what(). */
 inline void raise_caught(token py) noexcept {
     try {
         throw;
@@ -56,7 +56,7 @@ inline void raise_caught(token py) noexcept {
 
 namespace detail {
 
-/* What a C function called by Python returns for a C++ result, and for an exception. */
+/* What a C function that Python calls returns for a C++ result, and for an exception. */
 template <class Result> struct returned {
     static_assert(std::is_integral_v<Result> && std::is_signed_v<Result>,
                   "callback: the function returns an owned, a pointer to an object, nothing, or a signed integer");
@@ -75,14 +75,16 @@ template <> struct returned<owned> : returned<struct ::_object *> {
 
 } // namespace detail
 
-/* The body of a function that Python calls: runs `function(token)` and turns an exception into one of Python's.
+/* The body of a function that Python calls: calls `function(token)` and converts a C++ exception to one of Python's.
  *
  *     static PyObject *area(PyObject *, PyObject *shape) {
  *         return pyattach::callback([&](pyattach::token py) { return py.from(measure(py, shape)); });
  *     }
  *
- * An owned, or a new reference, is handed to Python, and NULL stands for the exception; nothing is handed over as None;
- * a signed integer, for slots that return one, has -1. */
+ * The result of `function` decides what Python gets. An owned, or a pointer, is a new reference, which Python owns;
+ * NULL reports an exception. A function that returns nothing gives None. A signed integer is for slots that return one;
+ * -1 reports an exception. If the interpreter ended inside `function`, the thread is parked for ever, since there is no
+ * Python to return to. */
 template <class Function> auto callback(Function &&function) {
     using result = std::decay_t<std::invoke_result_t<Function, token>>;
     constexpr bool is_void = std::is_void_v<result>;
@@ -98,10 +100,10 @@ template <class Function> auto callback(Function &&function) {
         }
 #if defined(__GLIBCXX__)
     } catch (abi::__forced_unwind &) {
-        throw; /* the thread is being ended; that is not to be stopped, and not an error */
+        throw; /* the thread is being ended, which must not be stopped and is no error */
 #endif
     } catch (...) {
-        /* The interpreter ended below us. There is no Python left to return to. */
+        /* The interpreter ended inside `function`, so there is no Python to return to. */
         if (!pyattach_is_attached() && !pyattach_is_forbidden())
             detail::park();
         raise_caught(py);

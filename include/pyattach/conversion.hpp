@@ -2,7 +2,7 @@
 #ifndef PYATTACH_CONVERSION_HPP
 #define PYATTACH_CONVERSION_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <charconv>
 #include <cstdint>
@@ -17,14 +17,15 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* How a T becomes a Python object and comes back. To be specialised for types of yours, with
+/* Converts between a T and a Python object. Specialise it for types of your own, with
  *
  *     static pyattach_status to_python(token py, const T &value, struct _object **result);
  *     static pyattach_status from_python(token py, struct _object *object, T &value);
  *     static constexpr const char *type_name = "dict";
  *
- * to_python() leaves a new reference in *result. One of the two may be missing; the name is for get_type<T>(), and may
- * be missing too. Failure is PYTHON_ERROR with the exception set; they do not throw. */
+ * Both functions are called on an attached thread, may run Python code, and do not throw. They return PYATTACH_OK, or
+ * PYATTACH_PYTHON_ERROR with the exception set. to_python stores a new reference in *result; from_python borrows the
+ * object. One of the two may be missing. type_name, which get_type<T>() needs, may be missing, too. */
 template <class T, class = void> struct conversion;
 
 namespace detail {
@@ -40,7 +41,7 @@ template <class T, class = void> inline constexpr bool comes_from_python = false
 template <class T> inline constexpr bool comes_from_python<T, std::void_t<decltype(&conversion<T>::from_python)>> =
     true;
 
-/* Integers above those of int64_t, which C functions take, go by way of their digits. */
+/* Converts by way of decimal digits an integer that is too large for the int64_t of the C functions. */
 inline pyattach_status from_unsigned(token py, std::uint64_t value, struct ::_object **result) noexcept {
     char digits[20];
     char *end = std::to_chars(digits, digits + sizeof digits, value).ptr;
@@ -52,12 +53,12 @@ inline pyattach_status from_unsigned(token py, std::uint64_t value, struct ::_ob
         status = pyattach_get_attribute(builtins, "int", &type);
     if (status == PYATTACH_OK)
         status = pyattach_call(type, &text, 1, result);
-    for (struct ::_object *one : {text, builtins, type})
-        py.xdecref(one);
+    for (struct ::_object *object : {text, builtins, type})
+        py.xdecref(object);
     return status;
 }
 
-/* False if it is none, with no exception set. */
+/* False if the object is no uint64_t; then no exception is set. */
 inline bool to_unsigned(token py, struct ::_object *object, std::uint64_t &value) noexcept {
     struct ::_object *index = nullptr, *integer = nullptr, *text = nullptr;
     const char *digits = nullptr;
@@ -71,27 +72,28 @@ inline bool to_unsigned(token py, struct ::_object *object, std::uint64_t &value
     } else {
         pyattach_error_clear();
     }
-    for (struct ::_object *one : {index, integer, text})
-        py.xdecref(one);
+    for (struct ::_object *temporary : {index, integer, text})
+        py.xdecref(temporary);
     return is_made;
 }
 
-/* The exception pending says that the object is no int64_t. If it is a larger uint64_t, it is dropped. */
+/* Called with the exception pending that the object is no int64_t. If the object is a larger uint64_t, the exception is
+ * cleared, and the result is PYATTACH_OK. */
 inline pyattach_status to_large(token py, struct ::_object *object, std::uint64_t &value) noexcept {
-    struct ::_object *raised = nullptr;
-    pyattach_error_take(&raised);
+    struct ::_object *exception = nullptr;
+    pyattach_error_take(&exception);
     bool is_large = to_unsigned(py, object, value);
     if (!is_large)
-        pyattach_error_restore(raised);
-    py.xdecref(raised);
+        pyattach_error_restore(exception);
+    py.xdecref(exception);
     return is_large ? PYATTACH_OK : PYATTACH_PYTHON_ERROR;
 }
 
 } // namespace detail
 
-/* The truth of any object. */
+/* bool; from Python, whether Python considers the object true. */
 template <> struct conversion<bool> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static constexpr const char *type_name = "bool";
     static pyattach_status to_python(token, bool value, struct ::_object **result) noexcept {
         return pyattach_from_bool(value, result);
@@ -104,10 +106,10 @@ template <> struct conversion<bool> {
     }
 };
 
-/* Integers of any width; a number out of range is an OverflowError. Characters are neither numbers nor texts: say
- * which. */
+/* Integers of at most 64 bits. A number out of range is an OverflowError. A character type has no conversion, because
+ * it may mean a number or a text; cast it to the one meant. */
 template <class T> struct conversion<T, std::enable_if_t<detail::is_integer<T>>> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static constexpr const char *type_name = "int";
     static pyattach_status to_python(token py, T value, struct ::_object **result) noexcept {
         if constexpr (is_large)
@@ -141,9 +143,9 @@ template <class T> struct conversion<T, std::enable_if_t<detail::is_integer<T>>>
     static_assert(sizeof(T) <= sizeof(std::int64_t), "no conversion for integers wider than 64 bits");
 };
 
-/* Anything with __float__ becomes a number. */
+/* Floating point numbers; from Python, of any object with `__float__`. */
 template <class T> struct conversion<T, std::enable_if_t<std::is_floating_point_v<T>>> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static constexpr const char *type_name = "float";
     static pyattach_status to_python(token, T value, struct ::_object **result) noexcept {
         return pyattach_from_double(static_cast<double>(value), result);
@@ -156,9 +158,9 @@ template <class T> struct conversion<T, std::enable_if_t<std::is_floating_point_
     }
 };
 
-/* Texts, as UTF-8. A std::string_view made from an object lives as long as the object. */
+/* Texts, as UTF-8. A std::string_view made from an object is valid as long as the object. */
 template <> struct conversion<std::string_view> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static constexpr const char *type_name = "str";
     static pyattach_status to_python(token, std::string_view value, struct ::_object **result) noexcept {
         return pyattach_from_utf8(value.data(), value.size(), result);
@@ -171,9 +173,9 @@ template <> struct conversion<std::string_view> {
         return status;
     }
 };
-/* The same, as a copy that needs the object no longer. */
+/* The same, as a copy, which does not need the object afterwards. */
 template <> struct conversion<std::string> : conversion<std::string_view> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static pyattach_status from_python(token py, struct ::_object *object, std::string &value) {
         std::string_view text;
         pyattach_status status = conversion<std::string_view>::from_python(py, object, text);
@@ -181,9 +183,9 @@ template <> struct conversion<std::string> : conversion<std::string_view> {
         return status;
     }
 };
-/* To Python only. NULL is INVALID. */
+/* To Python only. NULL gives PYATTACH_INVALID. */
 template <> struct conversion<const char *> {
-    /* As the template says. */
+    /* The members that the primary template describes. */
     static pyattach_status to_python(token, const char *value, struct ::_object **result) noexcept {
         return value ? pyattach_from_utf8(value, std::strlen(value), result) : PYATTACH_INVALID;
     }

@@ -1,11 +1,14 @@
 /* Critical section: CPython's per-object lock of the free-threaded build.
  *
- * On builds with a GIL a section does nothing but ask whether the thread is attached: the GIL excludes other threads as
- * long as nobody detaches. On free-threaded builds it locks. Detaching, in a detached scope or inside any Python code
- * that waits, suspends every section of the thread; attaching again resumes the innermost, so what a section protects
- * may have changed after such a call. In CPython 3.13 the same goes for code that enters a section on the same object
- * again, as the methods of list and dict do. What has to hold across calls of Python is protected by a mutex. While a
- * section is open, attaches of its thread do not release references from the pool. */
+ * On builds with a GIL a section only checks that the thread is attached: the GIL excludes other threads as long as the
+ * thread does not detach. On free-threaded builds it locks.
+ *
+ * Detaching, in a detached scope or inside any Python code that waits, suspends every section of the thread. Attaching
+ * again resumes the innermost one. So what a section protects may have changed after such a call. In CPython 3.13 the
+ * same holds for code that enters a section on the same object again, as the methods of list and dict do. Use a mutex
+ * for what must stay unchanged across calls of Python.
+ *
+ * While a section is open, attaches of its thread release no references from the pool. */
 #ifndef PYATTACH_CRITICAL_SECTION_H
 #define PYATTACH_CRITICAL_SECTION_H
 
@@ -15,29 +18,49 @@
 extern "C" {
 #endif
 
-/* Storage of a section; the caller's, not initialised, never moved: CPython links open sections by address. */
+/* Storage of a section. The caller allocates it, does not initialise it and never moves it while the section is open:
+ * CPython links open sections by address. */
 typedef struct pyattach_critical_section {
-    void *opaque[8]; /* the library's */
+    void *opaque[8]; /* private to the library */
 } pyattach_critical_section;
 
-/* Enter a section on one or two objects, or on one or two mutexes. Two locks are taken in an order that cannot
- * deadlock; the same one twice counts once. Sections nest, also on the same object. May block, detached. NOT_ATTACHED,
- * FORBIDDEN, NO_MEMORY; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin(pyattach_critical_section *,
-                                                                                struct _object *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *,
-                                                                                 struct _object *, struct _object *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex(pyattach_critical_section *,
-                                                                                      pyattach_mutex *);
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex2(pyattach_critical_section *,
-                                                                                       pyattach_mutex *,
-                                                                                       pyattach_mutex *);
+/* Begins a section on `object`. Sections nest, also on the same object. The section borrows the object: the caller
+ * keeps it alive until the section ends.
+ *
+ * May block, detached, on free-threaded builds. Runs no Python code.
+ *
+ * PYATTACH_OK: the section is open.
+ * PYATTACH_NOT_ATTACHED: the thread is not attached.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
+ * PYATTACH_NO_MEMORY: memory is short.
+ * PYATTACH_INVALID: an argument is NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin(pyattach_critical_section *section,
+                                                                                struct _object *object);
 
-/* Sections end innermost first, on the thread that began them and attached; anything else aborts. A section whose
- * interpreter has ended is inert, as the scope around it: ending it does nothing. A thread that ends with a section
- * open ends it if its storage is not on the thread's stack. Otherwise, on free-threaded builds, the thread stays
- * attached for ever, since CPython would look into that stack; the message handler is told. */
-PYATTACH_API void pyattach_critical_section_end(pyattach_critical_section *);
+/* Begins a section on two objects. The two locks are taken in an order that cannot deadlock; the same object twice
+ * counts once. Everything else, the statuses included, is as for pyattach_critical_section_begin. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin2(pyattach_critical_section *section,
+                                                                                 struct _object *first,
+                                                                                 struct _object *second);
+
+/* Begins a section on a mutex. Everything else, the statuses included, is as for pyattach_critical_section_begin. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status
+pyattach_critical_section_begin_mutex(pyattach_critical_section *section, pyattach_mutex *mutex);
+
+/* Begins a section on two mutexes. The two locks are taken in an order that cannot deadlock; the same mutex twice
+ * counts once. Everything else, the statuses included, is as for pyattach_critical_section_begin. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_critical_section_begin_mutex2(
+    pyattach_critical_section *section, pyattach_mutex *first, pyattach_mutex *second);
+
+/* Ends a section. Sections end innermost first, on the thread that began them, while that thread is attached; anything
+ * else aborts. The end of a section whose interpreter has ended does nothing, as that of the scope around it. NULL is
+ * ignored. Does not block and runs no Python code.
+ *
+ * A thread that ends with a section open ends the section if its storage is not on the thread's stack. If it is, the
+ * thread stays attached for ever on free-threaded builds, since CPython would read that stack later; the message
+ * handler is called. */
+PYATTACH_API void pyattach_critical_section_end(pyattach_critical_section *section);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* Detached: others may run Python while this thread computes or waits. */
+/* Detached: other threads may run Python while this thread computes or waits. */
 #ifndef PYATTACH_DETACHED_H
 #define PYATTACH_DETACHED_H
 
@@ -8,27 +8,46 @@
 extern "C" {
 #endif
 
-/* Storage of a detached scope; the caller's, not initialised, never moved. */
+/* Storage of a detached scope. The caller allocates it, does not initialise it and never moves it while the scope is
+ * open. */
 typedef struct pyattach_detached {
-    void *opaque[8]; /* the library's */
+    void *opaque[8]; /* private to the library */
 } pyattach_detached;
 
-/* Lets go of the interpreter until the scope ends, whoever attached the thread. Critical sections of this thread are
- * suspended meanwhile. First contact may run Python code; up to 3.11 so may a thread's first scope within a thread
- * state that is not this library's (it may collect garbage). NOT_ATTACHED, FORBIDDEN, NO_MEMORY; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_begin(pyattach_detached *);
+/* Detaches the calling thread from its interpreter until the scope ends, whichever code attached the thread. The
+ * critical sections of the thread are suspended meanwhile.
+ *
+ * Does not wait for Python; may wait while another thread registers the interpreter (a second at most). May run Python
+ * code: registration of the interpreter (see interpreter.h); up to CPython 3.11 also the garbage collector, in the
+ * first detached scope of a thread within a thread state that is not this library's.
+ *
+ * PYATTACH_OK: the scope is open, and the thread is detached.
+ * PYATTACH_NOT_ATTACHED: the thread is not attached.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
+ * PYATTACH_NO_MEMORY: memory is short.
+ * PYATTACH_INVALID: `scope` is NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_begin(pyattach_detached *scope);
 
-/* Attaches again and releases references waiting in the pool. May block; may run Python code (their destructors).
- * FINALIZING: the interpreter ended meanwhile. The thread is not attached, and never will be to that life of it. This
- * scope has ended; the scopes around it, out to the one that attached the thread, are inert: ending them does nothing.
- * Unwind to there without calling Python. A function that Python called has Python's frames around it, which it must
- * not return to; it has to wait for ever instead. UNSUPPORTED: the same, in the child of a raw fork() in which Python
- * stays refused (see pyattach_forked); begin answers so, too.
- * Only threads that this library attached are told. Others (Python's own, or attached by another library) are parked
- * for ever once the interpreter is gone, as CPython 3.14 does itself.
- * A thread that ends with the scope open: as for pyattach_attached_end.
- * Aborts with an attached scope still open inside, out of order, or on another thread; INVALID: NULL. */
-PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_end(pyattach_detached *);
+/* Ends the scope: attaches the thread again, and releases references that wait in the pool, up to the drain budget.
+ *
+ * Only a thread that this library attached is refused. A thread that Python or another library attached is parked for
+ * ever once the interpreter has ended, as CPython 3.14 does itself.
+ *
+ * May block, for the GIL. May run Python code: destructors of the references released.
+ *
+ * Aborts if an attached scope is still open inside the scope, if detached scopes end out of order, and on another
+ * thread. A thread that ends with the scope open is treated as for pyattach_attached_end.
+ *
+ * PYATTACH_OK: the thread is attached again.
+ * PYATTACH_FINALIZING: the interpreter ended meanwhile. The thread is not attached, and cannot be attached to that life
+ *   of the interpreter again. This scope has ended. The scopes around it, out to the one that attached the thread, are
+ *   inert: ending them does nothing. The caller unwinds to there without calling Python. A function that Python called
+ *   has frames of Python around it, to which it must not return; it must wait for ever instead.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
+ *   What holds for PYATTACH_FINALIZING holds here.
+ * PYATTACH_INVALID: `scope` is NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_detached_end(pyattach_detached *scope);
 
 #ifdef __cplusplus
 }

@@ -1,31 +1,33 @@
-/* Detached: others may run Python while this thread computes or waits, until the scope ends. */
+/* Detached: other threads may run Python while this thread computes or waits, until the scope ends. */
 #ifndef PYATTACH_DETACHED_HPP
 #define PYATTACH_DETACHED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <new>
 
 #include "detached.h"
+#include "detail/park.hpp"
+#include "detail/stack_only.hpp"
 #include "error.hpp"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* What pyattach_detached_begin and _end do, for the life of a block:
+/* What pyattach_detached_begin and pyattach_detached_end do, for the duration of a block:
  *
- *     detached gap{py};                    lets go, or throws error (inside tp_traverse, or without memory)
- *     detached gap{std::nothrow, py};      lets go, or `if (gap)` is false and gap.status() says why
+ *     detached gap{py};                    detaches, or throws error (inside tp_traverse, or without memory)
+ *     detached gap{std::nothrow, py};      detaches, or `if (gap)` is false and gap.status() is the reason
  *
- * Inside, neither `py` nor any borrowed is to be used, which only py.detach() can check. The end attaches again: it may
- * block, and may run the destructors of references that wait in the pool. Where the interpreter may end meanwhile, end
- * the scope with resume() and unwind if it refuses. The destructor cannot refuse: as the code around it believes to be
- * attached, it parks the thread for ever then. A parked thread does not hold the exit up. */
-class [[nodiscard]] detached : detail::scope_in_automatic_storage {
+ * Inside, neither `py` nor any borrowed may be used; only py.detach() can check that. The end attaches the thread
+ * again: it may block, and may run the destructors of references that wait in the pool. Where the interpreter may end
+ * meanwhile, end the scope with resume(), and unwind if it is refused. The destructor has no way to refuse, and the
+ * code around it assumes that the thread is attached; so it parks the thread for ever then. The end of an interpreter
+ * does not wait for a parked thread. */
+class [[nodiscard]] detached : detail::stack_only {
   public:
-    /* See above. The token says that the thread is attached. */
+    /* Begins the scope. The token proves that the thread is attached. */
 #if defined(__cpp_exceptions)
     [[nodiscard]] explicit detached(token py) : detached(std::nothrow, py) { detail::throw_unless_ok(status_); }
 #endif
@@ -39,12 +41,16 @@ class [[nodiscard]] detached : detail::scope_in_automatic_storage {
 
     /* Whether the thread is detached by this scope. */
     explicit operator bool() const noexcept { return is_open_; }
-    /* Of the last attempt to let go or to come back. */
+    /* The status of the begin, or of resume() once that was called. */
     pyattach_status status() const noexcept { return status_; }
 
-    /* Attaches again, once; the destructor then does nothing. OK; FINALIZING: not attached and never will be, so return
-     * through the scopes around this one, which are inert, without calling Python. Called again, returns the same
-     * again. */
+    /* Attaches the thread again, once; the destructor then does nothing. May block and may run Python code. Called
+     * again, returns the same status again.
+     *
+     * PYATTACH_OK: the thread is attached.
+     * PYATTACH_FINALIZING: the interpreter ended meanwhile, and the thread cannot be attached to it again. The scopes
+     *   around this one are inert: the caller returns through them without calling Python.
+     * PYATTACH_UNSUPPORTED: the same in the child of a raw fork() (see pyattach_detached_end). */
     [[nodiscard]] pyattach_status resume() noexcept {
         if (is_open_) {
             is_open_ = false;

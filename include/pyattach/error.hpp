@@ -1,29 +1,29 @@
-/* Error: what the environment refused, as an exception. */
+/* Error: a status other than PYATTACH_OK, as an exception. */
 #ifndef PYATTACH_ERROR_HPP
 #define PYATTACH_ERROR_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <exception>
 
 #include "base.h"
 
 namespace pyattach {
-/* The C++ face is code compiled into its users. The inline namespace counts its incompatible changes, so that two users
- * of one process, compiled with different ones, do not share functions that the linker takes for the same. */
+/* The C++ API is compiled into its users. The inline namespace has a number, which grows with incompatible changes, so
+ * that two users in one process that were compiled with different numbers do not share inline functions. */
 inline namespace abi1 {
 
-/* Thrown by every form that is not told std::nothrow; base of all exceptions of the C++ face. Compiled with
- * -fno-exceptions, the throwing forms are not there, and the others are the same. Default visibility: it may be caught
- * in another shared object. */
+/* Thrown by every function that is not a nothrow overload; the base of all exceptions of the C++ API. With
+ * -fno-exceptions only the nothrow overloads exist, and they are unchanged. The class has default visibility, so that
+ * it can be caught in another shared object. */
 class PYATTACH_VISIBLE error : public std::exception {
   public:
-    /* Of a status other than OK. */
+    /* Made from a status other than PYATTACH_OK. */
     explicit error(pyattach_status status) noexcept : status_(status) {}
 
-    /* Why; PYTHON_ERROR is a python_error. */
+    /* The status. If it is PYATTACH_PYTHON_ERROR, this is a python_error. */
     pyattach_status status() const noexcept { return status_; }
-    /* One English sentence. */
+    /* One English sentence about the status, valid for ever. */
     const char *what() const noexcept override { return pyattach_status_message(status_); }
 
   private:

@@ -2,23 +2,23 @@
 #ifndef PYATTACH_FORBIDDEN_HPP
 #define PYATTACH_FORBIDDEN_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <type_traits>
 #include <utility>
 
+#include "detail/stack_only.hpp"
 #include "forbidden.h"
-#include "scope.hpp"
 #include "token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* At the top of a tp_traverse function: inside, attaching and detaching are refused, and references given back wait in
- * the pool. */
-class [[nodiscard]] forbidden : detail::scope_in_automatic_storage {
+/* Stands at the top of a tp_traverse function. Inside the scope attaching and detaching are refused, and references
+ * given back are queued in the pool. Does not block and runs no Python code. */
+class [[nodiscard]] forbidden : detail::stack_only {
   public:
-    /* Until the end of the block. They nest. */
+    /* Begins the scope, which ends with the block. Forbidden scopes nest. */
     [[nodiscard]] forbidden() noexcept { pyattach_forbidden_begin(&scope_); }
     ~forbidden() { pyattach_forbidden_end(&scope_); }
 
@@ -26,8 +26,8 @@ class [[nodiscard]] forbidden : detail::scope_in_automatic_storage {
     pyattach_forbidden scope_;
 };
 
-/* The body of a tp_traverse function: returns what `visit` returns, a visitor's non-zero result included. An exception
- * must not pass through the collector: it becomes -1. */
+/* The body of a tp_traverse function: calls `visit` in a forbidden scope and returns its result, a visitor's non-zero
+ * result included. An exception must not pass through the garbage collector: it becomes -1. */
 template <class Function> int during_traverse(Function &&visit) noexcept {
     static_assert(
         !std::is_invocable_v<Function, token>,

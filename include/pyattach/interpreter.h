@@ -9,147 +9,198 @@ extern "C" {
 #endif
 
 /* --- Which Python ----------------------------------------------------------------------------------------------------
- * The library links no libpython. On first use it looks for CPython in the process: in the global scope, then among the
- * loaded libraries, also those loaded RTLD_LOCAL. While there is none it looks again at every call, and asks the
- * dynamic linker for that, which makes a thread wait while another one is loading a library. A library's constructor
- * may call this library. What was found stays loaded for good. A Python that will not do is refused with UNSUPPORTED,
- * and the message handler is told the reason, once. */
+ * The library links no libpython. On first use it searches for CPython in the process: in the global scope, then among
+ * the loaded libraries, also those loaded with RTLD_LOCAL. While there is none, every call searches again, and asks the
+ * dynamic linker for that, which blocks a thread while another thread loads a library. A library's constructor may call
+ * this library. A Python that was found stays loaded for the life of the process. A Python that cannot be used is
+ * refused with PYATTACH_UNSUPPORTED, and the message handler is told the reason, once. */
 
-/* Names the Python to use, before anything else, or not at all. `path` is a libpython, as for dlopen. NULL: the Python
- * in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe says which that
- * was.
+/* Chooses the Python to use, before any other call, or not at all. `path` names a libpython, as for dlopen. NULL: the
+ * Python in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe returns
+ * which one that was.
  *
- * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), also if it was loaded RTLD_LOCAL, as when
- * a plugin links it: extension modules that do not link libpython look for them there. pyattach_interpreter_start does
+ * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), also if it was loaded with RTLD_LOCAL, as
+ * when a plugin links it: extension modules that do not link libpython need them there. pyattach_interpreter_start does
  * the same for a Python that does not run yet. A Python that is only found keeps the scope that its host chose.
  *
- * May block (the dynamic linker); runs initialisers of the loaded library, no Python code. Of threads that name
- * different Pythons at once the first to be ready wins. The message handler is told the reason of every refusal.
- * PYATTACH_NO_PYTHON: nothing there, or no CPython.
- * PYATTACH_UNSUPPORTED: not CPython 3.9 or newer, or a function is missing.
- * PYATTACH_INVALID: another Python is in use already; or the path is empty.
- * PYATTACH_NO_MEMORY */
+ * If several threads name different Pythons at once, the first one to be ready is used. The message handler is told the
+ * reason of every refusal.
+ *
+ * May block, for the dynamic linker. Runs the initialisers of the library that is loaded, but no Python code.
+ *
+ * PYATTACH_OK: the Python is in use.
+ * PYATTACH_NO_PYTHON: there is no such library, or it is not CPython.
+ * PYATTACH_UNSUPPORTED: it is not CPython 3.9 or newer, or a function is missing.
+ * PYATTACH_INVALID: another Python is in use already; or `path` is empty.
+ * PYATTACH_NO_MEMORY: memory is short. */
 PYATTACH_API pyattach_status pyattach_python_load(const char *path);
 
-/* What pyattach_python_describe says. */
+/* A description of the Python in use. */
 typedef struct pyattach_python {
     size_t struct_size;   /* set by the caller to sizeof(pyattach_python) */
     unsigned version_hex; /* as Py_Version: 0x030d00f0 is 3.13.0 */
-    int free_threaded;    /* built without the GIL; it may still be switched on at run time */
-    int debug;            /* a debug build of CPython */
-    const char *path;     /* the file that holds CPython, valid for ever */
+    int free_threaded;    /* 1: built without the GIL, which may still be switched on at run time */
+    int debug;            /* 1: a debug build of CPython */
+    const char *path;     /* the file that holds CPython; the library owns the text, which is valid for ever */
 } pyattach_python;
 
-/* Describes the Python in use: fills as much of *out as struct_size says. It need not run.
+/* Describes the Python in use, which need not run: writes as many bytes of *out as struct_size says. May block, for the
+ * dynamic linker, while no Python is in use. Runs no Python code.
+ *
+ * PYATTACH_OK: *out is filled in.
  * PYATTACH_NO_PYTHON: none is loaded.
- * PYATTACH_UNSUPPORTED: as above.
- * PYATTACH_INVALID: NULL, or struct_size is zero.
- * PYATTACH_NO_MEMORY */
+ * PYATTACH_UNSUPPORTED: as pyattach_python_load.
+ * PYATTACH_INVALID: `out` is NULL, or struct_size is zero.
+ * PYATTACH_NO_MEMORY: memory is short. */
 PYATTACH_API pyattach_status pyattach_python_describe(pyattach_python *out);
 
 /* --- Interpreters ----------------------------------------------------------------------------------------------------
- * A handle names one life of one interpreter. It is valid to pass for ever; once that life has ended, calls refuse it
- * with FINALIZING. First contact: the first call that meets an interpreter, on whatever thread, registers an `atexit`
- * callback there (see "Exit"), which may run Python code (it imports `threading` and `atexit`); an exception that is
- * pending is kept. */
+ * A handle names one life of one interpreter. The library owns it, and it may be passed for ever: once that life has
+ * ended, calls refuse the handle with PYATTACH_FINALIZING.
+ *
+ * Registration: the first call that uses an interpreter, on whatever thread, registers an `atexit` callback there (see
+ * "Exit"). That may run Python code, since it imports `threading` and `atexit`; a pending exception is kept. Other
+ * threads that need the interpreter wait for the registration, a second at most. */
 
 /* A handle. */
 typedef struct pyattach_interpreter pyattach_interpreter;
 
-/* The main interpreter; NULL if none runs. First contact attaches for a moment, so it may block and run Python code. */
+/* Returns the handle of the main interpreter; NULL if none runs. If the interpreter is not registered yet, attaches for
+ * the time of the call, and so may block and may run Python code. */
 PYATTACH_API pyattach_interpreter *pyattach_interpreter_main(void);
 
-/* The interpreter this thread is attached to; NULL unless attached. First contact may run Python code. */
+/* Returns the handle of the interpreter to which the calling thread is attached; NULL if the thread is not attached, is
+ * inside a forbidden scope, or memory is short. May run Python code, and may block: registration of the interpreter. */
 PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
 
-/* Initialises Python unless it runs already, waits until it is usable (`site` has been imported), and leaves the caller
- * detached; if it ran already, leaves the caller as it was. Any number of threads may race. If another thread is past
- * the point where its end of Python can be told from outside (Py_IsInitialized says no), the end is waited for, and
- * Python started anew: so nothing that the end runs may wait for this thread. (After a Py_FinalizeEx that the host
- * calls itself, its last instructions, and what other code gave to Py_AtExit, are given a tenth of a second.) Installs
- * no signal handlers. The calling thread becomes Python's main thread, the only one that may stop it. May block, runs
- * Python code. PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED: as pyattach_python_load. PYATTACH_NOT_INITIALIZED: Python
- * refused to start (the message handler is told why). It may be tried again, but CPython itself cannot once it failed
- * half way. PYATTACH_FINALIZING: Python is ending, but still initialised; or this very thread is ending it.
+/* Initialises Python, unless it runs already, waits until it is usable (`site` has been imported), and leaves the
+ * caller detached. If Python ran already, the caller is left as it was. Any number of threads may call this at once.
+ * Installs no signal handlers. The thread that initialises Python becomes Python's main thread, the only one that may
+ * stop it.
+ *
+ * If another thread is ending Python and is past the point where that can be seen from outside (Py_IsInitialized
+ * returns 0), this call waits for the end and starts Python again. So nothing that runs during the end may wait for the
+ * calling thread. If the host itself called Py_FinalizeEx, a tenth of a second is allowed for its last instructions and
+ * for what other code registered with Py_AtExit.
+ *
+ * May block. Runs Python code.
+ *
+ * PYATTACH_OK: Python runs and is usable.
+ * PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED, PYATTACH_NO_MEMORY: as pyattach_python_load; UNSUPPORTED and NO_MEMORY also
+ *   as pyattach_attached_begin.
+ * PYATTACH_NOT_INITIALIZED: Python refused to start; the message handler is told why. The call may be repeated, but
+ *   CPython itself cannot start once it failed half way.
+ * PYATTACH_FINALIZING: Python is ending, but Py_IsInitialized still returns 1; or the calling thread itself ends it.
  * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
 
-/* How Python is to start. Zero is the default of each. */
+/* How Python is to start. Zero is the default of each member. The caller owns the texts, which are read during the call
+ * only. */
 typedef struct pyattach_start_options {
     size_t struct_size;          /* set by the caller to sizeof(pyattach_start_options) */
-    const char *program_name;    /* NULL: Python's default. Encoded in the locale's encoding, as `home` */
-    const char *home;            /* PYTHONHOME; NULL: found by Python */
-    int isolated;                /* as `python3 -I`: environment variables and the user's site directory are ignored */
-    int install_signal_handlers; /* as `python3` does: SIGINT becomes KeyboardInterrupt */
+    const char *program_name;    /* in the locale's encoding; NULL: Python's default */
+    const char *home;            /* PYTHONHOME, in the locale's encoding; NULL: Python finds it */
+    int isolated;                /* 1: as `python3 -I`, ignores environment variables and the user's site directory */
+    int install_signal_handlers; /* 1: as `python3` does, SIGINT becomes KeyboardInterrupt */
 } pyattach_start_options;
 
-/* The same with options; NULL: none. They have no effect if Python runs already. Besides INVALID: struct_size is zero.
- */
+/* Starts Python with options. `options` NULL: the default ones. Options have no effect if Python runs already.
+ * Everything else is as for pyattach_interpreter_start.
+ *
+ * PYATTACH_INVALID: struct_size is zero. */
 PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options);
 
-/* For hosts: ends Python as Py_FinalizeEx does, and waits for native threads inside (see "Exit"), with a limit also for
- * one that keeps Python in native code, which Py_FinalizeEx would wait for without. It joins Python's own threads and
- * runs all `atexit` callbacks first; then the gate closes. Only on Python's main thread, the one that started it, and
- * not below anything that goes on afterwards: a Python function, a detached scope, an exit callback, a destructor.
- * Attached scopes open on that thread become inert: ending them does nothing. Blocks, runs Python code. Each refusal
- * tells the message handler what to do instead. What the exit time-out limits: the wait for Python at the beginning (a
- * second at least), and the wait for the threads inside; a second more for Python after that. What nothing limits:
- * Python's own threads, `atexit` and exit callbacks, destructors, sub-interpreters that are left, and other copies of
- * this library. PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED: as pyattach_python_load; UNSUPPORTED also in the child of a
- * raw fork(). PYATTACH_INVALID: on another thread, or below something that goes on afterwards. PYATTACH_FORBIDDEN: the
- * thread is inside a forbidden scope. PYATTACH_NOT_INITIALIZED: nothing runs, or the end is under way.
- * PYATTACH_NO_MEMORY: memory is short.
- * PYATTACH_TIMED_OUT: threads were still inside at the limit. Python has ended, and they are parked when they next need
- * it; do not join them. Or a thread keeps Python, and it has not ended: pyattach_interpreter_main() is not NULL then.
- * This thread is left detached; unless the wait for Python failed at the beginning, the gate stays closed. Call it
- * again, which waits again, or leave the process with _exit(). PYATTACH_PYTHON_ERROR: ended, but flushing a file failed
- * (no exception is set). */
+/* For hosts: ends Python as Py_FinalizeEx does, and waits for the native threads inside (see "Exit"). Unlike
+ * Py_FinalizeEx it also limits the wait for a thread that keeps Python in native code. It first joins Python's own
+ * threads and runs all `atexit` callbacks; then the gate closes. Attached scopes that are open on the calling thread
+ * become inert: ending them does nothing.
+ *
+ * Only Python's main thread, the one that started it, may call this, and not below anything that continues afterwards:
+ * a Python function, a detached scope, an exit callback, a destructor. For each refusal the message handler is told
+ * what to do instead.
+ *
+ * The exit time-out limits the wait for Python at the beginning (which lasts a second at least) and the wait for the
+ * threads inside; a second more is allowed for Python after that. Nothing limits Python's own threads, `atexit` and
+ * exit callbacks, destructors, sub-interpreters that are left, and other copies of this library.
+ *
+ * Blocks. Runs Python code.
+ *
+ * PYATTACH_OK: Python has ended.
+ * PYATTACH_TIMED_OUT: threads were still inside at the time-out. Python has ended; those threads are parked when they
+ *   next need it, and must not be joined. Or a thread keeps Python, which has not ended: then pyattach_interpreter_main
+ *   does not return NULL. The calling thread is left detached, and the gate stays closed, unless the wait for Python
+ *   failed at the beginning. Either call this again, which waits again, or leave the process with _exit().
+ * PYATTACH_PYTHON_ERROR: Python has ended, but flushing a file failed. No exception is set.
+ * PYATTACH_NO_PYTHON: as pyattach_python_load.
+ * PYATTACH_UNSUPPORTED: as pyattach_python_load; or this process is the child of a raw fork() (see fork.h).
+ * PYATTACH_INVALID: called on another thread, or below something that continues afterwards.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_NOT_INITIALIZED: no Python runs, or its end is under way.
+ * PYATTACH_NO_MEMORY: memory is short. */
 PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
 
 /* --- Exit ------------------------------------------------------------------------------------------------------------
- * When an interpreter ends (Py_FinalizeEx, the end of `python3`, Py_EndInterpreter), its `atexit` callback of ours:
- * closes the gate: new attaches are refused with FINALIZING; runs the exit callbacks below; waits, detached, for the
- * native threads inside; releases what the pool holds. A thread is inside from the attached_begin that attached it
- * until that scope ends, detached scopes between included. Threads inside and attached are waited for up to the
- * time-out, threads inside but detached for one second of it (in a sub-interpreter, up to CPython 3.13, for all of it):
- * their pyattach_detached_end then returns FINALIZING.
- * Threads that Python or another library attached never hold exit up. */
+ * Each interpreter has a gate, which native threads pass when they attach. When the interpreter ends (Py_FinalizeEx,
+ * the end of `python3`, Py_EndInterpreter), the `atexit` callback of this library closes the gate, so that new attaches
+ * are refused with PYATTACH_FINALIZING; runs the exit callbacks below; waits, detached, for the native threads inside;
+ * and releases the references in the pool.
+ *
+ * A thread is inside from the pyattach_attached_begin that attached it until that scope ends, detached scopes in
+ * between included. The end waits for threads that are inside and attached up to the time-out. For threads that are
+ * inside but detached it waits one second of that (in a sub-interpreter, up to CPython 3.13, all of it); after that
+ * their pyattach_detached_end returns PYATTACH_FINALIZING. It never waits for threads that Python or another library
+ * attached. */
 
-/* How long an exit waits for the threads inside, in nanoseconds; -1 for ever (Ctrl-C still ends it, unless a thread
- * keeps Python). Default: 10 s. At the limit the message handler is told who is still inside, before anything else is
- * waited for. Then the exit needs Python again: pyattach_interpreter_stop returns PYATTACH_TIMED_OUT if a thread keeps
- * it in native code, but Py_FinalizeEx and the end of `python3` cannot be left any more, and wait as long as it does.
- * Then Python gets a RuntimeWarning, and the exit goes on. */
+/* Sets how long the end of an interpreter waits for the threads inside, in nanoseconds; -1: without a limit. The
+ * default is 10 s. Ctrl-C ends the wait in any case, unless a thread keeps Python. Does not block and runs no Python
+ * code.
+ *
+ * At the time-out the message handler is told which threads are still inside, before the end waits for anything else.
+ * Then the end needs Python again. If a thread keeps Python in native code, pyattach_interpreter_stop returns
+ * PYATTACH_TIMED_OUT, but Py_FinalizeEx and the end of `python3`, which cannot be left any more, wait as long as that
+ * thread does. Then Python gets a RuntimeWarning, and the end continues. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
-/* Called with the interpreter that ends, and what was given when it was added. */
-typedef void (*pyattach_exit_callback)(pyattach_interpreter *, void *arg);
+/* An exit callback. It is called with the interpreter that ends and with the `arg` that was given when it was added. */
+typedef void (*pyattach_exit_callback)(pyattach_interpreter *interpreter, void *arg);
 
-/* Has `callback` called once when the interpreter begins to end: after its gate closed, before the wait, on the ending
- * thread, detached, so that it can wake and join native threads. In the order of registration. A child
- * made by fork() does not inherit the registration. INVALID: NULL; FINALIZING: too late; NO_MEMORY. */
-PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *, pyattach_exit_callback callback,
-                                                        void *arg);
+/* Registers `callback` to be called once when `interpreter` begins to end: after its gate closed and before the wait,
+ * on the ending thread, detached, so that it can wake and join native threads. Callbacks are called in the order of
+ * their registration. A child made by fork() does not inherit the registration. The caller owns `arg`, which is only
+ * passed on. Does not wait for Python and runs no Python code.
+ *
+ * PYATTACH_OK: the callback is registered.
+ * PYATTACH_FINALIZING: the interpreter is ending or has ended.
+ * PYATTACH_INVALID: `interpreter` or `callback` is NULL.
+ * PYATTACH_NO_MEMORY: memory is short. */
+PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *interpreter,
+                                                        pyattach_exit_callback callback, void *arg);
 
-/* How an exit callback is to be called. Zero is the default of each. */
+/* How an exit callback is to be called. Zero is the default of each member. */
 typedef struct pyattach_exit_callback_options {
     size_t struct_size; /* set by the caller to sizeof(pyattach_exit_callback_options) */
-    int in_fork_child;  /* also in a child made by fork() that ends Python. Otherwise the registration is not inherited:
-                         * the threads that a callback wakes and joins are not there */
+    int in_fork_child;  /* 1: also in a child made by fork() that ends Python. Otherwise the registration is not
+                         * inherited, since the child does not have the threads that a callback wakes and joins */
 } pyattach_exit_callback_options;
 
-/* The same for `callback` with `arg` in `interpreter`, with options; `options` NULL: none. PYATTACH_INVALID: also where
- * struct_size is zero. PYATTACH_FINALIZING, PYATTACH_NO_MEMORY: as above. */
+/* Registers `callback` with options. `options` NULL: the default ones. Everything else is as for
+ * pyattach_exit_callback_add.
+ *
+ * PYATTACH_INVALID: `interpreter` or `callback` is NULL, or struct_size is zero. */
 PYATTACH_API pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *interpreter,
                                                              pyattach_exit_callback callback, void *arg,
                                                              const pyattach_exit_callback_options *options);
 
-/* Takes back one registration of `callback` with `arg` for `interpreter`. After either answer `arg` is not used any
- * more, so what it points to may be freed: a call that is under way on another thread is waited for, detached, without
- * a limit. (On the thread that makes the call, inside the callback, nothing is waited for; nor may the callback wait
- * for the thread that takes it back.) May block; runs no Python code. PYATTACH_OK: it will not be called.
- * PYATTACH_INVALID: it is not registered; it was called, and has returned; this is a fork child, which did not inherit
- * it. Or an argument is NULL. */
+/* Removes one registration of `callback` with `arg` for `interpreter`. After PYATTACH_OK and PYATTACH_INVALID alike the
+ * library does not use `arg` any more, so what it points to may be freed.
+ *
+ * May block: a call of the callback that is under way on another thread is waited for, detached, without a limit. On
+ * the thread that runs the callback, inside it, nothing is waited for. The callback must not wait for the thread that
+ * removes it. Runs no Python code.
+ *
+ * PYATTACH_OK: the callback will not be called.
+ * PYATTACH_INVALID: the callback is not registered; or it was called, and has returned; or this process is a fork
+ * child, which did not inherit it; or `interpreter` or `callback` is NULL. */
 PYATTACH_API pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *interpreter,
                                                            pyattach_exit_callback callback, void *arg);
 

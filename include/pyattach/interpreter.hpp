@@ -2,29 +2,31 @@
 #ifndef PYATTACH_INTERPRETER_HPP
 #define PYATTACH_INTERPRETER_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include "interpreter.h"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* A handle, copied freely and kept for ever: once that life has ended, attaching there is refused with FINALIZING.
+/* A handle of one life of one interpreter. It may be copied and kept for ever: once that life has ended, attaching to
+ * it is refused with PYATTACH_FINALIZING.
  *
- *     interpreter where = interpreter::current();      attached here{where};                                      */
+ *     interpreter plugin = interpreter::current();      attached here{plugin};                                    */
 class interpreter {
   public:
-    /* Those of pyattach_interpreter_main and _current: empty if there is none. */
+    /* The handles that pyattach_interpreter_main and pyattach_interpreter_current return: empty if there is none. They
+     * may block and may run Python code, as those functions do. */
     [[nodiscard]] static interpreter main() noexcept { return interpreter(pyattach_interpreter_main()); }
     [[nodiscard]] static interpreter current() noexcept { return interpreter(pyattach_interpreter_current()); }
 
-    /* Empty, or of a handle of the C face. */
+    /* Empty, or made from a handle of the C API. */
     interpreter() noexcept = default;
     explicit interpreter(pyattach_interpreter *handle) noexcept : handle_(handle) {}
 
-    /* Whether it names one; not whether that one still lives. */
+    /* Whether it names an interpreter, which may have ended. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
-    /* What C functions take; also what makes two of them comparable. */
+    /* The handle for functions of the C API; it also makes two interpreters comparable. */
     operator pyattach_interpreter *() const noexcept { return handle_; }
 
   private:

@@ -1,47 +1,48 @@
-/* Mutex: a lock that detaches while it waits. */
+/* Mutex: a lock that detaches the thread while it waits. */
 #ifndef PYATTACH_MUTEX_HPP
 #define PYATTACH_MUTEX_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
-#include "annotations.hpp"
+#include "detail/annotations.hpp"
+#include "detail/stack_only.hpp"
 #include "mutex.h"
-#include "scope.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* pyattach_mutex as a Lockable of C++: works with std::lock_guard, std::unique_lock, std::scoped_lock and
- * std::condition_variable_any, on any thread. Constant-initialised, needs no destruction. Not recursive. An exception
- * thrown under it unlocks it like any other. */
+/* pyattach_mutex as a Lockable of C++: it works with std::lock_guard, std::unique_lock, std::scoped_lock and
+ * std::condition_variable_any, on any thread, attached or not. It is constant-initialised and needs no destruction. It
+ * is not recursive. What mutex.h says about parking and forks holds here. */
 class PYATTACH_CAPABILITY("mutex") mutex {
   public:
     constexpr mutex() noexcept : mutex_() {}
     mutex(const mutex &) = delete;
     mutex &operator=(const mutex &) = delete;
 
-    /* May block, detached if the thread was attached. */
+    /* Locks the mutex. May block; an attached thread is detached while it waits. */
     void lock() noexcept PYATTACH_ACQUIRE() PYATTACH_NO_ANALYSIS { pyattach_mutex_lock(&mutex_); }
-    /* False: it is locked, perhaps by this thread. */
+    /* Locks the mutex if it is free. False: it is locked, perhaps by this thread. Does not block. */
     [[nodiscard]] bool try_lock() noexcept PYATTACH_TRY_ACQUIRE(true) PYATTACH_NO_ANALYSIS {
         return pyattach_mutex_try_lock(&mutex_) != 0;
     }
-    /* Unlocking one that is not locked aborts. */
+    /* Unlocks the mutex. Aborts if it is not locked. */
     void unlock() noexcept PYATTACH_RELEASE() PYATTACH_NO_ANALYSIS { pyattach_mutex_unlock(&mutex_); }
 
-    /* Whether any thread holds it. A glance: it may be out of date at once. */
+    /* Whether some thread holds the mutex. The answer may be out of date as soon as it is returned. */
     bool is_locked() const noexcept { return pyattach_mutex_is_locked(&mutex_) != 0; }
-    /* For C. */
+    /* The mutex for functions of the C API. */
     pyattach_mutex *native_handle() noexcept { return &mutex_; }
 
   private:
-    mutable pyattach_mutex mutex_; /* asking whether it is locked changes nothing, but C takes no const */
+    mutable pyattach_mutex mutex_; /* mutable, since is_locked() changes nothing but the C function takes no const */
 };
 
-/* Holds a mutex for the life of a block, as std::lock_guard does, and so that Clang's analysis sees it. */
-class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY locked : detail::scope_in_automatic_storage {
+/* Holds a mutex for the duration of a block, as std::lock_guard does, with the annotations of Clang's thread safety
+ * analysis. */
+class [[nodiscard]] PYATTACH_SCOPED_CAPABILITY locked : detail::stack_only {
   public:
-    /* May block, detached if the thread was attached. */
+    /* Locks the mutex. May block; an attached thread is detached while it waits. */
     [[nodiscard]] explicit locked(mutex &held) noexcept PYATTACH_ACQUIRE(held) : held_(held) { held_.lock(); }
     ~locked() PYATTACH_RELEASE() { held_.unlock(); }
 

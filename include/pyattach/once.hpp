@@ -2,7 +2,7 @@
 #ifndef PYATTACH_ONCE_HPP
 #define PYATTACH_ONCE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <exception>
 #include <new>
@@ -11,7 +11,6 @@
 
 #include "error.hpp"
 #include "once.h"
-#include "scope.hpp"
 
 #if defined(__cpp_exceptions) && defined(__GLIBCXX__)
 #include <cxxabi.h>
@@ -20,15 +19,15 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* pyattach_once as an object: constant-initialised, needs no destruction.
+/* pyattach_once as an object: constant-initialised, without need of destruction.
  *
  *     static once loaded;
  *     loaded.run([&] { table = load_table(); });
  *
- * The function runs in the state the caller is in (attached or not) and may use Python, detach, and run other onces;
- * running its own aborts. It returns nothing, or a pyattach_status. If it throws, or returns another status than OK,
- * the once stays undone and the next caller tries again. Threads that wait do so detached. Afterwards the once is done
- * for ever. */
+ * The function runs in the state of the calling thread (attached or not). It may use Python, detach, and run other
+ * onces; it aborts if it runs its own once. It returns nothing, or a pyattach_status. If it throws, or returns a status
+ * other than PYATTACH_OK, the once stays undone and the next caller tries again. Once the function has succeeded, the
+ * once is done for ever. May block: a thread waits, detached, while another thread runs the function. */
 class once {
   public:
     constexpr once() noexcept : once_() {}
@@ -36,25 +35,27 @@ class once {
     once &operator=(const once &) = delete;
 
 #if defined(__cpp_exceptions)
-    /* What the function throws comes out here, to the caller whose turn it was; a status other than OK is thrown as
-     * error. */
+    /* Throws what the function throws, to the caller whose function it was. Throws error for a status other than
+     * PYATTACH_OK. */
     template <class Function> void run(Function &&function) {
-        attempt<Function> mine{function, nullptr};
-        pyattach_status status = pyattach_once_run(&once_, &attempt<Function>::make, &mine);
-        if (mine.thrown)
-            std::rethrow_exception(mine.thrown);
+        attempt<Function> attempted{function, nullptr};
+        pyattach_status status = pyattach_once_run(&once_, &attempt<Function>::make, &attempted);
+        if (attempted.thrown)
+            std::rethrow_exception(attempted.thrown);
         detail::throw_unless_ok(status);
     }
 #endif
-    /* For functions that do not throw; std::terminate if it does. FINALIZING: the interpreter ended while an attached
-     * thread waited. */
+    /* For functions that do not throw; std::terminate is called if one does. Returns what pyattach_once_run returns:
+     *
+     * PYATTACH_OK: the function has succeeded, now or earlier.
+     * PYATTACH_FINALIZING: the interpreter ended while the attached thread waited. */
     template <class Function> [[nodiscard]] pyattach_status run(std::nothrow_t, Function &&function) noexcept {
         return pyattach_once_run(
-            &once_, [](void *it) { return call(*static_cast<std::remove_reference_t<Function> *>(it)); },
+            &once_, [](void *arg) { return call(*static_cast<std::remove_reference_t<Function> *>(arg)); },
             const_cast<void *>(static_cast<const void *>(std::addressof(function))));
     }
 
-    /* For C. */
+    /* The once for functions of the C API. */
     pyattach_once *native_handle() noexcept { return &once_; }
 
   private:
@@ -71,13 +72,13 @@ class once {
     }
 
 #if defined(__cpp_exceptions)
-    /* An exception does not pass through the library's frames, so it is carried around them. */
+    /* An exception must not pass through the frames of the library, so it is stored here. */
     template <class Function> struct attempt {
         std::remove_reference_t<Function> &function;
         std::exception_ptr thrown;
 
-        static pyattach_status make(void *mine) {
-            auto &self = *static_cast<attempt *>(mine);
+        static pyattach_status make(void *arg) {
+            auto &self = *static_cast<attempt *>(arg);
             try {
                 return call(self.function);
 #if defined(__GLIBCXX__)

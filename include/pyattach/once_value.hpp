@@ -1,8 +1,8 @@
-/* Once value: a value that is made when it is first needed, by one thread. */
+/* Once value: a value that one thread makes when it is first needed. */
 #ifndef PYATTACH_ONCE_VALUE_HPP
 #define PYATTACH_ONCE_VALUE_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <atomic>
 #include <new>
@@ -15,8 +15,8 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* A once and what it made. Constant-initialised, so it may be a global or a static without the compiler's own guard,
- * which deadlocks against the GIL when its initialiser needs Python.
+/* A once and the value that it made. It is constant-initialised, so it may be a global or a static without the
+ * compiler's own guard, which deadlocks against the GIL if the initialiser needs Python.
  *
  *     static once_value<owned> json;
  *     borrowed module{py, json.get_or_make([&] { return py.import("json"); })}; */
@@ -27,13 +27,13 @@ template <class T> class once_value {
     once_value &operator=(const once_value &) = delete;
     ~once_value() { take(); }
 
-    /* The value, or NULL as long as there is none. Never blocks. */
+    /* The value; NULL as long as there is none. Does not block. */
     T *get() noexcept { return is_made_.load(std::memory_order_acquire) ? &value_ : nullptr; }
     const T *get() const noexcept { return is_made_.load(std::memory_order_acquire) ? &value_ : nullptr; }
 
 #if defined(__cpp_exceptions)
-    /* The value; made by `make()` if there is none. Others wait, detached. If it throws, there still is none, and the
-     * next caller tries. */
+    /* Returns the value; if there is none, makes it with `make()`. May block: a thread waits, detached, while another
+     * thread makes the value. If `make` throws, there still is no value, and the next caller tries again. */
     template <class Make> T &get_or_make(Make &&make) {
         if (T *made = get())
             return *made;
@@ -41,8 +41,8 @@ template <class T> class once_value {
         return value_;
     }
 #endif
-    /* For a `make` that fills a std::optional<T>: left empty, there still is none. NULL then, or if the interpreter
-     * ended while an attached thread waited. */
+    /* The same with a `make` that returns a std::optional<T>; if that is empty, there still is no value. Returns NULL
+     * then, and if the interpreter ended while the attached thread waited. */
     template <class Make> T *get_or_make(std::nothrow_t, Make &&make) noexcept {
         if (T *made = get())
             return made;
@@ -56,7 +56,7 @@ template <class T> class once_value {
         return status == PYATTACH_OK ? &value_ : nullptr;
     }
 
-    /* Puts a value in. False, and nothing changed, if there is one already. */
+    /* Sets the value. False, and nothing has changed, if there is one already. May block, as get_or_make. */
     bool set(T value) {
         bool is_first = false;
         static_cast<void>(once_.run(std::nothrow, [&]() noexcept {
@@ -66,7 +66,7 @@ template <class T> class once_value {
         return is_first;
     }
 
-    /* Takes the value out, and leaves none. Requires that no other thread uses it. */
+    /* Moves the value out and leaves none. Requires that no other thread uses this object. */
     std::optional<T> take() noexcept {
         std::optional<T> taken;
         if (T *made = get()) {
@@ -82,7 +82,7 @@ template <class T> class once_value {
   private:
     void emplace(T &&value) {
         ::new (static_cast<void *>(&value_)) T(std::move(value));
-        is_made_.store(true, std::memory_order_release); /* who sees it sees the value */
+        is_made_.store(true, std::memory_order_release); /* a thread that reads true reads the value, too */
     }
 
     once once_;

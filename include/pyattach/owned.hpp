@@ -1,8 +1,8 @@
-/* Owned: a reference to a Python object that may go anywhere and end anywhere. */
+/* Owned: a reference to a Python object that may be moved to and destroyed on any thread. */
 #ifndef PYATTACH_OWNED_HPP
 #define PYATTACH_OWNED_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <utility>
 
@@ -12,36 +12,38 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* Moved freely between threads, and destroyed on any of them at any time: attached, the reference is released at once;
- * elsewhere it waits in the pool of its interpreter, which it knows. Empty after a move. Copies are made in words, with
- * a token:
+/* An owned holds one reference. It may be moved between threads, and destroyed on any thread at any time: on a thread
+ * that is attached to the object's interpreter the reference is released at once, which may run Python code (the
+ * destructor of the object); on any other thread it is queued in the pool of that interpreter. An owned stores the
+ * interpreter. It is empty after a move. A copy needs a token:
  *
  *     owned list = py.eval("[1, 2]");      owned second = list.copy(py);
  *
- * The pointer it holds may be looked at anywhere, but used only while attached to its interpreter. */
+ * The pointer may be read on any thread, but used only while attached to the interpreter of the object. */
 class owned {
   public:
     /* Empty. */
     owned() noexcept = default;
 
-    /* Takes over the caller's reference. NULL gives an empty one. */
+    /* Takes over the caller's reference to an object of the current interpreter. NULL gives an empty owned. */
     [[nodiscard]] static owned steal(token py, struct ::_object *object) noexcept {
         return owned(object, object ? py.interpreter() : nullptr);
     }
-    /* Adds a reference. NULL gives an empty one, as does a thread that may not count references now, inside
-     * tp_traverse. */
-    [[nodiscard]] static owned borrow(token py, any_object object) noexcept {
+    /* Adds a reference. Returns an empty owned for NULL, and inside tp_traverse, where reference counts must not
+     * change.
+     */
+    [[nodiscard]] static owned borrow(token py, object_arg object) noexcept {
         bool is_counted = pyattach_incref(object.get()) == PYATTACH_OK;
         return steal(py, is_counted ? object.get() : nullptr);
     }
-    /* Requires that `py` is attached to the interpreter of the object. */
+    /* Returns another reference to the object. Requires that the thread is attached to the object's interpreter. */
     [[nodiscard]] owned copy(token py) const noexcept { return borrow(py, object_); }
 
-    /* Takes the reference of the other, which is empty then. */
+    /* Takes over the reference of `other`, which is empty afterwards. */
     owned(owned &&other) noexcept
         : object_(std::exchange(other.object_, nullptr)), interpreter_(std::exchange(other.interpreter_, nullptr)) {}
-    /* Takes the new one in first and releases the old one last: its destructor may run Python that looks at *this. The
-     * same order makes it survive being assigned to itself. */
+    /* Takes over the new reference first and releases the old one last, because the destructor of the old object may
+     * run Python code that reads *this. The same order makes assignment to itself safe. */
     owned &operator=(owned &&other) noexcept {
         owned incoming(std::move(other));
         swap(incoming);
@@ -55,29 +57,29 @@ class owned {
             pyattach_decref_in(interpreter_, object_);
     }
 
-    /* The pointer; NULL if empty. The reference stays with this. */
+    /* The pointer; NULL if empty. The reference stays with this owned. */
     struct ::_object *get() const noexcept PYATTACH_LIFETIME_BOUND {
         return object_;
     }
     /* Whether there is an object. */
     explicit operator bool() const noexcept { return object_ != nullptr; }
-    /* The one whose object it is; NULL if empty. */
+    /* The interpreter of the object; NULL if empty. */
     pyattach_interpreter *interpreter() const noexcept { return interpreter_; }
 
-    /* Gives up the reference, which is the caller's from now on. */
+    /* Gives up the reference, which the caller owns from now on. */
     [[nodiscard]] struct ::_object *release() noexcept {
         interpreter_ = nullptr;
         return std::exchange(object_, nullptr);
     }
-    /* Gives the reference back now, as the destructor would. */
+    /* Gives back the reference now, as the destructor would. May run Python code. */
     void reset() noexcept { owned last(std::move(*this)); }
 
-    /* Exchanges two; nothing is counted. */
+    /* Exchanges the references of two; no count changes. */
     void swap(owned &other) noexcept {
         std::swap(object_, other.object_);
         std::swap(interpreter_, other.interpreter_);
     }
-    friend void swap(owned &one, owned &other) noexcept { one.swap(other); }
+    friend void swap(owned &left, owned &right) noexcept { left.swap(right); }
 
   private:
     owned(struct ::_object *object, pyattach_interpreter *interpreter) noexcept
@@ -87,7 +89,7 @@ class owned {
     pyattach_interpreter *interpreter_ = nullptr;
 };
 
-inline any_object::any_object(const owned &object) noexcept : object_(object.get()) {}
+inline object_arg::object_arg(const owned &object) noexcept : object_(object.get()) {}
 
 inline borrowed::borrowed(token, const owned &object) noexcept : object_(object.get()) {}
 

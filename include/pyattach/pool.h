@@ -1,13 +1,15 @@
-/* References: taken while attached, given back anywhere.
+/* References: taken on attached threads, given back on any thread.
  *
- * A reference given back on an attached thread is released at once. Anywhere else it waits in the pool of its
- * interpreter until a thread attaches there. Whose it is: the interpreter this thread is attached to (also while
- * forbidden), else that of its innermost open detached scope, else the main interpreter. If that one has ended, or
- * never met this library, the reference is leaked, and counted.
+ * A reference given back on an attached thread is released at once. On any other thread it is queued in the pool of its
+ * interpreter and waits there until a thread attaches to that interpreter. The interpreter of a reference is the one to
+ * which the thread is attached (also inside a forbidden scope), else the one of its innermost open detached scope, else
+ * the main interpreter. If that interpreter has ended, or was never registered with this library, the reference is
+ * leaked, and counted.
  *
- * If thousands wait in the pool of the main interpreter, whichever threads gave them back, and no thread attaches, then
- * Python's main thread is asked to release them while it runs Python code. It does so when no mutex or critical section
- * of this library is held there. */
+ * Releasing the references that wait is called draining. If thousands wait in the pool of the main interpreter,
+ * whichever threads gave them back, and no thread attaches, then the library schedules a drain on Python's main thread
+ * (Py_AddPendingCall), which takes place while that thread runs Python code and holds no mutex or critical section of
+ * this library. */
 #ifndef PYATTACH_POOL_H
 #define PYATTACH_POOL_H
 
@@ -17,31 +19,51 @@
 extern "C" {
 #endif
 
-/* Takes a reference. Never deferred: the object could die meanwhile. NOT_ATTACHED, FORBIDDEN; INVALID: NULL. */
-PYATTACH_API pyattach_status pyattach_incref(struct _object *);
+/* Adds a reference to `object`, which the caller owns. Never deferred, since the object could die meanwhile. Does not
+ * block and runs no Python code.
+ *
+ * PYATTACH_OK: the caller owns one reference more.
+ * PYATTACH_NOT_ATTACHED: the thread is not attached.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
+ * PYATTACH_INVALID: `object` is NULL. */
+PYATTACH_API pyattach_status pyattach_incref(struct _object *object);
 
-/* Gives a reference back, on any thread at any time: detached, inside tp_traverse, while the thread ends, after Python
- * has ended. Never fails, and never waits for Python or for another thread's use of it; where a process first gives
- * hundreds back in a row, the kernel may take milliseconds to register it (membarrier). May run Python code if the
- * thread is attached (the object's destructor). Built with -Dreference_pool=false, giving one back on a thread that is
- * not attached aborts, or leaks it with -Dleak_on_drop=true. */
-PYATTACH_API void pyattach_decref(struct _object *);
+/* Gives back a reference that the caller owns, on any thread at any time: detached, inside a tp_traverse function,
+ * while the thread ends, after Python has ended. NULL is ignored. Cannot fail.
+ *
+ * Never waits for Python or for another thread's use of Python. Where a process first gives back hundreds of references
+ * in a row, the kernel may take milliseconds to register it for membarrier(2). May run Python code if the thread is
+ * attached: the destructor of the object.
+ *
+ * In a build with -Dreference_pool=false, a reference given back on a thread that is not attached aborts, or is leaked
+ * with -Dleak_on_drop=true. */
+PYATTACH_API void pyattach_decref(struct _object *object);
 
-/* The same for a reference of the interpreter named: released at once only if this thread is attached to it. NULL: as
+/* Gives back a reference whose interpreter is `interpreter`. The object is released at once only if the thread is
+ * attached to that interpreter. `interpreter` NULL: the same as pyattach_decref. Everything else is as for
  * pyattach_decref. */
-PYATTACH_API void pyattach_decref_in(pyattach_interpreter *, struct _object *);
+PYATTACH_API void pyattach_decref_in(pyattach_interpreter *interpreter, struct _object *object);
 
-/* Releases everything that waits in the pool of this thread's interpreter. What was given back before the call is
- * released when it returns, unless a drain of another thread is at work on it. Runs Python code (destructors).
- * NOT_ATTACHED, FORBIDDEN. */
+/* Releases all references that wait in the pool of the interpreter to which the thread is attached. Those that were
+ * given back before the call are released when it returns, unless another thread is draining the same pool. Ignores the
+ * drain budget. May block, and runs Python code: the destructors of the objects.
+ *
+ * PYATTACH_OK: the pool was drained.
+ * PYATTACH_NOT_ATTACHED: the thread is not attached.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: as pyattach_incref.
+ * PYATTACH_NO_MEMORY: memory is short. */
 PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
-/* How many references an attach (or the end of a detached scope) releases at most; the rest waits for the next. For the
- * whole process. 0: none, nor does Python release any by itself before there is a budget again. Default: 256. */
+/* Sets how many references an attach, or the end of a detached scope, releases at most; the rest waits for the next
+ * one. The budget holds for the whole process. 0: an attach releases none, and the library schedules no drain until
+ * there is a budget again. The default is 256. Does not wait for Python and runs no Python code. */
 PYATTACH_API void pyattach_set_drain_budget(size_t objects);
 
-/* References waiting in the pool of this thread's interpreter, if it is attached, else of the main one; 0 if there is
- * none. */
+/* Returns the number of references that wait in the pool of the interpreter to which the thread is attached, or of the
+ * main interpreter if it is not attached; 0 if there is no such interpreter. Does not wait for Python and runs no
+ * Python code. */
 PYATTACH_API size_t pyattach_pool_size(void);
 
 #ifdef __cplusplus

@@ -1,21 +1,24 @@
-/* libpyattach: any native thread may use Python, safely. The C face; C99 or later, or C++.
+/* libpyattach: any native thread may use Python, safely. The C API; C99 or later, or C++.
  *
- * Nothing here includes Python.h, and everything works beside it in either order: a Python object is a
+ * No header here includes Python.h, and all of them work beside it in either order: a Python object is a
  * `struct _object *`, which is what CPython's own header calls a PyObject.
  *
- * The words. A thread is *attached* (it may call Python), *detached* (others may run Python meanwhile) or *forbidden*
- * (it is inside a tp_traverse function, where attaching would corrupt the collector). Each word is one header below.
+ * Words. A thread is *attached* (it may call Python), *detached* (other threads may run Python meanwhile) or
+ * *forbidden* (it is inside a tp_traverse function, where attaching would corrupt the garbage collector). Each word is
+ * one header below. A *scope* is a part of a thread's execution, from a begin to its end, in which the thread is in
+ * that state.
  *
  * Rules that hold for every function:
- * - No call throws a C++ exception, calls exit(), or prints; misuse aborts after one sentence on standard error that
- * says what happened, which rule it broke and what to do instead.
- * - What the environment refuses is a pyattach_status. A refused call changed nothing.
- * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR.
+ * - No call throws a C++ exception, calls exit(), or prints. Misuse aborts after one message on standard error, which
+ *   gives what happened, the rule it broke and what to do instead.
+ * - What the environment refuses is a pyattach_status. A refused call has changed nothing, except where its comment
+ *   gives an exception.
+ * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR or its comment states it.
  * - NULL where an object is required gives PYATTACH_INVALID; functions that return void ignore it.
- * - A scope is storage of the caller's. It is its address: never copied or moved, ended on the thread that began it.
- *   Detached and forbidden scopes end innermost first; nested attached scopes in any order among themselves, the one
- * that attached the thread last.
- * - A function whose comment says neither "may block" nor "may run Python code" does neither.
+ * - A scope is storage of the caller's, identified by its address: never copied or moved, ended on the thread that
+ *   began it. Detached and forbidden scopes end innermost first; nested attached scopes end in any order among
+ *   themselves, the one that attached the thread last.
+ * - A function whose comment has neither "may block" nor "may run Python code" does neither.
  */
 #ifndef PYATTACH_PYATTACH_H
 #define PYATTACH_PYATTACH_H

@@ -1,8 +1,8 @@
-/* libpyattach: any native thread may use Python, safely. The C++ face; C++17 or later. */
+/* libpyattach: any native thread may use Python, safely. The C++ API; C++17 or later. */
 #ifndef PYATTACH_PYATTACH_HPP
 #define PYATTACH_PYATTACH_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include "pyattach.h"
 
@@ -17,14 +17,14 @@
 #include "python_error.hpp"
 #include "calls.hpp"
 #include "type.hpp"
-#include "pointer.hpp"
+#include "detail/pointer.hpp"
 #include "mutex.hpp"
 #include "synchronized.hpp"
 #include "critical_section.hpp"
 #include "entered.hpp"
 #include "once.hpp"
 #include "once_value.hpp"
-#include "detach.hpp"
+#include "detail/detach.hpp"
 #include "waiting.hpp"
 #include "arena.hpp"
 #include "callback.hpp"

@@ -1,8 +1,8 @@
-/* Waiting: for locks, threads and conditions of the standard library, without keeping others out of Python. */
+/* Waiting: for locks, threads and conditions of the standard library, without keeping other threads out of Python. */
 #ifndef PYATTACH_WAITING_HPP
 #define PYATTACH_WAITING_HPP
 
-#include "cpp17.hpp"
+#include "detail/cpp17.hpp"
 
 #include <functional>
 #include <mutex>
@@ -11,62 +11,50 @@
 #include <utility>
 
 #include "detached.hpp"
+#include "detail/no_drain_scope.hpp"
 #include "error.hpp"
-#include "mutex.h"
 #include "token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* While a thread holds one of our locks, coming back releases nothing from the pool: no foreign destructor runs under
- * the user's lock. So this one is held, for which nobody else waits. */
-class undisturbed {
-  public:
-    undisturbed() noexcept { pyattach_mutex_lock(&nobodys_); }
-    ~undisturbed() { pyattach_mutex_unlock(&nobodys_); }
-    undisturbed(const undisturbed &) = delete;
-    undisturbed &operator=(const undisturbed &) = delete;
-
-  private:
-    pyattach_mutex nobodys_{};
-};
-
-/* Has tried once already. OK with the lock held, or a refusal without it. */
+/* Waits for the lock unless it is held already. PYATTACH_OK: the lock is held; any other status: it is not. */
 template <class Lock> pyattach_status wait_for_lock(token py, Lock &held) {
     if (held.owns_lock())
         return PYATTACH_OK;
-    undisturbed until_back;
+    no_drain_scope no_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();
     held.lock();
     pyattach_status status = gap.resume();
     if (status != PYATTACH_OK)
-        held.unlock(); /* others may still need it, and this thread has to go */
+        held.unlock(); /* other threads may still need it, and this thread unwinds */
     return status;
 }
 
 } // namespace detail
 
-/* Locks any mutex that has try_lock: at once if it is free, else detached while it waits. Never lock one plainly while
- * attached: its owner may be waiting for Python. (pyattach::mutex does this by itself.) FINALIZING, thrown or seen by
- * owns_lock() being false: the interpreter ended meanwhile; the mutex is not locked, the thread not attached. Holding
- * it, coming back releases nothing from the pool. */
+/* Locks any mutex that has try_lock: at once if it is free, else after a wait in a detached scope. (An attached thread
+ * that locks such a mutex directly may deadlock, because the owner of the mutex may be waiting for Python.
+ * pyattach::mutex detaches by itself.) May block. While the thread attaches again with the lock held, no references are
+ * released from the pool. Throws error with PYATTACH_FINALIZING if the interpreter ended meanwhile: then the mutex is
+ * not locked, and the thread is not attached. */
 #if defined(__cpp_exceptions)
 template <class Mutex> [[nodiscard]] std::unique_lock<Mutex> lock_detached(token py, Mutex &mutex) {
     std::unique_lock<Mutex> held(mutex, std::try_to_lock);
     detail::throw_unless_ok(detail::wait_for_lock(py, held));
     return held;
 }
-/* The same for reading, with any mutex that has try_lock_shared. */
+/* The same for a shared lock, with any mutex that has try_lock_shared. */
 template <class Mutex> [[nodiscard]] std::shared_lock<Mutex> lock_shared_detached(token py, Mutex &mutex) {
     std::shared_lock<Mutex> held(mutex, std::try_to_lock);
     detail::throw_unless_ok(detail::wait_for_lock(py, held));
     return held;
 }
 #endif
-/* Their twins: the lock returned owns nothing if the thread could not come back. */
+/* The nothrow overloads: owns_lock() of the result is false where the others throw. */
 template <class Mutex> [[nodiscard]] std::unique_lock<Mutex> lock_detached(std::nothrow_t, token py, Mutex &mutex) {
     std::unique_lock<Mutex> held(mutex, std::try_to_lock);
     detail::wait_for_lock(py, held);
@@ -79,8 +67,12 @@ template <class Mutex>
     return held;
 }
 
-/* Joins a thread (anything with join()), detached: it may need Python to get to its end. FINALIZING: joined, but not
- * attached. */
+/* Joins a thread (any object with join()) in a detached scope, because that thread may need Python to end. May block,
+ * and may run Python code when the thread attaches again: destructors of references in the pool.
+ *
+ * PYATTACH_OK: the thread was joined, and the calling thread is attached.
+ * PYATTACH_FINALIZING: the thread was joined, but the interpreter ended, and the calling thread is not attached.
+ * Any other status: detaching was refused, and the thread was not joined (see pyattach_detached_begin). */
 template <class Thread> [[nodiscard]] pyattach_status join_detached(std::nothrow_t, token py, Thread &thread) {
     detached gap{std::nothrow, py};
     if (gap)
@@ -93,14 +85,17 @@ template <class Thread> void join_detached(token py, Thread &thread) {
 }
 #endif
 
-/* Waits until `condition()` holds, as changed.wait(held, condition): at once if it holds already, else detached. So the
- * condition must leave Python alone. FINALIZING: the interpreter ended meanwhile; `held` was unlocked, and the thread
- * is not attached. */
+/* Waits until `condition()` is true, as changed.wait(held, condition) does: returns at once if it is true already, else
+ * waits in a detached scope. So `condition` must not use Python. May block.
+ *
+ * PYATTACH_OK: the condition is true, `held` is locked, and the thread is attached.
+ * PYATTACH_FINALIZING: the interpreter ended meanwhile; `held` was unlocked, and the thread is not attached.
+ * Any other status: detaching was refused, and nothing was waited for (see pyattach_detached_begin). */
 template <class Changed, class Lock, class Condition> [[nodiscard]] pyattach_status
 wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held, Condition condition) {
     if (condition())
         return PYATTACH_OK;
-    detail::undisturbed until_back;
+    detail::no_drain_scope no_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();

@@ -1,10 +1,11 @@
 /* Warm thread states: a native thread keeps its Python thread state from its first attach to its end.
  *
- * So later attaches are cheap, and `threading.local` values, context variables and trace functions survive between
- * them. A thread that ends never waits for Python: its state is deleted by a later attach of another thread, or when
- * the interpreter ends. States made by others (Python's own threads, PyGILState_Ensure) are used, never kept or
- * deleted. On a debug build of CPython the policy is always SCOPED, because its assertions forbid deleting another
- * thread's state; up to 3.13 it is in sub-interpreters, which abort when a state is left at their end. */
+ * A kept thread state is called warm. It makes later attaches cheap, and `threading.local` values, context variables
+ * and trace functions survive between them. A thread that ends never waits for Python: a later attach of another thread
+ * deletes its state, or the end of the interpreter does. A thread state that other code made (Python's own threads,
+ * PyGILState_Ensure) is used, but never kept or deleted. On a debug build of CPython the policy is always
+ * PYATTACH_THREADS_SCOPED, because CPython's assertions forbid deleting the state of another thread. Up to CPython 3.13
+ * it is PYATTACH_THREADS_SCOPED in sub-interpreters too, because they abort if a state is left at their end. */
 #ifndef PYATTACH_WARM_STATE_H
 #define PYATTACH_WARM_STATE_H
 
@@ -16,15 +17,22 @@ extern "C" {
 
 /* What a native thread keeps between attaches. */
 typedef enum pyattach_thread_policy {
-    PYATTACH_THREADS_WARM = 0,  /* the default */
-    PYATTACH_THREADS_SCOPED = 1 /* as PyGILState_Ensure: a state is made and destroyed with each outermost attach */
+    PYATTACH_THREADS_WARM = 0,  /* the default: the thread state */
+    PYATTACH_THREADS_SCOPED = 1 /* nothing, as PyGILState_Ensure: each outermost attach makes and destroys a state */
 } pyattach_thread_policy;
 
-/* For the whole process; looked at when a thread that has no state attaches. States that are warm already stay. */
-PYATTACH_API void pyattach_set_thread_policy(pyattach_thread_policy);
+/* Sets the policy of the whole process. It is read when a thread that has no thread state attaches; states that are
+ * warm already stay. Does not block and runs no Python code. */
+PYATTACH_API void pyattach_set_thread_policy(pyattach_thread_policy policy);
 
-/* Destroys this thread's warm states now; without any it does nothing. May block (for the GIL) and run Python code
- * (destructors of thread-local data). INVALID: inside a scope, or attached by other code; FORBIDDEN. */
+/* Destroys the warm thread states of the calling thread now. Without any it does nothing.
+ *
+ * May block, for the GIL. May run Python code: destructors of thread-local data.
+ *
+ * PYATTACH_OK: the thread has no warm state any more. One of an interpreter that is ending is left to that interpreter.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_INVALID: the thread is inside a scope, or other code has attached it.
+ * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() (see fork.h). */
 PYATTACH_API pyattach_status pyattach_thread_release(void);
 
 #ifdef __cplusplus

@@ -74,7 +74,8 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
     def all_of(compilers, standards):
         return [(compiler, standard) for compiler in compilers for standard in standards]
 
-    for name in (Path(header).name for header in headers):
+    root = Path(include, "pyattach").resolve()
+    for name in (str(Path(header).resolve().relative_to(root)) for header in headers):
         share = all_of if name in UMBRELLAS else shared
         text = f'#include "pyattach/{name}"\n#include "pyattach/{name}"\n'
         # Something of our own: a translation unit must not be empty.

@@ -70,6 +70,8 @@ UPWARD = {
 
 # Includes nothing, and is the first thing that each C++ header includes.
 LANGUAGE = "cpp17.hpp"
+# Holds the public headers that users need not read.
+DETAIL = "detail"
 
 # Nothing else may stand between tp_traverse and the mark it sets.
 ONLY = {"forbidden": {"thread", "frames", "diagnostics", "cpython"}}
@@ -108,16 +110,21 @@ def includes(text):
 
 
 def check_public(root, path, text):
+    is_detail = path.parent.name == DETAIL
     for line, is_system, name in includes(text):
         if is_system and ("/" in name or name == "Python.h"):
             problem(path, line, f"a public header may include the standard library and its neighbours, not <{name}>")
-        if not is_system and ("/" in name or not (path.parent / name).exists()):
-            problem(path, line, f'a public header includes its neighbours only, not "{name}"')
+        neighbour = name[3:] if is_detail and name.startswith("../") else name
+        if not is_detail and name.startswith(DETAIL + "/"):
+            neighbour = name[len(DETAIL) + 1:]
+        if not is_system and ("/" in neighbour or not (path.parent / name).exists()):
+            problem(path, line, f'a public header includes its neighbours and {DETAIL}/ only, not "{name}"')
         if path.suffix == ".h" and name.endswith(".hpp"):
             problem(path, line, f'a C header does not include "{name}"')
     first = next(includes(text), (1, False, ""))
-    if path.suffix == ".hpp" and path.name != LANGUAGE and first[2] != LANGUAGE:
-        problem(path, first[0], f'a C++ header includes "{LANGUAGE}" first, so that an older C++ is told what is needed')
+    language = LANGUAGE if is_detail else f"{DETAIL}/{LANGUAGE}"
+    if path.suffix == ".hpp" and path.name != LANGUAGE and first[2] != language:
+        problem(path, first[0], f'a C++ header includes "{language}" first, so that an older C++ is told what is needed')
 
 
 def check_source(root, path, text, arrows):

@@ -1,6 +1,7 @@
-/* Detach: calling a function in a detached scope, with arguments the compiler has looked at. */
-#ifndef PYATTACH_DETACH_HPP
-#define PYATTACH_DETACH_HPP
+/* Detach: token::detach, which calls a function in a detached scope with arguments that the compiler has checked. The
+ * contracts stand in token.hpp. */
+#ifndef PYATTACH_DETAIL_DETACH_HPP
+#define PYATTACH_DETAIL_DETACH_HPP
 
 #include "cpp17.hpp"
 
@@ -10,18 +11,18 @@
 #include <type_traits>
 #include <utility>
 
-#include "detach_safe.hpp"
-#include "detached.hpp"
-#include "token.hpp"
+#include "../detach_safe.hpp"
+#include "../detached.hpp"
+#include "../token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* std::ref(x) hands x itself over, anything else a copy. */
-template <class T> struct handed_over { using type = T; };
-template <class T> struct handed_over<std::reference_wrapper<T>> { using type = T &; };
-template <class T> using handed_over_t = typename handed_over<std::decay_t<T>>::type;
+/* The parameter type of an argument: std::ref(x) passes x itself, anything else passes a copy. */
+template <class T> struct passed_as { using type = T; };
+template <class T> struct passed_as<std::reference_wrapper<T>> { using type = T &; };
+template <class T> using passed_as_t = typename passed_as<std::decay_t<T>>::type;
 
 /* A function pointer, or a class without members: a lambda that captures nothing. */
 template <class Function>
@@ -29,9 +30,10 @@ inline constexpr bool is_stateless = std::is_function_v<std::remove_pointer_t<Fu
                                      std::is_member_function_pointer_v<Function> ||
                                      (std::is_empty_v<Function> && !std::is_base_of_v<token, Function>);
 
-/* Each of these says on the spot what is wrong, once, and keeps the body of the call from adding to it. */
-template <class Argument> constexpr bool may_go_along() {
-    using type = std::remove_cv_t<std::remove_reference_t<handed_over_t<Argument>>>;
+/* Each of the functions below reports an error once, and then returns false, so that the body of the call is not
+ * instantiated and adds no errors. */
+template <class Argument> constexpr bool may_be_passed() {
+    using type = std::remove_cv_t<std::remove_reference_t<passed_as_t<Argument>>>;
     constexpr bool is_token = std::is_base_of_v<token, type>, is_borrowed = std::is_base_of_v<borrowed, type>;
     constexpr bool is_object = std::is_pointer_v<type> && !is_safe_pointee<typename pointee<type>::type>::value;
     constexpr bool is_safe = is_token || is_borrowed || is_object || detach_safe<type>::value;
@@ -50,7 +52,7 @@ template <class Argument> constexpr bool may_go_along() {
     return !is_token && !is_borrowed && !is_object && is_safe && can_be_made;
 }
 
-template <class Result> constexpr bool may_come_back() {
+template <class Result> constexpr bool may_be_returned() {
     using type = std::remove_cv_t<std::remove_reference_t<Result>>;
     constexpr bool is_of_use = !std::is_base_of_v<token, type> && !std::is_base_of_v<borrowed, type>;
     static_assert(is_of_use, "py.detach: a token or a borrowed cannot come out of a detached scope. Return an owned");
@@ -61,17 +63,17 @@ template <class Function, class... Arguments> constexpr bool may_detach() {
     static_assert(is_stateless<Function>,
                   "py.detach: the function must capture nothing, because what it captures cannot be checked. Pass it "
                   "as arguments, which are checked, or vouch for the closure with py.detach_unchecked");
-    if constexpr (is_stateless<Function> && (may_go_along<Arguments>() && ...)) {
-        constexpr bool is_callable = std::is_invocable_v<Function &, handed_over_t<Arguments>...>;
+    if constexpr (is_stateless<Function> && (may_be_passed<Arguments>() && ...)) {
+        constexpr bool is_callable = std::is_invocable_v<Function &, passed_as_t<Arguments>...>;
         static_assert(is_callable, "py.detach: the function cannot be called with these arguments. It gets copies: let "
                                    "it take them by value or const reference, or share one with std::ref");
         if constexpr (is_callable)
-            return may_come_back<std::invoke_result_t<Function &, handed_over_t<Arguments>...>>();
+            return may_be_returned<std::invoke_result_t<Function &, passed_as_t<Arguments>...>>();
     }
     return false;
 }
 
-/* The copies are made here, attached, and destroyed after coming back. */
+/* The copies are made while the thread is attached, and destroyed after it is attached again. */
 template <class Function, class... Arguments> auto bind_copies(Function &function, Arguments &&...arguments) {
     return [&function, copies = std::make_tuple(std::forward<Arguments>(arguments)...)]() mutable -> decltype(auto) {
         return std::apply(function, std::move(copies));
@@ -82,7 +84,7 @@ template <class Function, class... Arguments> auto bind_copies(Function &functio
 template <class Function> decltype(auto) call_detached(token py, Function &&function) {
     using result = std::invoke_result_t<Function>;
     detached gap{py};
-    /* Only if the function throws is coming back left to the destructor. */
+    /* The destructor of `gap` attaches again only if the function throws. */
     if constexpr (std::is_void_v<result>) {
         std::forward<Function>(function)();
         throw_unless_ok(gap.resume());

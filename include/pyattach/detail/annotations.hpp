@@ -1,6 +1,6 @@
-/* Annotations: what only some compilers can be told. They change no code. */
-#ifndef PYATTACH_ANNOTATIONS_HPP
-#define PYATTACH_ANNOTATIONS_HPP
+/* Annotations: attributes that only some compilers know. They change no code. */
+#ifndef PYATTACH_DETAIL_ANNOTATIONS_HPP
+#define PYATTACH_DETAIL_ANNOTATIONS_HPP
 
 #include "cpp17.hpp"
 
@@ -11,10 +11,10 @@
 #define PYATTACH_ACQUIRE(...) __attribute__((acquire_capability(__VA_ARGS__)))
 #define PYATTACH_TRY_ACQUIRE(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define PYATTACH_RELEASE(...) __attribute__((release_capability(__VA_ARGS__)))
-/* For the few bodies that do what their declaration says by calling C. */
+/* For functions whose body does what their declaration says by calling a C function. */
 #define PYATTACH_NO_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
-/* Nothing for other compilers. */
+/* Empty for other compilers. */
 #define PYATTACH_CAPABILITY(name)
 #define PYATTACH_SCOPED_CAPABILITY
 #define PYATTACH_ACQUIRE(...)

@@ -1,6 +1,6 @@
-/* Misuse: mistakes that the C++ face sees by itself. */
-#ifndef PYATTACH_MISUSE_HPP
-#define PYATTACH_MISUSE_HPP
+/* Misuse: mistakes that the C++ API detects itself. */
+#ifndef PYATTACH_DETAIL_MISUSE_HPP
+#define PYATTACH_DETAIL_MISUSE_HPP
 
 #include "cpp17.hpp"
 
@@ -11,7 +11,8 @@ namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* Three sentences, as in the library itself: what happened, the rule it broke, what to do instead. */
+/* Writes three sentences to standard error, as the library itself does, and aborts: what happened, which rule it broke,
+ * what to do instead. */
 [[noreturn]] inline void misuse(const char *what, const char *rule, const char *instead) noexcept {
     std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
     std::fflush(stderr);

@@ -1,14 +1,14 @@
-/* Pointers: results of the C API, turned into objects with an owner. The contracts stand in token.hpp. */
-#ifndef PYATTACH_POINTER_HPP
-#define PYATTACH_POINTER_HPP
+/* Pointers: conversion of results of Python's C API to owned and borrowed. The contracts stand in token.hpp. */
+#ifndef PYATTACH_DETAIL_POINTER_HPP
+#define PYATTACH_DETAIL_POINTER_HPP
 
 #include "cpp17.hpp"
 
 #include <optional>
 
-#include "owned.hpp"
-#include "python_error.hpp"
-#include "token.hpp"
+#include "../owned.hpp"
+#include "../python_error.hpp"
+#include "../token.hpp"
 
 namespace pyattach {
 inline namespace abi1 {

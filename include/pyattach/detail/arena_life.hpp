@@ -1,6 +1,6 @@
-/* Arena life: how a token knows that its arena has ended. */
-#ifndef PYATTACH_ARENA_LIFE_HPP
-#define PYATTACH_ARENA_LIFE_HPP
+/* Arena life: how a token detects that its arena has ended. */
+#ifndef PYATTACH_DETAIL_ARENA_LIFE_HPP
+#define PYATTACH_DETAIL_ARENA_LIFE_HPP
 
 #include "cpp17.hpp"
 
@@ -14,22 +14,22 @@ namespace pyattach {
 inline namespace abi1 {
 namespace detail {
 
-/* The memory of an arena that ended cannot be asked, so its life is written elsewhere: in a place that is never freed
- * and serves one arena after the other. Odd while it serves one; a number is never used twice. */
+/* The memory of an arena that ended must not be read, so its life is recorded in a place that is never freed and serves
+ * one arena after another. `number` is odd while the place serves an arena; a number is never used twice. */
 struct life_place {
     std::atomic<std::uint64_t> number{0};
     life_place *next = nullptr;
 };
 
-/* All places; as many as arenas were ever asked for a token at once. */
+/* The list of all places: as many as the arenas that had handed out a token at one time, at most. */
 inline std::atomic<life_place *> life_places{nullptr};
 
-/* NULL if memory is short; nothing is looked at then. */
+/* Returns a place for one arena; NULL if memory is short, and then nothing is checked. */
 inline life_place *take_life_place() noexcept {
-    for (life_place *one = life_places.load(std::memory_order_acquire); one; one = one->next) {
-        std::uint64_t number = one->number.load(std::memory_order_relaxed);
-        if (number % 2 == 0 && one->number.compare_exchange_strong(number, number + 1, std::memory_order_relaxed))
-            return one;
+    for (life_place *place = life_places.load(std::memory_order_acquire); place; place = place->next) {
+        std::uint64_t number = place->number.load(std::memory_order_relaxed);
+        if (number % 2 == 0 && place->number.compare_exchange_strong(number, number + 1, std::memory_order_relaxed))
+            return place;
     }
     life_place *made = new (std::nothrow) life_place;
     if (!made)
@@ -41,13 +41,13 @@ inline life_place *take_life_place() noexcept {
     return made;
 }
 
-/* What a token remembers of its arena. */
+/* The life of the arena as a token stores it. */
 struct life_seen {
     life_place *place;
     std::uint64_t number;
 
-    /* Aborts with the sentences unless the arena lives. Relaxed: it ends on the thread that uses the token, or that
-     * thread is wrong already. */
+    /* Aborts with the message unless the arena is alive. Relaxed, because the arena ends on the thread that uses the
+     * token; use on another thread is misuse already. */
     void require(const char *what, const char *rule, const char *instead) const noexcept {
         if (!place || place->number.load(std::memory_order_relaxed) == number)
             return;
@@ -55,7 +55,7 @@ struct life_seen {
     }
 };
 
-/* The life of one arena. Costs nothing until somebody asks to see it, and nothing at all with NDEBUG. */
+/* The life of one arena. It takes no place until see() is called, and none at all with NDEBUG. */
 class life {
   public:
     life_seen see() noexcept {

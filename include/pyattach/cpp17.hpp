@@ -1,9 +1,0 @@
-/* Which C++ the headers of the C++ face need: said in one sentence, before the compiler says it in hundreds. */
-#ifndef PYATTACH_CPP17_HPP
-#define PYATTACH_CPP17_HPP
-
-#if __cplusplus < 201703L
-#error "The C++ headers of libpyattach need C++17: compile with -std=c++17 or newer, or include pyattach/pyattach.h"
-#endif
-
-#endif
