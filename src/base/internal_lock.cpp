@@ -1,8 +1,8 @@
 // Internal lock: waiting, borrowing, and what a fork does.
 #include "base/internal_lock.hpp"
 
-#include <ctime>
-#include <pthread.h>
+#include "platform/clock.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach {
 namespace {
@@ -19,20 +19,14 @@ futex::word forks_over{0};
 int depth = 0;
 
 // A number or a pointer, as the system has it.
-uintptr_t self() noexcept { return (uintptr_t)pthread_self(); } // NOLINT(google-readability-casting)
+uintptr_t self() noexcept { return (uintptr_t)own_ident(); } // NOLINT(google-readability-casting)
 bool is_forking() noexcept { return forking_thread.load(std::memory_order_relaxed) == self(); }
-
-int64_t now_ns() noexcept {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
-}
 
 // How long a thread still waits for a lock that is held for a fork; 0: it borrows. `until`: of this wait, 0 at first.
 int64_t grace_left_ns(int64_t &until) noexcept {
     if (is_forking() || is_borrowing.load(std::memory_order_relaxed))
         return 0;
-    const int64_t now = now_ns();
+    const int64_t now = monotonic_ns();
     if (until == 0)
         until = now + grace_ns;
     return until > now ? until - now : 0;
@@ -60,7 +54,7 @@ bool internal_lock::lock_until(int64_t deadline_ns) noexcept {
             }
         }
         if (deadline_ns >= 0) {
-            const int64_t in_all = deadline_ns - now_ns();
+            const int64_t in_all = deadline_ns - monotonic_ns();
             if (in_all <= 0)
                 return false;
             left = left < 0 || in_all < left ? in_all : left;
@@ -74,7 +68,7 @@ bool internal_lock::lock_until(int64_t deadline_ns) noexcept {
 }
 
 bool internal_lock::lock_within(int64_t limit_ns) noexcept {
-    return change(0, locked, std::memory_order_acquire) || lock_until(now_ns() + limit_ns);
+    return change(0, locked, std::memory_order_acquire) || lock_until(monotonic_ns() + limit_ns);
 }
 
 void internal_lock::unlock_slow() noexcept {

@@ -1,4 +1,5 @@
-// After a fork: how Python stands in a process that a fork() made, and what this library does there until it is in order.
+// After a fork: how Python stands in a process that a fork() made, and what this library does there until it is in
+// order.
 #pragma once
 
 #include <atomic>

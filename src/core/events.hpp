@@ -12,7 +12,8 @@ struct thread;
 // others. Never waits for Python.
 bool on_thread_exit(thread &me) noexcept;
 
-// tstate/thread_exit.cpp: gives back the record of a thread whose exit hook has run already, once nothing is open in it.
+// tstate/thread_exit.cpp: gives back the record of a thread whose exit hook has run already, once nothing is open in
+// it.
 void discard_late_record_slow(thread &me) noexcept;
 
 // objects/decref.cpp: does what waited until this thread's drains are enabled again and it is not inside a section, or

@@ -1,13 +1,11 @@
 // Frames: whether one can be read, and where the calling thread's stack is.
 #include "core/frames.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <pthread.h>
 
 #include "base/diagnostics.hpp"
 #include "core/participant.hpp"
-#include "platform/uncancelled.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach {
 
@@ -24,26 +22,6 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     while (self && self != scope.participant)
         self = self->next_of_thread;
     return is_below && self && scope.interp == self->interp && scope.tstate == self->warm;
-}
-
-bool is_on_own_stack(const void *storage) noexcept {
-#if defined(__linux__)
-    const int kept_errno = errno;
-    uncancelled no_cancel; // on the main thread it reads a file
-    pthread_attr_t attributes;
-    void *lowest = nullptr;
-    size_t size = 0;
-    const bool is_known = pthread_getattr_np(pthread_self(), &attributes) == 0;
-    if (is_known) {
-        pthread_attr_getstack(&attributes, &lowest, &size);
-        pthread_attr_destroy(&attributes);
-    }
-    errno = kept_errno;
-    return !is_known || reinterpret_cast<uintptr_t>(storage) - reinterpret_cast<uintptr_t>(lowest) < size;
-#else
-    (void)storage;
-    return true;
-#endif
 }
 
 void begun_twice(const char *kind, const void *storage) noexcept {

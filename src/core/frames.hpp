@@ -59,9 +59,6 @@ class open_frames {
     const thread &me_;
 };
 
-// Whether the storage is on the stack that the system gave to this thread.
-bool is_on_own_stack(const void *storage) noexcept;
-
 // A scope is to begin in storage in which one of this thread's is open, whose frame would be overwritten: aborts,
 // unless that is on the thread's own stack. There it may be what a function has left behind that is gone, in a
 // destructor at the thread's end, say; if it is not, the second end notices. Only addresses are compared, as storage

@@ -1,17 +1,10 @@
 // The gate of one interpreter: the closing side.
 #include "core/gate.hpp"
 
-#include <ctime>
-
+#include "platform/clock.hpp"
 #include "platform/uncancelled.hpp"
 
 namespace pyattach {
-
-int64_t monotonic_ns() noexcept {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
-}
 
 void gate::put_back(participant &member) noexcept {
     member.previous = nullptr;
@@ -37,10 +30,10 @@ void gate::remove(participant &member) noexcept {
     futex::wake(data_->left, futex::everyone);
 }
 
-bool gate::is_taken(pthread_t ident) noexcept {
+bool gate::is_taken(thread_ident ident) noexcept {
     data_->lock.lock();
     const participant *member = data_->participants;
-    while (member && !(member->is_taken && pthread_equal(member->self, ident)))
+    while (member && !(member->is_taken && is_same_ident(member->self, ident)))
         member = member->next;
     data_->lock.unlock();
     return member;

@@ -20,12 +20,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <pthread.h>
-#include <sys/types.h>
 
-#include "platform/fence.hpp"
 #include "base/internal_lock.hpp"
 #include "core/participant.hpp"
+#include "platform/fence.hpp"
 
 namespace pyattach {
 
@@ -94,7 +92,7 @@ class gate {
     bool is_empty_but_for(const participant *self) const noexcept { return count(self, false) == 0; }
     bool has_warm(const cpython::thread_state *tstate) const noexcept;
     // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
-    bool is_taken(pthread_t ident) noexcept;
+    bool is_taken(thread_ident ident) noexcept;
 
     // The closing side.
     void set(state) noexcept;
@@ -127,22 +125,6 @@ class gate {
 
     std::atomic<uint32_t> word_{open};
     data *data_;
-};
-
-int64_t monotonic_ns() noexcept;
-
-// A second, from the first question on: for waits for somebody who may be waiting for this very thread.
-class lazy_deadline {
-  public:
-    int64_t left_ns() noexcept {
-        const int64_t now_ns = monotonic_ns();
-        if (until_ == 0)
-            until_ = now_ns + 1000000000;
-        return until_ - now_ns;
-    }
-
-  private:
-    int64_t until_ = 0;
 };
 
 } // namespace pyattach

@@ -16,14 +16,13 @@
 
 #include <atomic>
 
-#include "cpython/cpython.hpp"
-#include "objects/decref.hpp"
 #include "core/frames.hpp"
-#include "platform/futex.hpp"
 #include "core/gate.hpp"
+#include "core/thread.hpp"
+#include "cpython/cpython.hpp"
+#include "platform/futex.hpp"
 #include "pool/pool.hpp"
 #include "pyattach/interpreter.h"
-#include "core/thread.hpp"
 
 namespace pyattach {
 
@@ -107,29 +106,6 @@ inline void set_place(frame &scope, participant &fast_participant) noexcept {
     scope.participant = &fast_participant;
 }
 
-// CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
-thread_state *current_tstate() noexcept;
-// Told without a call; false: perhaps not.
-inline bool is_surely_attached(const thread &me) noexcept {
-    const thread_state *tstate = cpython::peek(me.current_at);
-    return tstate && (cpython::python().current_is_own || is_of_top(me, tstate));
-}
-
-// FORBIDDEN, and NOT_INITIALIZED, with the sentence that goes with each.
-status refuse_forbidden() noexcept;
-status refuse_not_running() noexcept;
-
-// OK, FORBIDDEN, NOT_ATTACHED, or UNSUPPORTED in a stranded fork child. Out of line: it stands at the head of many
-// calls that take longer.
-status require_attached() noexcept;
-
-// On the way in: only if nothing of this thread stands against running foreign destructors now.
-void drain_if_allowed_slow(interpreter &interp) noexcept;
-inline void drain_if_allowed(interpreter &interp) noexcept {
-    if (__builtin_expect(!interp.pool.is_empty(), 0))
-        drain_if_allowed_slow(interp);
-}
-
 // The record of a living interpreter that was met before, else NULL. Asks nothing of CPython.
 interpreter *find_interpreter(cpython::interp_state *state) noexcept;
 // The main interpreter's, if it was met in this life and CPython has not cleared it; also while it ends.
@@ -142,32 +118,6 @@ inline bool is_main_tstate(thread_state *tstate) noexcept {
     return py.tstate_id(tstate) == 1 && py.interp_of(tstate) == py.main_interpreter();
 }
 inline interpreter *main_interpreter() noexcept { return main_record.load(std::memory_order_acquire); }
-
-// First contact, and every later one. Needs the attached thread `me`, whose current state is `now`; may run Python
-// code. NULL: the interpreter is past its end, or there is no memory. The record may be DEAD already: first contact
-// during exit is too late.
-interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept;
-
-inline bool is_last_interp(const thread &me, const cpython::interp_state *here) noexcept {
-    const interpreter *met = me.last_interp();
-    return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
-}
-inline interpreter *lookup_or_register(thread &me, thread_state *tstate) noexcept {
-    if (const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr)
-        if (!top->dead && __builtin_expect(!top->interp->gate.is_dead(), 1))
-            return top->interp;
-    cpython::interp_state *here = cpython::python().interp_of(tstate);
-    return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slow(me, here);
-}
-
-// Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slow).
-inline void remember_interp(thread &me, interpreter *interp) noexcept {
-    const bool is_registered = interp && interp->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.last_interp() = is_registered ? interp : nullptr;
-}
-
-// The record for code that runs while Python starts: nothing is registered.
-interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
 
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &scope) noexcept {
@@ -188,11 +138,14 @@ void let_registry_go() noexcept;
 bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
 interp_data *newest_data() noexcept;
+// NULL: no memory. A record that is complete, and in the list.
+interpreter *new_record_locked(cpython::interp_state *state) noexcept;
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept;
 // The hold that comes with a participant is given up, which may free the interp_data; the participant has left the
 // gate.
 void release_data_locked(interpreter &interp) noexcept;
 // How much ever waited at once in the pools of those that are gone; under that lock.
+void note_high_water_locked(size_t most) noexcept;
 size_t high_water_of_ended() noexcept;
 
 } // namespace pyattach

@@ -7,7 +7,6 @@
 
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
-#include "tstate/warm_state.hpp"
 
 namespace pyattach {
 
@@ -39,7 +38,10 @@ void give_up_ended_participants(thread &me) noexcept {
         if (me.fast_participant() == member)
             me.fast_participant() = &no_participant;
         *link = member->next_of_thread;
-        warm_state::hand_over(*member);
+        member->interp->gate.leave(*member, presence::outside);
+        if (decref_queue *queue = std::exchange(member->queue, nullptr))
+            member->interp->pool.orphan(*queue);
+        retire(*member);
     }
 }
 
@@ -64,7 +66,7 @@ participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_c
     // thread's here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
     if (taken) {
         taken->native_id = id;
-        taken->self = pthread_self();
+        taken->self = own_ident();
         taken->is_taken = true;
     }
     unlock_registry();
@@ -110,6 +112,13 @@ void push_locked(participant_list &list, participant &member) noexcept {
 participant *take_all_locked(participant_list &list) noexcept {
     list.count.store(0, std::memory_order_relaxed);
     return std::exchange(list.first, nullptr);
+}
+
+void retire(participant &ended) noexcept {
+    lock_registry();
+    ended.is_taken = false;
+    await_reaper_locked(ended);
+    unlock_registry();
 }
 
 void vacate_locked(participant &member) noexcept {

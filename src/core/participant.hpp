@@ -8,8 +8,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <pthread.h>
-#include <sys/types.h>
 
 #include "cpython/cpython.hpp"
 #include "platform/native_thread.hpp"
@@ -32,7 +30,7 @@ struct participant {
     interpreter *interp;
     cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
     cpython::thread_state *last; // the state it was attached with last
-    pthread_t self;
+    thread_ident self;
     decref_queue *queue;          // what the thread gives back there while it is not attached
     participant *next_of_thread;  // or of those that wait
     participant *next, *previous; // in the gate, under its lock
@@ -63,6 +61,10 @@ constexpr uint32_t most_vacant_participants = 16;
 participant *find_participant(thread &me, interpreter &interp) noexcept;
 // A scope of this thread's is open that the gate binds, or may be.
 bool is_in_use(const thread &me, const participant &self) noexcept;
+
+// Its thread has no use for it any more, and has left the gate: it goes to the next thread, once the tstate in it, if
+// there is one, is deleted.
+void retire(participant &ended) noexcept;
 
 // Under the registry's lock:
 void push_locked(participant_list &list, participant &member) noexcept;

@@ -3,6 +3,7 @@
 
 #include "core/frames.hpp"
 #include "platform/kept_errno.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach {
 

@@ -5,15 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <pthread.h>
 
 #include "base/diagnostics.hpp"
-#include "lifecycle/fork.hpp"
-#include "core/frames.hpp"
 #include "base/internal_lock.hpp"
+#include "core/after_fork.hpp"
+#include "core/events.hpp"
+#include "core/frames.hpp"
 #include "core/interpreter.hpp"
-#include "tstate/reattach_guard.hpp"
-#include "tstate/thread_exit.hpp"
+#include "platform/exit_key.hpp"
 
 namespace pyattach {
 
@@ -36,12 +35,11 @@ std::atomic<uint64_t> counted_elsewhere[events];
 
 // The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
 // CPython's own key and it runs after that one was emptied.
-pthread_key_t exit_key;
-bool exit_key_made;
+exit_key own_exit_key;
 
 void on_exit(void *record) noexcept {
-    if (!thread_exit::run(*static_cast<thread *>(record)))
-        pthread_setspecific(exit_key, record);
+    if (!on_thread_exit(*static_cast<thread *>(record)))
+        own_exit_key.set(record);
 }
 
 thread *take_spare() noexcept {
@@ -54,9 +52,7 @@ thread *take_spare() noexcept {
 
 bool make_exit_key() noexcept {
     threads_lock.lock();
-    if (!exit_key_made)
-        exit_key_made = pthread_key_create(&exit_key, on_exit) == 0;
-    bool made = exit_key_made;
+    const bool made = own_exit_key.make(on_exit);
     threads_lock.unlock();
     return made;
 }
@@ -113,7 +109,7 @@ thread *make_record() noexcept {
         return nullptr;
     }
     // A thread that is past its hook gives the record back itself.
-    if (!this_thread.ended && pthread_setspecific(exit_key, me) != 0) {
+    if (!this_thread.ended && !own_exit_key.set(me)) {
         discard(*me);
         return nullptr;
     }
@@ -131,14 +127,7 @@ bool restart_threads() noexcept {
     return true;
 }
 
-void pay_dues() noexcept {
-    if (this_thread.owes_drain)
-        reschedule_drain();
-    if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
-        discard_late_record_slow(*me);
-}
-
-size_t forget_other_threads() noexcept {
+size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
     size_t lost_references = 0;
     thread *me = this_thread.record();
     for (std::atomic<thread *> &place : spares)
@@ -160,7 +149,7 @@ size_t forget_other_threads() noexcept {
             release_data_locked(*lost->interp);
             std::free(lost);
         }
-        drop_reattach_guards(*record);
+        forget(*record);
         std::free(record);
     }
     threads = me;

@@ -10,8 +10,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/counters.hpp"
+#include "core/events.hpp"
 #include "cpython/cpython.hpp"
-#include "core/stats.hpp"
 
 namespace pyattach {
 
@@ -172,10 +173,6 @@ struct busy {
     busy(const busy &) = delete;
     busy &operator=(const busy &) = delete;
 };
-// What waited until this thread is no longer quiet or inside a section, or until nothing is open in the record of a
-// thread that is past its exit hook. Takes no lock that is held while Python code runs.
-void pay_dues() noexcept;
-
 // Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
 struct no_drain_scope : busy {
     no_drain_scope() noexcept { ++this_thread.drain_disabled; }
@@ -205,12 +202,11 @@ void hold_threads() noexcept;
 void let_threads_go() noexcept;
 // In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
 bool restart_threads() noexcept;
-size_t forget_other_threads() noexcept;
+// `forget` is called with the record of each other thread before that goes.
+size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept;
 
 // To the next thread, or freed: nothing of it is open, and no thread uses it any more.
 void discard(thread &ended) noexcept;
-// Gives back the record of a thread whose exit hook has run already, once nothing is open in it.
-void discard_late_record_slow(thread &me) noexcept;
 inline void discard_late_record(thread &me) noexcept;
 
 // Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:

@@ -5,13 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <dlfcn.h>
 #include <initializer_list>
-#include <link.h>
 
-#include "cpython/table.hpp"
 #include "base/diagnostics.hpp"
+#include "cpython/table.hpp"
 #include "platform/kept_errno.hpp"
+#include "platform/loader.hpp"
 #include "pyattach/interpreter.h"
 
 namespace pyattach::cpython {
@@ -39,15 +38,14 @@ struct candidates {
     int count;
 };
 
-int note_libpython(dl_phdr_info *info, size_t, void *into) noexcept {
+void note_libpython(const char *path, void *into) noexcept {
     auto &all = *static_cast<candidates *>(into);
-    if (is_libpython(info->dlpi_name) && all.count < 2)
-        std::snprintf(all.path[all.count++], PATH_MAX, "%s", info->dlpi_name);
-    return 0;
+    if (is_libpython(path) && all.count < 2)
+        std::snprintf(all.path[all.count++], PATH_MAX, "%s", path);
 }
 
 // The address tells which Python it is: each that is loaded has its own. NULL: none.
-void *python_in(void *handle) noexcept { return dlsym(handle, "Py_IsInitialized"); }
+void *python_in(void *handle) noexcept { return loader::symbol(handle, "Py_IsInitialized"); }
 bool is_in_use(void *address) noexcept {
     return address && address == reinterpret_cast<void *>(python().is_initialized);
 }
@@ -57,7 +55,7 @@ bool is_in_use(void *address) noexcept {
 pyattach_status adopt_or_close(void *handle, void *address, reason &why) noexcept {
     const pyattach_status outcome = adopt(handle, why);
     if (outcome || !is_in_use(address))
-        dlclose(handle);
+        loader::close(handle);
     return outcome;
 }
 
@@ -65,13 +63,13 @@ pyattach_status adopt_or_close(void *handle, void *address, reason &why) noexcep
 // or more than one, and `outcome` says which. `address`: where that Python is.
 void *open_loaded(void *&address, reason &why, pyattach_status &outcome) noexcept {
     candidates loaded = {};
-    dl_iterate_phdr(note_libpython, &loaded);
+    loader::for_each_library(note_libpython, &loaded);
     if (loaded.count == 1)
         // By path: by soname fails for a library without one.
-        if (void *handle = dlopen(loaded.path[0], RTLD_LAZY | RTLD_NOLOAD)) {
+        if (void *handle = loader::open_loaded(loaded.path[0])) {
             if ((address = python_in(handle)))
                 return handle;
-            dlclose(handle);
+            loader::close(handle);
         }
     outcome = PYATTACH_NO_PYTHON;
     if (loaded.count == 2) {
@@ -82,7 +80,8 @@ void *open_loaded(void *&address, reason &why, pyattach_status &outcome) noexcep
             "two Pythons are loaded and neither is in the global scope: %.200s and %.200s; name the one to use with "
             "pyattach_python_load",
             loaded.path[0], loaded.path[1]);
-    } else if (dlsym(RTLD_DEFAULT, "PyPy_IsInitialized") || dlsym(RTLD_DEFAULT, "PyPyThreadState_Get")) {
+    } else if (loader::symbol(loader::global_scope, "PyPy_IsInitialized") ||
+               loader::symbol(loader::global_scope, "PyPyThreadState_Get")) {
         outcome = PYATTACH_UNSUPPORTED;
         why.site = &other_implementation;
         std::snprintf(why.text, sizeof why.text,
@@ -95,49 +94,35 @@ pyattach_status look_for_python(reason &why) noexcept {
     if (is_found())
         return PYATTACH_OK;
     // What the global scope resolves is what other code in the process uses, so it wins.
-    if (python_in(RTLD_DEFAULT))
-        return adopt(RTLD_DEFAULT, why);
+    if (python_in(loader::global_scope))
+        return adopt(loader::global_scope, why);
     pyattach_status outcome = PYATTACH_OK;
     void *address = nullptr, *handle = open_loaded(address, why, outcome);
     return handle ? adopt_or_close(handle, address, why) : outcome;
-}
-
-// A program that is linked statically has no dynamic linker of its own: a libpython that it opens brings a second libc,
-// which knows nothing of the first one's threads.
-bool is_static_program() noexcept {
-    bool has_linker = false;
-    // The program comes first; it names its dynamic linker, also where that was called with the program's name.
-    dl_iterate_phdr(
-        [](dl_phdr_info *program, size_t, void *into) {
-            for (int i = 0; i < program->dlpi_phnum; ++i)
-                *static_cast<bool *>(into) |= program->dlpi_phdr[i].p_type == PT_INTERP;
-            return 1;
-        },
-        &has_linker);
-    return !has_linker;
 }
 
 // Opens `name`, and takes it if it holds a Python that can be used. Opened out of the global scope first: one that is
 // refused must not stay in the way of the next. OK: a Python is in use, perhaps another that another thread named
 // meanwhile.
 pyattach_status try_library(const char *name, reason &why) noexcept {
-    if (is_static_program()) {
+    // A libpython that such a program opens brings a second libc, which knows nothing of the first one's threads.
+    if (loader::is_static_program()) {
         std::snprintf(
             why.text, sizeof why.text,
             "this program is linked statically (-static), and Python needs a dynamic linker: link libc dynamically; "
             "libpyattach itself may be static");
         return PYATTACH_UNSUPPORTED;
     }
-    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void *handle = loader::open_private(name);
     if (!handle) {
-        const char *error = dlerror();
+        const char *error = loader::last_error();
         std::snprintf(why.text, sizeof why.text, "%s", error ? error : name);
         return PYATTACH_NO_PYTHON;
     }
     if (void *address = python_in(handle))
         return adopt_or_close(handle, address, why);
     std::snprintf(why.text, sizeof why.text, "%.400s is not a CPython library: it lacks Py_IsInitialized", name);
-    dlclose(handle);
+    loader::close(handle);
     return PYATTACH_NO_PYTHON;
 }
 
@@ -164,9 +149,9 @@ pyattach_status try_default(reason &why) noexcept {
 
 // Whether `path`, as given to load(), names the Python in use.
 bool is_path_of_python(const char *path) noexcept {
-    if (void *handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD)) {
+    if (void *handle = loader::open_loaded(path)) {
         const bool is_it = is_in_use(python_in(handle));
-        dlclose(handle);
+        loader::close(handle);
         if (is_it)
             return true;
     }
@@ -178,7 +163,8 @@ bool is_path_of_python(const char *path) noexcept {
 pyattach_status load_named(const char *path, reason &why) noexcept {
     if (!is_found()) {
         // What is in scope already is found first, so that a second Python beside it is noticed rather than half used.
-        pyattach_status outcome = python_in(RTLD_DEFAULT) ? adopt(RTLD_DEFAULT, why) : try_library(path, why);
+        pyattach_status outcome =
+            python_in(loader::global_scope) ? adopt(loader::global_scope, why) : try_library(path, why);
         if (outcome)
             return outcome;
     }

@@ -1,8 +1,9 @@
 // What CPython does around a fork, and which of its thread states could be inside.
 #include "cpython/fork.hpp"
 
+#include "platform/process.hpp"
+
 #include <cerrno>
-#include <unistd.h>
 
 namespace pyattach::cpython {
 
@@ -10,7 +11,7 @@ long long fork(int &error) noexcept {
     const table &py = python();
     kept_error kept;
     guarded([&py] { py.before_fork(); });
-    const pid_t pid = ::fork();
+    const long long pid = fork_process();
     error = pid < 0 ? errno : 0;
     guarded([&py, pid] { pid == 0 ? py.after_fork_in_child() : py.after_fork_in_parent(); });
     return pid;

@@ -1,10 +1,9 @@
 // PEP 788's guards, which bridge first contact; and new thread states: what a fork must not find half done.
 #include "cpython/cpython.hpp"
 
-#include <pthread.h>
-
-#include "cpython/fork.hpp"
 #include "base/internal_lock.hpp"
+#include "cpython/fork.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -14,7 +13,7 @@ namespace {
 // under which it gives guards out. It is given back by a thread that is attached, while which Python does not fork.
 struct held_guard {
     std::atomic<void *> guard;
-    pthread_t owner;
+    thread_ident owner;
     std::atomic<bool> is_taken; // after the owner: a fork child reads both, also where the lock was borrowed
 };
 constexpr int most_guards = 64;
@@ -29,7 +28,7 @@ held_guard *take_place() noexcept {
     for (held_guard &one : held)
         if (!one.is_taken.load(std::memory_order_relaxed)) {
             found = &one;
-            one.owner = pthread_self();
+            one.owner = own_ident();
             one.is_taken.store(true, std::memory_order_release);
             break;
         }
@@ -107,7 +106,7 @@ void restart_tstates() noexcept {
 void release_own_guards() noexcept {
     for (held_guard &one : held) {
         held_lock.lock();
-        const bool is_own = one.is_taken.load(std::memory_order_relaxed) && pthread_equal(one.owner, pthread_self());
+        const bool is_own = one.is_taken.load(std::memory_order_relaxed) && is_same_ident(one.owner, own_ident());
         held_lock.unlock();
         if (is_own)
             give_back(one);
@@ -116,7 +115,7 @@ void release_own_guards() noexcept {
 
 void release_lost_guards() noexcept {
     for (held_guard &one : held)
-        if (one.is_taken.load(std::memory_order_acquire) && !pthread_equal(one.owner, pthread_self()))
+        if (one.is_taken.load(std::memory_order_acquire) && !is_same_ident(one.owner, own_ident()))
             give_back(one);
 }
 

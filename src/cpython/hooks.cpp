@@ -4,10 +4,10 @@
 #include <atomic>
 #include <cstdio>
 #include <initializer_list>
-#include <pthread.h>
 #include <utility>
 
 #include "cpython/finalize.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -147,10 +147,7 @@ bool import_threading(interp_state *interpreter) {
         return module != nullptr;
     }
     thread_state *tstate = py.save();
-    pthread_t helper;
-    void *imported = nullptr;
-    if (pthread_create(&helper, nullptr, import_threading_here, interpreter) == 0)
-        pthread_join(helper, &imported);
+    void *imported = run_on_helper(import_threading_here, interpreter);
     py.restore(tstate);
     return imported != nullptr;
 }

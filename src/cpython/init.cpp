@@ -6,10 +6,10 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
-#include <sys/stat.h>
 #include <utility>
 
 #include "base/diagnostics.hpp"
+#include "platform/process.hpp"
 #include "pyattach/interpreter.h"
 
 namespace pyattach::cpython {
@@ -56,8 +56,7 @@ bool start_by_config(const table &py, const pyattach_start_options &wanted) {
 bool is_home_there(const char *home) noexcept {
     char first[PATH_MAX]; // "prefix" or "prefix:exec_prefix"
     std::snprintf(first, sizeof first, "%.*s", static_cast<int>(std::strcspn(home, ":")), home);
-    struct stat about;
-    return stat(first, &about) == 0 && S_ISDIR(about.st_mode);
+    return is_directory(first);
 }
 
 bool start(const table &py, const pyattach_start_options &wanted) {

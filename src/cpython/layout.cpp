@@ -1,7 +1,7 @@
 // Where CPython keeps the answers to the questions asked most often, and whether this one does.
 #include "cpython/layout.hpp"
 
-#include <link.h>
+#include "platform/loader.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -13,32 +13,6 @@ constexpr places known[] = {
     {0x030d, 112, 0, counting::in_32_bits},  {0x030e, 112, 0, counting::in_32_bits},
     {0x030f, 136, 0, counting::in_32_bits},
 };
-
-// The thread-locals of whatever holds a piece of code, in the calling thread.
-struct block {
-    uintptr_t code;
-    size_t module;
-    uintptr_t begin, end;
-};
-
-int look_into(dl_phdr_info *object, size_t, void *wanted) noexcept {
-    auto &found = *static_cast<block *>(wanted);
-    bool is_here = false;
-    size_t size = 0;
-    for (unsigned i = 0; i < object->dlpi_phnum; ++i) {
-        const auto &part = object->dlpi_phdr[i];
-        if (part.p_type == PT_TLS)
-            size = part.p_memsz;
-        if (part.p_type == PT_LOAD)
-            is_here = is_here || found.code - (object->dlpi_addr + part.p_vaddr) < part.p_memsz;
-    }
-    if (!is_here)
-        return 0;
-    found.module = object->dlpi_tls_modid;
-    found.begin = reinterpret_cast<uintptr_t>(object->dlpi_tls_data);
-    found.end = found.begin ? found.begin + size : 0;
-    return 1;
-}
 
 thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
     const size_t index[2] = {module, offset};
@@ -96,30 +70,31 @@ bool is_counted(counting how) noexcept {
 bool find_current(size_t (&index)[2]) noexcept {
     const table &py = python();
     const thread_state *const tstate = py.current();
-    block its = {reinterpret_cast<uintptr_t>(py.save), 0, 0, 0};
-    if (!py.thread_local_at || !dl_iterate_phdr(look_into, &its))
+    const auto *code = reinterpret_cast<const void *>(py.save);
+    loader::thread_locals locals;
+    if (!py.thread_local_at || !loader::find_thread_locals(code, locals))
         return false;
     // Code that reaches its thread-locals through TLS descriptors (always on arm64) never has the linker note where
     // this thread's are; asking for one of them does.
-    if (!its.begin && its.module) {
-        thread_local_at(its.module, 0);
-        dl_iterate_phdr(look_into, &its);
+    if (!locals.begin && locals.module) {
+        thread_local_at(locals.module, 0);
+        loader::find_thread_locals(code, locals);
     }
-    if (!its.begin)
+    if (!locals.begin)
         return false;
     // Others keep the same state while the thread is detached, such as what PyGILState looks at from 3.15.
     unsigned found = 0;
-    for (uintptr_t at = (its.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= its.end;
+    for (uintptr_t at = (locals.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= locals.end;
          at += sizeof(void *)) {
         auto *where = reinterpret_cast<thread_state *const *>(at);
         if (peek(where) != tstate || !is_current_at(where))
             continue;
-        index[0] = its.module;
-        index[1] = at - its.begin;
+        index[0] = locals.module;
+        index[1] = at - locals.begin;
         ++found;
     }
     // On some machines __tls_get_addr counts from elsewhere.
-    return found == 1 && reinterpret_cast<uintptr_t>(thread_local_at(index[0], index[1])) == its.begin + index[1];
+    return found == 1 && reinterpret_cast<uintptr_t>(thread_local_at(index[0], index[1])) == locals.begin + index[1];
 }
 
 void trust_layout() noexcept {

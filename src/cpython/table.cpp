@@ -5,13 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <dlfcn.h>
-#include <link.h>
 #include <new>
 #include <utility>
 
 #include "base/diagnostics.hpp"
 #include "base/internal_lock.hpp"
+#include "platform/loader.hpp"
 
 namespace pyattach::cpython {
 namespace {
@@ -59,19 +58,6 @@ constexpr symbol symbols[] = {
 #undef REQUIRED
 #undef OPTIONAL
 
-// Keeps the object that holds `address` loaded for good; with RTLD_GLOBAL in `scope` its symbols are seen by all.
-// False: it cannot be opened, and dlerror says why.
-bool pin(const void *address, int scope) noexcept {
-    Dl_info info;
-    link_map *map = nullptr;
-    if (!dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP) || !map || !map->l_name[0])
-        return true; // the program itself, which stays, and is in the global scope
-    void *handle = dlopen(map->l_name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE | scope);
-    if (handle)
-        dlclose(handle); // which undoes neither flag
-    return handle;
-}
-
 // Py_GetVersion writes its answer into a buffer of its own, up to 3.10 at each call and up to 3.12 at the first one: a
 // second thread would read it half written. The lock is held for the moment of that call, which runs no other code. A
 // fork child that inherits it locked waits for a tenth of a second, and goes on.
@@ -110,7 +96,7 @@ bool mutex_is_as_known(const table &py) noexcept {
 pyattach_status unsupported(const table &found, reason &why, const char *what) noexcept {
     char path[PATH_MAX], version[256];
     read_version(found, version);
-    path_of(reinterpret_cast<const void *>(found.is_initialized), path);
+    loader::path_of(reinterpret_cast<const void *>(found.is_initialized), path);
     std::snprintf(why.text, sizeof why.text, "Python %.*s in %.300s cannot be used: %s",
                   static_cast<int>(std::strcspn(version, " ")), version, path, what);
     return PYATTACH_UNSUPPORTED;
@@ -133,9 +119,9 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
     found = {};
     const char *missing = nullptr;
     for (const symbol &one : symbols) {
-        void *address = dlsym(handle, one.name);
+        void *address = loader::symbol(handle, one.name);
         if (!address && one.other)
-            address = dlsym(handle, one.other);
+            address = loader::symbol(handle, one.other);
         if (!address && one.required && !missing)
             missing = one.name;
         // POSIX lets a function pointer pass through void *.
@@ -155,12 +141,12 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
         std::snprintf(lack, sizeof lack, "it lacks %s", missing);
         return unsupported(found, why, lack);
     }
-    void *address = dlsym(RTLD_DEFAULT, "__tls_get_addr");
+    void *address = loader::symbol(loader::global_scope, "__tls_get_addr");
     std::memcpy(reinterpret_cast<char *>(&found) + offsetof(table, thread_local_at), &address, sizeof address);
     const unsigned minor = found.version_hex >> 16;
-    found.free_threaded = dlsym(handle, "_Py_MergeZeroLocalRefcount") || dlsym(handle, "PyUnstable_Module_SetGIL") ||
-                          std::strstr(text, "free-threading");
-    found.debug = dlsym(handle, "_Py_NegativeRefcount") != nullptr;
+    found.free_threaded = loader::symbol(handle, "_Py_MergeZeroLocalRefcount") ||
+                          loader::symbol(handle, "PyUnstable_Module_SetGIL") || std::strstr(text, "free-threading");
+    found.debug = loader::symbol(handle, "_Py_NegativeRefcount") != nullptr;
     found.current_is_own = minor >= 0x030c;
     found.attaching_binds_gilstate = minor >= 0x030c;
     if (found.attaching_binds_gilstate)
@@ -200,7 +186,7 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
         return outcome;
     }
     const auto *address = reinterpret_cast<const void *>(made->functions.is_initialized);
-    path_of(address, made->path);
+    loader::path_of(address, made->path);
     made->functions.path = made->path;
     // Release pairs with the acquire in python(): the table is complete before another thread sees it. The first thread
     // wins, and whether its Python is that of this thread too is for the caller to compare.
@@ -213,8 +199,8 @@ pyattach_status adopt(void *handle, reason &why) noexcept {
     // CPython keeps pointers into this library (the atexit callback, a capsule's destructor) and this library into
     // CPython, so neither must ever be unmapped. `-z nodelete` keeps the shared library, and pin() an object that has
     // the static one inside; a CPython in the local scope of a plugin would go with that plugin.
-    pin(reinterpret_cast<const void *>(&adopt), 0);
-    pin(address, 0);
+    loader::pin(reinterpret_cast<const void *>(&adopt), false);
+    loader::pin(address, false);
     return PYATTACH_OK;
 }
 
@@ -222,27 +208,13 @@ void make_global() noexcept {
     static std::atomic<bool> is_global{false}; // for good; relaxed: it only saves asking again
     if (is_global.load(std::memory_order_relaxed))
         return;
-    if (pin(reinterpret_cast<const void *>(python().is_initialized), RTLD_GLOBAL)) {
+    if (loader::pin(reinterpret_cast<const void *>(python().is_initialized), true)) {
         is_global.store(true, std::memory_order_relaxed);
     } else {
-        const char *error = dlerror();
+        const char *error = loader::last_error();
         report("the symbols of %.250s could not be made global, so extension modules may not find them: %.250s",
                python().path, error ? error : "no reason given");
     }
-}
-
-// The file that holds `address`; "" if that cannot be told.
-void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
-    Dl_info info;
-    link_map *map = nullptr;
-    path[0] = '\0';
-    if (!dladdr1(address, &info, reinterpret_cast<void **>(&map), RTLD_DL_LINKMAP))
-        return;
-    // The main program has an empty name in its link map, and argv[0] in dli_fname.
-    bool is_program = map && map->l_name[0] == '\0';
-    const char *name = is_program ? "/proc/self/exe" : info.dli_fname;
-    if (!realpath(name, path))
-        std::snprintf(path, sizeof path, "%s", name); // GCOVR_EXCL_LINE: the file was deleted after it was loaded
 }
 
 const table absent = make_absent();

@@ -3,8 +3,8 @@
 
 #include <climits>
 
-#include "cpython/cpython.hpp"
 #include "base/diagnostics.hpp"
+#include "cpython/cpython.hpp"
 
 namespace pyattach::cpython {
 
@@ -21,8 +21,5 @@ pyattach_status adopt(void *handle, reason &why) noexcept;
 
 // PY_VERSION_HEX of what Py_GetVersion says.
 unsigned parse_version(const char *text) noexcept;
-
-// The file that holds `address`; "" if that cannot be told.
-void path_of(const void *address, char (&path)[PATH_MAX]) noexcept;
 
 } // namespace pyattach::cpython

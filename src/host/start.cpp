@@ -1,58 +1,16 @@
 // How the main interpreter starts.
 #include "host/start.hpp"
 
-#include "scopes/attached.hpp"
 #include "base/diagnostics.hpp"
-#include "lifecycle/finalizing.hpp"
-#include "platform/futex.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "lifecycle/finalizing.hpp"
+#include "lifecycle/registration.hpp"
+#include "lifecycle/starting.hpp"
+#include "scopes/attached.hpp"
 
 namespace pyattach {
-namespace {
-
-// 0: nobody starts Python; 1: somebody does; 2: and somebody waits. Two threads racing in Py_Initialize crash inside
-// CPython.
-futex::word starting{0};
-std::atomic<thread_local_words *> starter{nullptr};
-
-void claim() noexcept {
-    uint32_t seen = 0;
-    while (!starting.compare_exchange_strong(seen, 1, std::memory_order_acquire)) {
-        if (seen == 1 && !starting.compare_exchange_strong(seen, 2, std::memory_order_relaxed) && seen == 0)
-            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
-        futex::wait(starting, 2);
-        seen = 0;
-    }
-    starter.store(&this_thread, std::memory_order_relaxed);
-}
-
-void let_go() noexcept {
-    starter.store(nullptr, std::memory_order_relaxed);
-    if (starting.exchange(0, std::memory_order_release) == 2)
-        futex::wake(starting, futex::everyone);
-}
-
-} // namespace
-
-bool is_starter() noexcept { return starter.load(std::memory_order_relaxed) == &this_thread; }
-
-void wait_for_start() noexcept {
-    // Code that Python runs while it starts (sitecustomize) is the starter itself.
-    while (uint32_t seen = starting.load(std::memory_order_acquire)) {
-        if (is_starter())
-            return;
-        if (seen == 1 && !starting.compare_exchange_strong(seen, 2, std::memory_order_relaxed))
-            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
-        futex::wait(starting, 2);
-    }
-}
-
-void forget_start() noexcept {
-    if (!is_starter())
-        starting.store(0, std::memory_order_relaxed);
-}
-
 namespace {
 
 // Claimed. Python does not run, nor does it end.
@@ -102,12 +60,12 @@ status start(const pyattach_start_options *options) noexcept {
         // has decided.
         if (!cpython::python().is_initialized())
             cpython::make_global();
-        claim();
+        claim_start();
         const bool was_running = cpython::python().is_initialized() != 0;
         // Looked at again, as the end may have begun since. It does not begin while nothing runs.
         const bool must_wait = !was_running && is_ending();
         const status result = was_running || must_wait ? PYATTACH_OK : start_claimed(options);
-        let_go();
+        end_start();
         if (must_wait)
             continue;
         if (!was_running)

@@ -15,14 +15,18 @@
 
 #include <algorithm>
 
-#include "cpython/finalize.hpp"
-#include "lifecycle/exit.hpp"
 #include "base/diagnostics.hpp"
-#include "lifecycle/finalizing.hpp"
-#include "lifecycle/fork.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "cpython/finalize.hpp"
+#include "lifecycle/exit.hpp"
+#include "lifecycle/finalizing.hpp"
+#include "lifecycle/fork.hpp"
+#include "lifecycle/registration.hpp"
+#include "platform/clock.hpp"
 
 namespace pyattach {
 namespace {

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "lifecycle/exit_callback.hpp"
 #include "base/diagnostics.hpp"
-#include "lifecycle/finalizing.hpp"
 #include "core/interpreter.hpp"
-#include "tstate/reaper.hpp"
 #include "core/thread.hpp"
+#include "lifecycle/exit_callback.hpp"
+#include "lifecycle/finalizing.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
+#include "platform/clock.hpp"
+#include "tstate/reaper.hpp"
 #include "tstate/warm_state.hpp"
 
 namespace pyattach {

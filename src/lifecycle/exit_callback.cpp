@@ -10,10 +10,12 @@
 #include <cstring>
 
 #include "base/diagnostics.hpp"
-#include "lifecycle/fork.hpp"
-#include "platform/futex.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "lifecycle/fork.hpp"
+#include "platform/futex.hpp"
 
 namespace pyattach {
 namespace {

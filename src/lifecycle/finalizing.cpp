@@ -1,10 +1,10 @@
 // Finalizing: the main interpreter's end.
 #include "lifecycle/finalizing.hpp"
 
-#include <ctime>
-
-#include "platform/futex.hpp"
 #include "core/interpreter.hpp"
+#include "platform/clock.hpp"
+#include "platform/futex.hpp"
+#include "platform/uncancelled.hpp"
 
 namespace pyattach::finalizing {
 namespace {
@@ -81,8 +81,7 @@ void await() noexcept {
         futex::wait(state, awaited);
     }
     while (state.load(std::memory_order_acquire) == no && (is_inferred() || is_settling())) {
-        timespec briefly = {0, 1000000};
-        nanosleep(&briefly, nullptr);
+        sleep_uncancelled(1000000);
     }
 }
 

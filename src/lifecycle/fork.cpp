@@ -7,48 +7,27 @@
 #include "lifecycle/fork.hpp"
 
 #include <initializer_list>
-#include <pthread.h>
 
+#include "base/diagnostics.hpp"
+#include "base/internal_lock.hpp"
+#include "core/after_fork.hpp"
+#include "core/interpreter.hpp"
+#include "core/thread.hpp"
 #include "cpython/fork.hpp"
 #include "lifecycle/exit_callback.hpp"
-#include "base/diagnostics.hpp"
 #include "lifecycle/finalizing.hpp"
 #include "lifecycle/fork_company.hpp"
+#include "lifecycle/starting.hpp"
 #include "platform/futex.hpp"
-#include "base/internal_lock.hpp"
-#include "core/interpreter.hpp"
+#include "platform/process.hpp"
+#include "tstate/new_tstate.hpp"
 #include "tstate/reaper.hpp"
-#include "host/start.hpp"
-#include "core/thread.hpp"
+#include "tstate/reattach_guard.hpp"
 #include "tstate/warm_state.hpp"
 
 namespace pyattach {
 
-std::atomic<after_fork> python_after_fork{after_fork::in_order};
-std::atomic<uint32_t> fork_generation{0};
-std::atomic<const thread_local_words *> surviving_thread{nullptr};
-
 namespace {
-
-// Store one, then look at the other, on both sides and sequentially consistent: whichever store comes second is
-// followed by a look that sees the first.
-futex::word forks{0};
-futex::word stops{0};
-
-// Lets go of the interpreter, if it is this thread's, until the word is zero, or the time has come.
-void await_none(futex::word &at, lazy_deadline &limit) noexcept {
-    uint32_t now = at.load(std::memory_order_seq_cst);
-    if (now == 0)
-        return;
-    const cpython::table &py = cpython::python();
-    cpython::thread_state *tstate = current_tstate() ? cpython::save(py) : nullptr;
-    for (int64_t left; now != 0 && (left = limit.left_ns()) > 0;) {
-        futex::wait(at, now, left);
-        now = at.load(std::memory_order_seq_cst);
-    }
-    if (tstate)
-        cpython::restore(tstate);
-}
 
 // In this order; where the library holds one of these while it takes another, it is the registry's first.
 void hold_all() noexcept {
@@ -87,14 +66,6 @@ void let_all_go() noexcept {
     }
 }
 
-constexpr const char *not_over =
-    "attaching is refused: this process was made by fork(), and Python has not put itself in order yet. A thread that "
-    "is "
-    "attached stays attached meanwhile. Attach once Python's own after-fork (PyOS_AfterFork_Child) has returned.";
-
-// What stands against using Python in this child; NULL: nothing.
-const char *company = nullptr;
-
 // Gives up what was being changed under a borrowed lock, before anything looks at it. True: there was something.
 bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
@@ -131,12 +102,14 @@ void look_around(bool is_something_lost) noexcept {
     const thread_local_words *survivor = surviving_thread.exchange(&this_thread, std::memory_order_relaxed);
     after_fork now = after_fork::in_order;
     if (!forget_contacts())
-        company = nullptr;
+        set_fork_obstacle(nullptr);
     else if (this_thread.forking)
         now = after_fork::announced;
-    else if (before == after_fork::in_order)
-        now = (company = find_company(is_something_lost)) ? after_fork::crowded : after_fork::alone;
-    else if (before == after_fork::alone && survivor == &this_thread)
+    else if (before == after_fork::in_order) {
+        const char *obstacle = find_company(is_something_lost);
+        set_fork_obstacle(obstacle);
+        now = obstacle ? after_fork::crowded : after_fork::alone;
+    } else if (before == after_fork::alone && survivor == &this_thread)
         now = after_fork::alone; // a daemon forks twice; nothing has attached in between
     else
         now = after_fork::crowded;
@@ -156,9 +129,8 @@ void in_child() noexcept {
             for (; waiting; waiting = waiting->next_of_thread)
                 data->of->gate.put_back(*waiting);
     }
-    forks.store(0, std::memory_order_relaxed);
-    stops.store(0, std::memory_order_relaxed);
-    count(event::drops_leaked, forget_other_threads());
+    forget_os_fork();
+    count(event::drops_leaked, forget_other_threads(drop_reattach_guards));
     for (interp_data *data = newest_data(); data; data = data->next)
         data->of->pool.relist();
     fork_hold::end_in_child();
@@ -175,7 +147,7 @@ void in_child() noexcept {
 
 bool prepare_fork_locked() noexcept {
     static bool is_prepared;
-    return is_prepared = is_prepared || pthread_atfork(hold_all, let_all_go, in_child) == 0;
+    return is_prepared = is_prepared || register_fork_handlers(hold_all, let_all_go, in_child);
 }
 
 bool prepare_fork() noexcept {
@@ -185,65 +157,14 @@ bool prepare_fork() noexcept {
     return is_prepared;
 }
 
-void end_cut_off(thread &me, frame &scope) noexcept {
-    pop(me, scope);
-    scope.interp->gate.leave(*scope.participant, scope.inside_below);
-    discard_late_record(me);
-}
-
-bool is_refused_after_fork() noexcept {
-    return is_raw_fork() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::ordering &&
-                              surviving_thread.load(std::memory_order_relaxed) == &this_thread);
-}
-
-pyattach_status refused_after_fork() noexcept {
-    static refusal_site lasting, passing;
-    const bool is_lasting = company && is_stranded();
-    return refused(PYATTACH_UNSUPPORTED, is_lasting ? lasting : passing, is_lasting ? company : not_over);
-}
-
 void order_restored() noexcept {
     this_thread.forking = 0;
     // Begun by this process, where Python was put in order after a fork that nothing announced. Or new thread states
     // would wait for its end.
-    forks.store(0, std::memory_order_seq_cst);
-    futex::wake(forks, futex::everyone);
+    end_all_os_forks();
     python_after_fork.store(after_fork::in_order, std::memory_order_relaxed);
     if (thread *me = this_thread.record())
         me->current_at = cpython::current_at();
-}
-
-void begin_stop() noexcept {
-    for (lazy_deadline limit;;) {
-        stops.fetch_add(1, std::memory_order_seq_cst);
-        if (forks.load(std::memory_order_seq_cst) == 0 || limit.left_ns() <= 0)
-            return;
-        end_stop();
-        await_none(forks, limit);
-    }
-}
-
-void end_stop() noexcept {
-    stops.fetch_sub(1, std::memory_order_seq_cst);
-    if (forks.load(std::memory_order_seq_cst) != 0)
-        futex::wake(stops, futex::everyone);
-}
-
-void fork_begins() noexcept {
-    ++this_thread.forking;
-    forks.fetch_add(1, std::memory_order_seq_cst);
-    lazy_deadline limit;
-    await_none(stops, limit);
-}
-
-void fork_ended() noexcept {
-    // Neither below zero, should Python call this without the other.
-    if (this_thread.forking)
-        --this_thread.forking;
-    uint32_t now = forks.load(std::memory_order_relaxed);
-    while (now > 0 && !forks.compare_exchange_weak(now, now - 1, std::memory_order_seq_cst))
-        ;
-    futex::wake(forks, futex::everyone);
 }
 
 } // namespace pyattach

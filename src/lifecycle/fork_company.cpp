@@ -1,8 +1,8 @@
 // Company: whether another thread was inside Python when this process was forked off.
 #include "lifecycle/fork_company.hpp"
 
-#include "cpython/fork.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/fork.hpp"
 
 namespace pyattach {
 namespace {

@@ -1,12 +1,13 @@
 // Probe: can Python be had, now or soon?
 #include "lifecycle/probe.hpp"
 
-#include <csignal>
 #include <cstdlib>
 #include <new>
-#include <pthread.h>
 
 #include "cpython/finalize.hpp"
+#include "platform/clock.hpp"
+#include "platform/native_thread.hpp"
+#include "tstate/new_tstate.hpp"
 #include "tstate/reaper.hpp"
 
 namespace pyattach {
@@ -98,13 +99,7 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
             return true;
         }
         last_ = new (memory) attempt(where_, stops_others);
-        // Signals are for the threads of the program.
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        pthread_t finder;
-        const bool is_made = pthread_create(&finder, nullptr, make, last_) == 0;
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        const bool is_made = start_helper(make, last_);
         if (!is_made) {
             release_data(where_);
             last_->refs.store(1, std::memory_order_relaxed); // there is no other thread to hold it
@@ -112,7 +107,6 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
             last_ = nullptr;
             return true;
         }
-        pthread_detach(finder);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/diagnostics.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 
 namespace pyattach::call {

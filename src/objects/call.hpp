@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpython/cpython.hpp"
 #include "core/thread.hpp"
+#include "cpython/cpython.hpp"
 
 namespace pyattach::call {
 

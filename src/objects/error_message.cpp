@@ -3,9 +3,10 @@
 
 #include <cstring>
 
-#include "cpython/cpython.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "cpython/cpython.hpp"
 
 namespace pyattach::call {
 

@@ -5,6 +5,7 @@
 #include "objects/exception.hpp"
 
 #include "base/diagnostics.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 
 namespace pyattach::call {

@@ -1,8 +1,8 @@
 // The pending exception as an object: taken out, looked at, put back. The contracts stand in include/pyattach/call.h.
 #pragma once
 
-#include "cpython/cpython.hpp"
 #include "core/thread.hpp"
+#include "cpython/cpython.hpp"
 
 namespace pyattach::call {
 

@@ -1,6 +1,7 @@
 // What an object is.
 #include "objects/type.hpp"
 
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
 
 namespace pyattach::call {

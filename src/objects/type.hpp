@@ -1,8 +1,8 @@
 // What an object is. The contracts stand in include/pyattach/call.h.
 #pragma once
 
-#include "cpython/cpython.hpp"
 #include "core/thread.hpp"
+#include "cpython/cpython.hpp"
 
 namespace pyattach::call {
 

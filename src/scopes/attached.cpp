@@ -1,11 +1,16 @@
 // Attached: this thread may call Python.
 #include "scopes/attached.hpp"
 
-#include "scopes/attach.hpp"
 #include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "lifecycle/fork.hpp"
-#include "scopes/forked.hpp"
+#include "lifecycle/registration.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/attach.hpp"
+#include "scopes/forked.hpp"
 
 namespace pyattach {
 

@@ -2,10 +2,15 @@
 #include "scopes/detached.hpp"
 
 #include "base/diagnostics.hpp"
-#include "lifecycle/fork.hpp"
-#include "scopes/forked.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "lifecycle/fork.hpp"
+#include "lifecycle/registration.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
 #include "tstate/reattach_guard.hpp"
 
 namespace pyattach::detached {

@@ -8,10 +8,12 @@
 
 #include <cerrno>
 
-#include "scopes/attached.hpp"
-#include "cpython/fork.hpp"
 #include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "cpython/fork.hpp"
 #include "lifecycle/fork.hpp"
+#include "scopes/attached.hpp"
 
 namespace pyattach::forked {
 namespace {

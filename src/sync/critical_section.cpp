@@ -3,10 +3,11 @@
 
 #include <utility>
 
-#include "scopes/attached.hpp"
 #include "base/diagnostics.hpp"
-#include "lifecycle/fork.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "core/frames.hpp"
+#include "core/interpreter.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach::critical_section {
@@ -82,12 +83,6 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     return link(scope, me, what, one, two);
 }
 
-[[gnu::noinline]] void give_back(section_scope &scope) noexcept {
-    const kept_errno kept;
-    const cpython::table &py = cpython::python();
-    cpython::guarded([&] { scope.is_pair ? py.section2_end(scope.storage) : py.section_end(scope.storage); });
-}
-
 [[gnu::noinline]] void end_slow(section_scope &scope) noexcept {
     if (scope.tag != tag::section)
         misuse("pyattach_critical_section_end: this is not an open section.",
@@ -108,7 +103,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
                "End it before detaching for good; end detached scopes inside it first.");
     scope.tag = tag::ended;
     if (scope.is_locked && is_attached)
-        give_back(scope);
+        unlock_section(scope);
     me->innermost_section() = scope.outer;
     if (this_thread.has_dues())
         pay_dues();
@@ -137,20 +132,7 @@ void end(section_scope &scope) noexcept {
     scope.tag = tag::ended;
     me.innermost_section() = scope.outer;
     if (scope.is_locked)
-        give_back(scope);
-}
-
-bool abandon(thread &me) noexcept {
-    if (!cpython::python().sections_lock)
-        return true;
-    while (auto *scope = static_cast<section_scope *>(me.innermost_section())) {
-        if (is_on_own_stack(scope) || scope->tag != tag::section || scope->owner != &me)
-            return false;
-        scope->tag = tag::ended;
-        me.innermost_section() = scope->outer;
-        give_back(*scope);
-    }
-    return true;
+        unlock_section(scope);
 }
 
 } // namespace pyattach::critical_section

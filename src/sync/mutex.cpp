@@ -1,14 +1,16 @@
 // Mutex: a lock that detaches while it waits.
 #include "sync/mutex.hpp"
 
-#include "scopes/detached.hpp"
 #include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "core/interpreter.hpp"
+#include "core/thread.hpp"
 #include "lifecycle/fork.hpp"
 #include "platform/futex.hpp"
-#include "core/interpreter.hpp"
 #include "platform/kept_errno.hpp"
-#include "core/thread.hpp"
 #include "platform/uncancelled.hpp"
+#include "scopes/detached.hpp"
 
 namespace pyattach::mutex {
 namespace {

@@ -1,12 +1,13 @@
 // Once: one-time initialisation that cannot deadlock against the GIL.
 #include "sync/once.hpp"
 
-#include "scopes/detached.hpp"
 #include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/interpreter.hpp"
 #include "lifecycle/fork.hpp"
 #include "platform/futex.hpp"
-#include "core/interpreter.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/detached.hpp"
 
 namespace pyattach::once {
 namespace {

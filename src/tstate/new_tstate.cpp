@@ -2,6 +2,7 @@
 #include "tstate/new_tstate.hpp"
 
 #include "base/deadline.hpp"
+#include "core/current.hpp"
 #include "platform/futex.hpp"
 
 namespace pyattach {
@@ -40,7 +41,6 @@ thread_state *make_tstate(interpreter &interp) noexcept {
         end_stop();
     return tstate;
 }
-
 
 void begin_stop() noexcept {
     for (lazy_deadline limit;;) {

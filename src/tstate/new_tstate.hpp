@@ -23,7 +23,8 @@ void end_stop() noexcept;
 // interpreter while it waits.
 void fork_begins() noexcept;
 void fork_ended() noexcept;
-// In a fork child, within fork(): threads that made states, or forked, are not there. Then, attached: every fork is over.
+// In a fork child, within fork(): threads that made states, or forked, are not there. Then, attached: every fork is
+// over.
 void forget_os_fork() noexcept;
 void end_all_os_forks() noexcept;
 

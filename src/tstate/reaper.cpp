@@ -3,8 +3,9 @@
 
 #include <utility>
 
-#include "lifecycle/fork.hpp"
+#include "base/deadline.hpp"
 #include "platform/futex.hpp"
+#include "tstate/new_tstate.hpp"
 
 namespace pyattach {
 namespace {
@@ -14,11 +15,11 @@ namespace {
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
-bool is_same_ident(const participant &member) noexcept { return pthread_equal(member.self, pthread_self()); }
+bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.self, own_ident()); }
 
 bool has_thread_ended(const participant &member) noexcept {
     // A thread with the same ident can exist only after the other's end. (Past its exit hook it may be that one.)
-    if (is_same_ident(member))
+    if (has_own_ident(member))
         return !this_thread.ended;
     return has_ended(member.native_id);
 }
@@ -38,7 +39,7 @@ bool has_same_ident(const participant_list &list) noexcept {
         return false;
     lock_registry();
     const participant *member = list.first;
-    while (member && !is_same_ident(*member))
+    while (member && !has_own_ident(*member))
         member = member->next_of_thread;
     unlock_registry();
     return member;
@@ -121,13 +122,13 @@ void reap_batch::take_same_ident() noexcept {
         lock_registry();
         for (reap_batch *other = data.reap_batches; other; other = other->next_) {
             is_nested |= other != this && other->by_ == by_; // a destructor that runs there is coming in
-            must_wait |= other->now_ && is_same_ident(*other->now_);
+            must_wait |= other->now_ && has_own_ident(*other->now_);
         }
         if (!is_nested) {
-            take_orphaned_locked(data, taken_, is_same_ident);
+            take_orphaned_locked(data, taken_, has_own_ident);
             for (reap_batch *other = data.reap_batches; other; other = other->next_)
                 if (other != this)
-                    move_locked(other->taken_, taken_, is_same_ident);
+                    move_locked(other->taken_, taken_, has_own_ident);
             if (taken_)
                 list_locked();
         }
@@ -150,7 +151,7 @@ void reap_batch::take_all() noexcept {
 }
 
 bool reap_batch::is_free_to_go(const participant &member) const noexcept {
-    if (is_same_ident(member))
+    if (has_own_ident(member))
         return has_thread_ended(member);
     if (!has_thread_ended(member))
         return false;
@@ -259,18 +260,6 @@ void reap_all(interpreter &interp) noexcept {
         return reap(interp, 1);
     reap_batch batch(interp);
     batch.destroy_at_exit();
-}
-
-thread_state *make_tstate(interpreter &interp) noexcept {
-    const cpython::table &py = cpython::python();
-    const bool waits_for_forks = py.free_threaded || py.fork_copies_tstate_lock;
-    if (waits_for_forks)
-        begin_stop();
-    const bool was_cleared = interp.is_cleared.load(std::memory_order_acquire);
-    thread_state *tstate = was_cleared ? nullptr : cpython::new_tstate(interp.state);
-    if (waits_for_forks)
-        end_stop();
-    return tstate;
 }
 
 } // namespace pyattach

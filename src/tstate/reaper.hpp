@@ -64,8 +64,4 @@ class reap_batch {
 void reap_some(interpreter &interp) noexcept;
 void reap_all(interpreter &interp) noexcept;
 
-// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
-// child a lock locked, this waits while somebody forks.
-thread_state *make_tstate(interpreter &interp) noexcept;
-
 } // namespace pyattach

@@ -5,8 +5,9 @@
 #include <cstdlib>
 #include <new>
 
-#include "platform/futex.hpp"
 #include "core/interpreter.hpp"
+#include "platform/clock.hpp"
+#include "platform/futex.hpp"
 
 namespace pyattach {
 

@@ -3,16 +3,16 @@
 // A thread that ends inside its scopes (by pthread_exit, by pthread_cancel, by a return in C) has given their storage
 // up, so none of it is read here. The record and the participants know enough: in which interpreters the thread is
 // inside, whether attached or detached, and with which thread state.
-#include "tstate/thread_exit.hpp"
+#include "core/events.hpp"
 
 #include <cerrno>
-#include <climits>
 #include <cstdio>
-#include <pthread.h>
 
-#include "sync/critical_section.hpp"
 #include "base/diagnostics.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "core/section.hpp"
+#include "platform/exit_key.hpp"
 #include "platform/native_thread.hpp"
 #include "tstate/reattach_guard.hpp"
 #include "tstate/warm_state.hpp"
@@ -88,7 +88,7 @@ void let_go_of_scopes(thread &me) noexcept {
     thread_state *tstate = current_tstate();
     participant *attached = attached_by_scope(me, tstate);
     bool was_detached = false;
-    const bool can_detach = !attached || critical_section::abandon(me);
+    const bool can_detach = !attached || abandon_sections(me);
     if (attached && can_detach)
         release_tstate(*attached, tstate);
     for (participant *self = me.participants; self; self = self->next_of_thread) {
@@ -123,13 +123,13 @@ bool is_anything_open(const thread &me) noexcept {
 
 } // namespace
 
-bool thread_exit::run(thread &me) noexcept {
+bool on_thread_exit(thread &me) noexcept {
     const int kept_errno = errno;
     if (is_anything_open(me))
         let_go_of_scopes(me);
     // Again after destructors of other libraries that still attach; but not in the very last round, where sanitizers
     // tear down what they know of the thread.
-    const bool is_last = ++me.exit_rounds >= PTHREAD_DESTRUCTOR_ITERATIONS - 1 || is_gilstate_lost(me);
+    const bool is_last = ++me.exit_rounds >= thread_exit_rounds - 1 || is_gilstate_lost(me);
     if (is_last) {
         this_thread.ended = 1;
         this_thread.tag(&me);

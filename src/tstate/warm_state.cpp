@@ -2,8 +2,11 @@
 #include "tstate/warm_state.hpp"
 
 #include "base/diagnostics.hpp"
-#include "lifecycle/fork.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
 
 namespace pyattach::warm_state {
 namespace {
@@ -32,13 +35,9 @@ bool is_kept(const interpreter &interp) noexcept {
 }
 
 void hand_over(participant &self) noexcept {
-    interpreter &interp = *self.interp;
-    interp.gate.leave(self, presence::outside);
+    self.interp->gate.leave(self, presence::outside);
     orphan(self);
-    lock_registry();
-    self.is_taken = false;
-    await_reaper_locked(self);
-    unlock_registry();
+    retire(self);
 }
 
 void forget_orphaned(interpreter &interp) noexcept {

@@ -4,8 +4,8 @@
 // interpreter's list of dead states; see reap_batch.hpp.
 #pragma once
 
-#include "pyattach/warm_state.h"
 #include "core/thread.hpp"
+#include "pyattach/warm_state.h"
 
 namespace pyattach::warm_state {
 

@@ -14,6 +14,7 @@
 
 #include "core/gate.hpp"
 #include "unit/storms.hpp"
+#include "platform/clock.hpp"
 
 using namespace support;
 using pyattach::gate;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "core/gate.hpp"
+#include "platform/clock.hpp"
 
 using namespace support;
 using pyattach::gate;

@@ -14,6 +14,7 @@
 
 #include "support/catch.hpp"
 #include "support/threads.hpp"
+#include "core/current.hpp"
 
 using namespace pyattach;
 

@@ -1,9 +1,10 @@
 // What happened so far, added up.
-#include "core/stats.hpp"
+#include "host/stats.hpp"
 
 #include <algorithm>
 #include <cstring>
 
+#include "core/counters.hpp"
 #include "core/interpreter.hpp"
 
 namespace pyattach {

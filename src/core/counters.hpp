@@ -4,8 +4,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "pyattach/stats.h"
-
 namespace pyattach {
 
 enum class event : unsigned {
@@ -43,6 +41,5 @@ struct counters {
 void count(event what, uint64_t amount = 1) noexcept;
 // The sum over all threads, ended ones included.
 uint64_t counted(event what) noexcept;
-void get_stats(pyattach_stats *out) noexcept;
 
 } // namespace pyattach
