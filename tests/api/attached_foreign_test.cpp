@@ -31,16 +31,16 @@ TEST_CASE("a thread is not attached because another one is") {
 TEST_CASE("a thread that other code switched to a sub-interpreter attaches there, nested") {
     start_python();
     attached here;
-    void *main_state = current_state();
+    void *main_state = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_main();
     void *sub = cpython<void *()>("Py_NewInterpreter")();
     REQUIRE(sub);
     {
-        // Up to 3.11 such a state is unknown to the library: documented at pyattach_is_attached.
+        // Up to 3.11 the library cannot see such a tstate, as pyattach_is_attached documents.
         if (python_version() >= 0x030c0000) {
             CHECK(pyattach_is_attached());
             attached nested;
-            CHECK(current_state() == sub);
+            CHECK(current_tstate() == sub);
             CHECK(pyattach_interpreter_current() != main);
             CHECK(pyattach_interpreter_current() != nullptr);
         }
@@ -54,7 +54,7 @@ TEST_CASE("a thread that other code switched to a sub-interpreter attaches there
 TEST_CASE("attaching to the main interpreter by name switches over from a sub-interpreter, and back") {
     start_python();
     attached here;
-    void *main_state = current_state();
+    void *main_state = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_main();
     REQUIRE(main);
     void *sub = cpython<void *()>("Py_NewInterpreter")();
@@ -63,11 +63,11 @@ TEST_CASE("attaching to the main interpreter by name switches over from a sub-in
         {
             attached in_main(main);
             CHECK(pyattach_interpreter_current() == main);
-            CHECK(current_state() != sub);
+            CHECK(current_tstate() != sub);
             CHECK(eval_true("__import__('threading').current_thread() is not None"));
             CHECK(pyattach_is_attached());
         }
-        CHECK(current_state() == sub);
+        CHECK(current_tstate() == sub);
         CHECK(pyattach_is_attached());
     }
     cpython<void(void *)>("Py_EndInterpreter")(sub);

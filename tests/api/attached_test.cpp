@@ -57,17 +57,13 @@ TEST_CASE("many threads attach one after the other and at once") {
     });
     constexpr int threads = 8, rounds = 50;
     barrier together("all threads to be ready", threads);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < threads; ++i)
-        tasks.push_back(std::make_unique<task>("an attaching thread to end", [&] {
-            together.arrive_and_wait();
-            for (int round = 0; round < rounds; ++round) {
-                attached here;
-                run("with count_lock: counted += 1");
-            }
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(threads, "an attaching thread to end", [&](int) {
+        together.arrive_and_wait();
+        for (int round = 0; round < rounds; ++round) {
+            attached here;
+            run("with count_lock: counted += 1");
+        }
+    });
     attached here;
     CHECK(eval_int("counted") == threads * rounds);
 }
@@ -78,7 +74,7 @@ TEST_CASE("each native thread has a thread state of its own") {
     void *first = nullptr;
     task other("the first thread to end", [&] {
         attached here;
-        first = current_state();
+        first = current_tstate();
         detached gap;
         first_is_attached.count_down();
         may_end.wait();
@@ -86,8 +82,8 @@ TEST_CASE("each native thread has a thread state of its own") {
     first_is_attached.wait();
     run_on_thread([&] {
         attached here;
-        CHECK(current_state() != first);
-        CHECK(slot_state() == current_state());
+        CHECK(current_tstate() != first);
+        CHECK(gilstate_tstate() == current_tstate());
     });
     may_end.count_down();
     other.join();
@@ -95,21 +91,21 @@ TEST_CASE("each native thread has a thread state of its own") {
 
 TEST_CASE("a thread that has a tstate in the GILState slot is attached with that one") {
     start_python();
-    void *const main_state = slot_state();
+    void *const main_state = gilstate_tstate();
     REQUIRE(main_state);
     {
         attached here;
-        CHECK(current_state() == main_state);
+        CHECK(current_tstate() == main_state);
     }
     run_on_thread([] {
         foreign_attach other;
-        void *mine = current_state();
+        void *tstate = current_tstate();
         foreign_detach gap;
         {
             attached here;
-            CHECK(current_state() == mine);
+            CHECK(current_tstate() == tstate);
         }
-        CHECK(slot_state() == mine);
+        CHECK(gilstate_tstate() == tstate);
     });
-    CHECK(slot_state() == main_state);
+    CHECK(gilstate_tstate() == main_state);
 }

@@ -1,4 +1,4 @@
-// Calls that Python never returns from: it ends while they run.
+// Calls into Python that never return, because Python finalizes while they run.
 #include <string>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// Each way for Python code to run in a call, here until it is told to go on.
+// Each call that runs Python code. The code blocks until the test releases it.
 void block_in(const std::string &call) {
     object *result = nullptr;
     if (call == "eval")
@@ -69,7 +69,7 @@ CHILD("Python ends around a call of a native thread") {
             end_child();
         });
         publish("look", look);
-        publish("mortal", object_whose_death("self.look()"));
+        publish("mortal", object_with_finalizer("self.look()"));
         run("import sys, types\n"
             "mortal.look = look\n"
             "sys.modules['torn_down'] = types.ModuleType('torn_down')\n"

@@ -1,9 +1,9 @@
-// What every call refuses, one row a function.
+// The refusals of every call, one row a function.
 #include <cstdint>
 #include <functional>
 #include <vector>
 
-#include "pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"
@@ -106,7 +106,7 @@ const std::vector<row> &every_call() {
     return rows;
 }
 
-// Everything a call could leave behind is what no call leaves behind.
+// Checks that a refused call changed nothing that it could change.
 void prepare() {
     result = reinterpret_cast<object *>(&result);
     text = "before";
@@ -115,8 +115,8 @@ void prepare() {
     truth = 77;
 }
 
-bool left_no_pointer(const row &one) {
-    std::string name = one.name;
+bool left_no_pointer(const row &tested) {
+    std::string name = tested.name;
     bool gives_object = name == "eval" || name == "import" || name == "get_attribute" || name == "call" ||
                         name == "str" || name == "repr" || name.rfind("from_", 0) == 0;
     bool gives_text = name == "to_utf8" || name == "to_bytes";
@@ -126,11 +126,11 @@ bool left_no_pointer(const row &one) {
 bool left_no_number() { return integer == 77 && number == 77 && truth == 77; }
 
 void check_all_answer(pyattach_status expected) {
-    for (const row &one : every_call()) {
-        INFO(one.name);
+    for (const row &tested : every_call()) {
+        INFO(tested.name);
         prepare();
-        CHECK(one.works() == expected);
-        CHECK(left_no_pointer(one));
+        CHECK(tested.works() == expected);
+        CHECK(left_no_pointer(tested));
         CHECK(left_no_number());
     }
 }
@@ -182,15 +182,15 @@ TEST_CASE("no call works in a forbidden scope") {
 TEST_CASE("NULL is invalid, on every thread, and raises nothing") {
     start_python();
     auto check_all = [] {
-        for (const row &one : every_call()) {
-            INFO(one.name);
-            for (const auto &call : one.null_argument) {
+        for (const row &tested : every_call()) {
+            INFO(tested.name);
+            for (const auto &call : tested.null_argument) {
                 prepare();
                 CHECK(call() == PYATTACH_INVALID);
-                CHECK(left_no_pointer(one));
+                CHECK(left_no_pointer(tested));
                 CHECK(left_no_number());
             }
-            for (const auto &call : one.null_place)
+            for (const auto &call : tested.null_place)
                 CHECK(call() == PYATTACH_INVALID);
         }
     };
@@ -213,13 +213,13 @@ TEST_CASE("calls that work leave no exception behind") {
         "    def __index__(self): return -1\n"
         "    def __float__(self): return -1.0\n");
     ref kept = eval("Everything()");
-    for (const row &one : every_call()) {
-        if (std::string(one.name) == "to_utf8" || std::string(one.name) == "to_bytes")
+    for (const row &tested : every_call()) {
+        if (std::string(tested.name) == "to_utf8" || std::string(tested.name) == "to_bytes")
             continue;
-        INFO(one.name);
+        INFO(tested.name);
         prepare();
         some = kept;
-        CHECK(one.works() == PYATTACH_OK);
+        CHECK(tested.works() == PYATTACH_OK);
         if (result != reinterpret_cast<object *>(&result))
             pyattach_decref(result);
         CHECK(take_error() == "no exception");

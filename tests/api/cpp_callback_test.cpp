@@ -1,4 +1,4 @@
-// The C++ face: functions that Python calls, and exceptions that cross the border.
+// The C++ API: functions that Python calls, and exceptions that cross the ABI boundary.
 #include <new>
 #include <stdexcept>
 #include <string>

@@ -1,4 +1,4 @@
-// The C++ face: detached scopes.
+// The C++ API: detached scopes.
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -109,7 +109,7 @@ TEST_CASE("a refused detached scope throws its status, or has it when told not t
     }
 }
 
-// A native thread goes into a gap; Python ends; the thread comes back too late.
+// A native thread opens a detached scope, Python finalizes, and the thread re-attaches afterwards.
 template <class Function> void come_back_too_late(Function come_back, bool returns) {
     start_python();
     latch in_gap("the thread to detach"), ended("Python to end");

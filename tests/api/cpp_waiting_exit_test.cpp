@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks and conditions while Python ends.
+// The C++ API: waiting for locks and conditions while Python ends.
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -35,7 +35,7 @@ template <class Wait> void waits_through_the_end(Wait wait, std::mutex &lock, bo
         }
         EXPECT(status == PYATTACH_FINALIZING);
         EXPECT(!pyattach_is_attached());
-        EXPECT(lock.try_lock()); // nobody holds it
+        EXPECT(lock.try_lock()); // no thread holds it
         lock.unlock();
     });
     is_waiting.wait();

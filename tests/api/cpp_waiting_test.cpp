@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks, threads and conditions of the standard library.
+// The C++ API: waiting for locks, threads and conditions of the standard library.
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -18,7 +18,7 @@ using support::task;
 
 namespace {
 
-// As std::mutex, and tells when somebody is about to wait for it.
+// A std::mutex that counts down a latch when a thread is about to wait for it.
 struct telling_mutex : std::mutex {
     latch wanted{"somebody to want the lock"};
     int was_attached = -1;
@@ -36,7 +36,7 @@ std::uint64_t detaches() {
     return stats.detaches;
 }
 
-// Somebody holds the lock and needs Python before letting go of it.
+// The holder of the lock needs Python before it unlocks.
 template <class Lock, class Mutex, class Take> void wait_for(Mutex &mutex, Take take) {
     latch is_held("the lock to be held"), want("the other to want it");
     task holder("the holder", [&] {

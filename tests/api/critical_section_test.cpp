@@ -5,68 +5,45 @@
 
 using namespace support;
 
-namespace {
-
-// A section that ends itself.
-class section {
-  public:
-    explicit section(object *one) : section(pyattach_critical_section_begin(&storage_, one)) {}
-    section(object *one, object *two) : section(pyattach_critical_section_begin2(&storage_, one, two)) {}
-    explicit section(pyattach_mutex *one) : section(pyattach_critical_section_begin_mutex(&storage_, one)) {}
-    section(pyattach_mutex *one, pyattach_mutex *two)
-        : section(pyattach_critical_section_begin_mutex2(&storage_, one, two)) {}
-    section(const section &) = delete;
-    section &operator=(const section &) = delete;
-    ~section() { pyattach_critical_section_end(&storage_); }
-
-  private:
-    explicit section(pyattach_status status) {
-        EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
-    }
-    pyattach_critical_section storage_;
-};
-
-} // namespace
-
 TEST_CASE("without a GIL the mutex of a section is locked inside and free after it") {
     start_python();
     attached here;
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
+    pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
     const int locked = is_free_threaded();
     {
-        section inside(&one);
-        CHECK(pyattach_mutex_is_locked(&one) == locked);
-        CHECK(pyattach_mutex_is_locked(&two) == 0);
+        section inside(&first);
+        CHECK(pyattach_mutex_is_locked(&first) == locked);
+        CHECK(pyattach_mutex_is_locked(&second) == 0);
     }
-    CHECK(pyattach_mutex_is_locked(&one) == 0);
+    CHECK(pyattach_mutex_is_locked(&first) == 0);
     {
-        section inside(&one, &two);
-        CHECK(pyattach_mutex_is_locked(&one) == locked);
-        CHECK(pyattach_mutex_is_locked(&two) == locked);
+        section inside(&first, &second);
+        CHECK(pyattach_mutex_is_locked(&first) == locked);
+        CHECK(pyattach_mutex_is_locked(&second) == locked);
     }
     {
-        section inside(&two, &two);
-        CHECK(pyattach_mutex_is_locked(&one) == 0);
-        CHECK(pyattach_mutex_is_locked(&two) == locked);
+        section inside(&second, &second);
+        CHECK(pyattach_mutex_is_locked(&first) == 0);
+        CHECK(pyattach_mutex_is_locked(&second) == locked);
     }
-    CHECK(pyattach_mutex_is_locked(&two) == 0);
+    CHECK(pyattach_mutex_is_locked(&second) == 0);
 }
 
 TEST_CASE("a detached scope suspends a section on two mutexes, which holds again after it") {
     start_python();
     attached here;
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
+    pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
     const int locked = is_free_threaded();
-    section inside(&one, &two);
+    section inside(&first, &second);
     {
         detached gap;
-        CHECK(pyattach_mutex_is_locked(&one) == 0);
-        CHECK(pyattach_mutex_is_locked(&two) == 0);
-        CHECK(pyattach_mutex_try_lock(&one) == 1);
-        pyattach_mutex_unlock(&one);
+        CHECK(pyattach_mutex_is_locked(&first) == 0);
+        CHECK(pyattach_mutex_is_locked(&second) == 0);
+        CHECK(pyattach_mutex_try_lock(&first) == 1);
+        pyattach_mutex_unlock(&first);
     }
-    CHECK(pyattach_mutex_is_locked(&one) == locked);
-    CHECK(pyattach_mutex_is_locked(&two) == locked);
+    CHECK(pyattach_mutex_is_locked(&first) == locked);
+    CHECK(pyattach_mutex_is_locked(&second) == locked);
 }
 
 TEST_CASE("sections are refused without an attached thread, and for NULL") {
@@ -105,22 +82,18 @@ TEST_CASE("increments in sections add up, on an object and on a mutex") {
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     long on_object = 0, on_mutex = 0;
     {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < threads; ++i)
-            tasks.push_back(std::make_unique<task>("a counting thread to end", [&] {
-                for (int round = 0; round < each; ++round) {
-                    attached here;
-                    pyattach_critical_section section;
-                    EXPECT(pyattach_critical_section_begin(&section, object) == PYATTACH_OK);
-                    ++on_object;
-                    pyattach_critical_section_end(&section);
-                    EXPECT(pyattach_critical_section_begin_mutex(&section, &mutex) == PYATTACH_OK);
-                    ++on_mutex;
-                    pyattach_critical_section_end(&section);
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(threads, "a counting thread to end", [&](int) {
+            for (int round = 0; round < each; ++round) {
+                attached here;
+                pyattach_critical_section section;
+                EXPECT(pyattach_critical_section_begin(&section, object) == PYATTACH_OK);
+                ++on_object;
+                pyattach_critical_section_end(&section);
+                EXPECT(pyattach_critical_section_begin_mutex(&section, &mutex) == PYATTACH_OK);
+                ++on_mutex;
+                pyattach_critical_section_end(&section);
+            }
+        });
     }
     CHECK(on_object == threads * each);
     CHECK(on_mutex == threads * each);

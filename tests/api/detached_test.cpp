@@ -24,14 +24,14 @@ TEST_CASE("a thread that other code attached goes in and out of a detached scope
     start_python();
     run_on_thread([] {
         foreign_attach other;
-        void *state = current_state();
+        void *state = current_tstate();
         {
             detached gap;
             CHECK_FALSE(cpython_says_attached());
             attached again;
-            CHECK(current_state() == state);
+            CHECK(current_tstate() == state);
         }
-        CHECK(current_state() == state);
+        CHECK(current_tstate() == state);
         CHECK(pyattach_is_attached());
     });
 }
@@ -40,14 +40,14 @@ TEST_CASE("a thread that Python started goes in and out of a detached scope") {
     start_python();
     attached here;
     publish("native", native_function([] {
-                void *state = current_state();
+                void *state = current_tstate();
                 {
                     detached gap;
                     EXPECT(!cpython_says_attached());
                     attached again;
-                    EXPECT(current_state() == state);
+                    EXPECT(current_tstate() == state);
                 }
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
             }));
     run("import threading\nfailed, hook = [], threading.excepthook\nthreading.excepthook = lambda args: "
         "failed.append(str(args.exc_value))\n"

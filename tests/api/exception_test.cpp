@@ -1,4 +1,4 @@
-// The pending exception as an object, and what an object is: the C face.
+// The pending exception as an object, and what an object is: the C API.
 #include <string>
 
 #include "support/catch.hpp"
@@ -13,9 +13,9 @@ void raise(const char *statements) { REQUIRE(pyattach_run(statements, nullptr, n
 
 bool is_pending() { return pyattach_error_message(nullptr, 0) != 0; }
 
-std::string text_of(object *one) {
+std::string text_of(object *reference) {
     object *text = nullptr;
-    REQUIRE(pyattach_repr(one, &text) == PYATTACH_OK);
+    REQUIRE(pyattach_repr(reference, &text) == PYATTACH_OK);
     ref owner(text);
     const char *data = nullptr;
     REQUIRE(pyattach_to_utf8(text, &data, nullptr) == PYATTACH_OK);
@@ -160,13 +160,14 @@ TEST_CASE("the type of an object is its own, whatever its class says") {
 TEST_CASE("is_instance and is_subclass answer as Python does") {
     start_python();
     attached here;
-    ref one = eval("True"), number = eval("int"), text = eval("str"), both = eval("(str, int)"), truth = eval("bool");
+    ref reference = eval("True"), number = eval("int"), text = eval("str"), both = eval("(str, int)"),
+        truth = eval("bool");
     int answer = -1;
-    CHECK(pyattach_is_instance(one, number, &answer) == PYATTACH_OK);
+    CHECK(pyattach_is_instance(reference, number, &answer) == PYATTACH_OK);
     CHECK(answer == 1);
-    CHECK(pyattach_is_instance(one, text, &answer) == PYATTACH_OK);
+    CHECK(pyattach_is_instance(reference, text, &answer) == PYATTACH_OK);
     CHECK(answer == 0);
-    CHECK(pyattach_is_instance(one, both, &answer) == PYATTACH_OK);
+    CHECK(pyattach_is_instance(reference, both, &answer) == PYATTACH_OK);
     CHECK(answer == 1);
     CHECK(pyattach_is_subclass(truth, number, &answer) == PYATTACH_OK);
     CHECK(answer == 1);
@@ -177,40 +178,40 @@ TEST_CASE("is_instance and is_subclass answer as Python does") {
 TEST_CASE("asking about what is no type is a TypeError") {
     start_python();
     attached here;
-    ref one = eval("1");
+    ref reference = eval("1");
     int answer = -1;
-    CHECK(pyattach_is_instance(one, one, &answer) == PYATTACH_PYTHON_ERROR);
+    CHECK(pyattach_is_instance(reference, reference, &answer) == PYATTACH_PYTHON_ERROR);
     CHECK(text_of(take()).find("TypeError(") == 0);
-    CHECK(pyattach_is_subclass(one, one, &answer) == PYATTACH_PYTHON_ERROR);
+    CHECK(pyattach_is_subclass(reference, reference, &answer) == PYATTACH_PYTHON_ERROR);
     CHECK(text_of(take()).find("TypeError(") == 0);
     CHECK(answer == -1);
-    CHECK(pyattach_is_instance(nullptr, one, &answer) == PYATTACH_INVALID);
-    CHECK(pyattach_is_instance(one, nullptr, &answer) == PYATTACH_INVALID);
-    CHECK(pyattach_is_instance(one, one, nullptr) == PYATTACH_INVALID);
-    CHECK(pyattach_is_subclass(nullptr, one, &answer) == PYATTACH_INVALID);
-    CHECK(pyattach_is_subclass(one, nullptr, &answer) == PYATTACH_INVALID);
-    CHECK(pyattach_is_subclass(one, one, nullptr) == PYATTACH_INVALID);
+    CHECK(pyattach_is_instance(nullptr, reference, &answer) == PYATTACH_INVALID);
+    CHECK(pyattach_is_instance(reference, nullptr, &answer) == PYATTACH_INVALID);
+    CHECK(pyattach_is_instance(reference, reference, nullptr) == PYATTACH_INVALID);
+    CHECK(pyattach_is_subclass(nullptr, reference, &answer) == PYATTACH_INVALID);
+    CHECK(pyattach_is_subclass(reference, nullptr, &answer) == PYATTACH_INVALID);
+    CHECK(pyattach_is_subclass(reference, reference, nullptr) == PYATTACH_INVALID);
 }
 
 TEST_CASE("exceptions and types are refused to threads that are not attached, and while forbidden") {
     start_python();
-    ref one;
+    ref reference;
     pyattach_status expected = PYATTACH_NOT_ATTACHED;
     object *result = nullptr;
     int answer = -1;
     auto check_all = [&] {
         CHECK(pyattach_error_take(&result) == expected);
-        CHECK(pyattach_error_restore(one) == expected);
-        CHECK(pyattach_error_matches(one, one, &answer) == expected);
-        CHECK(pyattach_type_of(one, &result) == expected);
-        CHECK(pyattach_is_instance(one, one, &answer) == expected);
-        CHECK(pyattach_is_subclass(one, one, &answer) == expected);
+        CHECK(pyattach_error_restore(reference) == expected);
+        CHECK(pyattach_error_matches(reference, reference, &answer) == expected);
+        CHECK(pyattach_type_of(reference, &result) == expected);
+        CHECK(pyattach_is_instance(reference, reference, &answer) == expected);
+        CHECK(pyattach_is_subclass(reference, reference, &answer) == expected);
         CHECK(result == nullptr);
         CHECK(answer == -1);
     };
     {
         attached here;
-        one = eval("ValueError('x')");
+        reference = eval("ValueError('x')");
         expected = PYATTACH_FORBIDDEN;
         forbidden traversing;
         check_all();

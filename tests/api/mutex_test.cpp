@@ -39,7 +39,7 @@ TEST_CASE("a free mutex is locked without detaching") {
     start_python();
     attached here;
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    // With a GIL, a thread that waits for it would get it here if we let go.
+    // With a GIL, a thread that waits for it would get it here if the lock detached.
     latch waiting("the waiting thread to start");
     bool got_in = false;
     task other("the waiting thread to end", [&] {

@@ -79,7 +79,7 @@ TEST_CASE("a once that nobody else uses does not detach") {
     start_python();
     attached here;
     if (is_free_threaded())
-        return; // nobody could tell
+        return; // without a GIL a detach cannot be observed
     latch waiting("the waiting thread to start");
     bool got_in = false;
     task other("the waiting thread to end", [&] {

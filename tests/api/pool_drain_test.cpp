@@ -9,7 +9,7 @@ TEST_CASE("a drain does not re-enter itself: an attach in a destructor releases 
     start_python();
     attached here;
     run("died = []");
-    ref second = object_whose_death("died.append('second')");
+    ref second = object_with_finalizer("died.append('second')");
     size_t waiting = 0;
     publish("native", native_function([&] {
                 {
@@ -19,7 +19,7 @@ TEST_CASE("a drain does not re-enter itself: an attach in a destructor releases 
                 attached nested;
                 waiting = pyattach_pool_size();
             }));
-    ref first = object_whose_death("native()\ndied.append('first')");
+    ref first = object_with_finalizer("native()\ndied.append('first')");
     {
         foreign_detach gap;
         first.drop();
@@ -102,11 +102,11 @@ TEST_CASE("when very many references wait and nobody attaches, Python releases t
         for (int i = 0; i < many; ++i)
             pyattach_decref(object); // it has never attached, and does not
     });
-    dropping.join(); // this thread stays attached, so nobody else could
+    dropping.join(); // this thread stays attached, so with a GIL no other thread can drain
     size_t waited = pyattach_pool_size();
     publish("object", object);
-    // Only Python itself attaches and detaches meanwhile. That it does both matters: up to 3.12 what another thread
-    // asks for is noticed by a thread that attaches. A hang is ended by the test's deadline.
+    // Only Python code attaches and detaches meanwhile. It has to do both: up to 3.12 a thread notices pending calls of
+    // other threads when it attaches. The test's deadline ends a hang.
     run("import sys, time\nwhile sys.getrefcount(object) > 100: time.sleep(0)");
     CHECK(waited == many);
     CHECK(pyattach_pool_size() == 0);

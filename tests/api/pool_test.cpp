@@ -1,4 +1,4 @@
-// References: given back anywhere, released once somebody is attached.
+// References: a decref on any thread, released by the next drain on an attached one.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"

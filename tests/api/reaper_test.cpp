@@ -1,5 +1,5 @@
-// What destroys thread states: the scope (scoped), a release, a later attach of another thread. It runs destructors,
-// which may do anything.
+// Deleting tstates: at the end of a scope (scoped policy), in pyattach_thread_release, and by the reaper in a later
+// attach of another thread. Each runs destructors, which may call everything.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -14,12 +14,12 @@ using namespace support;
 
 namespace {
 
-// `Busy` in __main__: objects whose death uses Python in every way native code has.
+// `Busy` in __main__: objects whose __del__ uses Python in every way that native code has.
 class busy_destructors {
   public:
     busy_destructors() {
         attached here;
-        make_local();
+        make_thread_local();
         publish("die", native_function([this] {
                     {
                         attached nested;
@@ -65,7 +65,7 @@ TEST_CASE("destructors that run in pyattach_thread_release may attach") {
             }
             CHECK(pyattach_thread_release() == PYATTACH_OK);
             CHECK(busy.deaths == i);
-            CHECK(slot_state() == nullptr);
+            CHECK(gilstate_tstate() == nullptr);
             CHECK(pyattach_attach_depth() == 0);
         }
     });
@@ -75,7 +75,7 @@ TEST_CASE("a destructor that detaches in pyattach_thread_release leaves nothing 
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("detach", native_function([] { detached gap; }));
         run("import sys\nclass Late:\n    def __del__(self): detach()\n");
     }
@@ -108,14 +108,14 @@ TEST_CASE("destructors that run while the reaper deletes tstates may attach") {
         run_on_thread([] {
             attached here;
             run("local.value = Busy()");
-            // The thread that reaps is none the worse for it.
+            // The reaping thread is still attached as before.
             foreign_attach nested;
             CHECK(eval_int("1") == 1);
         });
     auto after = all_counters();
     CHECK(after.states_created - before.states_created == threads);
     CHECK(busy.deaths > threads / 2);
-    // Each that died is one deleted, and those that were waiting before are among the deleted; as a rule none is.
+    // Each death belongs to one deleted tstate. Tstates that waited before the test are among the deleted ones.
     CHECK(static_cast<std::uint64_t>(busy.deaths) <= after.states_deleted - before.states_deleted);
     CHECK(static_cast<std::uint64_t>(busy.deaths) + before.states_dead >= after.states_deleted - before.states_deleted);
 }
@@ -130,9 +130,9 @@ TEST_CASE("the reaper keeps a pending exception and the calling thread's own dat
     for (int i = 0; i < 70; ++i)
         run_on_thread([] {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 11");
-            void *state = current_state();
+            void *state = current_tstate();
             auto **kind = static_cast<object **>(cpython_symbol("PyExc_ValueError"));
             cpython<void(object *, const char *)>("PyErr_SetString")(*kind, "kept");
             {
@@ -143,8 +143,8 @@ TEST_CASE("the reaper keeps a pending exception and the calling thread's own dat
             pyattach_error_message(text, sizeof text);
             CHECK(std::string(text) == "ValueError: kept");
             pyattach_error_clear();
-            CHECK(current_state() == state);
-            CHECK(slot_state() == state);
+            CHECK(current_tstate() == state);
+            CHECK(gilstate_tstate() == state);
             CHECK(eval_int("local.value") == 11);
         });
 }

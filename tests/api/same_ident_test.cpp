@@ -1,5 +1,5 @@
-// Threads that have the identity of one that ended, whose state is there yet. Free-threaded CPython takes an identity
-// for a thread; on other builds some of this is trivially true.
+// Threads with the ident of an ended thread whose tstate still exists. Free-threaded CPython identifies a thread by its
+// ident; on other builds some of these tests are trivially true.
 #include "support/catch.hpp"
 #include "support/recycled_ident.hpp"
 #include "support/scopes.hpp"
@@ -15,7 +15,7 @@ using namespace support;
 
 namespace {
 
-// `Value` in __main__, whose deaths are counted there; and no collection, which would hide who dies late.
+// `Value` in __main__ counts its deaths there. The collector is off, as it would hide objects that die late.
 class counted_values {
   public:
     counted_values() {
@@ -34,7 +34,7 @@ class counted_values {
     }
 };
 
-// So many threads at once, each of which leaves its state. One runs on `stack`, as the last one, and leaves `value`.
+// Runs `threads` threads at once, each of which leaves its tstate. The last one runs on `stack` and leaves `value`.
 void leave_states(int threads, std::set<unsigned long> &identities, recycled_ident *stack = nullptr,
                   const char *value = nullptr) {
     barrier all_there("the others to come", threads);
@@ -61,7 +61,7 @@ void leave_states(int threads, std::set<unsigned long> &identities, recycled_ide
         });
 }
 
-// More than may wait.
+// More tstates than may wait for deletion.
 constexpr int many = 80;
 
 // The state of a thread that had the identity of `stack` is deleted by another one, and what that one held calls
@@ -69,7 +69,7 @@ constexpr int many = 80;
 void delete_one_of(recycled_ident &stack, const std::function<void()> &in_deletion) {
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("in_deletion", native_function(in_deletion));
         run("class Held:\n    def __del__(self): in_deletion()\n");
     }
@@ -84,7 +84,7 @@ void delete_one_of(recycled_ident &stack, const std::function<void()> &in_deleti
 
 namespace {
 
-// Whether what a thread on `stack` gives away dies before its end; it comes in as `Attach` does.
+// Whether an object that a thread on `stack` drops dies before the thread ends. The thread attaches with `Attach`.
 template <class Attach> bool dies_at_once(recycled_ident &stack) {
     latch given("values to be given"), cleared("them to be let go");
     bool died = false;
@@ -118,7 +118,7 @@ TEST_CASE("an object a thread drops dies, though an ended thread had its ident")
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
         recycled_ident stack;
         stack.run([] { attached here; });
-        policy now(each);
+        policy thread_policy(each);
         CHECK(dies_at_once<attached>(stack));
     }
 }
@@ -151,15 +151,15 @@ TEST_CASE(
         attached here;
         elsewhere = std::make_unique<sub_interpreter>();
     }
-    static void *where;
-    where = elsewhere->state();
+    static void *address;
+    address = elsewhere->state();
     recycled_ident stack;
     stack.run([] { attached here; });
     struct visitor {
-        void *mine = cpython<void *(void *)>("PyThreadState_New")(where);
-        visitor() { cpython<void(void *)>("PyEval_RestoreThread")(mine); }
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(address);
+        visitor() { cpython<void(void *)>("PyEval_RestoreThread")(tstate); }
         ~visitor() {
-            cpython<void(void *)>("PyThreadState_Clear")(mine);
+            cpython<void(void *)>("PyThreadState_Clear")(tstate);
             cpython<void()>("PyThreadState_DeleteCurrent")();
         }
     };
@@ -185,7 +185,7 @@ TEST_CASE("an object dropped on a thread that other code attached dies, if the e
     CHECK(dies_at_once<foreign_attach>(stack));
     stack.run([] { attached here; });
     CHECK(dies_at_once<foreign_attach>(stack) ==
-          !(is_free_threaded() && keeps_states())); // or that would be for nothing
+          !(is_free_threaded() && keeps_tstates())); // or that would be for nothing
 }
 
 TEST_CASE("an attach waits while the tstate of an ended thread with the same ident is being deleted") {
@@ -228,7 +228,7 @@ TEST_CASE("an attach stops waiting for the deletion of a tstate with its ident i
 
 TEST_CASE("a tstate whose ident was recycled by a Python thread is not deleted") {
     start_python();
-    if (!is_free_threaded() || !keeps_states())
+    if (!is_free_threaded() || !keeps_tstates())
         return;
     std::set<unsigned long> ended;
     {
@@ -263,13 +263,13 @@ TEST_CASE("a tstate whose ident was recycled by a Python thread is not deleted")
 
 TEST_CASE("a tstate whose ident was recycled by a thread that other code attached is not deleted") {
     start_python();
-    if (!is_free_threaded() || !keeps_states())
+    if (!is_free_threaded() || !keeps_tstates())
         return;
     recycled_ident stack;
     std::set<unsigned long> ended;
     {
         attached here;
-        make_local();
+        make_thread_local();
     }
     leave_states(many, ended, &stack, "1");
     latch is_in("the other thread to come in"), may_go("permission to go");

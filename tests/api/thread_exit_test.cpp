@@ -1,4 +1,5 @@
-// How a native thread with a warm state ends: it never waits for Python, and whatever its last destructors do is fine.
+// The end of a native thread with a warm tstate: it never waits for Python, and its TLS destructors may call
+// everything.
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
@@ -11,14 +12,14 @@
 #include <set>
 #include <vector>
 
-#include "api/late_tls_destructor.hpp"
+#include "support/late_tls_destructor.hpp"
 #include "support/tstate_counts.hpp"
 
 using namespace support;
 
 namespace {
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
 void provoke_reaping() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
@@ -34,7 +35,7 @@ TEST_CASE("an attached thread may join native threads that have warm states") {
         task thread("a thread that ends while its joiner is attached", [&] {
             {
                 attached inside;
-                make_local();
+                make_thread_local();
                 run("local.value = [1]");
             }
             used.count_down();
@@ -55,10 +56,10 @@ TEST_CASE("the last destructor of a thread may still use Python, through the lib
     late_tls_destructor::key();
     for (bool through_us : {true, false}) {
         INFO("through us " << through_us);
-        auto before = states_owned();
+        auto before = tstates_owned();
         int result = 0;
         auto use_python = [&] {
-            // What was reaped by now, though this thread still runs, would be used here.
+            // A tstate that was deleted too early, while this thread still runs, would be used here.
             provoke_reaping();
             if (through_us) {
                 attached here;
@@ -74,13 +75,13 @@ TEST_CASE("the last destructor of a thread may still use Python, through the lib
         late_tls_destructor late{use_python, 0};
         run_on_thread([&] {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 5");
             pthread_setspecific(late_tls_destructor::key(), &late);
         });
         CHECK(late.calls == last_round);
         CHECK(result == 42);
-        CHECK(states_owned() == before);
+        CHECK(tstates_owned() == before);
     }
     provoke_reaping();
     attached here;
@@ -143,7 +144,7 @@ TEST_CASE("a thread with the ident of an ended thread does not see that thread's
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         run("import threading; seen = []");
     }
     std::set<pthread_t> identities;
@@ -159,7 +160,7 @@ TEST_CASE("a thread with the ident of an ended thread does not see that thread's
     CHECK(reused > 0); // or this test tested nothing
     attached here;
     // Where states end with their scope, that is left to Python, which does it from 3.13.
-    if (keeps_states() || python_version() >= 0x030d0000)
+    if (keeps_tstates() || python_version() >= 0x030d0000)
         CHECK(eval_int("len(set(map(id, seen)))") == 50);
     run("del seen");
 }

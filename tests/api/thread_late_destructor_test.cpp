@@ -1,11 +1,11 @@
-// A thread that attaches after its exit hook has a record for as long as something is open in it, also while what the
-// library runs for it runs destructors that attach.
+// A thread that attaches after the library's exit hook has a record until its last scope ends, also while a drain or
+// the reaper runs destructors that attach.
 #include "support/catch.hpp"
 
 #include <memory>
 #include <vector>
 
-#include "api/late_tls_destructor.hpp"
+#include "support/late_tls_destructor.hpp"
 #include "support/tstate_counts.hpp"
 
 using namespace support;
@@ -19,7 +19,7 @@ ref with_attaching_destructor() {
         &anything, nullptr, [](object *) { attached again; }));
 }
 
-// Not attached: given back, and queued.
+// Not attached: the decref is queued.
 void have_one_wait() {
     object *waiting;
     {
@@ -66,7 +66,7 @@ TEST_CASE("after the exit hook: destructors that pyattach_pool_drain runs may at
 
 TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper runs may attach") {
     start_python();
-    if (!keeps_states())
+    if (!keeps_tstates())
         return;
     int depth = 0;
     {
@@ -81,9 +81,9 @@ TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper r
             threads.push_back(std::make_unique<task>("a thread with a warm state", [&] {
                 {
                     attached inside;
-                    ref mine = with_attaching_destructor();
+                    ref reference = with_attaching_destructor();
                     EXPECT(cpython<int(object *, object *, object *)>("PyDict_SetItem")(
-                               cpython<object *()>("PyThreadState_GetDict")(), key, mine) == 0);
+                               cpython<object *()>("PyThreadState_GetDict")(), key, reference) == 0);
                 }
                 may_end.wait();
             }));
@@ -98,8 +98,8 @@ TEST_CASE("after the exit hook, with a new tstate: destructors that the reaper r
             { attached here; }
             pthread_setspecific(late_tls_destructor::key(), &late);
             may_end.count_down();
-            for (auto &one : threads)
-                one->join();
+            for (auto &thread : threads)
+                thread->join();
         });
     }
     CHECK(depth == 1);

@@ -1,4 +1,4 @@
-// Forbidden scopes where they are meant to be: in tp_traverse, run by the garbage collector.
+// Forbidden scopes in tp_traverse, called by the garbage collector.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"

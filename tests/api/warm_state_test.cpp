@@ -1,4 +1,5 @@
-// Warm thread states: kept from the first attach to the end of the thread, unless the policy says otherwise.
+// Warm tstates and policies: a tstate is kept from the first attach to the end of the thread, unless the policy is
+// scoped.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -12,12 +13,12 @@ TEST_CASE("with the scoped policy threading.local values do not survive from one
     run_on_thread([] {
         {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
             attached nested; // not an outermost attach
             CHECK(eval_true("hasattr(local, 'value')"));
         }
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
     });
@@ -29,7 +30,7 @@ TEST_CASE("pyattach_thread_release deletes a warm tstate, but not inside a scope
         CHECK(pyattach_thread_release() == PYATTACH_OK); // there is none yet
         {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
             CHECK(pyattach_thread_release() == PYATTACH_INVALID);
             {
@@ -42,13 +43,13 @@ TEST_CASE("pyattach_thread_release deletes a warm tstate, but not inside a scope
             }
             CHECK(eval_int("local.value") == 7);
         }
-        CHECK((slot_state() != nullptr) == keeps_states());
+        CHECK((gilstate_tstate() != nullptr) == keeps_tstates());
         {
             forbidden traverse;
             CHECK(pyattach_thread_release() == PYATTACH_FORBIDDEN);
         }
         CHECK(pyattach_thread_release() == PYATTACH_OK);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         CHECK(pyattach_thread_release() == PYATTACH_OK);
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
@@ -67,10 +68,10 @@ TEST_CASE("a tstate that other code made is used and left to it") {
             foreign_attach other;
             foreign_detach gap;
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
         }
-        CHECK(slot_state() == nullptr); // deleted by its owner, PyGILState_Release
+        CHECK(gilstate_tstate() == nullptr); // deleted by its owner, PyGILState_Release
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
     });
@@ -80,14 +81,14 @@ TEST_CASE("a warm tstate stays warm when the policy becomes scoped, and a scoped
     start_python();
     run_on_thread([] {
         { attached here; }
-        void *kept = slot_state();
+        void *kept = gilstate_tstate();
         policy scoped(PYATTACH_THREADS_SCOPED);
         {
             attached here;
-            if (keeps_states())
-                CHECK(current_state() == kept);
+            if (keeps_tstates())
+                CHECK(current_tstate() == kept);
         }
-        CHECK(slot_state() == kept);
+        CHECK(gilstate_tstate() == kept);
     });
 }
 
@@ -98,7 +99,7 @@ TEST_CASE("one tstate serves all attaches of a thread") {
         for (int i = 0; i < 100; ++i)
             attached here;
         auto after = all_counters();
-        CHECK(after.states_created - before.states_created == (keeps_states() ? 1 : 100));
+        CHECK(after.states_created - before.states_created == (keeps_tstates() ? 1 : 100));
         CHECK(after.states_adopted == before.states_adopted);
         CHECK(after.attaches - before.attaches == 100);
     });
@@ -114,7 +115,7 @@ TEST_CASE("trace functions and context variables survive between warm attaches, 
     }
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
         policy scope(each);
-        bool kept = each == PYATTACH_THREADS_WARM && keeps_states();
+        bool kept = each == PYATTACH_THREADS_WARM && keeps_tstates();
         run_on_thread([&] {
             {
                 attached here;
@@ -132,6 +133,6 @@ TEST_CASE("a debug build keeps no tstates, whatever the policy says") {
     start_python();
     run_on_thread([] {
         { attached here; }
-        CHECK((slot_state() == nullptr) == is_debug_build());
+        CHECK((gilstate_tstate() == nullptr) == is_debug_build());
     });
 }

@@ -86,7 +86,7 @@ TEST_CASE("PyO3 test_try_attach_fail_during_gc") {
     CHECK(try_to_attach() == PYATTACH_OK);
 }
 
-// The token says in its type what PyO3's says by its size.
+// As PyO3's, the token is empty.
 TEST_CASE("PyO3 python_is_zst") {
     CHECK(std::is_empty_v<pyattach::token>);
     CHECK(std::is_trivially_copyable_v<pyattach::token>);
@@ -188,17 +188,17 @@ CHILD("assumes what is not so") {
 TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
     start_python();
     attached here;
-    void *state = current_state();
+    void *state = current_tstate();
     auto before = all_counters();
     pyattach_attached assumed;
     REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     CHECK(pyattach_attach_depth() == 2);
     CHECK(all_counters().attaches == before.attaches);
     pyattach_attached_end(&assumed);
     CHECK(pyattach_attach_depth() == 1);
     CHECK(pyattach_is_attached());
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     if (TESTS_CHECKS)
         check_aborts("assumes what is not so", {"pyattach_attached_assume"});
 }
@@ -206,10 +206,10 @@ TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
 TEST_CASE("CPython, review of PR 149116") {
     start_python();
     attached here;
-    void *state = current_state();
+    void *state = current_tstate();
     CHECK(try_to_attach() == PYATTACH_OK);
     CHECK(cpython_says_attached());
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     foreign_attach other;
     CHECK(try_to_attach() == PYATTACH_OK);
     CHECK(pyattach_is_attached());
@@ -220,7 +220,7 @@ TEST_CASE("CPython, review of PR 149116") {
 CHILD("is forbidden before there is a Python") {
     forbidden traverse;
     pyattach_attached scope;
-    // Who asked for CPython first would say NO_PYTHON.
+    // A library that looked for CPython first would return NO_PYTHON.
     EXPECT(pyattach_attached_begin_unchecked(&scope) == PYATTACH_FORBIDDEN);
 }
 TEST_CASE("ext: forbidden scope, then the unchecked attach") {
@@ -236,7 +236,7 @@ TEST_CASE("ext: forbidden scope, then the unchecked attach") {
         auto after = all_counters();
         CHECK(after.states_created == before.states_created);
         CHECK(after.refused == before.refused + 1);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         CHECK(pyattach_attach_depth() == 0);
     });
 }
@@ -245,14 +245,14 @@ TEST_CASE("ext: foreign detach below us") {
     start_python();
     attached here;
     ref shared = new_object();
-    object *mine = second_reference(shared);
+    object *reference = second_reference(shared);
     size_t waiting = pyattach_pool_size();
     {
-        foreign_detach gap; // somebody's Save and Restore; our depth is 1 all the while
+        foreign_detach gap; // other code's Save and Restore; the library's depth stays 1
         CHECK(pyattach_attach_depth() == 1);
         CHECK_FALSE(pyattach_is_attached());
         CHECK(pyattach_incref(shared) == PYATTACH_NOT_ATTACHED);
-        pyattach_decref(mine);
+        pyattach_decref(reference);
         CHECK(pyattach_pool_size() == waiting + 1);
         {
             attached again;
@@ -273,15 +273,15 @@ TEST_CASE("ext: foreign attach above nothing of ours") {
         foreign_attach other;
         CHECK(pyattach_is_attached());
         CHECK(pyattach_attach_depth() == 0);
-        void *tstate = current_state();
+        void *tstate = current_tstate();
         auto before = all_counters();
         {
             attached nested;
-            CHECK(current_state() == tstate);
+            CHECK(current_tstate() == tstate);
             CHECK(pyattach_attach_depth() == 1);
             CHECK(eval_int("3") == 3);
         }
-        CHECK(current_state() == tstate);
+        CHECK(current_tstate() == tstate);
         auto after = all_counters();
         CHECK(after.attaches == before.attaches);
         CHECK(after.states_created == before.states_created);

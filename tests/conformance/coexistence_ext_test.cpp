@@ -11,38 +11,38 @@ TEST_CASE("ext: foreign PyGILState pair between and inside our scopes") {
         }
         {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
         }
-        void *mine = slot_state();
+        void *own_tstate = gilstate_tstate();
         for (int i = 0; i < 3; ++i) {
             foreign_attach between;
-            if (keeps_states()) {
-                CHECK(current_state() == mine);
+            if (keeps_tstates()) {
+                CHECK(current_tstate() == own_tstate);
                 CHECK(eval_int("local.value") == 7);
             }
         }
-        CHECK(slot_state() == mine);
+        CHECK(gilstate_tstate() == own_tstate);
         {
             attached here;
-            void *now = current_state();
+            void *tstate = current_tstate();
             {
                 foreign_attach inside;
-                CHECK(current_state() == now);
+                CHECK(current_tstate() == tstate);
             }
-            CHECK(current_state() == now);
+            CHECK(current_tstate() == tstate);
             {
                 detached gap;
                 foreign_attach in_gap;
-                CHECK(current_state() == now);
+                CHECK(current_tstate() == tstate);
                 attached nested;
                 CHECK(pyattach_attach_depth() == 1);
             }
-            CHECK(current_state() == now);
+            CHECK(current_tstate() == tstate);
             CHECK(eval_int("5") == 5);
         }
-        CHECK(slot_state() == mine);
-        if (keeps_states())
+        CHECK(gilstate_tstate() == own_tstate);
+        if (keeps_tstates())
             CHECK(all_counters().states_created == before.states_created + 1);
     });
 }
@@ -53,17 +53,17 @@ TEST_CASE("ext: adopted state") {
     {
         attached here;
         publish("use", native_function([] {
-                    void *theirs = current_state();
+                    void *theirs = current_tstate();
                     {
                         detached gap;
                         attached here_too;
-                        EXPECT(current_state() == theirs);
+                        EXPECT(current_tstate() == theirs);
                     }
-                    EXPECT(current_state() == theirs);
+                    EXPECT(current_tstate() == theirs);
                     {
                         foreign_detach gap;
                         attached inside;
-                        EXPECT(current_state() == theirs);
+                        EXPECT(current_tstate() == theirs);
                     }
                     EXPECT(pyattach_thread_release() == PYATTACH_INVALID);
                 }));

@@ -1,4 +1,4 @@
-// Group 8: living beside other code.
+// Group 8: coexistence with other code.
 #include "conformance/conformance.hpp"
 
 namespace {
@@ -27,11 +27,11 @@ void call_five_times() {
     CHECK(eval_int("seen.count(threading.get_ident())") == 3);
 }
 
-// `Busy` in __main__: its death opens and closes scopes, and runs Python, while the thread's state is being cleared.
+// `Busy` in __main__: its __del__ opens and ends scopes, and runs Python, in PyThreadState_Clear.
 struct busy {
     explicit busy(std::function<void()> more = {}) {
         attached here;
-        make_local();
+        make_thread_local();
         publish("die", native_function([this, more] {
                     pyattach_attached scope;
                     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
@@ -54,7 +54,7 @@ struct busy {
 };
 
 void check_deaths(busy &it, int threads) {
-    policy now(PYATTACH_THREADS_SCOPED);
+    policy thread_policy(PYATTACH_THREADS_SCOPED);
     auto before = all_counters();
     for (int i = 0; i < threads; ++i)
         run_on_thread([] {
@@ -64,7 +64,7 @@ void check_deaths(busy &it, int threads) {
     auto after = all_counters();
     CHECK(it.completed == threads);
     CHECK(after.states_created - before.states_created == static_cast<std::uint64_t>(threads));
-    // What waits from earlier may be deleted on the way.
+    // Tstates that waited before the test may be deleted meanwhile.
     CHECK(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==
           static_cast<std::uint64_t>(threads));
 }
@@ -134,16 +134,16 @@ TEST_CASE("CPython test_gilstate_ensure_no_deadlock") {
 TEST_CASE("CPython test_gilstate_matches_current and test_current_tstate_matches") {
     start_python();
     attached here;
-    void *mine = current_state();
-    CHECK(slot_state() == mine);
+    void *tstate = current_tstate();
+    CHECK(gilstate_tstate() == tstate);
     {
-        sub_interpreter sub;
-        CHECK(current_state() == sub.state());
+        current_sub_interpreter sub;
+        CHECK(current_tstate() == sub.state());
         if (python_version() >= python_3_12)
-            CHECK(slot_state() == sub.state());
+            CHECK(gilstate_tstate() == sub.state());
     }
-    CHECK(current_state() == mine);
-    CHECK(slot_state() == mine);
+    CHECK(current_tstate() == tstate);
+    CHECK(gilstate_tstate() == tstate);
     CHECK(pyattach_is_attached());
 }
 
@@ -153,25 +153,25 @@ TEST_CASE("CPython test_tstate_capi") {
     auto *interpreter = cpython<void *(void *)>("PyThreadState_GetInterpreter");
     auto *main = cpython<void *()>("PyInterpreterState_Main");
     attached here;
-    CHECK(current_state() == slot_state());
-    std::uint64_t mine = id(current_state()), other = 0;
-    CHECK(interpreter(current_state()) == main());
+    CHECK(current_tstate() == gilstate_tstate());
+    std::uint64_t own_id = id(current_tstate()), other = 0;
+    CHECK(interpreter(current_tstate()) == main());
     CHECK(pyattach_interpreter_current() == pyattach_interpreter_main());
     {
         detached gap;
         run_on_thread([&] {
             attached there;
-            CHECK(current_state() == slot_state());
-            CHECK(interpreter(current_state()) == main());
-            other = id(current_state());
+            CHECK(current_tstate() == gilstate_tstate());
+            CHECK(interpreter(current_tstate()) == main());
+            other = id(current_tstate());
         });
     }
     CHECK(other != 0);
-    CHECK(other != mine);
-    CHECK(id(current_state()) == mine);
+    CHECK(other != own_id);
+    CHECK(id(current_tstate()) == own_id);
 }
 
-// The failure was of 3.11; what is asked holds wherever there is a GIL.
+// The failure occurred on 3.11; the test holds wherever there is a GIL.
 TEST_CASE("nanobind issue 1418") {
     start_python();
     latch held("A to hold its scope"), may_leave("A's leave to go");
@@ -220,7 +220,7 @@ TEST_CASE("pybind11 issue 5827, test_pythread_state_clear_destructor") {
         foreign_attach other;
     });
     check_deaths(it, 5);
-    // The same where the thread gives its state back by itself, and where the library deletes it later.
+    // The same where the thread calls pyattach_thread_release, and where the reaper deletes the tstate.
     run_on_thread([&] {
         {
             attached here;
@@ -228,6 +228,6 @@ TEST_CASE("pybind11 issue 5827, test_pythread_state_clear_destructor") {
         }
         CHECK(pyattach_thread_release() == PYATTACH_OK);
         CHECK(it.completed == 6);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
     });
 }

@@ -10,7 +10,7 @@ TEST_CASE("PyO3 test_detach") {
         CHECK_FALSE(pyattach_is_attached());
         {
             attached here;
-            void *tstate = current_state();
+            void *tstate = current_tstate();
             CHECK(pyattach_is_attached());
             {
                 detached gap;
@@ -26,7 +26,7 @@ TEST_CASE("PyO3 test_detach") {
                 CHECK_FALSE(pyattach_is_attached());
             }
             CHECK(pyattach_is_attached());
-            CHECK(current_state() == tstate);
+            CHECK(current_tstate() == tstate);
         }
         CHECK_FALSE(pyattach_is_attached());
     };
@@ -123,7 +123,7 @@ TEST_CASE("PyO3 v0.12 test_allow_threads") {
     CHECK(pyattach_attach_depth() == 2);
 }
 
-// As above, with the scope in place of the function.
+// As above, with a detached scope in place of the function.
 TEST_CASE("PyO3 v0.12 test_allow_threads_panics_safely") {
     start_python();
     pyattach::attached here;
@@ -164,7 +164,7 @@ TEST_CASE("PyO3 issue 2952") {
     start_python();
     attached here;
     run("died = []");
-    ref victim = object_whose_death("died.append(1)");
+    ref victim = object_with_finalizer("died.append(1)");
     {
         detached gap;
         victim.drop();
@@ -174,7 +174,7 @@ TEST_CASE("PyO3 issue 2952") {
     CHECK(eval_int("len(died)") == 1);
 }
 
-// The re-attach is refused after the end; what the thread's own destructors see is asked, too.
+// The re-attach is refused after finalization. The thread's TLS destructors must see a detached thread, too.
 CHILD("asks in thread-local destructors after a refused re-attach") {
     start_python();
     pyattach_set_exit_timeout(1000000);
@@ -212,10 +212,10 @@ CHILD("asks in thread-local destructors after a refused re-attach") {
 }
 TEST_CASE("PyO3 issue 6404") {
     check_succeeds("asks in thread-local destructors after a refused re-attach");
-    // And while it waits: a thread that is held up in its re-attach is not attached yet.
+    // A thread that waits in its re-attach is not attached yet.
     start_python();
     if (is_free_threaded())
-        return; // nobody holds it up there
+        return; // no thread holds it up there
     latch in_gap("the thread to be detached"), holds("the GIL to be held");
     std::atomic<bool> back{false};
     task other("the thread that comes back to end", [&] {

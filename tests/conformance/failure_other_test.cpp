@@ -1,9 +1,9 @@
-// Failures in the collector, of queues, at loading, and those that nobody is told of.
+// Failures in the collector, of decref queues, at loading, and failures without a message.
 #include "conformance/failure.hpp"
 
 #include <dlfcn.h>
 
-#include "api/pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "conformance/native_type.hpp"
 
 // --- 12: tp_traverse that counts references -------------------------------------------------------------------------
@@ -55,7 +55,7 @@ CHILD("12 with us") {
 }
 TEST_CASE("failure 12: a reference dropped in tp_traverse runs Python inside the collector") {
     about python;
-    // Without a GIL the world stands still then, and what becomes of it is open.
+    // Without a GIL the world is stopped then, and the outcome is not defined.
     check_plain("12 plain", {outcome::wrong_answer, outcome::crashed}, !python.is_free_threaded);
     check_succeeds("12 with us");
 }
@@ -66,16 +66,16 @@ namespace {
 constexpr int many = 5000;
 } // namespace
 
-// What CPython itself offers for it: Py_AddPendingCall, whose queue has 32 places, or 300.
+// CPython's own facility: Py_AddPendingCall, whose queue has 32 places, or 300.
 CHILD("15 plain") {
     auto &py = start_plain();
     object *shared = plain_eval("object()");
     for (int i = 0; i < many; ++i)
         py.incref(shared);
     py.save();
-    auto *add = stress::cpython<int(int (*)(void *), void *)>("Py_AddPendingCall");
+    auto *add = plain::cpython<int(int (*)(void *), void *)>("Py_AddPendingCall");
     auto drop = [](void *it) {
-        stress::python().decref(static_cast<object *>(it));
+        plain::python().decref(static_cast<object *>(it));
         return 0;
     };
     int refused = 0;
@@ -134,8 +134,8 @@ CHILD("20 plain") {
     auto &py = start_plain();
     EXPECT(py.run("import sys\ntold = []\nsys.unraisablehook = lambda it: told.append(it.exc_type.__name__)\n",
                   nullptr) == 0);
-    auto *set = stress::cpython<void(object *, const char *)>("PyErr_SetString");
-    auto **type = static_cast<object **>(stress::address_of("PyExc_ValueError"));
+    auto *set = plain::cpython<void(object *, const char *)>("PyErr_SetString");
+    auto **type = static_cast<object **>(plain::address_of("PyExc_ValueError"));
     py.save();
     run_on_thread([&] {
         plain_attach here;
@@ -161,7 +161,7 @@ CHILD("20 with us") {
         answer(take_error() == "no exception");
     }
     EXPECT(!stop_python());
-    // And what is refused says why.
+    // A refusal says why.
     answer(try_to_attach() == PYATTACH_NOT_INITIALIZED);
     forbidden traverse;
     answer(try_to_attach() == PYATTACH_FORBIDDEN);

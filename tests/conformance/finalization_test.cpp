@@ -1,4 +1,4 @@
-// Group 9, native and daemon threads when the interpreter ends under them.
+// Group 9: native and daemon threads during finalization.
 #include "conformance/conformance.hpp"
 
 #include <csignal>
@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "stress/plain_python.hpp"
+#include "support/host.hpp"
 
 namespace {
 
@@ -21,8 +21,7 @@ struct unwinding {
 } // namespace
 
 CHILD("hammers while the process exits") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import sys\ndeep = None\nfor _ in range(300000): deep = [deep]\nsys.deep = deep; del deep",
                       nullptr) == 0);
@@ -46,8 +45,8 @@ CHILD("hammers while the process exits") {
     attaching.wait();
     cpython<void(void *)>("PyEval_RestoreThread")(state);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     EXPECT(wrong == 0);
 }
 TEST_CASE("PyO3 test_hammer_attaching_in_thread") { check_succeeds("hammers while the process exits"); }
@@ -116,7 +115,7 @@ TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local 
 
 namespace {
 
-// A daemon thread of Python's own, in native code, detached through a scope of ours.
+// A Python daemon thread in native code, in a detached scope.
 void start_daemon(void (*body)()) {
     attached here;
     publish("body", native_function(body));
@@ -172,8 +171,8 @@ TEST_CASE("ext: daemon thread that re-attaches in a destructor while the process
 }
 
 TEST_CASE("CPython test_finalization_shutdown") {
-    // In place of CPython's two pauses: Python has begun to end; and its main thread sleeps, also while the GIL is
-    // free.
+    // CPython's test pauses twice instead. Here: finalization has begun, and the main thread sleeps although the GIL
+    // is free.
     child_result result = run_python("import ctypes, os, threading\n"
                                      "library = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
                                      "local = threading.local()\n"

@@ -1,11 +1,11 @@
-// Group 7, the rest: native threads that come and go.
+// Group 7, the rest: native threads that attach and end.
 #include "conformance/conformance.hpp"
 
 namespace {
 
 latch exit_began("the exit to begin");
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
 void provoke_reaping() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
@@ -58,8 +58,8 @@ TEST_CASE("CPython test_foreign_thread") {
         }
         attached again;
         bool is_same = eval_true("threading.current_thread() is first");
-        // 3.12.0 to 3.12.2 and newer make one per state; a debug build keeps none.
-        if (keeps_states())
+        // 3.12.0 to 3.12.2 and newer make one _DummyThread a tstate; a debug build keeps no tstates.
+        if (keeps_tstates())
             CHECK(is_same);
         run("del first");
     });
@@ -83,7 +83,7 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
         run("sys.settrace(tracer)\nnext(generator)\nsys.settrace(None)\n");
     };
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread(step);
         run_on_thread(step);
         provoke_reaping(); // the states it first ran on are gone now
@@ -97,7 +97,7 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
 
 // The native thread deletes its tstate after every attach.
 void race_with_deletions(pyattach_thread_policy each) {
-    policy now(each);
+    policy thread_policy(each);
     std::atomic<bool> done{false};
     std::atomic<int> destroyed{0};
     task native("the native thread to end", [&] {
@@ -138,15 +138,15 @@ TEST_CASE("CPython test_threading_local_clear_race") {
 TEST_CASE("PyO3 issue 5467") {
     start_python();
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread([&] {
             {
                 attached here;
-                make_local();
+                make_thread_local();
                 run("local.value = 'mine'");
             }
             attached again;
-            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_states()));
+            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_tstates()));
         });
         run_on_thread([] {
             attached another_thread;
@@ -160,24 +160,20 @@ CHILD("reaps 200 rounds of threads") {
     auto before = all_counters();
     {
         attached here;
-        make_local();
+        make_thread_local();
         run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
     }
     for (int round = 0; round < 200; ++round) {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 4; ++i)
-            tasks.push_back(std::make_unique<task>("a thread of the round to end", [] {
-                for (int attach = 0; attach < 3; ++attach) {
-                    attached here;
-                    run("local.value = Value()");
-                    attached nested;
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(4, "a thread of the round to end", [](int) {
+            for (int attach = 0; attach < 3; ++attach) {
+                attached here;
+                run("local.value = Value()");
+                attached nested;
+            }
+        });
         EXPECT(all_counters().states_dead < 100);
     }
-    EXPECT(all_counters().states_created - before.states_created == (keeps_states() ? 800 : 2400));
+    EXPECT(all_counters().states_created - before.states_created == (keeps_tstates() ? 800 : 2400));
     provoke_reaping();
     auto after = all_counters();
     EXPECT(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==

@@ -26,12 +26,12 @@ void use_everything(const std::function<void()> &while_attached) {
     static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     int guarded = 0;
     leave_no_states([&] {
-        on_threads(4, "a thread that uses everything to end", [&](int) {
+        run_on_threads(4, "a thread that uses everything to end", [&](int) {
             std::vector<ref> kept;
             for (int i = 0; i < 50; ++i) {
                 {
                     attached here;
-                    void *state = current_state();
+                    void *state = current_tstate();
                     EXPECT(is_attached());
                     while_attached();
                     kept.push_back(new_object());
@@ -40,7 +40,7 @@ void use_everything(const std::function<void()> &while_attached) {
                         EXPECT(!is_attached());
                         foreign_attach other;
                         EXPECT(is_attached());
-                        EXPECT(current_state() == state);
+                        EXPECT(current_tstate() == state);
                     }
                     {
                         foreign_detach gap;
@@ -53,7 +53,7 @@ void use_everything(const std::function<void()> &while_attached) {
                     run("pass");
                     guarded = before + 1;
                     pyattach_mutex_unlock(&mutex);
-                    EXPECT(current_state() == state);
+                    EXPECT(current_tstate() == state);
                 }
                 EXPECT(!is_attached());
                 if (i % 10 == 9)
@@ -95,7 +95,7 @@ CHILD("a GIL switched on by an import") {
     std::atomic<bool> is_imported{false};
     std::atomic<int> rounds{0};
     leave_no_states([&] {
-        on_threads(4, "a thread beside the import to end", [&](int which) {
+        run_on_threads(4, "a thread beside the import to end", [&](int which) {
             { attached here; }
             if (which == 0) {
                 wait_until("the others to be busy", [&] { return rounds > 30; });

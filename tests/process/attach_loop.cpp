@@ -1,4 +1,4 @@
-// Native code as an extension module would have it. Loaded into an unmodified python3 by python_host_test.
+// Native code as in an extension module. Loaded into an unmodified python3 by python_host_test.
 #include <atomic>
 #include <cstdlib>
 #include <pthread.h>
@@ -25,7 +25,7 @@ void *attach_until_refused(void *) {
 
 } // namespace
 
-// Whole scopes in one call, so that it may be made detached.
+// A whole scope in one call, which may be made detached.
 extern "C" __attribute__((visibility("default"))) int attach_once() {
     pyattach_attached scope;
     pyattach_status status = pyattach_attached_begin(&scope);
@@ -49,7 +49,7 @@ extern "C" __attribute__((visibility("default"))) void start_attach_loops(int th
         if (pthread_create(&thread, nullptr, attach_until_refused, nullptr) == 0)
             pthread_detach(thread);
     }
-    // Called detached, so they can.
+    // The caller is detached, so the threads can attach.
     while (running < threads)
         sched_yield();
 }

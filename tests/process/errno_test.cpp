@@ -34,7 +34,7 @@ CHILD("first contact and the end of a thread keep errno") {
             EXPECT(keeping("first contact", [&] { return pyattach_attached_begin(&scope); }) == PYATTACH_OK);
             keeping_void("its end", [&] { pyattach_attached_end(&scope); });
         });
-        // Threads whose states wait to be deleted by the next new one.
+        // Threads whose tstates wait until a new tstate is made.
         for (int i = 0; i < 40; ++i)
             run_on_thread([] { attached here; });
         run_on_thread([] {

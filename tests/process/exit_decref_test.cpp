@@ -1,19 +1,19 @@
-// References that still wait in the pool when Python ends, on a thread that has never met the library: an extension's
-// native threads have, the main thread of `python3` need not.
+// References that wait in the pool when Python finalizes on a thread that has never used the library. With an extension
+// module that is usual: its native threads use the library, and the main thread of `python3` need not.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
 #include "support/tstate_counts.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
 CHILD("references wait when a thread unknown to the library ends Python") {
-    load_python();
-    stress::start_plainly();
-    void *state = stress::python().save();
+    start_as_host();
+    void *state = plain::python().save();
     run_on_thread([] {
         pyattach_attached scope;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
@@ -27,8 +27,8 @@ CHILD("references wait when a thread unknown to the library ends Python") {
     pyattach_stats_get(&before);
     EXPECT(before.drops_queued == 1);
     EXPECT(before.drops_released == 0);
-    stress::python().restore(state);
-    EXPECT(stress::python().finalize() == 0);
+    plain::python().restore(state);
+    EXPECT(plain::python().finalize() == 0);
     pyattach_stats after = {};
     after.struct_size = sizeof after;
     pyattach_stats_get(&after);

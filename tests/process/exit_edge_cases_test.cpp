@@ -1,4 +1,4 @@
-// Exit out of the ordinary: begun by hand, cut short, reported, reached by threads and destructors that come late.
+// Unusual exits: begun by hand, without atexit callbacks, timed out, and with threads that attach late.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
+#include "process/stuck_thread.hpp"
 
 using namespace support;
 
@@ -20,15 +21,7 @@ namespace {
 
 constexpr long long ms = 1000000;
 
-pyattach_status try_elsewhere() {
-    return run_on_thread([] {
-        pyattach_attached scope;
-        pyattach_status status = pyattach_attached_begin(&scope);
-        if (status == PYATTACH_OK)
-            pyattach_attached_end(&scope);
-        return status;
-    });
-}
+pyattach_status try_elsewhere() { return run_on_thread(try_to_attach); }
 
 } // namespace
 
@@ -56,7 +49,6 @@ CHILD("atexit callbacks run by hand") {
     EXPECT(pyattach_interpreter_main() == nullptr);
     EXPECT(try_elsewhere() == PYATTACH_NOT_INITIALIZED);
 }
-// 17.15
 TEST_CASE("atexit._run_exitfuncs() closes the interpreter to other threads permanently") {
     check_succeeds("atexit callbacks run by hand");
 }
@@ -95,23 +87,10 @@ CHILD("three threads that never leave") {
     start_python();
     messages said;
     pyattach_set_exit_timeout(20 * ms);
-    static latch inside("all threads to be inside", 3), never("never");
-    static std::atomic<pid_t> ids[3];
     const char *names[3] = {"stuck-one", "stuck-two", "stuck-three"};
-    for (int i = 0; i < 3; ++i) {
-        task stuck("a stuck thread", [i, name = names[i]] {
-            pthread_setname_np(pthread_self(), name);
-            ids[i] = static_cast<pid_t>(syscall(SYS_gettid));
-            pyattach_attached scope;
-            EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-            cpython<void *()>("PyEval_SaveThread")();
-            inside.count_down();
-            for (;;)
-                never.wait();
-        });
-        stuck.abandon();
-    }
-    inside.wait();
+    pid_t ids[3];
+    for (int i = 0; i < 3; ++i)
+        ids[i] = start_stuck_thread(names[i]);
     auto before = all_counters();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     auto after = all_counters();
@@ -139,18 +118,8 @@ CHILD("warnings that are errors at the limit") {
         attached here;
         run("import warnings; warnings.simplefilter('error')");
     }
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
-    stuck.abandon();
     end_child();
 }
 TEST_CASE("an exit time-out warning that is turned into an error does not keep the interpreter from ending") {
@@ -172,7 +141,7 @@ CHILD("a thread detached inside while exit waits without a limit") {
     });
     inside.wait();
     auto before = all_counters();
-    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // nobody is left attached
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // no thread is attached any more
     EXPECT(all_counters().exit_timeouts == before.exit_timeouts);
     ended.count_down();
     thread.join();
@@ -187,7 +156,8 @@ CHILD("destructors below noexcept frames") {
     static std::atomic<int> inside{0}, came_back{0};
     static latch ended("the interpreter to end");
     {
-        // A daemon thread of Python's, a thread that other code attached, and one of ours, each in a destructor.
+        // A Python daemon thread, a thread that other code attached, and one that the library attached, each in a
+        // destructor.
         attached here;
         struct comes_back {
             ~comes_back() { // noexcept, as destructors are: an exception, or CPython's way to end a thread, would end
@@ -222,7 +192,7 @@ CHILD("destructors below noexcept frames") {
     EXPECT(came_back == 1);
     end_child();
 }
-// 17.7; pybind11 #2215, #1360: "terminate called without an active exception"
+// pybind11 #2215, #1360: "terminate called without an active exception"
 TEST_CASE("re-attaching in a destructor after finalization neither terminates nor unwinds: scopes get FINALIZING, "
           "foreign attaches park") {
     check_succeeds("destructors below noexcept frames");

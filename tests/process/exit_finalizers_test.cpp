@@ -1,9 +1,10 @@
-// Exit of an unmodified python3 that chose its exit status, and of a forked child.
+// Finalizers that run at exit, with the exit status that a program chose, and exits of forked children.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
+#include "support/fork.hpp"
 
 #include <memory>
 #include <sys/wait.h>
@@ -52,7 +53,7 @@ CHILD("finalisers at the very end") {
     publish("late", native_function([] {
                 ++called;
                 pyattach_attached scope;
-                // The ending thread is attached here; a scope of ours nests or is refused, and nothing breaks.
+                // The finalizing thread is attached here; an attached scope nests or is refused.
                 pyattach_status status = pyattach_attached_begin(&scope);
                 if (status == PYATTACH_OK) {
                     pyattach_detached gap;
@@ -104,36 +105,30 @@ CHILD("forks while others are inside") {
         run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
         if (eval_int("child") == 0) {
             here.end();
-            // Nobody is inside here but us, and no guard that CPython would wait for is held by a thread that is not
-            // here.
+            // Only this thread is inside, and no absent thread holds a PEP 788 guard that CPython would wait for.
             alarm(60);
             pyattach_status status = pyattach_interpreter_stop();
             std::_Exit(status == PYATTACH_OK ? 0 : 10 + status);
         }
-        int status = 0;
-        int child = static_cast<int>(eval_int("child"));
-        {
-            detached gap;
-            EXPECT(waitpid(child, &status, 0) == child);
-        }
-        EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-                        "the forked child ended with " + std::to_string(status));
+        const auto child = static_cast<pid_t>(eval_int("child"));
+        detached gap;
+        expect_exit_0(child);
     }
     may_end.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     EXPECT(!stop_python());
 }
-// conformance.md, group 11; 17.12: no PEP 788 guard is held beyond first contact
+// The library holds no PEP 788 guard beyond registration.
 TEST_CASE("a child forked while threads were inside finalizes without waiting for them") {
     check_succeeds("forks while others are inside");
 }
 
 CHILD("forks while others make first contact") {
     load_python();
-    stress::start_plainly(); // not the library's start, which is a contact already
+    plain::start(); // not the library's start, which is a contact already
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
-    // A child forked while another thread imports a module waits for that import for ever, whoever asked for it. And
+    // A child forked while another thread imports a module waits for that import for ever. And
     // one forked while another stops the world, as free-threaded 3.13 does for the first state of a second thread.
     EXPECT(run_string("import threading; other = threading.Thread(target=int); other.start(); other.join()", nullptr) ==
            0);
@@ -161,8 +156,8 @@ CHILD("forks while others make first contact") {
     EXPECT(run_string("sys.stderr = sys.__stderr__\n_, status = os.waitpid(child, 0)\nassert status == 0, status\n",
                       nullptr) == 0);
     state = cpython<void *()>("PyEval_SaveThread")();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     cpython<void(void *)>("PyEval_RestoreThread")(state);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
 }

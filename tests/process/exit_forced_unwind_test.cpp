@@ -13,7 +13,7 @@ namespace {
 latch is_away("the thread to let go of Python"), may_come_back("Python to be ending");
 bool came_back = false;
 
-// Not a task, which lets nothing through: the unwinding has to get to the bottom of the stack.
+// Not a `task`, which catches everything: the unwinding has to reach the bottom of the stack.
 void *go_away_inside_a_scope(void *) {
     attached here;
     attached nested;

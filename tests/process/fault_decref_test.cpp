@@ -1,22 +1,12 @@
-// References given back, and drained, with everything failing in turn: each is released once, or leaked and counted.
+// Decrefs and drains with each external call failing in turn: a reference is released once, or leaked and counted.
 #include "fault_sweep.hpp"
 #include "support/catch.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 using faults::of;
 using faults::on;
 using faults::sweep;
-
-namespace {
-
-pyattach_stats stats() {
-    pyattach_stats all{};
-    all.struct_size = sizeof all;
-    pyattach_stats_get(&all);
-    return all;
-}
-
-} // namespace
 
 TEST_CASE("a decref in which any dependency fails is queued, or leaked and counted") {
     start_python();
@@ -27,12 +17,12 @@ TEST_CASE("a decref in which any dependency fails is queued, or leaked and count
         probe = new_object();
         before = reference_count(probe);
     }
-    const pyattach_stats first = stats();
+    const pyattach_stats first = all_counters();
     uint64_t given_back = 0;
     auto give = [&](auto drop) {
         return [&, drop] {
             {
-                // Taken by somebody who is attached for certain.
+                // incref needs an attached thread, which the calling one may not be.
                 foreign_attach here;
                 cpython<void(object *)>("Py_IncRef")(probe);
             }
@@ -52,11 +42,11 @@ TEST_CASE("a decref in which any dependency fails is queued, or leaked and count
     attached here;
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(pyattach_pool_size() == 0);
-    const pyattach_stats last = stats();
+    const pyattach_stats last = all_counters();
     const uint64_t leaked = last.drops_leaked - first.drops_leaked;
     CHECK(last.drops_queued - first.drops_queued + leaked == given_back);
     CHECK(last.drops_released - first.drops_released + leaked == given_back);
-    // Only where not even a node was to be had; and only that.
+    // A leak needs a failed allocation of a node, and each such failure leaks one reference.
     CHECK(leaked > 0);
     CHECK(leaked < given_back / 2);
     CHECK(reference_count(probe) - before == static_cast<std::int64_t>(leaked));
@@ -73,7 +63,7 @@ TEST_CASE("a decref queue chunk that cannot be allocated leaks one reference, an
         for (int i = 0; i < 200; ++i)
             REQUIRE(pyattach_incref(probe) == PYATTACH_OK);
     }
-    const pyattach_stats first = stats();
+    const pyattach_stats first = all_counters();
     int failures = 0;
     run_on_thread([&] {
         pyattach_decref(probe); // with memory: the thread's own part of the pool is made
@@ -85,7 +75,7 @@ TEST_CASE("a decref queue chunk that cannot be allocated leaks one reference, an
     });
     attached here;
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
-    const uint64_t leaked = stats().drops_leaked - first.drops_leaked;
+    const uint64_t leaked = all_counters().drops_leaked - first.drops_leaked;
     CHECK(failures > 0);
     CHECK(leaked > 0);
     CHECK(leaked <= static_cast<uint64_t>(failures));
@@ -101,10 +91,10 @@ TEST_CASE("a drain in which any dependency fails releases all, and keeps the pen
             "    def __del__(self):\n"
             "        global deaths\n"
             "        deaths += 1");
-        ref one = eval("Mortal()");
+        ref reference = eval("Mortal()");
         {
             forbidden traverse;
-            one.drop();
+            reference.drop();
         }
         EXPECT(pyattach_pool_size() >= 1);
         ref failure = eval("KeyError('kept')");
@@ -160,21 +150,17 @@ TEST_CASE("if Py_AddPendingCall fails, a pool over its high-water mark waits for
 
 TEST_CASE("tstates of ended threads are deleted later if the tstate needed for it cannot be made") {
     start_python();
-    const pyattach_stats first = stats();
+    const pyattach_stats first = all_counters();
     const int batch = is_free_threaded() ? 72 : 12, failures = 60;
     for (int before = 0; before < failures; ++before) {
         barrier all_there("the others to come", batch);
-        std::vector<std::unique_ptr<task>> all;
-        for (int i = 0; i < batch; ++i)
-            all.push_back(std::make_unique<task>("one of a batch of threads to end", [&] {
-                {
-                    attached here;
-                    run("import threading; threading.current_thread()"); // a stand-in, under this thread's identity
-                }
-                all_there.arrive_and_wait();
-            }));
-        for (auto &one : all)
-            one->join();
+        run_on_threads(batch, "one of a batch of threads to end", [&](int) {
+            {
+                attached here;
+                run("import threading; threading.current_thread()"); // makes a _DummyThread with this thread's ident
+            }
+            all_there.arrive_and_wait();
+        });
         run_on_thread([before] {
             faults::arm(before);
             pyattach_attached scope;
@@ -191,7 +177,7 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
         attached here;
         CHECK(eval_int("1") == 1);
     }
-    const pyattach_stats last = stats();
+    const pyattach_stats last = all_counters();
     CHECK(last.states_created - first.states_created >= static_cast<uint64_t>(batch) * failures);
     CHECK(last.states_deleted <= last.states_created);
     if (is_debug_build())
@@ -201,8 +187,8 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
     std::vector<const char *> names = {"state_new", "dict_contains", "get_item"};
     if (!is_free_threaded())
         names.push_back("del_item");
-    for (const char *one : names) {
-        INFO(one);
-        CHECK(faults::failed_so_far().count(one) == 1);
+    for (const char *name : names) {
+        INFO(name);
+        CHECK(faults::failed_so_far().count(name) == 1);
     }
 }

@@ -1,5 +1,4 @@
-// A thread that CPython ends in a call that the library makes: the calls one after the other, each in a fork of its
-// own.
+// Forced unwinds: CPython ends a thread in a call that the library makes. Each such call in turn, in a fork of its own.
 #pragma once
 
 #include <memory>
@@ -8,30 +7,23 @@
 #include "fault_fork.hpp"
 #include "pyattach/pyattach.hpp"
 #include "support/sub_interpreter.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 using faults::on;
 
 namespace {
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
-
 int threads_ended = 0;
 
 // `call` on a thread of its own, which is ended in the call of CPython's after `before`. The name of that; NULL: there
 // were not so many.
-const char *end_in(int before, on where, const std::function<void()> &call) {
+const char *end_in(int before, on thread, const std::function<void()> &call) {
     // Shared with a thread that stays.
     auto ready = std::make_shared<latch>("a thread to stand where it is to be ended");
     auto may_begin = std::make_shared<latch>("permission to be ended");
     task subject("a thread that is ended", [=] {
-        faults::standing stands(where);
+        faults::standing stands(thread);
         ready->count_down();
         may_begin->wait();
         call();
@@ -53,13 +45,13 @@ const char *end_in(int before, on where, const std::function<void()> &call) {
     return name;
 }
 
-// The names of all that it was ended in.
+// The names of the functions in which the thread was ended.
 std::set<std::string> end_everywhere_in(
-    on where, const std::function<void()> &call, const std::function<void()> &before_each = [] {}) {
+    on thread, const std::function<void()> &call, const std::function<void()> &before_each = [] {}) {
     std::set<std::string> names;
     for (int before = 0; before < 500; ++before) {
         before_each();
-        const char *name = end_in(before, where, call);
+        const char *name = end_in(before, thread, call);
         if (!name)
             return names;
         names.insert(name);
@@ -70,18 +62,15 @@ std::set<std::string> end_everywhere_in(
 }
 
 // Each in a fork of a process in which a host has started Python.
-void ended_first_contact(on where, const char *preparation = "pass") {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+void ended_first_contact(on thread, const char *preparation = "pass") {
+    start_as_host();
     EXPECT(cpython<int(const char *)>("PyRun_SimpleString")(preparation) == 0);
     pyattach_set_exit_timeout(1000000);
     faults::for_each_failure(faults::lasting::once, [&](int before, faults::lasting) {
         const char *name = nullptr;
         {
             foreign_detach gap;
-            name = end_in(before, where, [] { (void)attach(); });
+            name = end_in(before, thread, [] { (void)try_to_attach(); });
         }
         // Up to 3.12 it waits at the end for the thread that imported it first, which CPython ends only after that.
         EXPECT(cpython<int(const char *)>("PyRun_SimpleString")("import sys; sys.modules.pop('threading', None)") == 0);
@@ -90,7 +79,7 @@ void ended_first_contact(on where, const char *preparation = "pass") {
     });
 }
 
-// In one process: what can be done while Python runs. Then it ends, although the threads are inside for ever.
+// In one process, while Python runs. Python then finalizes, although the parked threads stay inside for ever.
 struct ended_threads {
     ended_threads() {
         start_python();
@@ -118,8 +107,8 @@ struct ended_threads {
 };
 
 void expect_among(const std::set<std::string> &names, std::initializer_list<const char *> wanted) {
-    for (const char *one : wanted)
-        EXPECT_SENTENCE(names.count(one) == 1, std::string("no thread was ended in ") + one);
+    for (const char *name : wanted)
+        EXPECT_SENTENCE(names.count(name) == 1, std::string("no thread was ended in ") + name);
 }
 
 } // namespace

@@ -10,7 +10,8 @@ CHILD("ended in a first contact with threading shutting down") {
     ended_first_contact(on::fresh, "import threading; threading._SHUTTING_DOWN = True");
 }
 TEST_CASE("a forced unwind in any call of the registration parks the thread, and Python finalizes") {
-    // Ended while it clears its state it leaves that half cleared, which a debug build up to 3.11 meets at its end.
+    // A thread that is ended in PyThreadState_Clear leaves its tstate half cleared, on which a debug build up to 3.11
+    // asserts at its end.
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000)
         return;
@@ -27,9 +28,9 @@ TEST_CASE("a forced unwind in any call of the registration parks the thread, and
 
 CHILD("ended in attaching and detaching") {
     ended_threads all;
-    expect_among(end_everywhere_in(on::fresh, [] { (void)attach(); }), {"state_new", "restore"});
-    end_everywhere_in(on::attached_by_others, [] { (void)attach(); });
-    end_everywhere_in(on::in_a_gap, [] { (void)attach(); });
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_new", "restore"});
+    end_everywhere_in(on::attached_by_others, [] { (void)try_to_attach(); });
+    end_everywhere_in(on::in_a_gap, [] { (void)try_to_attach(); });
     auto detach = [] {
         pyattach_detached gap;
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK);
@@ -37,12 +38,12 @@ CHILD("ended in attaching and detaching") {
     expect_among(end_everywhere_in(on::inside, detach), {"restore"});
     expect_among(end_everywhere_in(on::attached_by_others, detach), {"restore"});
     auto release = [] {
-        (void)attach();
+        (void)try_to_attach();
         (void)pyattach_thread_release();
     };
     expect_among(end_everywhere_in(on::fresh, release), {"state_clear", "state_delete_current"});
     pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
-    expect_among(end_everywhere_in(on::fresh, [] { (void)attach(); }), {"state_clear", "state_delete_current"});
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_clear", "state_delete_current"});
     all.leave_states_half_deleted();
 }
 TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
@@ -52,18 +53,14 @@ TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
 CHILD("ended in deleting states") {
     ended_threads all;
     std::set<std::string> names = end_everywhere_in(
-        on::fresh, [] { (void)attach(); },
+        on::fresh, [] { (void)try_to_attach(); },
         [] {
             constexpr int threads = 12; // more than may wait
             barrier all_there("the others to come", threads);
-            std::vector<std::unique_ptr<task>> others;
-            for (int i = 0; i < threads; ++i)
-                others.push_back(std::make_unique<task>("one of many threads to end", [&] {
-                    (void)attach();
-                    all_there.arrive_and_wait();
-                }));
-            for (auto &one : others)
-                one->join();
+            run_on_threads(threads, "one of many threads to end", [&](int) {
+                (void)try_to_attach();
+                all_there.arrive_and_wait();
+            });
         });
     expect_among(names, {"state_new", "restore"});
     if (!is_debug_build())
@@ -134,13 +131,13 @@ CHILD("ended in a call") {
              pyattach_error_clear();
          }},
     };
-    for (const auto &one : calls) {
-        auto call = [&one] {
+    for (const auto &each : calls) {
+        auto call = [&each] {
             object *result = nullptr;
-            one.call(&result);
+            each.call(&result);
             pyattach_decref(result);
         };
-        expect_among(end_everywhere_in(on::inside, call), {one.function});
+        expect_among(end_everywhere_in(on::inside, call), {each.function});
     }
 }
 TEST_CASE("a forced unwind in a call into Python parks the thread") { check_succeeds("ended in a call"); }
@@ -160,7 +157,7 @@ CHILD("ended in a section") {
 }
 TEST_CASE("a forced unwind in a critical section parks the thread") { check_succeeds("ended in a section"); }
 
-// By a call of CPython's that the user's code makes without this library.
+// The user's code calls CPython without this library.
 namespace {
 
 // `run` runs the once with an initialiser in which its thread is ended.
@@ -220,7 +217,7 @@ CHILD("ended in an exit callback") {
     subject.wait_until_asleep();
     EXPECT(!subject.has_returned());
     subject.abandon();
-    // Does not wait for the call, which is over.
+    // Does not wait for the callback, which counts as returned.
     EXPECT(pyattach_exit_callback_remove(other, end_thread, nullptr) == PYATTACH_INVALID);
     attached here;
     EXPECT(eval_int("1 + 1") == 2);

@@ -1,7 +1,8 @@
-// Loading, starting and ending Python with everything failing in turn that the library needs of others for it.
+// Loading, starting and finalizing Python, with each external call of the library failing in turn.
 #include "support/tstate_counts.hpp"
 #include "fault_fork.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 using faults::check_among;
@@ -17,14 +18,6 @@ namespace {
 int called;
 void count_call(pyattach_interpreter *, void *) { ++called; }
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
-
 } // namespace
 
 CHILD("failing load") {
@@ -36,16 +29,16 @@ CHILD("failing load") {
         EXPECT_SENTENCE(status == PYATTACH_OK || status == PYATTACH_NO_PYTHON || status == PYATTACH_UNSUPPORTED ||
                             status == PYATTACH_NO_MEMORY,
                         pyattach_status_message(status));
-        // The handler is told why; also what is missing where all the rest is well.
+        // The message says why, also if only one function is missing.
         const bool is_well = said.text().empty() || said.text().find("made global") != std::string::npos;
         EXPECT_SENTENCE((status == PYATTACH_OK) == is_well, said.text());
         EXPECT(pyattach_python_load(libpython().c_str()) == PYATTACH_OK);
-        // What a Python may lack it lacks from then on, and works all the same; unless that is the mark of a debug
-        // build, whose assertions want other ways.
+        // An optional function is missing from then on, and all works without it; except the mark of a debug build,
+        // whose assertions need other calls.
         const bool is_recognised = libpython().find("d.so") == std::string::npos || is_debug_build();
         if (before % 10 == 0 && is_recognised) {
             start_python();
-            EXPECT(run_on_thread(attach) == PYATTACH_OK);
+            EXPECT(run_on_thread(try_to_attach) == PYATTACH_OK);
             EXPECT(stop_python() == nullptr);
         }
         return failed;
@@ -86,7 +79,7 @@ TEST_CASE("a start in which any dependency fails reports why, and works later") 
     names_of("failing start", "from then on");
 }
 
-// A thread is inside that nobody wakes, states of ended threads wait, and references.
+// Before the stop a thread blocks inside the gate, and tstates of ended threads and references wait for deletion.
 void failing_stop(long long timeout_ns, bool stays) {
     load_python();
     for_each_failure(how_long(), [=](int before, lasting lasts) {
@@ -107,7 +100,7 @@ void failing_stop(long long timeout_ns, bool stays) {
             pyattach_detached gap;
             EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
             is_inside.count_down();
-            // Comes back while Python waits for it, or after that gave up.
+            // Re-attaches while the exit waits for it, or after the time-out.
             if (stays)
                 wait_until("Python to have ended", [] { return cpython<int()>("Py_IsInitialized")() == 0; });
             pyattach_status status = pyattach_detached_end(&gap);
@@ -124,7 +117,7 @@ void failing_stop(long long timeout_ns, bool stays) {
         EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
         EXPECT(cpython<int()>("Py_IsInitialized")() == 0);
         inside.join();
-        EXPECT(run_on_thread(attach) == PYATTACH_NOT_INITIALIZED);
+        EXPECT(run_on_thread(try_to_attach) == PYATTACH_NOT_INITIALIZED);
         return failed;
     });
 }
@@ -149,7 +142,7 @@ CHILD("failing stop that times out") {
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
             {
-                // Inside and attached, as far as the gate can know.
+                // The gate counts the thread as inside and attached.
                 foreign_detach gap;
                 is_inside.count_down();
                 may_end.wait();
@@ -183,7 +176,7 @@ CHILD("a thread that was refused stays") {
         const char *failed = nullptr;
         task thread("the thread that was refused to end", [&] {
             faults::arm(before, of::all, lasts);
-            (void)attach();
+            (void)try_to_attach();
             failed = faults::disarm();
             was_refused.count_down();
             has_ended.wait();
@@ -200,9 +193,8 @@ TEST_CASE("a thread whose attach failed is not inside the gate: no exit waits fo
 }
 
 CHILD("an end without memory on a thread unknown to the library") {
-    load_python();
-    stress::start_plainly();
-    void *state = stress::python().save();
+    start_as_host();
+    void *state = plain::python().save();
     unrecycled_threads others; // or there would be a record of an ended thread's
     others.run([] {
         ref waiting;
@@ -215,8 +207,8 @@ CHILD("an end without memory on a thread unknown to the library") {
     EXPECT(pyattach_pool_size() == 1);
     faults::arm(0, of::memory, faults::lasting::from_then_on);
     const pyattach_status refused = pyattach_interpreter_stop();
-    stress::python().restore(state);
-    const int outcome = stress::python().finalize();
+    plain::python().restore(state);
+    const int outcome = plain::python().finalize();
     faults::disarm();
     EXPECT(refused == PYATTACH_NO_MEMORY);
     EXPECT(outcome == 0);

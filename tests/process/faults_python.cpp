@@ -50,47 +50,47 @@ struct types {
 // How a function fails: with an exception, or without one. What is not here cannot, or only if its arguments are wrong.
 enum class way { none, raises, quiet };
 constexpr way way_of(std::string_view name) {
-    for (std::string_view one : {"import_module",
-                                 "add_module",
-                                 "add_module_owned",
-                                 "compile",
-                                 "compile_with",
-                                 "eval_code",
-                                 "dict_set",
-                                 "dict_contains",
-                                 "get_item",
-                                 "del_item",
-                                 "get_attribute",
-                                 "set_attribute",
-                                 "dict_new",
-                                 "call_object",
-                                 "call_positional",
-                                 "is_true",
-                                 "is_instance",
-                                 "is_subclass",
-                                 "str",
-                                 "repr",
-                                 "tuple_new",
-                                 "tuple_set",
-                                 "index",
-                                 "long_as_int64",
-                                 "long_from_int64",
-                                 "float_as_double",
-                                 "float_from_double",
-                                 "utf8_of",
-                                 "str_from_utf8",
-                                 "str_encode",
-                                 "bytes_view",
-                                 "bytes_from",
-                                 "capsule_new",
-                                 "function_new",
-                                 "error_warn",
-                                 "check_signals"})
-        if (one == name)
+    for (std::string_view text : {"import_module",
+                                  "add_module",
+                                  "add_module_owned",
+                                  "compile",
+                                  "compile_with",
+                                  "eval_code",
+                                  "dict_set",
+                                  "dict_contains",
+                                  "get_item",
+                                  "del_item",
+                                  "get_attribute",
+                                  "set_attribute",
+                                  "dict_new",
+                                  "call_object",
+                                  "call_positional",
+                                  "is_true",
+                                  "is_instance",
+                                  "is_subclass",
+                                  "str",
+                                  "repr",
+                                  "tuple_new",
+                                  "tuple_set",
+                                  "index",
+                                  "long_as_int64",
+                                  "long_from_int64",
+                                  "float_as_double",
+                                  "float_from_double",
+                                  "utf8_of",
+                                  "str_from_utf8",
+                                  "str_encode",
+                                  "bytes_view",
+                                  "bytes_from",
+                                  "capsule_new",
+                                  "function_new",
+                                  "error_warn",
+                                  "check_signals"})
+        if (text == name)
             return way::raises;
-    for (std::string_view one : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
-                                 "decode_locale", "config_start", "view_main", "guard_from_view"})
-        if (one == name)
+    for (std::string_view text : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
+                                  "decode_locale", "config_start", "view_main", "guard_from_view"})
+        if (text == name)
             return way::quiet;
     return way::none;
 }
@@ -155,8 +155,8 @@ void *in_place_of(const char *symbol, void *address) {
     if (std::strcmp(symbol, "PyExc_MemoryError") == 0)
         memory_error = static_cast<object **>(address);
     for (size_t i = 0; i < functions; ++i)
-        for (const char *one : symbol_names[i])
-            if (one && std::strcmp(one, symbol) == 0) {
+        for (const char *name : symbol_names[i])
+            if (name && std::strcmp(name, symbol) == 0) {
                 void *ours = stand_in_at(i, std::make_index_sequence<functions>());
                 real[i] = address;
                 return ours ? ours : address;

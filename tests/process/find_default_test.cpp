@@ -1,5 +1,5 @@
-// Finding a Python that nobody named: the newest that the dynamic linker knows and that will do; and no Python, but
-// PyPy.
+// Finding a Python without a path: the newest suitable one that the dynamic linker knows; and a process with PyPy
+// alone.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
-#include "stress/plain_python.hpp"
+#include "support/fork.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -20,21 +21,20 @@ namespace {
 
 std::atomic<bool> has_happened{false};
 
-// What is in `hooks` then is called when somebody forks, after the library's own hook: it was there before the library.
+// A before-fork hook that calls each function in `hooks`. It is older than the library's hook, so it runs after it.
 void *start_with_hooks() {
-    load_python();
-    stress::start_plainly();
-    EXPECT(stress::python().run("import os\n"
-                                "hooks = []\n"
-                                "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
-                                nullptr) == 0);
-    return stress::python().save();
+    start_as_host();
+    EXPECT(plain::python().run("import os\n"
+                               "hooks = []\n"
+                               "os.register_at_fork(before=lambda: [hook() for hook in hooks])\n",
+                               nullptr) == 0);
+    return plain::python().save();
 }
 
 } // namespace
 
 CHILD("a first attach during a fork") {
-    void *mine = start_with_hooks();
+    void *tstate = start_with_hooks();
     std::unique_ptr<task> newcomer;
     {
         attached here;
@@ -55,8 +55,8 @@ CHILD("a first attach during a fork") {
     }
     newcomer->join();
     EXPECT(has_happened);
-    stress::python().restore(mine);
-    EXPECT(stress::python().finalize() == 0);
+    plain::python().restore(tstate);
+    EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate waits until a fork is over") {
     load_python();
@@ -65,7 +65,7 @@ TEST_CASE("a thread that needs a new tstate waits until a fork is over") {
 }
 
 CHILD("a fork that waits for a first attach") {
-    void *mine = start_with_hooks();
+    void *tstate = start_with_hooks();
     {
         attached here;
         publish("on_fork", native_function([&] {
@@ -79,36 +79,35 @@ CHILD("a fork that waits for a first attach") {
         fork_in_python([] { EXPECT(has_happened); });
         run("hooks.clear()");
     }
-    stress::python().restore(mine);
-    EXPECT(stress::python().finalize() == 0);
+    plain::python().restore(tstate);
+    EXPECT(plain::python().finalize() == 0);
 }
 TEST_CASE("a thread that needs a new tstate stops waiting for a fork after a time-out, as the fork may wait for it") {
     check_succeeds("a fork that waits for a first attach");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: forks while others stop the world") {
-    load_python();
-    stress::start_plainly();
-    EXPECT(stress::python().run("import gc, os, signal, threading, warnings\n"
-                                "warnings.simplefilter('ignore')\n"
-                                "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
-                                "def stop_the_world():\n"
-                                "    while True: gc.unfreeze()\n"
-                                "for _ in range(2): threading.Thread(target=stop_the_world, daemon=True).start()\n"
-                                "for _ in range(300):\n"
-                                "    child = os.fork()\n"
-                                "    if child == 0:\n"
-                                "        signal.alarm(5)\n"
-                                "        gc.unfreeze()\n"
-                                "        os._exit(0)\n"
-                                "    if os.waitpid(child, 0)[1]: os._exit(42)\n"
-                                "os._exit(0)\n",
-                                nullptr) == 0);
+    start_as_host();
+    EXPECT(plain::python().run("import gc, os, signal, threading, warnings\n"
+                               "warnings.simplefilter('ignore')\n"
+                               "signal.signal(signal.SIGALRM, signal.SIG_DFL)\n"
+                               "def stop_the_world():\n"
+                               "    while True: gc.unfreeze()\n"
+                               "for _ in range(2): threading.Thread(target=stop_the_world, daemon=True).start()\n"
+                               "for _ in range(300):\n"
+                               "    child = os.fork()\n"
+                               "    if child == 0:\n"
+                               "        signal.alarm(5)\n"
+                               "        gc.unfreeze()\n"
+                               "        os._exit(0)\n"
+                               "    if os.waitpid(child, 0)[1]: os._exit(42)\n"
+                               "os._exit(0)\n",
+                               nullptr) == 0);
 }
 TEST_CASE("free-threaded 3.13 alone cannot fork while other threads stop the world") {
     load_python();
-    // Should this fail, CPython has been mended, and fork.hpp has a rule too many.
+    // If this fails, CPython was fixed, and the library's workaround in fork.hpp can go.
     if (is_free_threaded() && python_version() < 0x030E0000)
         CHECK(run_child("plainly: forks while others stop the world").exit_code == 42);
 }
@@ -185,12 +184,12 @@ TEST_CASE("a raw fork never copies a half-made tstate") {
         check_succeeds("plain forks while others take new states");
 }
 
-// Up to 3.11 whoever makes a thread state waits for the GIL then.
+// Up to 3.11 PyThreadState_New waits for the GIL while tracemalloc is on.
 CHILD("forks under tracemalloc while others take new states") {
     start_python();
-    // CPython frees a state that its own thread deletes after it let go of the GIL, and takes tracemalloc's lock for
-    // that. Nobody resets this lock in a child, which waits for it before os.fork() returns. So no state goes
-    // meanwhile.
+    // A thread that deletes its tstate frees it after it released the GIL, and takes tracemalloc's lock for that. No
+    // code resets this lock in a child, which would wait for it before os.fork() returns. So no tstate may be
+    // deleted during the fork.
     std::mutex may_go;
     {
         attached here;
@@ -216,10 +215,9 @@ TEST_CASE("a fork does not wait for a thread that waits for the GIL with its new
     check_succeeds("forks under tracemalloc while others take new states");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: forks while others take new states") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     auto ensure = cpython<int()>("PyGILState_Ensure");
     auto release = cpython<void(int)>("PyGILState_Release");
     for (int i = 0; i < 2; ++i)
@@ -228,12 +226,12 @@ CHILD("plainly: forks while others take new states") {
                 release(ensure());
         }).detach();
     for (int i = 0; i < 20; ++i)
-        EXPECT(stress::python().run(fork_200_times, nullptr) == 0);
+        EXPECT(plain::python().run(fork_200_times, nullptr) == 0);
     std::_Exit(0);
 }
 TEST_CASE("up to 3.11 CPython alone cannot fork while other threads make tstates") {
     load_python();
-    // Should this fail, CPython has been mended, and cpython::new_state has a rule too many.
+    // If this fails, CPython was fixed, and the library's workaround in cpython::new_state can go.
     if (python_version() < 0x030C0000)
         CHECK(run_child("plainly: forks while others take new states").exit_code == 42);
 }

@@ -1,4 +1,4 @@
-// The child of a raw fork(), made while other threads were inside Python: whatever was open there ends without Python.
+// The child of a raw fork() with other threads inside Python: scopes that were open there end without a call of Python.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -76,20 +76,20 @@ TEST_CASE("the scope that attached the forking thread ends in the child at once,
 CHILD("raw: everything else in the child") {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    ref mine;
+    ref reference;
     {
         attached here;
-        mine = new_object();
+        reference = new_object();
     }
     with_a_waiting_thread([&] {
         pyattach_critical_section section;
-        EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_OK);
+        EXPECT(pyattach_critical_section_begin(&section, reference.get()) == PYATTACH_OK);
         fork_plainly([&] {
             pyattach_critical_section_end(&section);
-            EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_UNSUPPORTED);
+            EXPECT(pyattach_critical_section_begin(&section, reference.get()) == PYATTACH_UNSUPPORTED);
             EXPECT(pyattach_pool_drain() == PYATTACH_UNSUPPORTED);
             const size_t waiting = pyattach_pool_size();
-            pyattach_decref(mine.get());
+            pyattach_decref(reference.get());
             EXPECT(pyattach_pool_size() == waiting + 1); // queued, as nothing may run there
             pyattach_mutex_lock(&mutex);
             task other("the other thread to have the mutex", [&] {

@@ -9,7 +9,7 @@
 #include <dlfcn.h>
 #include <functional>
 
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -17,7 +17,7 @@ namespace {
 bool is_fork_failing = false;
 }
 
-// Stands between the library and libc.
+// Interposes fork() of libc.
 extern "C" pid_t fork() {
     static auto *const real = reinterpret_cast<pid_t (*)()>(dlsym(RTLD_NEXT, "fork"));
     if (!is_fork_failing)
@@ -28,22 +28,13 @@ extern "C" pid_t fork() {
 
 namespace {
 
-// In the child `live` runs, in the state that the caller is in.
+// In the child `live` runs, attached if the caller is.
 void fork_by_library(const std::function<void()> &live) {
     long long pid = -1;
     std::fflush(stdout);
     EXPECT(pyattach_fork(&pid) == PYATTACH_OK);
-    if (pid == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (pid == 0)
+        live_in_child(live);
     EXPECT(pid > 0);
     expect_exit_0(static_cast<pid_t>(pid));
 }

@@ -8,8 +8,9 @@
 
 #include <thread>
 
-#include "process/fork_helpers.hpp"
-#include "stress/plain_python.hpp"
+#include "support/fork.hpp"
+#include "support/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -18,11 +19,11 @@ CHILD("a plain fork") {
     use_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
     bystanders others(4);
-    ref mine;
+    ref reference;
     {
         attached here;
-        mine = new_object();
-        may_leak(mine); // dropped when Python has ended
+        reference = new_object();
+        may_leak(reference); // dropped when Python has ended
     }
     auto expect_refused = [&] {
         pyattach_attached scope;
@@ -34,7 +35,7 @@ CHILD("a plain fork") {
         expect_refused();
         EXPECT(pyattach_thread_release() == PYATTACH_UNSUPPORTED);
         size_t waiting = pyattach_pool_size();
-        mine.drop();
+        reference.drop();
         EXPECT(pyattach_pool_size() == waiting + 1);
         run_on_thread(expect_refused);
     });
@@ -80,7 +81,6 @@ CHILD("a plain fork") {
     others.let_go();
     EXPECT(!stop_python());
 }
-// conformance.md, group 11: plain fork() without Python's hooks; 17.14
 TEST_CASE("after a plain fork() attaching is refused, and nothing blocks") { check_succeeds("a plain fork"); }
 
 CHILD("a plain fork put in order") {
@@ -115,11 +115,10 @@ TEST_CASE("a program that forks by itself and calls Python's own functions aroun
     check_succeeds("a plain fork put in order");
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a child of a process with sub-interpreters") {
-    load_python();
-    stress::start_plainly();
-    sub_interpreter one(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
+    start_as_host();
+    sub_interpreter sub(has_own_gils() ? sub_interpreter::own_gil : sub_interpreter::legacy), other;
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import os, select, signal, warnings\n"
                       "warnings.simplefilter('ignore')\n"
@@ -141,12 +140,11 @@ TEST_CASE("CPython cannot fork while there are sub-interpreters") {
     CHECK(run_child("plainly: a child of a process with sub-interpreters").exit_code != 0);
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a native thread's child that takes a second state") {
-    load_python();
-    stress::start_plainly();
-    const stress::plain_python &py = stress::python();
-    void *mine = py.save();
+    start_as_host();
+    const plain::plain_python &py = plain::python();
+    void *tstate = py.save();
     run_on_thread([&] {
         int held = py.ensure();
         EXPECT(py.run("import os, warnings\n"
@@ -163,12 +161,12 @@ CHILD("plainly: a native thread's child that takes a second state") {
         EXPECT(py.run("os._exit(42 if status else 0)", nullptr) == 0);
         py.release(held);
     });
-    py.restore(mine);
+    py.restore(tstate);
 }
 
 TEST_CASE("a debug build of CPython up to 3.11 asserts that an interpreter's first state is made once") {
     load_python();
-    // Why the storm of forks leaves debug builds out.
+    // For this reason fork_storm_test leaves debug builds out.
     if (is_debug_build() && python_version() < 0x030c0000)
         CHECK(run_child("plainly: a native thread's child that takes a second state").exit_code == 42);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/child.hpp"
+#include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 
 namespace support {
@@ -23,14 +24,6 @@ inline void check_each_kind(const std::string &name) {
 }
 inline sub_interpreter::kind kind_asked_for() {
     return child_arguments().at(0) == "own" ? sub_interpreter::own_gil : sub_interpreter::legacy;
-}
-
-inline pyattach_status status_of_attaching_to(pyattach_interpreter *where) {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin_in(&scope, where);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
 }
 
 } // namespace support

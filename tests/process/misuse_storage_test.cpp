@@ -1,4 +1,4 @@
-// A scope begun in storage in which one is open: noticed at begin, where the open one would be overwritten.
+// Beginning a scope in the storage of an open one aborts at begin, if it would overwrite the open one.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// As a static scope of a function that calls itself has it.
+// As with a static scope in a recursive function.
 pyattach_attached shared;
 pyattach_detached shared_gap;
 pyattach_critical_section shared_section;
@@ -79,17 +79,17 @@ TEST_CASE("beginning an open detached scope a second time aborts at once") {
 CHILD("begin a critical section again") {
     start_python();
     attached here;
-    ref one = new_object(), two = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
-    EXPECT(pyattach_critical_section_begin(&shared_section, two) == PYATTACH_OK);
+    ref first = new_object(), second = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, first) == PYATTACH_OK);
+    EXPECT(pyattach_critical_section_begin(&shared_section, second) == PYATTACH_OK);
 }
 CHILD("begin a critical section again where that is refused") {
     start_python();
     attached here;
-    ref one = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
+    ref reference = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_OK);
     forbidden traverse;
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_FORBIDDEN);
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_FORBIDDEN);
 }
 TEST_CASE("beginning an open critical section a second time aborts at once") {
     for (const char *way : {"begin a critical section again", "begin a critical section again where that is refused"})

@@ -1,5 +1,4 @@
-// No memory: every call that needs some says so, and has changed nothing. The executable stands between everybody and
-// the allocator.
+// Without memory every call that needs some returns NO_MEMORY and changes nothing. The executable interposes malloc.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -69,7 +68,7 @@ template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
             auto prepared = prepare();
             (void)prepared;
             // libpython's own thread-local data: glibc ends the process if it cannot allocate that.
-            current_state();
+            current_tstate();
             left = allocations;
             status = call();
             left = -1;
@@ -98,7 +97,7 @@ TEST_CASE("attaching without memory is refused, leaves the thread as it was, and
                                }
                                EXPECT(!cpython_says_attached());
                                EXPECT(pyattach_attach_depth() == 0);
-                               EXPECT(slot_state() == nullptr);
+                               EXPECT(gilstate_tstate() == nullptr);
                                {
                                    attached here; // the same thread, with memory
                                    EXPECT(eval_int("1") == 1);

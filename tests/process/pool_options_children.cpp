@@ -24,22 +24,22 @@ template <class Drop> void drop_one(Drop drop) {
 } // namespace
 
 CHILD("drop while attached") {
-    drop_one([](object *one) {
-        pyattach_decref(one);
+    drop_one([](object *reference) {
+        pyattach_decref(reference);
         return pyattach_pool_size();
     });
 }
 CHILD("drop on a detached thread") {
-    drop_one([](object *one) {
+    drop_one([](object *reference) {
         foreign_detach gap;
-        run_on_thread([one] { pyattach_decref(one); });
+        run_on_thread([reference] { pyattach_decref(reference); });
         return pyattach_pool_size();
     });
 }
 CHILD("drop in a forbidden scope") {
-    drop_one([](object *one) {
+    drop_one([](object *reference) {
         forbidden traverse;
-        pyattach_decref(one);
+        pyattach_decref(reference);
         return pyattach_pool_size();
     });
 }

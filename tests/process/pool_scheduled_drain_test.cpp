@@ -1,5 +1,5 @@
-// Python is asked to release what waits when no thread attaches: how often, when the pool is crowded in parts, and when
-// the thread that Python asks cannot do it. The executable stands between the library and Py_AddPendingCall.
+// Drains that are scheduled with Py_AddPendingCall when no thread attaches: how often, over the high-water mark, and
+// while the main thread must not drain. The executable interposes Py_AddPendingCall.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "api/late_tls_destructor.hpp"
+#include "support/late_tls_destructor.hpp"
 
 using namespace support;
 
@@ -45,22 +45,22 @@ void drop_all(object *object, int references) {
         pyattach_decref(object);
 }
 
-// Another thread gives them back while this one is detached, and may be asked for a drain in between.
+// Another thread drops the references while this one is detached; a scheduled drain may run in between.
 void drop_elsewhere(object *object, int references) {
     foreign_detach gap;
     run_on_thread([&] { drop_all(object, references); });
 }
 
-// Pending calls come at any of these rounds.
+// Pending calls may run in any of these rounds.
 void let_python_run() { run("for i in range(20000): pass"); }
 
-// Only Python runs. A hang is ended by the test's deadline.
+// Only Python code runs. The test's deadline ends a hang.
 void let_python_run_until_released(object *object) {
     publish("object", object);
     run("import sys, time\nwhile sys.getrefcount(object) > 100: time.sleep(0)\ndel object");
 }
 
-// `quiet` stands against drains on this thread, and `loud` ends that.
+// `quiet` begins what forbids automatic drains on this thread, and `loud` ends it.
 template <class Quiet, class Loud> void check_asked_once_until(Quiet quiet, Loud loud) {
     start_python_in_scope();
     attached here;
@@ -128,7 +128,7 @@ TEST_CASE("references past the high-water mark during a drain are released by a 
                 drop_elsewhere(object, many);
                 let_python_run(); // Python asks in the middle of the drain
             }));
-    ref first = object_whose_death("native()");
+    ref first = object_with_finalizer("native()");
     {
         foreign_detach gap;
         first.drop();

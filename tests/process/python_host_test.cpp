@@ -1,5 +1,4 @@
-// The library inside an unmodified python3, which knows nothing of it: called through ctypes, attached (PyDLL) and
-// detached (CDLL).
+// The library inside an unmodified python3, called through ctypes: attached (PyDLL) and detached (CDLL).
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/python.hpp"

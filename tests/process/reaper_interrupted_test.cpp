@@ -1,4 +1,4 @@
-// What happens elsewhere while a thread deletes the states of ended ones: a fork, the end of Python.
+// A fork or a finalization while the reaper of another thread deletes tstates.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/recycled_ident.hpp"
@@ -8,22 +8,23 @@
 #include <memory>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
 namespace {
 
-// In a newcomer that deletes the states of ended threads, once, `in_deletion` runs: when that of one on `stack` goes.
+// Starts a thread whose attach deletes the tstates of ended threads. `in_deletion` runs in it once, while the tstate of
+// the thread that ran on `stack` is deleted.
 std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()> in_deletion) {
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         publish("in_deletion", native_function(std::move(in_deletion)));
         run("class Held:\n    def __del__(self): in_deletion()\n");
     }
-    // All at once, or the later ones would delete what earlier ones left.
+    // All threads at once, or later ones would delete the tstates of earlier ones.
     constexpr int threads = 80; // more than may wait
     barrier all_there("the others to come", threads);
     std::vector<std::unique_ptr<task>> all;
@@ -39,8 +40,8 @@ std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()
         const char *what = "one of many threads to end";
         all.push_back(i == 0 ? stack.start(what, come) : std::make_unique<task>(what, come));
     }
-    for (auto &one : all)
-        one->join();
+    for (auto &each : all)
+        each->join();
     return std::make_unique<task>("the thread that deletes to end", use_python);
 }
 
@@ -74,11 +75,11 @@ CHILD("a child of which a thread was deleting states") {
 }
 TEST_CASE("a child forked while another thread deleted tstates continues without them") {
     load_python();
-    if (keeps_states())
+    if (keeps_tstates())
         check_succeeds("a child of which a thread was deleting states");
 }
 
-// The gate does not keep the interpreter there for ever, and what is gone has no states.
+// The wait for the deletion ends with the interpreter, whose exit does not wait for ever.
 CHILD("a newcomer that waits for its namesake's state while Python ends") {
     static recycled_ident stack;
     static latch deleting("a deletion"), never("nothing");

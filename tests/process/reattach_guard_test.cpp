@@ -1,12 +1,13 @@
-// Python's own daemon threads that come back from a detached scope while Python ends: one that looked whether it may,
-// and is not scheduled until Python has ended, must not look into a freed thread state then.
+// Python daemon threads that re-attach from a detached scope during finalization. A thread that has checked whether it
+// may attach, and is then not scheduled until Python has finalized, must not read its freed tstate.
 //
-// The executable stands between the library and libpython: it hands out the addresses of two functions of CPython's.
+// The executable interposes two functions of CPython.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
+#include "process/real_dlsym.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -46,21 +47,10 @@ void *pointer(object *capsule, const char *name) {
     return real_pointer(capsule, name);
 }
 
-void *real_dlsym(void *handle, const char *name) {
-    using function = void *(void *, const char *);
-    static function *const found = [] {
-        for (const char *version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"})
-            if (void *address = dlvsym(RTLD_NEXT, "dlsym", version))
-                return reinterpret_cast<function *>(address);
-        std::abort();
-    }();
-    return found(handle, name);
-}
-
-// The end of Python frees the states of others, after it has ended (not hung) those threads that try to attach.
+// Whether this Python frees other threads' tstates after it has ended (not hung) the threads that try to attach.
 bool waits_for_threads() { return python_version() < 0x030d0800 && !is_free_threaded(); }
 
-// The library waits in slices of a millisecond, two thousand of them if nobody tells it that the wait is over.
+// The library waits in slices of a millisecond, two thousand of them if no thread wakes it.
 bool waited_for_long() {
     rusage so_far{};
     getrusage(RUSAGE_THREAD, &so_far);
@@ -85,7 +75,7 @@ void start_with_daemon(void (*function)()) {
     run("import threading; threading.Thread(target=come_back, daemon=True).start()");
 }
 
-// Held, until Python waits for this thread or ends regardless.
+// Blocks until finalization waits for this thread or completes without it.
 void await_the_end() {
     wait_until("Python to end, or to wait", [] { return has_ended || (cleared.is_open() && is_asleep(main_thread)); });
     ended_too_early = has_ended.load();
@@ -195,7 +185,7 @@ CHILD("forks while a thread of its own comes back") {
         attached here;
         run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
         if (eval_int("child") == 0) {
-            // The thread is not here, its state has been cleared, and nobody waited for it.
+            // The other thread does not exist in the child. Its tstate has been cleared, without a wait for it.
             EXPECT(!waited_for_long());
             here.end();
             EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
@@ -252,10 +242,10 @@ CHILD("Python ends while a thread comes back to a state where another one was") 
     start_python();
     make_late();
     std::thread([] {
-        // What is put into the dict of a state that has been cleared stays, and its tether with it.
+        // What is put into the dict of a state that has been cleared stays, and its reattach guard with it.
         for (std::set<void *> earlier;;) {
             foreign_attach state;
-            if (!earlier.insert(current_state()).second)
+            if (!earlier.insert(current_tstate()).second)
                 return leave_a_gap();
             run("at_last()");
         }
@@ -271,11 +261,11 @@ TEST_CASE("a destructor that runs in PyThreadState_Clear of its own thread may d
 
 CHILD("another thread uses the state meanwhile") {
     start_python();
-    // Before, the library cannot know that a thread has been given another's state; debug builds forbid it.
+    // Before 3.12 the library cannot see that a thread uses the tstate of another one; debug builds forbid it.
     if (python_version() < 0x030c0000 || is_debug_build() || is_free_threaded())
         return;
-    foreign_attach mine;
-    void *state = current_state();
+    foreign_attach outer;
+    void *state = current_tstate();
     detached gap;
     run_on_thread([state] {
         cpython<void(void *)>("PyEval_RestoreThread")(state);

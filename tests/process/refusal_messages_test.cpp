@@ -1,4 +1,4 @@
-// Refusals explain themselves: each sentence says what happened and what to do. Those of a stop are in
+// The messages of refusals: each says what happened and what to do. Those of a stop are in
 // stop_refused_test, those of a fork in the fork tests, those of loading in find_python_test.
 #include "support/catch.hpp"
 #include "support/child.hpp"
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// The call is refused with `status`, and a handler that was just set is told a sentence with these words: once.
+// Checks that the call is refused with `status`, and that the message handler gets one message with these words.
 void expect_told(const char *words, pyattach_status status, const std::function<pyattach_status()> &call) {
     messages said;
     EXPECT_SENTENCE(call() == status, words);
@@ -23,16 +23,11 @@ void expect_told(const char *words, pyattach_status status, const std::function<
     EXPECT_SENTENCE(said.text() == first, said.text());
 }
 
-pyattach_status attach() {
-    pyattach_attached scope;
-    return pyattach_attached_begin(&scope);
-}
-
 } // namespace
 
 CHILD("refused for want of a Python that runs") {
     load_python();
-    expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, attach);
+    expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, try_to_attach);
     expect_told("Start it with pyattach_interpreter_start", PYATTACH_NOT_INITIALIZED, [] {
         pyattach_attached scope;
         return pyattach_attached_begin_unchecked(&scope);
@@ -40,7 +35,7 @@ CHILD("refused for want of a Python that runs") {
     expect_told("Call it once after each start", PYATTACH_NOT_INITIALIZED, pyattach_interpreter_stop);
     start_python();
     EXPECT(!stop_python());
-    expect_told("it was never started, or it has ended", PYATTACH_NOT_INITIALIZED, attach);
+    expect_told("it was never started, or it has ended", PYATTACH_NOT_INITIALIZED, try_to_attach);
 }
 TEST_CASE("attaching and stopping where no Python runs say what to do") {
     check_succeeds("refused for want of a Python that runs");
@@ -60,7 +55,7 @@ CHILD("refused in the wrong state") {
     expect_told("End the scopes of this thread first", PYATTACH_INVALID, pyattach_thread_release);
     ref number = eval("42");
     expect_told("the object is not an exception", PYATTACH_INVALID, [&] { return pyattach_error_restore(number); });
-    // A size that only a mistake can give. What is pointed to is not looked at.
+    // A size that only a mistake can give. The data must not be read.
     object *made = number;
     expect_told("pyattach_from_utf8: the size is out of range", PYATTACH_INVALID,
                 [&] { return pyattach_from_utf8("", SIZE_MAX, &made); });
@@ -72,12 +67,9 @@ CHILD("refused in the wrong state") {
                 [&] { return pyattach_call(number, arguments, SIZE_MAX, &made); });
     forbidden traverse;
     for (const std::function<pyattach_status()> &call : std::initializer_list<std::function<pyattach_status()>>{
-             attach, pyattach_interpreter_start, pyattach_interpreter_stop, pyattach_thread_release,
+             try_to_attach, pyattach_interpreter_start, pyattach_interpreter_stop, pyattach_thread_release,
              pyattach_check_signals, pyattach_pool_drain, [] { return pyattach_run("1", nullptr, nullptr); },
-             [] {
-                 pyattach_attached scope;
-                 return pyattach_attached_begin_in(&scope, pyattach_interpreter_main());
-             },
+             [] { return try_to_attach_in(pyattach_interpreter_main()); },
              [] {
                  pyattach_detached scope;
                  return pyattach_detached_begin(&scope);

@@ -1,9 +1,10 @@
-// First contact with an interpreter that the library has not started: the exit hook is registered there, whatever
-// stands in the way.
+// Registration of an interpreter that the library has not started: the library adds its exit hook, even if modules are
+// missing or an exception is pending.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/host.hpp"
 
 #include <atomic>
 
@@ -11,22 +12,10 @@ using namespace support;
 
 namespace {
 
-// Python, started and held attached by a host that does not tell the library.
-void start_as_host() {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
-}
-
-bool run_plainly(const char *code) {
-    return cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(code, nullptr) == 0;
-}
-
 int called;
 void count_call(pyattach_interpreter *, void *) { ++called; }
 
-// Whether the hook is there shows when the interpreter ends.
+// The exit hook is registered if an exit callback runs at the interpreter's end.
 void expect_hook() {
     EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), count_call, nullptr) == PYATTACH_OK);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
@@ -93,13 +82,13 @@ TEST_CASE("registration keeps a pending exception, although it imports modules")
 
 CHILD("first contact that fails") {
     start_as_host();
-    EXPECT(run_plainly("import sys, threading; kept = sys.modules.get('atexit'); sys.modules['atexit'] = None"));
+    run_as_host("import sys, threading; kept = sys.modules.get('atexit'); sys.modules['atexit'] = None");
     for (int i = 0; i < 2; ++i) {
         attached nested; // works all the same
         EXPECT(eval_int("1") == 1);
         EXPECT(!cpython<object *()>("PyErr_Occurred")());
     }
-    EXPECT(run_plainly("del sys.modules['atexit']"));
+    run_as_host("del sys.modules['atexit']");
     { attached nested; }
     expect_hook();
 }
@@ -110,20 +99,16 @@ CHILD("first contact by many threads at once") {
     {
         foreign_detach gap;
         barrier together("all threads to be ready", 8);
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 8; ++i)
-            tasks.push_back(std::make_unique<task>("a thread that meets Python to end", [&] {
-                together.arrive_and_wait();
-                attached here;
-                EXPECT(eval_int("1") == 1);
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(8, "a thread that meets Python to end", [&](int) {
+            together.arrive_and_wait();
+            attached here;
+            EXPECT(eval_int("1") == 1);
+        });
     }
     // Up to 3.12 `threading` takes its first importer for the main thread; what matters there is that exit does not
     // wait for that one.
     if (python_version() >= 0x030d0000)
-        EXPECT(run_plainly("import threading; assert threading.main_thread() is threading.current_thread()"));
+        run_as_host("import threading; assert threading.main_thread() is threading.current_thread()");
     expect_hook();
 }
 TEST_CASE("many threads may register an interpreter at once, and exit works after it") {
@@ -136,8 +121,8 @@ std::atomic<bool> second_came{false}, is_first{true}, were_two_inside{false};
 latch *first_looks;
 } // namespace
 
-// What the library finds under this name when libpython is in the global scope. CPython's own function is not safe for
-// two threads at once, until the dict is there.
+// The library finds this function when libpython is in the global scope. CPython's own is not safe for two threads at
+// once until the dict exists.
 extern "C" __attribute__((visibility("default"))) void *PyInterpreterState_GetDict(void *interpreter) {
     static auto *const real = cpython<void *(void *)>("PyInterpreterState_GetDict");
     if (!second_comer)
@@ -177,9 +162,9 @@ TEST_CASE("of threads that register an interpreter at once, one reads its dict a
 
 namespace {
 
-// What `function` does while Python ends is the first that it does with this library.
+// Calls `function` during finalization, as the process's first use of the library.
 void call_at_exit(std::function<void()> function) {
-    // Not through publish(), which would be a contact.
+    // Not through publish(), which would register the interpreter.
     ref callable = native_function(std::move(function));
     object *main = cpython<object *(const char *)>("PyImport_AddModule")("__main__");
     EXPECT(cpython<int(object *, const char *, object *)>("PyObject_SetAttrString")(main, "contact", callable) == 0);
@@ -203,7 +188,7 @@ CHILD("first contact in an atexit callback, on the thread that ends Python") {
         }
         told += std::to_string(pyattach_attach_depth());
     });
-    EXPECT(run_plainly("import atexit, threading; atexit.register(contact)"));
+    run_as_host("import atexit, threading; atexit.register(contact)");
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT_SENTENCE(told == "21", told);
 }
@@ -216,12 +201,12 @@ CHILD("first contact past the end") {
         attached nested;
         told += std::to_string(pyattach_attach_depth());
     });
-    EXPECT(run_plainly("import sys\n"
-                       "class Late:\n"
-                       "    def __init__(self, last): self.last = last\n"
-                       "    def __del__(self): self.last()\n"
-                       "sys.late = Late(contact)\n"
-                       "del contact\n"));
+    run_as_host("import sys\n"
+                "class Late:\n"
+                "    def __init__(self, last): self.last = last\n"
+                "    def __del__(self): self.last()\n"
+                "sys.late = Late(contact)\n"
+                "del contact\n");
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT_SENTENCE(told == "01", told);
 }
@@ -241,7 +226,7 @@ CHILD("first contact in an atexit callback") {
         });
         told += std::to_string(other);
     });
-    EXPECT(run_plainly("import atexit, threading; atexit.register(contact)"));
+    run_as_host("import atexit, threading; atexit.register(contact)");
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT_SENTENCE(told == "2", told);
 }
@@ -253,7 +238,7 @@ namespace {
 
 void meet_where(const char *threading_is) {
     start_as_host();
-    EXPECT(run_plainly(threading_is));
+    run_as_host(threading_is);
     void *state = cpython<void *()>("PyEval_SaveThread")();
     for (int i = 0; i < 3; ++i)
         run_on_thread([] {

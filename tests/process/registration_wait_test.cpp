@@ -1,8 +1,9 @@
-// First contact takes a while, and other threads attach meanwhile: they wait for the exit hook, but not for ever.
+// Threads that attach during a slow registration wait until the exit hook is added, with a limit.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/host.hpp"
 
 #include <chrono>
 #include <unistd.h>
@@ -11,19 +12,7 @@ using namespace support;
 
 namespace {
 
-// Python, started and held attached by a host that does not tell the library.
-void start_as_host() {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
-}
-
-void run_plainly(const std::string &code) {
-    EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(code.c_str(), nullptr) == 0);
-}
-
-// A word from one side to the other, by a pipe, which Python waits for detached.
+// A signal through a pipe. Python code waits for it detached, in os.read().
 struct word {
     int ends[2];
     word() { EXPECT(pipe(ends) == 0); }
@@ -36,9 +25,9 @@ struct word {
     std::string heard() const { return "os.read(" + std::to_string(ends[0]) + ", 1)"; }
 };
 
-// The registration gets as far as this, says that it began, and goes on when told to.
+// Makes the registration signal `began` in atexit.register(), and wait there for `goes_on`.
 void hold_registration(const word &began, const word &goes_on) {
-    run_plainly("import atexit, os, sys, types\n"
+    run_as_host("import atexit, os, sys, types\n"
                 "real = atexit\n"
                 "def register(*args):\n"
                 "    " +
@@ -79,7 +68,7 @@ CHILD("threads attach while another one registers") {
     auto attach = [] {
         const auto begin = std::chrono::steady_clock::now();
         attached here;
-        // Or it has given up, as under a debugger.
+        // Or the wait has timed out, as under a debugger.
         EXPECT(is_told || std::chrono::steady_clock::now() - begin >= std::chrono::seconds(1));
         ref object = new_object();
         detached below;
@@ -129,13 +118,13 @@ CHILD("code that a registration runs attaches") {
     static word wakes;
     static std::atomic<bool> is_done{false};
     publish("attach", native_function([] {
-                // Only where this thread lets go of the GIL can the other one run.
+                // The other thread runs only where this one releases the GIL.
                 wakes.say();
                 attached nested;
                 EXPECT(eval_true("ran == []") || is_free_threaded());
                 is_done = true;
             }));
-    run_plainly("import sys, os, _thread\n"
+    run_as_host("import sys, os, _thread\n"
                 "ran = []\n"
                 "def other():\n"
                 "    " +

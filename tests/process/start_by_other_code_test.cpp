@@ -1,4 +1,4 @@
-// Another library starts Python itself, while native threads already want to attach.
+// Py_Initialize by other code while native threads already attach.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <vector>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 using namespace support;
 
@@ -25,8 +25,8 @@ std::vector<std::unique_ptr<task>> early;
 extern "C" __attribute__((visibility("default"))) void support_pause_in_foreign_site() {
     site_runs.count_down();
     early_threads_came.wait();
-    for (auto &one : early)
-        one->wait_until_asleep();
+    for (auto &thread : early)
+        thread->wait_until_asleep();
 }
 
 CHILD("attaching while the host starts Python") {
@@ -42,15 +42,15 @@ CHILD("attaching while the host starts Python") {
                 complete += eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
                 pyattach_attached_end(&scope);
             } else {
-                // From 3.15 on a Python that is still starting does not say that it runs.
+                // From 3.15 on Py_IsInitialized() is false while Python starts.
                 EXPECT(status == PYATTACH_NOT_INITIALIZED && python_version() >= 0x030f0000);
                 ++complete;
             }
         }));
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
-    for (auto &one : early)
-        one->join();
+    for (auto &thread : early)
+        thread->join();
     EXPECT(complete == 4);
     attached here;
     EXPECT(eval_int("1") == 1);
@@ -65,11 +65,11 @@ TEST_CASE("an attach during Py_Initialize on another thread does not succeed bef
 }
 
 CHILD("attaching on the thread with which the host starts Python") {
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
     attached here;
     int status = static_cast<int>(eval_int("__import__('sys').status_in_site"));
-    // From 3.15 on a Python that is still starting does not say that it runs.
+    // From 3.15 on Py_IsInitialized() is false while Python starts.
     EXPECT(status == PYATTACH_OK || (status == PYATTACH_NOT_INITIALIZED && python_version() >= 0x030f0000));
 }
 extern "C" __attribute__((visibility("default"))) int support_attach_in_foreign_site() {
@@ -106,12 +106,12 @@ CHILD("attaching before, while and after the host starts Python") {
                 ++attached_times;
             }
         }));
-    stress::start_plainly();
+    plain::start();
     cpython<void *()>("PyEval_SaveThread")();
     wait_until("the impatient threads to attach", [&] { return attached_times > 100; });
     is_over = true;
-    for (auto &one : early)
-        one->join();
+    for (auto &thread : early)
+        thread->join();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
 TEST_CASE("threads that poll during Py_Initialize are refused first and attached afterwards") {

@@ -1,4 +1,4 @@
-// Threads that come while Python starts, and code that Python runs then.
+// Threads that attach while Python starts, and code that Python runs then.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -8,67 +8,6 @@
 #include <dlfcn.h>
 
 using namespace support;
-
-namespace {
-
-pyattach_start_options options_with_program() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
-    return options;
-}
-
-} // namespace
-
-namespace {
-latch *site_runs, *early_thread_came;
-task *early_thread;
-} // namespace
-
-// Called by the child's sitecustomize through ctypes, which detaches for the call.
-extern "C" __attribute__((visibility("default"))) void support_pause_in_site() {
-    site_runs->count_down();
-    early_thread_came->wait();
-    early_thread->wait_until_asleep();
-}
-
-namespace {
-
-void attach_while_python_starts(const std::function<void()> &start) {
-    latch runs("sitecustomize to run"), came("the early thread to come");
-    site_runs = &runs;
-    early_thread_came = &came;
-    bool was_complete = false;
-    task early("the early thread to end", [&] {
-        runs.wait();
-        came.count_down();
-        attached here;
-        was_complete = eval_true("getattr(__import__('sys'), 'site_is_complete', False)");
-    });
-    early_thread = &early;
-    start();
-    early.join();
-    EXPECT(was_complete);
-}
-
-const char pausing_site[] = "import ctypes, sys\n"
-                            "ctypes.CDLL(None).support_pause_in_site()\n"
-                            "sys.site_is_complete = True\n";
-
-} // namespace
-
-CHILD("attaching while the library starts Python") {
-    load_python();
-    attach_while_python_starts([] {
-        pyattach_start_options options = options_with_program();
-        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-    });
-}
-// PyO3 test_concurrent_init_site_race
-TEST_CASE("an attach while Python starts waits until site is complete") {
-    temporary_folder site("sitecustomize.py", pausing_site);
-    check_succeeds("attaching while the library starts Python", {{}, {{"PYTHONPATH", site.path}}});
-}
 
 // --- Before Python says that it is initialised ---
 
@@ -90,7 +29,7 @@ extern "C" __attribute__((visibility("default"))) start_outcome Py_InitializeFro
         start_begins->count_down();
         early_attacher->wait_until_asleep();
     }
-    // Where Python is already, and stays hidden if it is: another file's children look for it there.
+    // RTLD_NOLOAD keeps the scope of libpython as it is, on which children of another file depend.
     void *real = dlsym(dlopen(libpython().c_str(), RTLD_LAZY | RTLD_NOLOAD), "Py_InitializeFromConfig");
     EXPECT(real);
     return reinterpret_cast<start_outcome (*)(const void *)>(real)(config);

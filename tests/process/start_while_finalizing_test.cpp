@@ -13,9 +13,7 @@ namespace {
 
 // start_python() does so once.
 pyattach_status start_again() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     return pyattach_interpreter_start_with(&options);
 }
 
@@ -24,7 +22,7 @@ task *starter;
 
 bool is_initialized() { return cpython<int()>("Py_IsInitialized")() != 0; }
 
-// Calls `destructor` when CPython takes its modules apart: "not initialised" already, and far from its end.
+// Calls `destructor` when CPython tears its modules down: Py_IsInitialized() is false, and finalization still runs.
 void call_in_the_midst_of_the_end(void (*destructor)(object *)) {
     attached here;
     static int anything;

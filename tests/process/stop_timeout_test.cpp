@@ -1,8 +1,9 @@
-// Ending Python while a thread keeps it in native code.
+// Stops while a thread keeps the GIL in native code.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/plain_python.hpp"
 
 #include <cstring>
 #include <pthread.h>
@@ -15,7 +16,7 @@ constexpr long long ms = 1000000;
 
 latch is_kept("a thread to keep Python"), may_let_go("the thread that keeps Python to be let go");
 
-// Attached, and blocked where Python cannot see it.
+// Attached, and blocked in native code.
 void keep_python() {
     is_kept.count_down();
     may_let_go.wait();
@@ -23,9 +24,7 @@ void keep_python() {
 
 // start_python() does so once.
 pyattach_status start_again() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     return pyattach_interpreter_start_with(&options);
 }
 
@@ -140,7 +139,7 @@ CHILD("Py_FinalizeEx with a thread in the way") {
     start_python();
     pyattach_set_exit_timeout(10 * ms);
     static latch inside("the thread to be inside"), exit_began("the exit to begin");
-    // Nobody else could let it go: so it is told before Python is waited for.
+    // Only the message handler wakes the thread, so the message must come before the exit waits for the GIL.
     pyattach_set_message_handler(
         [](const char *message, void *) {
             if (std::strstr(message, "keeper"))
@@ -197,7 +196,7 @@ namespace {
 
 std::string order;
 
-// What another thread is told when it attaches.
+// The status of an attach on another thread.
 pyattach_status attach_elsewhere() {
     return run_on_thread([] {
         pyattach_attached scope;
@@ -212,10 +211,7 @@ pyattach_status attach_elsewhere() {
 
 CHILD("a stop that runs atexit callbacks") {
     load_python();
-    // As a host does that starts Python itself, and meets the library later.
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    plain::start();
     EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(
                "import atexit\nclass Early:\n    def __call__(self): self.look()\n"
                "early = Early(); atexit.register(early)\n",

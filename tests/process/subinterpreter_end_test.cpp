@@ -1,4 +1,4 @@
-// Sub-interpreters that have ended stay closed, and nobody keeps one from ending.
+// Sub-interpreters that have ended stay closed, and no warm thread keeps one from ending.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -29,7 +29,7 @@ CHILD("an ended sub-interpreter and its successor") {
             if (is_over)
                 return;
             for (pyattach_interpreter *earlier : handles)
-                EXPECT((earlier == current) == (status_of_attaching_to(earlier) == PYATTACH_OK));
+                EXPECT((earlier == current) == (try_to_attach_in(earlier) == PYATTACH_OK));
             pyattach_decref_in(whose_old, old.release()); // of the life before: leaked
             attached there(current);
             EXPECT(pyattach_pool_size() == 0);
@@ -42,8 +42,8 @@ CHILD("an ended sub-interpreter and its successor") {
     });
     for (int i = 0; i < 12; ++i) {
         attached here;
-        sub_interpreter one(kind_asked_for());
-        current = one.handle();
+        sub_interpreter sub(kind_asked_for());
+        current = sub.handle();
         for (pyattach_interpreter *earlier : handles)
             EXPECT(earlier != current);
         handles.push_back(current);
@@ -51,8 +51,8 @@ CHILD("an ended sub-interpreter and its successor") {
         turn.arrive_and_wait();
         turn.arrive_and_wait();
         gap.end();
-        one.end();
-        EXPECT(status_of_attaching_to(current) == PYATTACH_FINALIZING);
+        sub.end();
+        EXPECT(try_to_attach_in(current) == PYATTACH_FINALIZING);
         EXPECT(pyattach_exit_callback_add(
                    current, [](pyattach_interpreter *, void *) {}, nullptr) == PYATTACH_FINALIZING);
         EXPECT(pyattach_exit_callback_remove(
@@ -64,34 +64,33 @@ CHILD("an ended sub-interpreter and its successor") {
     old.release();
     EXPECT(all_counters().drops_leaked == 11);
     EXPECT(!stop_python());
-    for (pyattach_interpreter *one : handles)
-        EXPECT(status_of_attaching_to(one) == PYATTACH_FINALIZING);
+    for (pyattach_interpreter *interp : handles)
+        EXPECT(try_to_attach_in(interp) == PYATTACH_FINALIZING);
 }
-// conformance.md, group 10: attach to an interpreter that ended, or to a new one with the same address
 TEST_CASE("each generation of a sub-interpreter has a handle of its own, and an ended one is refused for ever") {
     check_each_kind("an ended sub-interpreter and its successor");
 }
 
 CHILD("a sub-interpreter ends around a thread in a gap") {
     start_python();
-    static pyattach_interpreter *where = nullptr;
+    static pyattach_interpreter *interp = nullptr;
     static latch in_gap("the thread to be in its gap"), may_leave("the exit callback");
     static int callbacks = 0;
     std::unique_ptr<task> sitter;
     {
         attached here;
-        sub_interpreter one(kind_asked_for());
-        where = one.handle();
+        sub_interpreter sub(kind_asked_for());
+        interp = sub.handle();
         auto callback = [](pyattach_interpreter *ending, void *) {
-            EXPECT(ending == where);
-            // The gate is closed: nobody new comes in, and who is inside may come back and leave.
-            run_on_thread([] { EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING); });
+            EXPECT(ending == interp);
+            // The gate is closed: a new thread is refused, and a thread inside may re-attach and leave.
+            run_on_thread([] { EXPECT(try_to_attach_in(interp) == PYATTACH_FINALIZING); });
             ++callbacks;
             may_leave.count_down();
         };
-        EXPECT(pyattach_exit_callback_add(where, callback, nullptr) == PYATTACH_OK);
+        EXPECT(pyattach_exit_callback_add(interp, callback, nullptr) == PYATTACH_OK);
         sitter = std::make_unique<task>("the sitting thread to leave", [] {
-            attached there(where);
+            attached there(interp);
             detached gap;
             in_gap.count_down();
             may_leave.wait();
@@ -102,7 +101,7 @@ CHILD("a sub-interpreter ends around a thread in a gap") {
             detached gap;
             in_gap.wait();
         }
-        one.end();
+        sub.end();
     }
     EXPECT(callbacks == 1);
     sitter->join();
@@ -116,21 +115,21 @@ TEST_CASE("Py_EndInterpreter closes the gate, runs the exit callbacks, and waits
 CHILD("warm threads and a sub-interpreter") {
     start_python();
     barrier visited("all threads to have visited", 5), ended("the interpreter to have ended", 5);
-    pyattach_interpreter *where = nullptr;
+    pyattach_interpreter *interp = nullptr;
     {
         attached here;
-        sub_interpreter one(kind_asked_for());
-        where = one.handle();
+        sub_interpreter sub(kind_asked_for());
+        interp = sub.handle();
         std::vector<std::unique_ptr<task>> tasks;
         for (int i = 0; i < 4; ++i)
             tasks.push_back(std::make_unique<task>("a warm thread to end", [&] {
                 { attached home; }
                 // Up to 3.13 a state that is left makes CPython abort when the interpreter ends.
                 for (int round = 0; round < 3; ++round)
-                    attached there(where);
+                    attached there(interp);
                 visited.arrive_and_wait();
                 ended.arrive_and_wait();
-                EXPECT(status_of_attaching_to(where) == PYATTACH_FINALIZING);
+                EXPECT(try_to_attach_in(interp) == PYATTACH_FINALIZING);
                 EXPECT(pyattach_thread_release() == PYATTACH_OK); // touches nothing of the ended one
                 attached home;
                 EXPECT(eval_int("1") == 1);
@@ -138,7 +137,7 @@ CHILD("warm threads and a sub-interpreter") {
         detached gap;
         visited.arrive_and_wait();
         gap.end();
-        one.end();
+        sub.end();
         detached again;
         ended.arrive_and_wait();
         for (auto &each : tasks)

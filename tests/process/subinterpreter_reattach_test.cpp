@@ -1,4 +1,4 @@
-// Coming back to a sub-interpreter that ended, and from one.
+// Re-attaching to a sub-interpreter that ended, and leaving one.
 //
 // From 3.14: before, CPython aborts when a sub-interpreter ends that a thread has a state in.
 #include "support/catch.hpp"
@@ -14,7 +14,7 @@ using namespace support;
 
 namespace {
 
-// A sub-interpreter that ends while a thread, which went into it by `enter`, visits the main one.
+// A sub-interpreter that ends while a thread, which was attached to it, is attached to the main one.
 class ending {
   public:
     ending() {
@@ -22,8 +22,8 @@ class ending {
         pyattach_set_exit_timeout(10 * 1000000LL);
         attached here;
         main = pyattach_interpreter_main();
-        one_ = std::make_unique<sub_interpreter>(kind_asked_for());
-        handle = one_->handle();
+        sub_ = std::make_unique<sub_interpreter>(kind_asked_for());
+        handle = sub_->handle();
     }
     // On the visitor's thread, inside the sub-interpreter.
     void visit_main() {
@@ -46,17 +46,17 @@ class ending {
         is_visiting_.wait();
         {
             attached here;
-            one_->end();
+            sub_->end();
         }
-        EXPECT(status_of_attaching_to(handle) == PYATTACH_FINALIZING);
+        EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
         has_ended_.count_down();
     }
-    void *state() const { return one_->state(); }
+    void *state() const { return sub_->state(); }
 
     pyattach_interpreter *main = nullptr, *handle = nullptr;
 
   private:
-    std::unique_ptr<sub_interpreter> one_;
+    std::unique_ptr<sub_interpreter> sub_;
     latch is_visiting_{"the thread to visit the main interpreter"}, has_ended_{"the sub-interpreter to end"};
 };
 
@@ -68,19 +68,19 @@ bool may_end_with_threads() {
 } // namespace
 
 CHILD("a scope in an ended interpreter is come back to") {
-    ending one;
+    ending sub;
     task visitor("the visitor to end", [&] {
         pyattach_attached outer;
-        EXPECT(pyattach_attached_begin_in(&outer, one.handle) == PYATTACH_OK);
-        one.visit_main();
+        EXPECT(pyattach_attached_begin_in(&outer, sub.handle) == PYATTACH_OK);
+        sub.visit_main();
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(pyattach_attach_depth() == 0);
         pyattach_attached_end(&outer); // inert
         attached again;
-        EXPECT(pyattach_interpreter_current() == one.main);
+        EXPECT(pyattach_interpreter_current() == sub.main);
         EXPECT(eval_int("6 * 7") == 42);
     });
-    one.end();
+    sub.end();
     visitor.join();
     EXPECT(!stop_python());
 }
@@ -90,14 +90,14 @@ TEST_CASE("a thread does not re-attach to an ended sub-interpreter: its scope th
 }
 
 CHILD("other code in an ended interpreter is come back to") {
-    ending one;
+    ending sub;
     task visitor("the visitor to be parked", [&] {
-        void *mine = cpython<void *(void *)>("PyThreadState_New")(one.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(mine);
-        one.visit_main();
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
+        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+        sub.visit_main();
         std::abort(); // there is nothing left to go on with
     });
-    one.end();
+    sub.end();
     visitor.wait_until_asleep();
     EXPECT(!visitor.has_returned());
     visitor.abandon();
@@ -109,23 +109,23 @@ TEST_CASE("a thread that other code attached to a sub-interpreter that ended is 
 }
 
 CHILD("a visit to an ended interpreter is over") {
-    ending one;
+    ending sub;
     task visitor("the visitor to end", [&] {
         attached home;
         {
             pyattach_attached visit;
             pyattach_detached gap;
-            EXPECT(pyattach_attached_begin_in(&visit, one.handle) == PYATTACH_OK);
+            EXPECT(pyattach_attached_begin_in(&visit, sub.handle) == PYATTACH_OK);
             EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
-            one.await_end();
+            sub.await_end();
             EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
             EXPECT(pyattach_is_attached() == 0);
             pyattach_attached_end(&visit); // inert, but it was elsewhere before
         }
-        EXPECT(pyattach_interpreter_current() == one.main);
+        EXPECT(pyattach_interpreter_current() == sub.main);
         EXPECT(eval_int("6 * 7") == 42);
     });
-    one.end();
+    sub.end();
     visitor.join();
     EXPECT(!stop_python());
 }
@@ -135,23 +135,23 @@ TEST_CASE("a thread returns to its previous interpreter after a scope in a sub-i
 }
 
 CHILD("other code had the thread in an interpreter that ended, detached") {
-    ending one;
+    ending sub;
     task visitor("the visitor to end", [&] {
-        void *mine = cpython<void *(void *)>("PyThreadState_New")(one.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(mine);
-        EXPECT(pyattach_interpreter_current() == one.handle);
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
+        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+        EXPECT(pyattach_interpreter_current() == sub.handle);
         cpython<void *()>("PyEval_SaveThread")();
         {
-            attached visit(one.main);
-            one.let_it_end();
+            attached visit(sub.main);
+            sub.let_it_end();
         }
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(!cpython_says_attached());
         attached again;
-        EXPECT(pyattach_interpreter_current() == one.main);
+        EXPECT(pyattach_interpreter_current() == sub.main);
         EXPECT(eval_int("6 * 7") == 42);
     });
-    one.end();
+    sub.end();
     visitor.join();
     EXPECT(!stop_python());
 }
@@ -161,12 +161,12 @@ TEST_CASE("a detached thread does not wait for an interpreter that ended while i
 }
 
 CHILD("a gap in an ended interpreter, and another one inside") {
-    ending one;
+    ending sub;
     task visitor("the visitor to be parked", [&] {
-        void *mine = cpython<void *(void *)>("PyThreadState_New")(one.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(mine);
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
+        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
         detached gap;
-        one.await_end();
+        sub.await_end();
         void *home = cpython<void *()>("PyInterpreterState_Main")();
         for (int i = 0; i < 3; ++i) {
             void *other = cpython<void *(void *)>("PyThreadState_New")(home);
@@ -179,7 +179,7 @@ CHILD("a gap in an ended interpreter, and another one inside") {
         gap.end();
         std::abort(); // there is nothing to come back to
     });
-    one.end();
+    sub.end();
     visitor.wait_until_asleep();
     EXPECT(!visitor.has_returned());
     visitor.abandon();

@@ -1,4 +1,4 @@
-// Sub-interpreters: native threads go into a named one and come back, and references die where they were born.
+// Sub-interpreters: native threads attach to a named one and return, and references are released in their own one.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// Two sub-interpreters, marked, with the caller left detached.
+// Two sub-interpreters, each with a mark in its __main__. Leaves the caller detached.
 struct pair_of_interpreters {
     std::unique_ptr<sub_interpreter> first, second;
     pyattach_interpreter *main, *a, *b;
@@ -29,15 +29,17 @@ struct pair_of_interpreters {
         mark(a);
         mark(b);
     }
-    void mark(pyattach_interpreter *where) {
-        attached there(where);
-        run("import sys; sys.name = '" + std::string(name_of(where)) + "'");
+    void mark(pyattach_interpreter *interp) {
+        attached there(interp);
+        run("import sys; sys.name = '" + std::string(name_of(interp)) + "'");
     }
-    const char *name_of(pyattach_interpreter *where) const { return where == main ? "main" : where == a ? "a" : "b"; }
-    void expect_in(pyattach_interpreter *where) const {
+    const char *name_of(pyattach_interpreter *interp) const {
+        return interp == main ? "main" : interp == a ? "a" : "b";
+    }
+    void expect_in(pyattach_interpreter *interp) const {
         EXPECT(pyattach_is_attached() == 1);
-        EXPECT(pyattach_interpreter_current() == where);
-        EXPECT(eval_text("__import__('sys').name") == name_of(where));
+        EXPECT(pyattach_interpreter_current() == interp);
+        EXPECT(eval_text("__import__('sys').name") == name_of(interp));
     }
     void end() {
         {
@@ -54,22 +56,22 @@ struct pair_of_interpreters {
 CHILD("in and out of sub-interpreters") {
     pair_of_interpreters all;
     auto visit_from_here = [&](pyattach_interpreter *from) {
-        void *slot = slot_state();
-        for (pyattach_interpreter *where : {all.a, all.b, all.a, all.main}) {
+        void *slot = gilstate_tstate();
+        for (pyattach_interpreter *interp : {all.a, all.b, all.a, all.main}) {
             {
-                attached there(where);
-                all.expect_in(where);
+                attached there(interp);
+                all.expect_in(interp);
                 {
                     detached gap;
                     EXPECT(pyattach_is_attached() == 0);
                 }
-                all.expect_in(where);
+                all.expect_in(interp);
             }
-            // Whoever asks CPython for this thread's state finds what was there before. (A visit to the main
-            // interpreter leaves a warm state where there was none.)
-            if (where == all.main && !slot)
-                slot = slot_state();
-            EXPECT(slot_state() == slot);
+            // The GILState slot holds what it held before. (An attach to the main interpreter leaves a warm tstate in
+            // a slot that was empty.)
+            if (interp == all.main && !slot)
+                slot = gilstate_tstate();
+            EXPECT(gilstate_tstate() == slot);
             if (from)
                 all.expect_in(from);
             else
@@ -99,7 +101,6 @@ CHILD("in and out of sub-interpreters") {
     visit_from_here(nullptr); // the main thread
     all.end();
 }
-// conformance.md, group 10: attach to a named interpreter from a thread attached to another; 17.5
 TEST_CASE("a thread that leaves an interpreter is attached to the previous one again") {
     check_each_kind("in and out of sub-interpreters");
 }
@@ -108,18 +109,18 @@ CHILD("the same interpreter twice on one thread") {
     pair_of_interpreters all;
     auto expect_one_state = [&] {
         attached outer(all.a);
-        void *state = current_state();
+        void *state = current_tstate();
         attached between(all.b);
         attached home(all.main);
         attached inner(all.a);
         all.expect_in(all.a);
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         inner.end();
         all.expect_in(all.main);
         home.end();
         all.expect_in(all.b);
         between.end();
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         all.expect_in(all.a);
     };
     run_on_thread(expect_one_state);
@@ -128,12 +129,12 @@ CHILD("the same interpreter twice on one thread") {
         expect_one_state();
     });
     {
-        // A thread of Python's: its own state is gone back to also from within.
+        // A Python thread returns to its own tstate also in a nested scope.
         foreign_attach here;
-        void *mine = current_state();
+        void *tstate = current_tstate();
         attached there(all.a);
         attached home(all.main);
-        EXPECT(current_state() == mine);
+        EXPECT(current_tstate() == tstate);
     }
     all.end();
 }
@@ -146,7 +147,7 @@ CHILD("references of sub-interpreters") {
     run_on_thread([&] {
         attached there(all.a);
         auto born_here = [] {
-            return object_whose_death("import sys; sys.deaths = getattr(sys, 'deaths', []) + [sys.name]");
+            return object_with_finalizer("import sys; sys.deaths = getattr(sys, 'deaths', []) + [sys.name]");
         };
         ref first = born_here(), second = born_here(), third = born_here();
         {
@@ -172,8 +173,8 @@ CHILD("references of sub-interpreters") {
         }
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
         EXPECT(eval_int("len(__import__('sys').deaths)") == 3);
-        // And what waits when it ends is released there, too.
-        ref last = object_whose_death("import sys; print('released in', sys.name, flush=True)");
+        // References that wait when it ends are released there, too.
+        ref last = object_with_finalizer("import sys; print('released in', sys.name, flush=True)");
         there.end();
         pyattach_decref_in(all.a, last.release());
     });
@@ -191,15 +192,15 @@ TEST_CASE("a reference is released in its own interpreter, wherever it is droppe
 CHILD("threads that take turns in an interpreter without states") {
     start_python();
     attached here;
-    sub_interpreter one(sub_interpreter::own_gil);
-    pyattach_interpreter *handle = one.handle();
-    one.end_first_state();
+    sub_interpreter sub(sub_interpreter::own_gil);
+    pyattach_interpreter *handle = sub.handle();
+    sub.end_first_state();
     {
         detached gap;
         std::atomic<int> through{0};
         auto come_and_go = [&] {
             for (int round = 0; round < 3000; ++round)
-                through += status_of_attaching_to(handle) == PYATTACH_OK;
+                through += try_to_attach_in(handle) == PYATTACH_OK;
         };
         run_on_thread([&] {
             task other("the other thread to end", come_and_go);
@@ -208,8 +209,8 @@ CHILD("threads that take turns in an interpreter without states") {
         });
         EXPECT(through == 6000);
     }
-    one.end();
-    EXPECT(status_of_attaching_to(handle) == PYATTACH_FINALIZING);
+    sub.end();
+    EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
 }
 TEST_CASE("threads attach and detach in a sub-interpreter without any tstate") {
     load_python();
@@ -221,18 +222,18 @@ TEST_CASE("threads attach and detach in a sub-interpreter without any tstate") {
 CHILD("first met as it ends") {
     start_python();
     attached here;
-    sub_interpreter one(kind_asked_for());
+    sub_interpreter sub(kind_asked_for());
     static pyattach_status status = PYATTACH_OK;
-    one.inside([] {
+    sub.inside([] {
         publish("meet", native_function([] {
                     pyattach_interpreter *handle = pyattach_interpreter_current();
                     EXPECT(handle);
                     foreign_detach gap;
-                    run_on_thread([&] { status = status_of_attaching_to(handle); });
+                    run_on_thread([&] { status = try_to_attach_in(handle); });
                 }));
         run("import atexit, threading; atexit.register(meet)");
     });
-    one.end(); // and finds no thread state that is left
+    sub.end(); // and finds no thread state that is left
     EXPECT_SENTENCE(status == PYATTACH_FINALIZING, std::to_string(status));
 }
 TEST_CASE("a sub-interpreter that is registered during its end refuses to attach, and keeps nothing") {
@@ -244,9 +245,9 @@ TEST_CASE("a sub-interpreter that is registered during its end refuses to attach
 CHILD("first met by its last destructors") {
     start_python();
     attached here;
-    sub_interpreter one(kind_asked_for());
+    sub_interpreter sub(kind_asked_for());
     static int met = 0;
-    one.inside([] {
+    sub.inside([] {
         publish("meet", native_function([] {
                     pyattach_interpreter_current();
                     ++met;
@@ -260,7 +261,7 @@ CHILD("first met by its last destructors") {
             "last = Last(meet)\n"
             "last.itself = last");
     });
-    one.end();
+    sub.end();
     EXPECT_SENTENCE(met == 3, std::to_string(met));
 }
 TEST_CASE("a sub-interpreter that is registered by its last destructors has no modules") {

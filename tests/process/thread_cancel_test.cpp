@@ -1,4 +1,4 @@
-// Native threads that are cancelled inside a call of the library: what they wait for is not left taken.
+// Native threads that are cancelled inside a call of the library: the locks that they wait for are not left locked.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

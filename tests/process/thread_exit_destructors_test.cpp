@@ -1,4 +1,4 @@
-// Native threads that end: their exit destructors may still use Python, and never block.
+// Native threads that end: their TLS destructors may still use Python, and never block.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -111,7 +111,7 @@ CHILD("a thread that ends inside its scopes") {
         EXPECT(eval_int("1") == 1);
     }
     pyattach_set_exit_timeout(-1);
-    EXPECT(!stop_python()); // a thread that is gone holds nobody up
+    EXPECT(!stop_python()); // a thread that has ended does not delay the exit
 }
 TEST_CASE("a thread that ends inside its scopes does not hold exit up") {
     check_succeeds("a thread that ends inside its scopes");

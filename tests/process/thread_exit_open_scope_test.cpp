@@ -32,7 +32,7 @@ __attribute__((noinline)) void scribble(int depth) {
     room[3] = room[4];
 }
 
-// Everything that a destructor at the end of a thread may do. It gets what it gets; nothing crashes, nothing hangs.
+// Every call that a TLS destructor may make, with any status: nothing may crash or hang.
 __attribute__((noinline)) void use_everything(object *given) {
     pyattach_once once = PYATTACH_ONCE_INIT;
     EXPECT(pyattach_attach_depth() >= 0);
@@ -128,7 +128,7 @@ void run_plan(plan wanted) {
     if (wanted.how == ends::by_pthread_cancel)
         EXPECT(pthread_cancel(thread) == 0);
     EXPECT(pthread_join(thread, nullptr) == 0);
-    // Python is there for others, and this thread's record for the next one.
+    // Other threads can attach, and the next thread reuses this one's record.
     attached here;
     EXPECT(eval_int("1") == 1);
     if (!sub)
@@ -235,7 +235,7 @@ CHILD("a thread is told of by its number and name") {
     for (const char *wanted :
          {"an attached scope open", "Python was let go of", "before its thread does", "pthread_exit"})
         EXPECT_SENTENCE(count_in(heard.text(), wanted) == 1, heard.text());
-    // In order: not a word.
+    // An orderly end causes no message.
     run_on_thread([] {
         attached here;
         detached gap;

@@ -1,5 +1,5 @@
-// Threads that keep what ended ones leave to the next, the library's record of a thread and its seat: so that a thread
-// which begins while they live has to allocate its own, and can be refused them.
+// Threads that hold all records and participants which ended threads left for reuse. A thread that begins while they
+// run has to allocate its own, so that the allocation can be made to fail.
 #pragma once
 
 #include <exception>
@@ -12,7 +12,7 @@
 
 class unrecycled_threads {
   public:
-    // More than are left at most.
+    // More than the library keeps for reuse.
     static constexpr int enough = 24;
 
     unrecycled_threads() {
@@ -23,7 +23,7 @@ class unrecycled_threads {
     unrecycled_threads(const unrecycled_threads &) = delete;
     unrecycled_threads &operator=(const unrecycled_threads &) = delete;
 
-    // On a new thread, which then keeps what it has, too.
+    // Calls `function` on a new thread, which then keeps its record, too.
     void run(const std::function<void()> &function) {
         support::latch done("a function of an unrecycled thread to return");
         std::exception_ptr thrown;

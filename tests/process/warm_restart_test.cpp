@@ -1,5 +1,5 @@
-// Thread states that outlive their interpreter: after an end and a new start everything in CPython has its old address
-// again, and only the library can tell the lives apart.
+// Tstates that outlive their interpreter. After a restart CPython's objects have their old addresses again, and only
+// the library's generation tells the two runs apart.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -20,7 +20,7 @@ void restart() {
     start_python();
 }
 
-// Does both on one thread: what is asked in the first life, a restart by the main thread, what is asked in the second.
+// On one thread: `first` in the first generation, a restart by the main thread, `second` in the second generation.
 void live_twice(const std::function<void()> &first, const std::function<void()> &second) {
     start_python();
     latch lived("the first life to be over"), restarted("the second life to begin");
@@ -59,25 +59,24 @@ CHILD("a warm state from an earlier life") {
             use_python();
             auto second = all_counters();
             EXPECT(second.states_created - first.states_created == 1);
-            EXPECT(!keeps_states() ||
+            EXPECT(!keeps_tstates() ||
                    second.states_deleted == first.states_deleted); // not freed: it is not ours any more
-            EXPECT(second.states_adopted == first.states_adopted); // nor taken for somebody's
-            void *mine = slot_state();
+            EXPECT(second.states_adopted == first.states_adopted); // nor adopted as other code's
+            void *tstate = gilstate_tstate();
             {
                 // 3.15: what PyGILState looks at still named the old state until we attached.
                 foreign_attach other;
-                EXPECT(!keeps_states() || current_state() == mine);
+                EXPECT(!keeps_tstates() || current_tstate() == tstate);
                 EXPECT(eval_int("1") == 1);
             }
             use_python();
             EXPECT(pyattach_thread_release() == PYATTACH_OK);
-            EXPECT(slot_state() == nullptr);
+            EXPECT(gilstate_tstate() == nullptr);
             use_python();
         });
     churn();
     EXPECT(!stop_python());
 }
-// conformance.md, group 9: stale warm state after restart; 17.4
 TEST_CASE("a warm tstate of an earlier generation is neither used nor freed, and the thread gets a new one") {
     check_succeeds("a warm state from an earlier life");
 }
@@ -123,7 +122,7 @@ CHILD("the main thread in three lives") {
         use_python();
         EXPECT(all_counters().states_created == before.states_created);
         attached here;
-        EXPECT(cpython<std::uint64_t(void *)>("PyThreadState_GetID")(current_state()) == 1);
+        EXPECT(cpython<std::uint64_t(void *)>("PyThreadState_GetID")(current_tstate()) == 1);
         here.end();
         restart();
     }
@@ -137,7 +136,7 @@ CHILD("threads that ended in an earlier life") {
     start_python();
     for (int i = 0; i < 5; ++i)
         run_on_thread(use_python);
-    EXPECT(!keeps_states() || all_counters().states_dead > 0);
+    EXPECT(!keeps_tstates() || all_counters().states_dead > 0);
     restart();
     EXPECT(all_counters().states_dead == 0); // CPython took them
     auto before = all_counters();
@@ -188,7 +187,7 @@ CHILD("a state of the host's where an earlier life had one") {
             const auto counted = all_counters();
             {
                 attached here;
-                is_adopted = is_adopted && current_state() == hosts;
+                is_adopted = is_adopted && current_tstate() == hosts;
             }
             is_adopted = is_adopted && all_counters().states_created == counted.states_created;
             cpython<void(void *)>("PyEval_RestoreThread")(hosts);

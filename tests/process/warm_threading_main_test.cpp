@@ -5,17 +5,11 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "stress/plain_python.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
 namespace {
-
-// As a host does that knows nothing of the library; so the first contact comes when the scenario makes it.
-void start_like_a_host() {
-    load_python();
-    stress::start_plainly();
-}
 
 void import_threading() {
     attached here;
@@ -43,7 +37,7 @@ void start_python_thread() {
 CHILD("threading first imported on a native thread") {
     bool main_first = child_arguments()[0] == "main first", still_there = child_arguments()[1] == "still there";
     bool with_python_thread = child_arguments()[2] == "with a Python thread";
-    start_like_a_host();
+    start_as_host();
     cpython<void *()>("PyEval_SaveThread")();
     if (main_first)
         attached here;

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "soak/soak.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/resident_memory.hpp"
 #include "support/python.hpp"
 #include "support/sanitizers.hpp"
 
@@ -28,7 +28,7 @@ struct ceilings {
     std::uint64_t subs_first = 0, subs_before = 0, most_dead_seen = 0;
     std::int64_t most_states_seen = 0;
     std::size_t most_waiting_seen = 0;
-} now;
+} seen_so_far;
 
 pyattach_stats stats() {
     pyattach_stats all{};
@@ -51,46 +51,47 @@ void check(const char *what, std::int64_t value, std::int64_t limit) {
 } // namespace
 
 void begin_life_below_ceilings() {
-    now.states_before = states(); // what ended with the lives before is not counted as deleted
-    now.subs_before = on_stage().subs_ended;
+    seen_so_far.states_before = states(); // what ended with the lives before is not counted as deleted
+    seen_so_far.subs_before = on_stage().subs_ended;
 }
 
 void look_at_ceilings(bool is_between_lives, unsigned seconds_in_all) {
     const pyattach_stats all = stats();
-    now.most_dead_seen = std::max(now.most_dead_seen, all.states_dead);
+    seen_so_far.most_dead_seen = std::max(seen_so_far.most_dead_seen, all.states_dead);
     check("states of ended threads", std::int64_t(all.states_dead), is_between_lives ? 0 : std::int64_t(most_dead));
     if (!is_between_lives) {
         // Each thread has one state in each interpreter at most; what ended with a sub-interpreter is not counted as
         // deleted.
-        const std::int64_t alive = states() - now.states_before;
-        const auto places = std::int64_t(1 + most_subs + on_stage().subs_ended - now.subs_before);
-        now.most_states_seen = std::max(now.most_states_seen, alive);
+        const std::int64_t alive = states() - seen_so_far.states_before;
+        const auto places = std::int64_t(1 + most_subs + on_stage().subs_ended - seen_so_far.subs_before);
+        seen_so_far.most_states_seen = std::max(seen_so_far.most_states_seen, alive);
         check("thread states", alive, places * 100 + std::int64_t(most_dead));
-        now.most_waiting_seen = std::max(now.most_waiting_seen, pyattach_pool_size());
-        check("references in the pool", std::int64_t(now.most_waiting_seen), most_waiting);
+        seen_so_far.most_waiting_seen = std::max(seen_so_far.most_waiting_seen, pyattach_pool_size());
+        check("references in the pool", std::int64_t(seen_so_far.most_waiting_seen), most_waiting);
     }
     check("actors", on_stage().actors_alive, 200);
     // A third of the slice fills what allocators keep.
     if (!support::is_memory_telling || seconds_lived() < seconds_in_all / 3.)
         return;
-    now.resident_last = support::resident_bytes();
-    if (now.resident_first == 0) {
-        now.resident_first = now.resident_last;
-        now.lives_first = on_stage().lives;
-        now.subs_first = on_stage().subs_ended;
+    seen_so_far.resident_last = support::resident_bytes();
+    if (seen_so_far.resident_first == 0) {
+        seen_so_far.resident_first = seen_so_far.resident_last;
+        seen_so_far.lives_first = on_stage().lives;
+        seen_so_far.subs_first = on_stage().subs_ended;
     }
-    check("resident bytes more", now.resident_last - now.resident_first,
-          bytes_in_all + (on_stage().lives - now.lives_first) * bytes_a_life() +
-              std::int64_t(on_stage().subs_ended - now.subs_first) * bytes_a_sub());
+    check("resident bytes more", seen_so_far.resident_last - seen_so_far.resident_first,
+          bytes_in_all + (on_stage().lives - seen_so_far.lives_first) * bytes_a_life() +
+              std::int64_t(on_stage().subs_ended - seen_so_far.subs_first) * bytes_a_sub());
 }
 
 std::string ceilings_report() {
     char text[300];
     std::snprintf(text, sizeof text, "dead %llu, states %lld, waiting %zu, %+.1f MiB in %d lives and %llu subs",
-                  static_cast<unsigned long long>(now.most_dead_seen), static_cast<long long>(now.most_states_seen),
-                  now.most_waiting_seen, double(now.resident_last - now.resident_first) / (1 << 20),
-                  on_stage().lives - now.lives_first,
-                  static_cast<unsigned long long>(on_stage().subs_ended - now.subs_first));
+                  static_cast<unsigned long long>(seen_so_far.most_dead_seen),
+                  static_cast<long long>(seen_so_far.most_states_seen), seen_so_far.most_waiting_seen,
+                  double(seen_so_far.resident_last - seen_so_far.resident_first) / (1 << 20),
+                  on_stage().lives - seen_so_far.lives_first,
+                  static_cast<unsigned long long>(on_stage().subs_ended - seen_so_far.subs_first));
     return text;
 }
 

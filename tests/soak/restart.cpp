@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "soak/soak.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 #include "support/scopes.hpp"
 
 namespace soak {
@@ -16,7 +16,7 @@ using support::cpython;
 
 timespec began;
 
-// --- Natives: the threads that stay through all lives
+// --- Natives: the threads that run through all restarts
 // -----------------------------------------------------------------
 
 void *be_native(void *arg) {
@@ -64,8 +64,8 @@ void start_life(actor &me) {
         const pyattach_status status = pyattach_interpreter_start_with(&options);
         HOLDS_STATUS(status, status == PYATTACH_OK);
     } else {
-        stress::start_plainly();
-        stress::python().save();
+        plain::start();
+        plain::python().save();
     }
     HOLDS(!pyattach_is_attached());
     support::attached inside;
@@ -264,9 +264,9 @@ void stop_at_exit() {
 } // namespace
 
 double seconds_lived() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return double(now.tv_sec - began.tv_sec) + double(now.tv_nsec - began.tv_nsec) * 1e-9;
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return double(time.tv_sec - began.tv_sec) + double(time.tv_nsec - began.tv_nsec) * 1e-9;
 }
 
 void live(unsigned seconds) {

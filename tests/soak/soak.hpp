@@ -141,7 +141,7 @@ extern const std::vector<act> scope_acts, outer_scope_acts, lock_acts, thread_ac
     outer_fork_acts, interpreter_acts, plugin_acts, python_acts, model_acts;
 
 // An attached scope around play_inside(); false: refused. `where` NULL: the main interpreter.
-bool attach_and_play(actor &, pyattach_interpreter *where = nullptr);
+bool attach_and_play(actor &, pyattach_interpreter *interp = nullptr);
 // A detached scope around things that need no interpreter; false as above.
 bool detach_and_play(actor &);
 // Whether a status says that no interpreter can be had.
@@ -161,7 +161,7 @@ void start_python_threads(actor &, bool is_last_life);
 void open_model();
 void close_model();
 void find_plugins(const std::string &folder);
-// To be called before the library meets Python.
+// Called before the library finds Python.
 void keep_pool_around_forks();
 
 // --- Lives

@@ -1,4 +1,4 @@
-// Many threads at once: fresh ones, ones that come back while everything is stopped again and again, callers of one
+// Many threads at once: new ones, ones that re-attach while the collector stops the world repeatedly, callers of one
 // object.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
@@ -12,24 +12,12 @@
 
 using namespace support;
 
-namespace {
-
-void on_threads(int count, const char *what, const std::function<void(int)> &body) {
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < count; ++i)
-        tasks.push_back(std::make_unique<task>(what, [&body, i] { body(i); }));
-    for (auto &one : tasks)
-        one->join();
-}
-
-} // namespace
-
 // CPython #157666: eight and more fresh threads that attach at once on a free-threaded build
 TEST_CASE("eight fresh threads attach at the same moment, a hundred times over") {
     start_python();
     for (int round = 0; round < 100; ++round) {
         barrier together("eight fresh threads to be there", 8);
-        on_threads(8, "a fresh thread to end", [&](int) {
+        run_on_threads(8, "a fresh thread to end", [&](int) {
             together.arrive_and_wait();
             attached here;
             EXPECT(eval_int("6 * 7") == 42);
@@ -49,7 +37,7 @@ TEST_CASE("threads that re-attach from detached scopes make progress while anoth
             run("import gc; gc.collect()");
         }
     });
-    on_threads(4, "a thread that comes back to end", [](int) {
+    run_on_threads(4, "a thread that comes back to end", [](int) {
         attached here;
         for (int i = 0; i < 500; ++i) {
             detached gap;
@@ -72,7 +60,7 @@ TEST_CASE("one Python object serves eight native threads, ten thousand calls eac
             "    with lock: total[0] += 1\n");
         add = eval("add");
     }
-    on_threads(8, "a calling thread to end", [&](int) {
+    run_on_threads(8, "a calling thread to end", [&](int) {
         for (int i = 0; i < 10000; ++i) {
             attached here;
             object *result = nullptr;

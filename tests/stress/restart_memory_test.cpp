@@ -1,8 +1,8 @@
-// Memory: what a life of an interpreter leaves behind when eight native threads lived in it through the library,
-// compared with what it leaves behind when they did so through CPython alone. Most versions of CPython leave something.
+// Memory that a restart leaves behind when eight native threads used Python through the library, compared with a
+// restart after they used CPython alone. Most versions of CPython leave some.
 //
 // What malloc has given out is compared, which is exact, and where all memory of the library comes from; resident pages
-// are told besides.
+// are printed, too.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -15,8 +15,9 @@
 #include <memory>
 #include <vector>
 
-#include "stress/plain_python.hpp"
-#include "stress/resident_memory.hpp"
+#include "support/plain_python.hpp"
+#include "support/resident_memory.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -26,15 +27,11 @@ constexpr int natives = 8;
 const char *const work = "import threading, atexit; x = [str(i) for i in range(50)]";
 
 std::int64_t malloced_bytes() {
-    struct mallinfo2 now = mallinfo2();
-    return static_cast<std::int64_t>(now.uordblks + now.hblkhd);
+    struct mallinfo2 heap = mallinfo2();
+    return static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);
 }
 
-void run_plainly(const char *statements) {
-    EXPECT(cpython<int(const char *, void *)>("PyRun_SimpleStringFlags")(statements, nullptr) == 0);
-}
-
-// Eight threads that live through all lives; each does its part of each.
+// Eight threads that run through all restarts; in each generation each thread calls `part`.
 class crew {
   public:
     explicit crew(std::function<void()> part) : part_(std::move(part)) {
@@ -65,7 +62,8 @@ class crew {
     std::vector<std::unique_ptr<task>> tasks_;
 };
 
-// Prints how many bytes malloc has given out more. The first lives fill what allocators and CPython keep for later.
+// Prints how many bytes malloc has given out more. The first generations fill what allocators and CPython keep for
+// reuse.
 void measure(const std::function<void()> &live_once) {
     const int lives = std::stoi(child_arguments().at(0));
     for (int i = 0; i < 20; ++i)
@@ -80,20 +78,20 @@ void measure(const std::function<void()> &live_once) {
 
 void live_in_sub_interpreters(sub_interpreter::kind kind) {
     start_python();
-    pyattach_interpreter *where = nullptr;
+    pyattach_interpreter *interp = nullptr;
     crew all([&] {
-        attached there(where);
-        run_plainly(work);
-        ref one = eval("object()");
+        attached there(interp);
+        run_as_host(work);
+        ref reference = eval("object()");
         {
             detached gap;
-            one.drop();
+            reference.drop();
         }
     });
     measure([&] {
         attached here;
-        sub_interpreter one(kind);
-        where = one.handle();
+        sub_interpreter sub(kind);
+        interp = sub.handle();
         {
             detached gap;
             all.do_its_part();
@@ -102,20 +100,19 @@ void live_in_sub_interpreters(sub_interpreter::kind kind) {
 }
 
 void live_plainly_in_sub_interpreters(sub_interpreter::kind kind) {
-    load_python();
-    stress::start_plainly();
-    void *where = nullptr;
+    start_as_host();
+    void *address = nullptr;
     crew all([&] {
-        void *state = cpython<void *(void *)>("PyThreadState_New")(where);
+        void *state = cpython<void *(void *)>("PyThreadState_New")(address);
         cpython<void(void *)>("PyEval_RestoreThread")(state);
-        run_plainly(work);
+        run_as_host(work);
         cpython<void(void *)>("PyThreadState_Clear")(state);
         cpython<void()>("PyThreadState_DeleteCurrent")();
     });
     measure([&] {
-        sub_interpreter one(kind);
-        one.inside([] { run_plainly(work); });
-        where = one.state();
+        sub_interpreter sub(kind);
+        sub.inside([] { run_as_host(work); });
+        address = sub.state();
         {
             foreign_detach gap;
             all.do_its_part();
@@ -133,10 +130,10 @@ CHILD("memory: own GILs, plainly") { live_plainly_in_sub_interpreters(sub_interp
 CHILD("memory: restarts") {
     crew all([&] {
         attached here;
-        run_plainly(work);
-        ref one = eval("object()");
+        run_as_host(work);
+        ref reference = eval("object()");
         here.end();
-        one.drop();
+        reference.drop();
     });
     measure([&] {
         start_python();
@@ -153,13 +150,13 @@ CHILD("memory: restarts, plainly") {
     crew all([&] {
         auto *main_of = cpython<void *()>("PyInterpreterState_Main");
         cpython<void(void *)>("PyEval_RestoreThread")(cpython<void *(void *)>("PyThreadState_New")(main_of()));
-        run_plainly(work);
-        run_plainly("object()");
+        run_as_host(work);
+        run_as_host("object()");
         cpython<void *()>("PyEval_SaveThread")();
     });
     measure([&] {
-        stress::start_plainly();
-        run_plainly(work);
+        plain::start();
+        run_as_host(work);
         {
             foreign_detach gap;
             all.do_its_part();
@@ -195,10 +192,10 @@ TEST_CASE("a restart leaves no more memory behind with the library than without 
         // Of the library's they are the same as others; making one takes long.
         if (std::string(name) == "memory: own GILs" && !(has_own_gils() && is_full_run()))
             continue;
-        bytes mine = bytes_left(name, lives), plain = bytes_left(std::string(name) + ", plainly", lives);
+        bytes with_library = bytes_left(name, lives), plain = bytes_left(std::string(name) + ", plainly", lives);
         // 64 bytes a life are ours by right; the rest is how much two such measurements differ, however long they are.
-        CHECK(mine.from_malloc <= plain.from_malloc + plain.from_malloc / 50 + 64 * lives + 48 * 1024);
+        CHECK(with_library.from_malloc <= plain.from_malloc + plain.from_malloc / 50 + 64 * lives + 48 * 1024);
         if (is_memory_telling)
-            CHECK(mine.resident <= plain.resident + plain.resident / 4 + 4 * 1024 * 1024);
+            CHECK(with_library.resident <= plain.resident + plain.resident / 4 + 4 * 1024 * 1024);
     }
 }

@@ -35,13 +35,13 @@ std::vector<std::string> arguments_of_child;
 
 std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>> &changes) {
     std::vector<std::string> all;
-    for (char **one = environ; *one; ++one) {
-        std::string name(*one, std::strcspn(*one, "="));
+    for (char **text = environ; *text; ++text) {
+        std::string name(*text, std::strcspn(*text, "="));
         bool changed = false;
         for (const auto &change : changes)
             changed = changed || change.first == name;
         if (!changed)
-            all.emplace_back(*one);
+            all.emplace_back(*text);
     }
     for (const auto &change : changes)
         if (!change.second.empty())
@@ -63,8 +63,8 @@ bool read_all(int from, std::chrono::steady_clock::time_point deadline, std::str
         auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
         if (left.count() <= 0)
             return false;
-        pollfd one = {from, POLLIN, 0};
-        int ready = poll(&one, 1, static_cast<int>(left.count()));
+        pollfd descriptor = {from, POLLIN, 0};
+        int ready = poll(&descriptor, 1, static_cast<int>(left.count()));
         if (ready < 0 && errno != EINTR)
             return true;
         if (ready <= 0)

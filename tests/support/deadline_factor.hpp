@@ -1,5 +1,5 @@
-// How much slower than usual everything is, as with valgrind: multiplies every deadline. tools/matrix --patience says
-// so in the environment, as PYATTACH_TEST_PATIENCE.
+// The factor by which every deadline is multiplied, for slow runs as under valgrind. tools/matrix --patience sets it in
+// the environment, as PYATTACH_TEST_PATIENCE.
 #pragma once
 
 #include <cstdlib>

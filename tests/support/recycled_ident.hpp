@@ -1,4 +1,5 @@
-// Threads that have the same identity, one after the other: where a thread's stack is, there its identity is too.
+// Threads that get the same ident, one after the other. The ident is an address in the thread's stack, so threads that
+// run on one stack share it.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,7 @@ class recycled_ident {
     recycled_ident &operator=(const recycled_ident &) = delete;
     ~recycled_ident() { ::operator delete(memory_, std::align_val_t(page)); }
 
-    // One at a time.
+    // The previous thread must have ended.
     std::unique_ptr<task> start(const char *what, std::function<void()> function) {
         pthread_attr_t here;
         pthread_attr_init(&here);

@@ -1,4 +1,4 @@
-// The thread states that the library owns, counted; and the policy, for as long as a test lasts.
+// How many tstates the library owns; thread policies and a threading.local for tests.
 #pragma once
 
 #include "support/python.hpp"
@@ -6,20 +6,20 @@
 namespace support {
 
 inline pyattach_stats all_counters() {
-    pyattach_stats now{};
-    now.struct_size = sizeof now;
-    pyattach_stats_get(&now);
-    return now;
+    pyattach_stats counters{};
+    counters.struct_size = sizeof counters;
+    pyattach_stats_get(&counters);
+    return counters;
 }
 
-// States the library made and has not deleted, of threads that live.
-inline std::int64_t states_owned() {
-    pyattach_stats now = all_counters();
-    return static_cast<std::int64_t>(now.states_created - now.states_deleted - now.states_dead);
+// Tstates that the library made and has not deleted, of running threads.
+inline std::int64_t tstates_owned() {
+    pyattach_stats counters = all_counters();
+    return static_cast<std::int64_t>(counters.states_created - counters.states_deleted - counters.states_dead);
 }
 
-// What WARM comes to on this Python: debug builds cannot keep states.
-inline bool keeps_states() { return !is_debug_build(); }
+// Whether the WARM policy keeps tstates on this Python: debug builds cannot.
+inline bool keeps_tstates() { return !is_debug_build(); }
 
 class policy {
   public:
@@ -30,6 +30,6 @@ class policy {
 };
 
 // `local` in __main__: a threading.local.
-inline void make_local() { run("import threading\nif 'local' not in globals(): local = threading.local()"); }
+inline void make_thread_local() { run("import threading\nif 'local' not in globals(): local = threading.local()"); }
 
 } // namespace support

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #include "support/tstate_counts.hpp"
-#include "process/fork_helpers.hpp"
+#include "support/fork.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"

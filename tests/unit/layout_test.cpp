@@ -2,7 +2,7 @@
 #include "cpython_layout.hpp"
 #include "interpreter.hpp"
 
-#include "api/pending_exception.hpp"
+#include "support/pending_exception.hpp"
 #include "support/tstate_counts.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"

@@ -11,9 +11,9 @@
 
 namespace support {
 
-// A destructor behind everybody's: its key is younger than CPython's and the library's, and it comes back in each of
-// the rounds that the system makes, so its last call is after the library's exit hook. The thread sanitizer has no last
-// round: it is gone by then.
+// A TLS destructor that runs last. Its key is younger than those of CPython and the library, and it re-arms itself in
+// each round of destructors, so its last call comes after the library's exit hook. Under the thread sanitizer the very
+// last round must not be used: the sanitizer's own data has been destroyed by then.
 inline constexpr int last_round = PTHREAD_DESTRUCTOR_ITERATIONS - (is_thread_sanitized ? 1 : 0);
 struct late_tls_destructor {
     std::function<void()> last;
@@ -21,9 +21,9 @@ struct late_tls_destructor {
     static pthread_key_t key() {
         static const pthread_key_t made = [] {
             run_on_thread([] { attached here; }); // makes the keys of the others
-            pthread_key_t one;
-            EXPECT(pthread_key_create(&one, &late_tls_destructor::run) == 0);
-            return one;
+            pthread_key_t key_made;
+            EXPECT(pthread_key_create(&key_made, &late_tls_destructor::run) == 0);
+            return key_made;
         }();
         return made;
     }

@@ -3,7 +3,13 @@
 
 #include <string>
 
-#include "pyattach/pyattach.h"
+#include "support/python.hpp"
+
+// Leaves a ValueError pending. Attached.
+inline void raise_value_error(const char *text) {
+    auto **type = static_cast<support::object **>(support::cpython_symbol("PyExc_ValueError"));
+    support::cpython<void(support::object *, const char *)>("PyErr_SetString")(*type, text);
+}
 
 // The pending exception in words, taken away.
 inline std::string take_error() {

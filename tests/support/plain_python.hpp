@@ -1,4 +1,4 @@
-// CPython as a program sees it that uses no library for it: loaded and called by name. For what stands beside ours.
+// CPython as a program uses it without this library: loaded, and called by name.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 struct _object;
 
-namespace stress {
+namespace plain {
 
 using object = struct ::_object;
 
@@ -33,7 +33,7 @@ inline void *address_of(const char *name, bool required = true) {
 }
 template <class Function> Function *cpython(const char *name) { return reinterpret_cast<Function *>(address_of(name)); }
 
-// What both storms call again and again, looked up once.
+// The functions that tests call often, looked up once.
 struct plain_python {
     int (*is_initialized)() = cpython<int()>("Py_IsInitialized");
     int (*is_finalizing)() = reinterpret_cast<int (*)()>(address_of("Py_IsFinalizing", false)
@@ -64,10 +64,10 @@ inline const plain_python &python() {
 }
 
 // Initialises Python as a host does; the caller is attached afterwards.
-inline void start_plainly() {
+inline void start() {
     auto *decode = cpython<wchar_t *(const char *, std::size_t *)>("Py_DecodeLocale");
     cpython<void(const wchar_t *)>("Py_SetProgramName")(decode(python_executable(), nullptr));
     cpython<void(int)>("Py_InitializeEx")(0);
 }
 
-} // namespace stress
+} // namespace plain

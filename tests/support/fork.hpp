@@ -35,40 +35,35 @@ inline pid_t fork_by_os() {
     return child;
 }
 
+// In a forked child: runs `live` and ends the process, with 0 unless `live` throws. SIGALRM ends a child that hangs.
+[[noreturn]] inline void live_in_child(const std::function<void()> &live, unsigned seconds = 20) {
+    alarm(seconds);
+    try {
+        live();
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "in the forked child: %s\n", error.what());
+        std::_Exit(9);
+    }
+    std::fflush(stdout);
+    std::_Exit(0);
+}
+
 // Attached; as os.fork() does it. In the child `live` runs, still attached, and what it throws fails the parent.
 inline void fork_in_python(const std::function<void()> &live) {
     run("import warnings; warnings.simplefilter('ignore')");
     pid_t child = fork_by_os();
-    if (child == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (child == 0)
+        live_in_child(live);
     detached gap;
     expect_exit_0(child);
 }
 
-// As a program that knows nothing of Python does it.
+// As a program does it that does not use Python: without its hooks.
 inline void fork_plainly(const std::function<void()> &live) {
     std::fflush(stdout);
     pid_t child = fork();
-    if (child == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (child == 0)
+        live_in_child(live);
     expect_exit_0(child);
 }
 
@@ -83,19 +78,19 @@ class bystanders {
     explicit bystanders(int number) : there_("the bystanders to be there", number) {
         for (int i = 0; i < number; ++i)
             tasks_.push_back(std::make_unique<task>("a bystander to end", [this, i] {
-                ref mine;
+                ref reference;
                 {
                     attached here;
-                    mine = new_object();
+                    reference = new_object();
                     if (i % 2) {
                         detached gap;
-                        mine.drop(); // queued
+                        reference.drop(); // queued
                         there_.count_down();
                         may_go_.wait();
                     }
                 }
                 if (i % 2 == 0) {
-                    mine.drop();
+                    reference.drop();
                     there_.count_down();
                     may_go_.wait();
                 }
@@ -105,8 +100,8 @@ class bystanders {
     ~bystanders() { may_go_.count_down(); } // also of a test that failed
     void let_go() {
         may_go_.count_down();
-        for (auto &one : tasks_)
-            one->join();
+        for (auto &thread : tasks_)
+            thread->join();
     }
 
   private:

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace stress {
+namespace support {
 
 inline bool refuse_membarrier() {
     sock_filter program[] = {
@@ -32,9 +32,9 @@ inline bool refused_later;
 
 // "symmetric": refused from the start; "mprotect": refused once it was registered; "membarrier": as it is.
 inline void choose_fences(const char *name) {
-    bool now = std::strcmp(name, "symmetric") == 0;
+    bool is_immediate = std::strcmp(name, "symmetric") == 0;
     refused_later = std::strcmp(name, "mprotect") == 0;
-    if (now && !refuse_membarrier()) {
+    if (is_immediate && !refuse_membarrier()) {
         std::fprintf(stderr, "this system has no seccomp filters\n");
         std::exit(77);
     }
@@ -46,4 +46,4 @@ inline void fences_are_prepared() {
     }
 }
 
-} // namespace stress
+} // namespace support
