@@ -21,12 +21,12 @@ using namespace pyattach::cpython;
 constexpr const char *function_names[] = {
 #define REQUIRED(result, name, parameters, symbol, other) #name,
 #define OPTIONAL REQUIRED
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
 };
 constexpr const char *symbol_names[][2] = {
 #undef REQUIRED
 #define REQUIRED(result, name, parameters, symbol, other) {symbol, other},
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
 };
 constexpr size_t functions = sizeof function_names / sizeof *function_names;
 void *real[functions];
@@ -43,7 +43,7 @@ struct types {
     template <size_t index> using at = std::tuple_element_t<index, std::tuple<
 #undef REQUIRED
 #define REQUIRED(result, name, parameters, symbol, other) std::add_pointer_t<result parameters>,
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
                                                                        void>>;
 };
 
