@@ -285,7 +285,7 @@ TEST_CASE("every CPython function that can fail was made to fail") {
     if (python_version() >= 0x030d0000)
         elsewhere.insert("add_module");
     if (python_version() >= 0x030e0000) // where states are not freed under their threads
-        elsewhere.insert("state_dict");
+        elsewhere.insert("tstate_dict");
     if (faults::failed_so_far().size() < 10) // this case was run by itself
         return;
     for (const std::string &name : faults::python_functions()) {

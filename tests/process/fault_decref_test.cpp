@@ -184,7 +184,7 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
         return; // states are not kept
     // Whether another thread has the identity of an ended one; and, but for free-threaded builds, what is to be
     // forgotten of that one.
-    std::vector<const char *> names = {"state_new", "dict_contains", "get_item"};
+    std::vector<const char *> names = {"tstate_new", "dict_contains", "get_item"};
     if (!is_free_threaded())
         names.push_back("del_item");
     for (const char *name : names) {

@@ -16,7 +16,7 @@ TEST_CASE("a forced unwind in any call of the registration parks the thread, and
     if (is_debug_build() && python_version() < 0x030c0000)
         return;
     std::set<std::string> names = faults::names_of("ended in a native thread's first contact");
-    faults::check_among(names, {"state_new", "restore", "sys_object", "dict_get", "interpreter_dict", "capsule_new",
+    faults::check_among(names, {"tstate_new", "restore", "sys_object", "dict_get", "interpreter_dict", "capsule_new",
                                 "dict_set", "import_module", "get_attribute", "tuple_new", "tuple_set", "function_new",
                                 "dict_new", "call_object", "module_dict", "dict_size", "error_clear", "error_restore",
                                 "decref"});
@@ -28,7 +28,7 @@ TEST_CASE("a forced unwind in any call of the registration parks the thread, and
 
 CHILD("ended in attaching and detaching") {
     ended_threads all;
-    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_new", "restore"});
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"tstate_new", "restore"});
     end_everywhere_in(on::attached_by_others, [] { (void)try_to_attach(); });
     end_everywhere_in(on::in_a_gap, [] { (void)try_to_attach(); });
     auto detach = [] {
@@ -41,9 +41,9 @@ CHILD("ended in attaching and detaching") {
         (void)try_to_attach();
         (void)pyattach_thread_release();
     };
-    expect_among(end_everywhere_in(on::fresh, release), {"state_clear", "state_delete_current"});
+    expect_among(end_everywhere_in(on::fresh, release), {"tstate_clear", "tstate_delete_current"});
     pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
-    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"state_clear", "state_delete_current"});
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"tstate_clear", "tstate_delete_current"});
     all.leave_states_half_deleted();
 }
 TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
@@ -62,9 +62,9 @@ CHILD("ended in deleting states") {
                 all_there.arrive_and_wait();
             });
         });
-    expect_among(names, {"state_new", "restore"});
+    expect_among(names, {"tstate_new", "restore"});
     if (!is_debug_build())
-        expect_among(names, {"state_clear", "state_delete"});
+        expect_among(names, {"tstate_clear", "tstate_delete"});
     all.leave_states_half_deleted();
 }
 TEST_CASE("a forced unwind in the deletion of ended threads' tstates parks the thread") {

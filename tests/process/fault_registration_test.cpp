@@ -78,7 +78,7 @@ TEST_CASE(
                         "dict_set", "import_module", "get_attribute", "function_new", "tuple_new", "tuple_set",
                         "call_object", "dict_new"});
     names = names_of("failing first contact of a native thread");
-    check_among(names, {"calloc", "malloc", "pthread_atfork", "state_new", "capsule_new", "import_module"});
+    check_among(names, {"calloc", "malloc", "pthread_atfork", "tstate_new", "capsule_new", "import_module"});
     // Up to 3.12 the library imports `threading` on a thread of its own.
     load_python();
     bool needs_helper = python_version() < 0x030d0000 && names.count("threading is loaded") == 0;

@@ -189,7 +189,7 @@ CHILD("a thread that was refused stays") {
     });
 }
 TEST_CASE("a thread whose attach failed is not inside the gate: no exit waits for it") {
-    check_among(names_of("a thread that was refused stays"), {"calloc", "state_new"});
+    check_among(names_of("a thread that was refused stays"), {"calloc", "tstate_new"});
 }
 
 CHILD("an end without memory on a thread unknown to the library") {

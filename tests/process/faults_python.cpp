@@ -88,7 +88,7 @@ constexpr way way_of(std::string_view name) {
                                   "check_signals"})
         if (text == name)
             return way::raises;
-    for (std::string_view text : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
+    for (std::string_view text : {"tstate_new", "interpreter_dict", "tstate_dict", "add_pending_call", "dict_get",
                                   "decode_locale", "config_start", "view_main", "guard_from_view"})
         if (text == name)
             return way::quiet;
