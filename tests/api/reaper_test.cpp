@@ -80,7 +80,7 @@ TEST_CASE("a destructor that detaches in pyattach_thread_release leaves nothing 
         run("import sys\nclass Late:\n    def __del__(self): detach()\n");
     }
     constexpr int rounds = 100;
-    // New threads: one that goes on finds a tether to a state at the same address.
+    // New threads: one that continues would find a reattach guard for a tstate at the same address.
     auto give_back_often = [](const char *value) {
         for (int i = 0; i < rounds; ++i)
             run_on_thread([value] {

@@ -1,5 +1,5 @@
-// Callbacks that ctypes makes out of Python functions: CFUNCTYPE attaches by itself, PYFUNCTYPE takes it for granted.
-// They are called where native code calls them: on fresh threads, on warm ones, inside our scopes and in their gaps.
+// Callbacks that ctypes makes out of Python functions: CFUNCTYPE attaches, PYFUNCTYPE
+// expects an attached thread. Native code calls them on new and warm threads, inside attached and detached scopes.
 #include <mutex>
 
 #include "support/catch.hpp"
@@ -13,7 +13,7 @@ namespace {
 
 using callback = int(int);
 
-// What Python calls back: nothing can be thrown through ctypes, so the first failure is kept.
+// Functions that Python calls. An exception cannot pass through ctypes, so the first failure is kept.
 std::mutex failed_lock;
 std::string failed;
 int kept_failure(const std::function<int()> &body) {
@@ -27,7 +27,7 @@ int kept_failure(const std::function<int()> &body) {
     }
 }
 
-// Through CFUNCTYPE: ctypes let go of the interpreter.
+// Called through CFUNCTYPE: ctypes has detached the thread.
 int called_detached(int number) {
     return kept_failure([&] {
         EXPECT(!is_attached());
@@ -46,7 +46,7 @@ int called_detached(int number) {
     });
 }
 
-// Through PYFUNCTYPE: it did not.
+// Called through PYFUNCTYPE: ctypes has not detached it.
 int called_attached(int number) {
     return kept_failure([&] {
         EXPECT(is_attached());

@@ -1,5 +1,5 @@
-// concurrent.futures: warm native threads hand work to an executor and wait for it; its threads, which are Python's
-// own, come back into native code.
+// concurrent.futures: warm native threads submit work to an executor and wait for it. The executor's Python threads
+// call native code.
 #include "support/catch.hpp"
 
 #include "neighbours/neighbour.hpp"
@@ -11,7 +11,7 @@ namespace {
 
 std::atomic<int> worked{0};
 
-// On a thread of the executor: attached by Python, so ours nest.
+// On a thread of the executor, which Python has attached, so attached scopes nest.
 void work() {
     EXPECT(is_attached());
     void *state = current_tstate();

@@ -1,5 +1,5 @@
-// A free-threaded Python whose GIL is switched on while it runs: by PYTHON_GIL=1, or by an extension module that does
-// not say that it can do without, while native threads are attached and warm.
+// A free-threaded Python whose GIL is switched on while it runs: by PYTHON_GIL=1, or by an extension module
+// without Py_MOD_GIL_NOT_USED, while native threads are attached and warm.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 
@@ -10,7 +10,7 @@ using namespace neighbours;
 
 namespace {
 
-// Not atomic, and not guarded by anything but the GIL.
+// Not atomic: only the GIL guards it.
 volatile int unguarded;
 
 bool is_gil_on() { return eval_true("__import__('sys')._is_gil_enabled()"); }
@@ -21,7 +21,7 @@ void count_to_a_thousand() {
         unguarded = unguarded + 1;
 }
 
-// All that this library does on many threads, with whichever GIL there is.
+// Uses all parts of the library on many threads.
 void use_everything(const std::function<void()> &while_attached) {
     static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     int guarded = 0;

@@ -1,4 +1,4 @@
-// What the tests beside other people's code share.
+// Helpers of the tests beside other modules.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,7 @@ inline void start_python_with(const char *module) {
     }
     char why[200] = "";
     pyattach_error_message(why, sizeof why);
-    // To a Python from elsewhere the distribution's packages are of no use.
+    // The distribution's packages serve the distribution's Python only.
     const bool is_of_debian = support::python_executable().find("/usr/bin/") == 0;
     std::printf("%s: SKIPPED:\n%s", module, why);
     std::printf(is_of_debian ? " (on Debian: apt install python3-%s)\n" : "\n", module);
@@ -37,7 +37,7 @@ inline void start_python_with(const char *module) {
     std::_Exit(77); // Meson's status for it
 }
 
-// What the library says is what CPython says.
+// The library's answer, which must be CPython's.
 inline bool is_attached() {
     bool truth = support::cpython_says_attached();
     EXPECT(pyattach_is_attached() == truth);
@@ -54,8 +54,8 @@ inline int states_in_python() {
     return count;
 }
 
-// Runs `body`; when the threads that it started have ended, Python must have as many thread states as before, beside
-// those that the library knows to be dead and deletes later.
+// Runs `body`; when the threads that it started have ended, Python must have as many tstates as before, not counting
+// those of ended threads that the library deletes later.
 inline void leave_no_states(const std::function<void()> &body) {
     auto alive = [] {
         support::attached here;

@@ -1,5 +1,5 @@
-// NumPy, used from warm threads. It lets go of the interpreter in long loops, keeps settings by thread, and its arrays
-// die wherever the last reference is dropped.
+// NumPy on warm threads. It releases the GIL in long loops, keeps settings per thread, and frees an array on the thread
+// that drops the last reference.
 #include "support/catch.hpp"
 
 #include "neighbours/neighbour.hpp"

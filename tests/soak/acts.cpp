@@ -1,4 +1,4 @@
-// Which acts there are, and which of them this slice plays how often.
+// The table of acts, and how often this slice plays each of them.
 #include <algorithm>
 #include <sstream>
 
@@ -14,7 +14,7 @@ struct choice {
 
     void add(const std::vector<act> &more) { acts.insert(acts.end(), more.begin(), more.end()); }
     const act *pick(actor &me) const {
-        // A few times: what is not possible here is left to another.
+        // A few tries: an act that is not possible here is left to another thread.
         for (int tries = 0; tries < 20; ++tries) {
             unsigned at = me.below(sum);
             for (const act &action : acts) {
@@ -63,7 +63,7 @@ bool is_needed(const act &action) {
     return name == "attach" || name == "call Python" || name == "detach" || name == "pause";
 }
 
-// What is no act of a thread, but of a whole slice.
+// Choices that hold for a whole slice.
 constexpr const char *slice_acts[] = {"a pool around forks", "two hosts"};
 std::string &left_out() {
     static std::string &all = *new std::string;
@@ -139,7 +139,7 @@ void play_outer(actor &me) { play(me, chosen().outer.pick(me)); }
 bool play_inner(actor &me) { return play(me, chosen().inner.pick(me)); }
 
 bool play_inside(actor &me) {
-    // Not deeper: each level multiplies.
+    // No deeper: each level multiplies the number of acts.
     if (me.depth > 4)
         return true;
     ++me.depth;

@@ -1,4 +1,4 @@
-// Acts: forks, as os.fork() does it and as code does it that knows nothing of Python; and what their children do.
+// Acts: forks by os.fork(), and by code without Python's hooks; and the acts of their children.
 #include <cerrno>
 #include <cstdlib>
 #include <pthread.h>
@@ -22,7 +22,8 @@ bool can_fork() {
         !(support::is_debug_build() && support::python_version() < 0x030c0000) && !support::is_address_sanitized;
     return can;
 }
-// CPython does not fork while there are sub-interpreters: where a life has them it has no forks (on_stage().may_fork).
+// CPython does not fork while there are sub-interpreters: a generation with sub-interpreters has no forks
+// (on_stage().may_fork).
 bool may_fork(const actor &me) { return can_fork() && !me.is_in_child && !me.is_in_sub && on_stage().may_fork; }
 bool may_fork_plainly(const actor &me) { return can_fork() && !me.is_in_child; }
 
@@ -70,7 +71,7 @@ void play_outside_in_child(actor &me) {
         run_thread_in_child(me);
 }
 
-// os.fork() has left CPython and the library in order. Attached, by scopes that stay open.
+// In the child of os.fork(). Attached, by scopes that stay open.
 [[noreturn]] void live_after_os_fork(actor &me) {
     me.is_in_child = true;
     on_stage().is_ending = false;

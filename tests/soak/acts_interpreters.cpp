@@ -1,4 +1,4 @@
-// Acts: sub-interpreters that come and go while native threads move between them.
+// Acts: sub-interpreters that are made and ended while native threads attach to them.
 #include <utility>
 
 #include "soak/soak.hpp"

@@ -1,5 +1,5 @@
-// Acts: the fuzz machines, which call everything in any order and know what each call must answer, for a short while
-// each. What they know holds as long as Python runs: so a life ends between such whiles.
+// Acts: the fuzz machines, for a short while each. They make any call in any order, and their model says what each call
+// must return. The model holds while Python runs, so a generation ends between such acts.
 #include <shared_mutex>
 
 #include "soak/soak.hpp"

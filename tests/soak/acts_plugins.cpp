@@ -19,16 +19,16 @@ std::string *paths() {
 
 // Up to 3.11 a copy of the library cannot see that a thread is attached to a sub-interpreter with a state that another
 // copy made, and would wait for the GIL that its own thread holds.
-// From 3.15 on what PyGILState looks at keeps the state of a life that ended. The library knows that of its own states,
-// and not of those that other code made, as a plugin's own copy is: they seem to belong to the life that runs, and
-// attaching them hangs for ever.
+// From 3.15 on the GILState slot keeps the tstate of a finalized generation. The library recognises tstates that it
+// made itself, but not those of other code, such as a plugin's own copy: it takes them for current, and attaching
+// hangs.
 bool may_load(const actor &me) {
     return !me.is_in_child && !paths()[0].empty() && (!me.is_in_sub || support::sees_switches()) &&
            (on_stage().has_one_life || support::python_version() < 0x030f0000);
 }
 
-// The loader is asked detached: other threads wait for its lock, which a thread that is attached must not do, and the
-// initialisers and destructors of what is loaded may want Python.
+// The loader is called on a detached thread: an attached one must not wait for its lock, and the initialisers and
+// destructors of what is loaded may attach.
 template <class Function> bool detached(Function &&ask_loader) {
     pyattach_detached gap;
     const bool was_attached = pyattach_is_attached();

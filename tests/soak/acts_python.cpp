@@ -1,4 +1,4 @@
-// Acts: Python code that native threads call, that calls native code, and that destroys.
+// Acts: Python code that native threads call, that calls native code, and that runs in destructors.
 #include "soak/soak.hpp"
 #include "support/plain_python.hpp"
 #include "support/python.hpp"
@@ -37,7 +37,7 @@ bool call_python(actor &me) {
     return true;
 }
 
-// Code that knows nothing of the library.
+// Code that uses PyGILState without the library.
 // Up to 3.11 PyGILState_Ensure deadlocks on a thread that is in a sub-interpreter and has a state of the main one.
 bool may_use_gilstate(const actor &me) { return !me.is_in_sub; }
 bool use_gilstate(actor &me) {
@@ -93,7 +93,7 @@ void slow_death(object *) {
         return;
     pause_us(20);
     if (pyattach_detached_end(&gap) != PYATTACH_OK) {
-        // There are Python's frames around this.
+        // Python frames are on the stack.
         actor me("destructor", 0);
         park(me);
     }
@@ -134,8 +134,8 @@ void called_from_python() {
 
 } // namespace
 
-// A daemon goes on until Python ends under it. When Python started again, a daemon of the life before would go on in
-// memory that was freed: CPython's affair. So there are daemons in the last life alone.
+// A daemon thread runs until finalization. After a restart a daemon of the previous generation would continue in freed
+// memory, which is a limit of CPython. So there are daemons in the last generation only.
 void start_python_threads(actor &me, bool is_last_life) {
     me.note("starts threads of Python's own");
     support::publish("called_from_python", support::native_function(called_from_python));

@@ -78,7 +78,7 @@ namespace {
 
 bool attach(actor &me) {
     (void)attach_and_play(me);
-    // Some now, where the thread is not attached; some with later scopes.
+    // Some references are dropped now, on a detached thread; the others in later scopes.
     while (me.held.size() > me.below(12))
         me.give_one_back();
     return true;

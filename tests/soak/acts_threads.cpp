@@ -7,8 +7,7 @@
 namespace soak {
 namespace {
 
-// A new thread in a fork child would be one more that a further fork takes away; those that the child needs it makes
-// itself.
+// A fork child starts only the threads that it needs: each further thread is one that a further fork takes away.
 bool is_in_parent(const actor &me) { return !me.is_in_child; }
 
 enum class ending {

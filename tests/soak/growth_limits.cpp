@@ -1,4 +1,4 @@
-// Ceilings: what must not grow, however long the library is used.
+// Limits of growth: what must not grow, however long the library is used.
 #include <algorithm>
 #include <cstdio>
 
@@ -13,10 +13,10 @@ namespace {
 // States of ended threads wait for a batch to fill: 8 with a GIL, 64 without, in each interpreter. Threads that end
 // while others delete come on top.
 constexpr std::uint64_t most_dead = 64 * (1 + most_subs) + 100;
-// A thread that gives back more than 4,000 without a stop asks for help; there are a few of them.
+// A thread that queues more than 4,000 references without a pause schedules a drain; there are a few such threads.
 constexpr std::uint64_t most_waiting = 40000;
-// What one life of CPython leaves behind by itself, and one of a sub-interpreter (stress/restart_memory_test measures
-// 0.3 and 2 MB with a GIL, 6 and 4 MB without), with a half more; and what allocators keep for later.
+// What a restart of CPython leaves behind by itself, and what a sub-interpreter leaves (stress/restart_memory_test
+// measures 0.3 and 2 MB with a GIL, 6 and 4 MB without), with a half more; and what allocators keep for later.
 constexpr std::int64_t mebibyte = 1 << 20, bytes_in_all = 48 * mebibyte;
 std::int64_t bytes_a_life() { return (support::is_free_threaded() ? 9 : 1) * mebibyte; }
 std::int64_t bytes_a_sub() { return (support::is_free_threaded() ? 6 : 3) * mebibyte; }
@@ -60,8 +60,8 @@ void look_at_ceilings(bool is_between_lives, unsigned seconds_in_all) {
     seen_so_far.most_dead_seen = std::max(seen_so_far.most_dead_seen, all.states_dead);
     check("states of ended threads", std::int64_t(all.states_dead), is_between_lives ? 0 : std::int64_t(most_dead));
     if (!is_between_lives) {
-        // Each thread has one state in each interpreter at most; what ended with a sub-interpreter is not counted as
-        // deleted.
+        // Each thread has at most one tstate in each interpreter. Tstates that ended with a sub-interpreter do not
+        // count as deleted.
         const std::int64_t alive = states() - seen_so_far.states_before;
         const auto places = std::int64_t(1 + most_subs + on_stage().subs_ended - seen_so_far.subs_before);
         seen_so_far.most_states_seen = std::max(seen_so_far.most_states_seen, alive);

@@ -10,7 +10,7 @@ bool is_refusal(pyattach_status status) {
     return status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED || status == PYATTACH_UNSUPPORTED;
 }
 
-// Given back when the thread ends, which keeps this plugin loaded until then.
+// Destroyed when the thread ends, which keeps this plugin loaded until then.
 struct last_reference {
     ~last_reference() { pyattach_decref_in(interpreter, reference); }
     pyattach_interpreter *interpreter = nullptr;

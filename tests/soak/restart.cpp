@@ -1,4 +1,4 @@
-// One life of Python after the other, and the end of the process.
+// Restarts of Python, and the end of the process.
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -43,7 +43,7 @@ void start_natives(actor &me) {
     }
 }
 
-// Those that are parked stay. What others wait for ends, or the driver's debugger says what it was.
+// Parked threads stay. All other waits end, or the driver's debugger shows what they wait for.
 void wait_for_natives(actor &me) {
     on_stage().is_over = true;
     me.note("waits for the others to end");
@@ -123,7 +123,7 @@ void end_life(actor &me) {
     ++on_stage().lives;
 }
 
-// From the start to just before the end.
+// One generation, from the start of Python to just before its end.
 void live_once(actor &me, double until, bool is_last, unsigned seconds_in_all) {
     start_life(me);
     // CPython does not fork while there are sub-interpreters.
@@ -159,7 +159,7 @@ void race(actor &me, double until) {
             play_outer(me);
         me.note("stops Python, beside another");
         status = pyattach_interpreter_stop();
-        // INVALID: it is the other's.
+        // INVALID: the handle is of the other interpreter.
         HOLDS_STATUS(status, status == PYATTACH_OK || status == PYATTACH_INVALID || status == PYATTACH_NOT_INITIALIZED);
         on_stage().lives += status == PYATTACH_OK;
     }

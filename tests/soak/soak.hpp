@@ -157,7 +157,7 @@ void change_subs(actor &);
 void end_subs(actor &);
 // For a host, attached: threads of Python's own that come back into native code.
 void start_python_threads(actor &, bool is_last_life);
-// The fuzz machines' world in this life. Not attached.
+// The fuzz machines' world in this generation. Not attached.
 void open_model();
 void close_model();
 void find_plugins(const std::string &folder);
@@ -167,13 +167,13 @@ void keep_pool_around_forks();
 // --- Lives
 // ------------------------------------------------------------------------------------------------------------
 
-// Lives until `seconds` are over, and then the end of the process.
+// Restarts Python until `seconds` are over, and then the end of the process.
 [[noreturn]] void live(unsigned seconds);
 // How long the slice has lasted.
 double seconds_lived();
 
-// What must not grow: see growth_limits.cpp. Looked at after each life (not attached, Python has ended) and now and
-// then in it, by a host.
+// What must not grow: see growth_limits.cpp. Checked after each generation (not attached, Python has
+// finalized) and sometimes during it, by a host.
 void look_at_ceilings(bool is_between_lives, unsigned seconds_in_all);
 void begin_life_below_ceilings();
 std::string ceilings_report();
