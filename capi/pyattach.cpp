@@ -1,6 +1,5 @@
-// The ABI boundary: the functions of the C API, in the order of their headers, call those of src/. No decisions are
-// made here but that NULL is refused or ignored. Each contract is at the declaration. `keeps` restores errno for
-// functions of src/ that do not do so themselves.
+// The ABI boundary: each function of the C API, in the order of the headers, calls src/. Nothing is decided here but
+// that NULL is refused or ignored. `keeps` restores errno. Each contract is at the declaration.
 #include "call.hpp"
 #include "error_message.hpp"
 #include "exit.hpp"
