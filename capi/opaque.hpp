@@ -1,13 +1,13 @@
 // The callers' opaque storage, and the objects of src/ in it.
 #pragma once
 
-#include "attached.hpp"
-#include "critical_section.hpp"
-#include "detached.hpp"
-#include "forbidden.hpp"
-#include "mutex.hpp"
-#include "once.hpp"
 #include "pyattach/pyattach.h"
+#include "scopes/attached.hpp"
+#include "scopes/detached.hpp"
+#include "scopes/forbidden.hpp"
+#include "sync/critical_section.hpp"
+#include "sync/mutex.hpp"
+#include "sync/once.hpp"
 
 namespace pyattach {
 

@@ -1,19 +1,20 @@
-// The ABI boundary: each function of the C API, in the order of the headers, calls src/. Nothing is decided here but
-// that NULL is refused or ignored. `keeps` restores errno. Each contract is at the declaration.
-#include "call.hpp"
-#include "error_message.hpp"
-#include "exit.hpp"
-#include "exit_callback.hpp"
-#include "fatal.hpp"
-#include "forked.hpp"
-#include "kept_errno.hpp"
+// The ABI boundary: the functions of the C API, in the order of their headers (those of
+// call.h: call.cpp), call those of src/. No decisions are
+// made here but that NULL is refused or ignored. Each contract is at the declaration. `kept` restores errno for
+// functions of src/ that do not do so themselves.
+#include "base/diagnostics.hpp"
+#include "base/status.hpp"
+#include "host/start.hpp"
+#include "host/stats.hpp"
+#include "host/stop.hpp"
+#include "lifecycle/exit.hpp"
+#include "lifecycle/exit_callback.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
 #include "opaque.hpp"
-#include "raised.hpp"
-#include "start.hpp"
-#include "status.hpp"
-#include "stop.hpp"
-#include "type.hpp"
-#include "warm_state.hpp"
+#include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
+#include "tstate/warm_state.hpp"
 
 using namespace pyattach;
 
@@ -29,43 +30,43 @@ void pyattach_set_message_handler(void (*handler)(const char *message, void *arg
 // --- interpreter.h
 pyattach_status pyattach_python_load(const char *path) { return cpython::load(path); }
 pyattach_status pyattach_python_describe(pyattach_python *out) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return cpython::describe(out);
 }
 pyattach_interpreter *pyattach_interpreter_main(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return to_handle(attached::main());
 }
 pyattach_interpreter *pyattach_interpreter_current(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return to_handle(attached::current());
 }
 pyattach_status pyattach_interpreter_start(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return start(nullptr);
 }
 pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return start(options);
 }
 pyattach_status pyattach_interpreter_stop(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return stop();
 }
 void pyattach_set_exit_timeout(long long timeout_ns) { set_exit_timeout(timeout_ns); }
 pyattach_status pyattach_exit_callback_add(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
                                            void *arg) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return add_exit_callback(from_handle(interpreter), callback, arg, nullptr);
 }
 pyattach_status pyattach_exit_callback_add_with(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
                                                 void *arg, const pyattach_exit_callback_options *options) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return add_exit_callback(from_handle(interpreter), callback, arg, options);
 }
 pyattach_status pyattach_exit_callback_remove(pyattach_interpreter *interpreter, pyattach_exit_callback callback,
                                               void *arg) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return remove_exit_callback(from_handle(interpreter), callback, arg);
 }
 
@@ -112,22 +113,22 @@ int pyattach_is_forbidden(void) { return this_thread.forbidden != 0; }
 // --- fork.h
 pyattach_status pyattach_fork(long long *pid) { return forked::fork(pid); }
 pyattach_status pyattach_forked(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return forked::forked();
 }
 
 // --- pool.h
 pyattach_status pyattach_incref(struct _object *object) { return take_reference(object); }
-void pyattach_decref(struct _object *object) { drop(object, nullptr); }
+void pyattach_decref(struct _object *object) { decref(object, nullptr); }
 void pyattach_decref_in(pyattach_interpreter *interpreter, struct _object *object) {
-    drop(object, from_handle(interpreter));
+    decref(object, from_handle(interpreter));
 }
 pyattach_status pyattach_pool_drain(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return drain_current();
 }
 size_t pyattach_pool_size(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return waiting();
 }
 void pyattach_set_drain_budget(size_t objects) { set_drain_budget(objects); }
@@ -135,7 +136,7 @@ void pyattach_set_drain_budget(size_t objects) { set_drain_budget(objects); }
 // --- warm_state.h
 void pyattach_set_thread_policy(pyattach_thread_policy policy) { warm_state::set_policy(policy); }
 pyattach_status pyattach_thread_release(void) {
-    const kept_errno keeps;
+    const kept_errno kept;
     return warm_state::release();
 }
 
@@ -179,121 +180,9 @@ pyattach_status pyattach_once_run(pyattach_once *once, pyattach_status (*init)(v
     return once && init ? once::run(in<once_storage>(once), init, arg) : PYATTACH_INVALID;
 }
 
-// --- call.h
-pyattach_status pyattach_eval(const char *code, struct _object *globals, struct _object *locals,
-                              struct _object **result) {
-    const kept_errno keeps;
-    return call::eval(code, globals, locals, result);
-}
-pyattach_status pyattach_run(const char *code, struct _object *globals, struct _object *locals) {
-    const kept_errno keeps;
-    return call::run(code, globals, locals);
-}
-pyattach_status pyattach_import(const char *name, struct _object **result) {
-    const kept_errno keeps;
-    return call::import(name, result);
-}
-pyattach_status pyattach_check_signals(void) {
-    const kept_errno keeps;
-    return call::check_signals();
-}
-pyattach_status pyattach_get_attribute(struct _object *object, const char *name, struct _object **result) {
-    const kept_errno keeps;
-    return call::get_attribute(object, name, result);
-}
-pyattach_status pyattach_set_attribute(struct _object *object, const char *name, struct _object *value) {
-    const kept_errno keeps;
-    return call::set_attribute(object, name, value);
-}
-pyattach_status pyattach_call(struct _object *callable, struct _object *const *args, size_t nargs,
-                              struct _object **result) {
-    const kept_errno keeps;
-    return call::call(callable, args, nargs, result);
-}
-pyattach_status pyattach_to_int64(struct _object *object, int64_t *value) {
-    const kept_errno keeps;
-    return call::to_int64(object, value);
-}
-pyattach_status pyattach_to_double(struct _object *object, double *value) {
-    const kept_errno keeps;
-    return call::to_double(object, value);
-}
-pyattach_status pyattach_to_bool(struct _object *object, int *value) {
-    const kept_errno keeps;
-    return call::to_bool(object, value);
-}
-pyattach_status pyattach_to_utf8(struct _object *object, const char **text, size_t *size) {
-    const kept_errno keeps;
-    return call::to_utf8(object, text, size);
-}
-pyattach_status pyattach_to_bytes(struct _object *object, const char **data, size_t *size) {
-    const kept_errno keeps;
-    return call::to_bytes(object, data, size);
-}
-pyattach_status pyattach_from_int64(int64_t value, struct _object **result) {
-    const kept_errno keeps;
-    return call::from_int64(value, result);
-}
-pyattach_status pyattach_from_double(double value, struct _object **result) {
-    const kept_errno keeps;
-    return call::from_double(value, result);
-}
-pyattach_status pyattach_from_bool(int value, struct _object **result) {
-    const kept_errno keeps;
-    return call::from_bool(value, result);
-}
-pyattach_status pyattach_from_utf8(const char *text, size_t size, struct _object **result) {
-    const kept_errno keeps;
-    return call::from_utf8(text, size, result);
-}
-pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _object **result) {
-    const kept_errno keeps;
-    return call::from_bytes(data, size, result);
-}
-pyattach_status pyattach_str(struct _object *object, struct _object **result) {
-    const kept_errno keeps;
-    return call::str(object, result);
-}
-pyattach_status pyattach_repr(struct _object *object, struct _object **result) {
-    const kept_errno keeps;
-    return call::repr(object, result);
-}
-size_t pyattach_error_message(char *buffer, size_t size) {
-    const kept_errno keeps;
-    return call::error_message(buffer, size);
-}
-void pyattach_error_clear(void) {
-    const kept_errno keeps;
-    call::error_clear();
-}
-pyattach_status pyattach_type_of(struct _object *object, struct _object **type) {
-    const kept_errno keeps;
-    return call::type_of(object, type);
-}
-pyattach_status pyattach_is_instance(struct _object *object, struct _object *type, int *answer) {
-    const kept_errno keeps;
-    return call::is_instance(object, type, answer);
-}
-pyattach_status pyattach_is_subclass(struct _object *derived, struct _object *base, int *answer) {
-    const kept_errno keeps;
-    return call::is_subclass(derived, base, answer);
-}
-pyattach_status pyattach_error_take(struct _object **exception) {
-    const kept_errno keeps;
-    return call::error_take(exception);
-}
-pyattach_status pyattach_error_restore(struct _object *exception) {
-    const kept_errno keeps;
-    return call::error_restore(exception);
-}
-pyattach_status pyattach_error_matches(struct _object *exception, struct _object *type, int *answer) {
-    const kept_errno keeps;
-    return call::error_matches(exception, type, answer);
-}
-
 // --- stats.h
 void pyattach_stats_get(pyattach_stats *out) {
-    const kept_errno keeps;
+    const kept_errno kept;
     get_stats(out);
 }
 

@@ -1,4 +1,4 @@
-"""What came of the tests that tools/matrix ran: counts, a table, why tests failed or were skipped; and the README's table."""
+"""What came of the tests that tools/matrix ran: counts, a table, why tests failed or were skipped; and the table in docs/evidence.md."""
 
 import re
 import sys

@@ -2,7 +2,7 @@
 """Finds what would not survive CPython's ending a thread by unwinding its stack (invariant 10 of ARCHITECTURE.md).
 
 Up to 3.13.7 CPython ends a thread that it refuses with pthread_exit, which unwinds every frame down to the nearest
-`cpython::guarded`. Any call of CPython's may do that, but for those whose type in src/cpython_functions.inc says
+`cpython::guarded`. Any call of CPython's may do that, but for those whose type in src/cpython/functions.inc says
 `noexcept`. Two patterns break it, and each is a finding:
 
   noexcept    a noexcept function calls, outside of `guarded`, something that may be unwound: std::terminate.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between words, on a Python symbol or
-version outside src/cpython*, and on a file of more than 300 lines.
+"""Reads the sources and fails on an #include that ARCHITECTURE.md forbids, on a cycle between headers, on a Python symbol or
+version outside src/cpython/, on a header of the operating system outside src/platform/, and on a file of more than 300 lines.
 
 usage: include_rules.py SOURCE-ROOT
 """
@@ -11,62 +11,12 @@ from pathlib import Path
 
 MOST_LINES = 300
 
-# The words of src/, lowest layer first. A header includes headers of lower layers only, so no arrow runs back.
-LAYERS = [
-    {"kept_errno"},
-    {"uncancelled"},
-    {"futex"},
-    {"internal_lock"},
-    {"fatal", "fence", "native_thread", "status", "stats"},
-    {"cpython"},
-    {"thread", "producer"},
-    {"frames"},
-    {"seat"},
-    {"gate", "drop", "pool"},
-    {"interpreter"},
-    {"warm_state", "exit_callback", "finalizing", "fork", "fork_company", "reaping", "tether"},
-    {"probe"},
-    {"exit", "start", "stop"},
-    {"entry"},
-    {"attached", "detached", "forbidden"},
-    {"forked", "mutex", "once"},
-    {"critical_section", "call", "error_message", "raised", "type"},
-    {"thread_exit"},
-]
-LAYER_OF = {word: number for number, layer in enumerate(LAYERS) for word in layer}
+# The folders of src/, from the ground up. A file includes its own folder and those below it, without an exception.
+FLOORS = ["platform", "base", "cpython", "pool", "core", "objects", "tstate", "lifecycle", "scopes", "sync", "host"]
 
-# So does a source file, but for these calls to a word of the same layer or a higher one. One that is not needed any more
-# has to leave.
-UPWARD = {
-    ("attached", "forked"): "the first attach in the child of a raw fork puts Python in order",
-    ("detached", "forked"): "so does the first way back",
-    ("drop", "fork"): "in the child of a raw fork Python is not asked for a drain",
-    ("drop", "interpreter"): "whose a reference is",
-    ("fork", "exit_callback"): "those that other threads were calling are forgotten in the child",
-    ("fork", "fork_company"): "a child asks who was inside",
-    ("fork", "start"): "a start that another thread was at is forgotten in the child",
-    ("fork", "warm_state"): "so are the other threads' states",
-    ("fork", "finalizing"): "so is an end",
-    ("interpreter", "exit"): "first contact registers the exit",
-    ("interpreter", "finalizing"): "an interpreter that is gone marks the end that did not say so",
-    ("interpreter", "fork"): "first contact registers what happens at a fork",
-    ("interpreter", "warm_state"): "the dead states of an interpreter that is gone are forgotten",
-    ("seat", "interpreter"): "a seat is a hold on its interpreter's rooms, and is in its gate",
-    ("seat", "warm_state"): "a thread gives up its seats in interpreters that ended",
-    ("exit_callback", "fork"): "a fork child does not have its parent's",
-    ("fork", "reaping"): "what other threads were deleting is forgotten in the child",
-    ("reaping", "fork"): "no state is made while somebody forks",
-    ("stop", "exit"): "a stop goes through the steps of an exit",
-    ("start", "attached"): "a start by somebody else is awaited by attaching once",
-    ("stats", "interpreter"): "sums over all interpreters",
-    ("thread", "interpreter"): "the end of a thread gives its seats back",
-    ("thread", "fork"): "a record made in the child of a raw fork knows of no state",
-    ("frames", "seat"): "what the warm path wrote into a scope stands in a participant, too",
-    ("thread", "frames"): "a fork child's own scopes",
-    ("thread", "tether"): "a fork child cuts the tethers of threads that it does not have",
-    ("thread", "thread_exit"): "the end of a thread begins with its record",
-    ("warm_state", "fork"): "after a raw fork nothing is released",
-}
+# The C and C++ standard library, and what compilers bring along. Any other header is the operating system's.
+STANDARD = set("""algorithm atomic cerrno climits csignal cstdarg cstddef cstdint cstdio cstdlib cstring ctime
+    cxxabi.h initializer_list iterator new type_traits utility""".split())
 
 # Includes nothing, and is the first thing that each C++ header includes.
 LANGUAGE = "cpp17.hpp"
@@ -74,7 +24,8 @@ LANGUAGE = "cpp17.hpp"
 DETAIL = "detail"
 
 # Nothing else may stand between tp_traverse and the mark it sets.
-ONLY = {"forbidden": {"thread", "frames", "fatal", "cpython"}}
+APART = "scopes/forbidden"
+APART_INCLUDES = {"core/thread.hpp", "core/frames.hpp", "base/diagnostics.hpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*")|(\'(?:\\.|[^\'\\\n])+\')', re.S)
@@ -82,7 +33,6 @@ SYMBOL = re.compile(r"\b_?Py[A-Z]?[A-Za-z]*_\w+|\bPy[A-Z][A-Za-z]+\b")
 VERSION = re.compile(r"\b3\.(?:9|1\d)\b|\b0x030[9a-f]\w*", re.I)
 
 problems = []
-used_upward = set()
 
 
 def problem(path, line, text):
@@ -96,12 +46,6 @@ def line_of(text, position):
 def without_comments(text):
     """Keeps strings and line numbers."""
     return COMMENT.sub(lambda m: m.group(0) if m.group(1) or m.group(2) else re.sub(r"[^\n]", " ", m.group(0)), text)
-
-
-def word_of(path):
-    """src/cpython_find.cpp belongs to cpython; src/pool.hpp to pool."""
-    stem = path.stem
-    return "cpython" if stem.startswith("cpython") else stem
 
 
 def includes(text):
@@ -128,34 +72,32 @@ def check_public(root, path, text):
 
 
 def check_source(root, path, text, arrows):
-    word = word_of(path)
-    if word not in LAYER_OF:
-        problem(path, 1, f"the word {word} has no layer: give it one in {Path(__file__).name}")
+    here = path.relative_to(root / "src")
+    floor = here.parts[0]
+    if len(here.parts) != 2 or floor not in FLOORS:
+        problem(path, 1, f"a file of src/ stands on one of its floors: {', '.join(FLOORS)}")
         return
     for line, is_system, name in includes(text):
         if is_system:
             if name == "Python.h" or name.startswith("pyattach/"):
                 problem(path, line, f"<{name}> has no business in src/")
+            elif name not in STANDARD and floor != "platform":
+                problem(path, line, f"only src/platform knows the operating system, and so <{name}>")
             continue
         if name.startswith("pyattach/"):
             if not name.endswith(".h") or name == "pyattach/pyattach.h":
                 problem(path, line, f'src/ takes types from one C header at a time, not "{name}"')
             continue
-        if not (path.parent / name).exists():
-            problem(path, line, f'src/ includes its neighbours only, not "{name}"')
+        if not (root / "src" / name).exists():
+            problem(path, line, f'src/ includes its own files, by floor and name, not "{name}"')
             continue
-        other = word_of(Path(name))
-        if other == word:
-            continue
+        other = name.split("/")[0]
+        if FLOORS.index(other) > FLOORS.index(floor):
+            problem(path, line, f"{floor} may not include {name}: a floor includes only those below it")
         if path.suffix == ".hpp":
-            arrows.setdefault(word, set()).add(other)
-        elif (word, other) in UPWARD:
-            used_upward.add((word, other))
-            continue
-        if LAYER_OF.get(other, 99) >= LAYER_OF[word]:
-            problem(path, line, f"{word} may not include {other}: the arrows run from the words above to those below")
-        if word in ONLY and other not in ONLY[word]:
-            problem(path, line, f"{word} stands apart: it includes only {', '.join(sorted(ONLY[word]))}, not {other}")
+            arrows.setdefault(str(here), set()).add(name)
+        if str(here.with_suffix("")) == APART and name not in APART_INCLUDES and name != APART + ".hpp":
+            problem(path, line, f"{APART} stands apart: it includes only {', '.join(sorted(APART_INCLUDES))}, not {name}")
 
 
 def check_border(root, path, text):
@@ -180,9 +122,9 @@ def check_knowledge(root, path, text):
     for match in SYMBOL.finditer(code):
         inside = next((code[a:b] for a, b in spans if a <= match.start() < b), None)
         if inside is None or " " not in inside.strip('"'):
-            problem(path, line_of(code, match.start()), f"the Python symbol {match.group(0)} belongs into src/cpython*")
+            problem(path, line_of(code, match.start()), f"the Python symbol {match.group(0)} belongs into src/cpython/")
     for match in VERSION.finditer(code):
-        problem(path, line_of(code, match.start()), f"the Python version {match.group(0)} belongs into src/cpython*")
+        problem(path, line_of(code, match.start()), f"the Python version {match.group(0)} belongs into src/cpython/")
 
 
 def check_cycles(arrows):
@@ -226,11 +168,9 @@ def main(root):
                 check_border(root, path, text)
             if folder != "capi":
                 check_nobody_includes_capi(root, path, text)
-            if folder in ("include", "src", "capi") and word_of(path) != "cpython":
+            if folder in ("include", "src", "capi") and path.parent != root / "src" / "cpython":
                 check_knowledge(root, path, text)
     check_cycles(arrows)
-    for word, other in sorted(set(UPWARD) - used_upward):
-        problem("src", 0, f"{word} does not include {other} any more: take it off the list in {Path(__file__).name}")
     for text in problems:
         print(text)
     print(f"{seen} files read, {len(problems)} problems")

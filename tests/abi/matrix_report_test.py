@@ -1,4 +1,4 @@
-"""tools/matrix --document: the README's table is that of a run in which all was there and nothing failed."""
+"""tools/matrix --document: the table in docs/evidence.md is that of a run in which all was there and nothing failed."""
 
 import collections
 import contextlib
@@ -22,7 +22,7 @@ class MatrixReportTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.page = Path(self.folder.name, "README.md")
+        self.page = Path(self.folder.name, "evidence.md")
         self.page.write_text(f"before\n\n{matrix_report.BEGIN}\n\nold\n\n{matrix_report.END}\n\nafter\n")
 
     def run_of(self, *outputs):
@@ -63,7 +63,7 @@ after
         missing.miss_python("chroot-3.15")
         for summary in (self.run_of(WELL, ONE_FAILED), self.run_of(), missing):
             self.assertFalse(matrix_report.document(self.page, summary))
-            self.assertIn("README.md is left as it is", summary.notes[-1])
+            self.assertIn("evidence.md is left as it is", summary.notes[-1])
         self.assertEqual(self.page.read_text(), before)
 
     def test_the_sum_says_how_many_were_skipped_for_want_of_packages(self):
@@ -86,9 +86,9 @@ after
         with self.assertRaises(SystemExit):
             matrix_report.document(self.page, self.run_of(WELL))
 
-    def test_the_readme_has_the_marks_and_the_sum_of_its_table(self):
-        readme = (SOURCE / "README.md").read_text()
-        written = re.findall(re.escape(matrix_report.BEGIN) + "(.*?)" + re.escape(matrix_report.END), readme, re.DOTALL)
+    def test_the_page_has_the_marks_and_the_sum_of_its_table(self):
+        page = (SOURCE / "docs/evidence.md").read_text()
+        written = re.findall(re.escape(matrix_report.BEGIN) + "(.*?)" + re.escape(matrix_report.END), page, re.DOTALL)
         self.assertEqual(len(written), 1)
         rows = [line.split("|")[3:-2] for line in written[0].splitlines() if line.startswith("| 3.")]
         passed = sum(int(cell.split()[0]) for row in rows for cell in row if cell.strip())

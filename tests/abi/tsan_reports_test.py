@@ -10,9 +10,9 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "tsan_reports.py"
 RULE = "=" * 18 + "\n"
 FREE = "    #0 free <null> (storm+0x1) (BuildId: 1)\n"
 CPYTHON = "    #1 free_threadstate /cpython/Python/pystate.c:1 (libpython3.13t.so.1.0+0x2) (BuildId: 2)\n"
-OURS = "    #1 pyattach::stop() /src/exit.cpp:2 (libpyattach.so.0+0x3) (BuildId: 3)\n"
+OURS = "    #1 pyattach::stop() /src/lifecycle/exit.cpp:2 (libpyattach.so.0+0x3) (BuildId: 3)\n"
 
-MODULES = ["    #1 call /src/call.cpp:3 (" + name + ".cpython-313t-x86_64-linux-gnu.so+0x4)\n" for name in ("_ctypes", "executor")]
+MODULES = ["    #1 call /src/objects/call.cpp:3 (" + name + ".cpython-313t-x86_64-linux-gnu.so+0x4)\n" for name in ("_ctypes", "executor")]
 
 
 def race(one, two, title="data race"):

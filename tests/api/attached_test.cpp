@@ -5,136 +5,7 @@
 
 using namespace support;
 
-// PyO3 test_acquire_gil
-TEST_CASE("a thread is attached inside an attached scope and nowhere else") {
-    start_python();
-    auto scenario = [] {
-        CHECK_FALSE(pyattach_is_attached());
-        CHECK_FALSE(cpython_says_attached());
-        {
-            attached here;
-            CHECK(pyattach_is_attached() == 1);
-            CHECK(cpython_says_attached());
-        }
-        CHECK_FALSE(pyattach_is_attached());
-        CHECK_FALSE(cpython_says_attached());
-    };
-    scenario();
-    run_on_thread(scenario);
-}
-
-// PyO3 test_attach_counts
-TEST_CASE("each attached scope counts one level, and nested ones end in any order") {
-    start_python();
-    CHECK(pyattach_attach_depth() == 0);
-    pyattach_attached outer, first, second, inner;
-    REQUIRE(pyattach_attached_begin(&outer) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 1);
-    REQUIRE(pyattach_attached_assume(&first) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 2);
-    REQUIRE(pyattach_attached_assume(&second) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 3);
-    pyattach_attached_end(&first);
-    CHECK(pyattach_attach_depth() == 2);
-    REQUIRE(pyattach_attached_begin(&inner) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 3);
-    pyattach_attached_end(&second);
-    CHECK(pyattach_attach_depth() == 2);
-    pyattach_attached_end(&inner);
-    CHECK(pyattach_attach_depth() == 1);
-    CHECK(pyattach_is_attached());
-    pyattach_attached_end(&outer);
-    CHECK(pyattach_attach_depth() == 0);
-    CHECK_FALSE(pyattach_is_attached());
-}
-
-// PyO3 v0.12 test_gil_counts
-TEST_CASE("the depth goes 1, 2, 3, 2, 3, 2, 1, 0 with scopes opened and ended in turn") {
-    start_python();
-    pyattach_attached a, b, c;
-    REQUIRE(pyattach_attached_begin(&a) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 1);
-    REQUIRE(pyattach_attached_assume(&b) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 2);
-    REQUIRE(pyattach_attached_begin(&c) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 3);
-    pyattach_attached_end(&b);
-    CHECK(pyattach_attach_depth() == 2);
-    REQUIRE(pyattach_attached_begin(&b) == PYATTACH_OK);
-    CHECK(pyattach_attach_depth() == 3);
-    pyattach_attached_end(&c);
-    CHECK(pyattach_attach_depth() == 2);
-    pyattach_attached_end(&b);
-    CHECK(pyattach_attach_depth() == 1);
-    pyattach_attached_end(&a);
-    CHECK(pyattach_attach_depth() == 0);
-}
-
-// PyO3 recursive_attach_ok; v0.12 dropping_gil_does_not_invalidate_references
-TEST_CASE("an object made in a nested scope is usable in the outer one, with one reference") {
-    start_python();
-    attached outer;
-    ref made;
-    {
-        attached inner;
-        made = new_object();
-    }
-    CHECK(reference_count(made) == 1);
-    publish("made", made);
-    CHECK(eval_true("type(made) is object"));
-    CHECK(reference_count(made) == 2);
-    run("del made");
-}
-
-// PyO3 v0.12 documentation of with_gil
-TEST_CASE("in an attached scope Python evaluates") {
-    start_python();
-    attached here;
-    CHECK(eval_int("5") == 5);
-}
-
-// PyO3 test_issue_219
-TEST_CASE("a native function called from Python may attach") {
-    start_python();
-    attached here;
-    publish("native", native_function([] {
-                attached inside;
-                EXPECT(eval_int("6 * 7") == 42);
-            }));
-    run("native()");
-    run("import threading; t = threading.Thread(target=native); t.start(); t.join()");
-    run("del native");
-}
-
-// CPython, raised in the review of PR #149116
-TEST_CASE("a nested scope leaves the thread attached when it ends") {
-    start_python();
-    foreign_attach other;
-    {
-        attached here;
-        CHECK(pyattach_is_attached());
-    }
-    CHECK(pyattach_is_attached());
-    CHECK(cpython_says_attached());
-    CHECK(eval_int("1") == 1);
-}
-
-// PyO3 v0.12 documentation of assume_gil_acquired
-TEST_CASE("an assumed scope changes nothing but the depth") {
-    start_python();
-    attached here;
-    void *before = current_state();
-    pyattach_attached assumed;
-    REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
-    CHECK(current_state() == before);
-    CHECK(pyattach_attach_depth() == 2);
-    pyattach_attached_end(&assumed);
-    CHECK(current_state() == before);
-    CHECK(pyattach_attach_depth() == 1);
-    CHECK(pyattach_is_attached());
-}
-
-TEST_CASE("an assumed scope needs no attached scope of ours around it, and may be the first thing a thread does") {
+TEST_CASE("an assumed scope needs no attached scope around it, and may be a thread's first call") {
     start_python();
     auto scenario = [] {
         foreign_attach other;
@@ -186,17 +57,13 @@ TEST_CASE("many threads attach one after the other and at once") {
     });
     constexpr int threads = 8, rounds = 50;
     barrier together("all threads to be ready", threads);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < threads; ++i)
-        tasks.push_back(std::make_unique<task>("an attaching thread to end", [&] {
-            together.arrive_and_wait();
-            for (int round = 0; round < rounds; ++round) {
-                attached here;
-                run("with count_lock: counted += 1");
-            }
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(threads, "an attaching thread to end", [&](int) {
+        together.arrive_and_wait();
+        for (int round = 0; round < rounds; ++round) {
+            attached here;
+            run("with count_lock: counted += 1");
+        }
+    });
     attached here;
     CHECK(eval_int("counted") == threads * rounds);
 }
@@ -207,7 +74,7 @@ TEST_CASE("each native thread has a thread state of its own") {
     void *first = nullptr;
     task other("the first thread to end", [&] {
         attached here;
-        first = current_state();
+        first = current_tstate();
         detached gap;
         first_is_attached.count_down();
         may_end.wait();
@@ -215,30 +82,30 @@ TEST_CASE("each native thread has a thread state of its own") {
     first_is_attached.wait();
     run_on_thread([&] {
         attached here;
-        CHECK(current_state() != first);
-        CHECK(slot_state() == current_state());
+        CHECK(current_tstate() != first);
+        CHECK(gilstate_tstate() == current_tstate());
     });
     may_end.count_down();
     other.join();
 }
 
-TEST_CASE("a thread that has a thread state already is attached with that one") {
+TEST_CASE("a thread that has a tstate in the GILState slot is attached with that one") {
     start_python();
-    void *const main_state = slot_state();
+    void *const main_state = gilstate_tstate();
     REQUIRE(main_state);
     {
         attached here;
-        CHECK(current_state() == main_state);
+        CHECK(current_tstate() == main_state);
     }
     run_on_thread([] {
         foreign_attach other;
-        void *mine = current_state();
+        void *tstate = current_tstate();
         foreign_detach gap;
         {
             attached here;
-            CHECK(current_state() == mine);
+            CHECK(current_tstate() == tstate);
         }
-        CHECK(slot_state() == mine);
+        CHECK(gilstate_tstate() == tstate);
     });
-    CHECK(slot_state() == main_state);
+    CHECK(gilstate_tstate() == main_state);
 }

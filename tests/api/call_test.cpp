@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pending_error.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"
@@ -13,24 +13,12 @@
 
 using namespace support;
 
-namespace {
-
-// As seen from Python: whether `condition`, about `it`, holds.
-bool is_so(object *it, const std::string &condition) {
-    publish("it", it);
-    bool answer = eval_true(condition);
-    run("del it");
-    return answer;
-}
-
-} // namespace
-
 TEST_CASE("import gives the very module named") {
     start_python();
     attached here;
     object *module = nullptr;
     REQUIRE(pyattach_import("xml.etree.ElementTree", &module) == PYATTACH_OK);
-    CHECK(is_so(ref(module), "it.__name__ == 'xml.etree.ElementTree'"));
+    CHECK(is_true_of(ref(module), "it.__name__ == 'xml.etree.ElementTree'"));
     for (const char *name : {"no_such_module", "xml.no_such_module"}) {
         CHECK(pyattach_import(name, &module) == PYATTACH_PYTHON_ERROR);
         CHECK(module == nullptr);
@@ -61,7 +49,7 @@ TEST_CASE("attributes are read, set and deleted") {
 
     REQUIRE(pyattach_set_attribute(on, "size", nullptr) == PYATTACH_OK);
     CHECK(reference_count(value) == before);
-    CHECK_FALSE(is_so(on, "hasattr(it, 'size')"));
+    CHECK_FALSE(is_true_of(on, "hasattr(it, 'size')"));
     CHECK(pyattach_set_attribute(on, "size", nullptr) == PYATTACH_PYTHON_ERROR);
     CHECK(take_error_type() == "AttributeError");
     CHECK(pyattach_set_attribute(value, "size", on) == PYATTACH_PYTHON_ERROR);
@@ -71,22 +59,22 @@ TEST_CASE("attributes are read, set and deleted") {
 TEST_CASE("a call hands over positional arguments and steals none") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all, **named: (all, named)"), one = new_object(), two = new_object();
-    object *const arguments[] = {one, two};
-    auto before = reference_count(one);
+    ref callable = eval("lambda *all, **named: (all, named)"), first = new_object(), second = new_object();
+    object *const arguments[] = {first, second};
+    auto before = reference_count(first);
     object *result = nullptr;
     REQUIRE(pyattach_call(callable, arguments, 2, &result) == PYATTACH_OK);
-    publish("one", one), publish("two", two);
-    CHECK(is_so(ref(result), "len(it[0]) == 2 and it[0][0] is one and it[0][1] is two and it[1] == {}"));
+    publish("one", first), publish("two", second);
+    CHECK(is_true_of(ref(result), "len(it[0]) == 2 and it[0][0] is one and it[0][1] is two and it[1] == {}"));
     run("del one, two");
-    CHECK(reference_count(one) == before);
+    CHECK(reference_count(first) == before);
 
     REQUIRE(pyattach_call(callable, nullptr, 0, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "it == ((), {})"));
+    CHECK(is_true_of(ref(result), "it == ((), {})"));
     REQUIRE(pyattach_call(eval("dict"), nullptr, 0, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "it == {}"));
+    CHECK(is_true_of(ref(result), "it == {}"));
 
-    CHECK(pyattach_call(one, arguments, 2, &result) == PYATTACH_PYTHON_ERROR);
+    CHECK(pyattach_call(first, arguments, 2, &result) == PYATTACH_PYTHON_ERROR);
     CHECK(result == nullptr);
     CHECK_THAT(take_error(), Catch::Matchers::StartsWith("TypeError: 'object' object is not callable"));
     CHECK(pyattach_call(eval("lambda: 1 // 0"), nullptr, 0, &result) == PYATTACH_PYTHON_ERROR);
@@ -96,30 +84,30 @@ TEST_CASE("a call hands over positional arguments and steals none") {
 TEST_CASE("a call with a NULL among its arguments is invalid") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all: all"), one = new_object();
-    object *const arguments[] = {one, nullptr};
-    object *result = one;
+    ref callable = eval("lambda *all: all"), first = new_object();
+    object *const arguments[] = {first, nullptr};
+    object *result = first;
     CHECK(pyattach_call(callable, arguments, 2, &result) == PYATTACH_INVALID);
     CHECK(result == nullptr);
     CHECK(pyattach_call(callable, nullptr, 1, &result) == PYATTACH_INVALID);
     REQUIRE(pyattach_call(callable, arguments, 1, &result) == PYATTACH_OK);
-    CHECK(is_so(ref(result), "len(it) == 1"));
+    CHECK(is_true_of(ref(result), "len(it) == 1"));
 }
 
 TEST_CASE("a call with more arguments than can exist is invalid, and none is read") {
     start_python();
     attached here;
-    ref callable = eval("lambda *all: all"), one = new_object();
-    // Arguments up to the end of a page, and nothing that can be read behind it.
+    ref callable = eval("lambda *all: all"), first = new_object();
+    // The arguments end with a page, and the next page is not readable.
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     void *pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     REQUIRE(pages != MAP_FAILED);
     REQUIRE(mprotect(static_cast<char *>(pages) + page, page, PROT_NONE) == 0);
     object **arguments = static_cast<object **>(pages);
-    std::fill_n(arguments, page / sizeof(object *), one.get());
+    std::fill_n(arguments, page / sizeof(object *), first.get());
 
     for (size_t count : {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX / sizeof(object *)}) {
-        object *result = one;
+        object *result = first;
         CHECK(pyattach_call(callable, arguments, count, &result) == PYATTACH_INVALID);
         CHECK(result == nullptr);
     }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "pending_error.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"
@@ -15,7 +15,7 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-// The value of `expression`, or the exception that converting it raised; the place is left alone then.
+// The value of `expression`, or the exception that the conversion raised; it must not write the result then.
 template <class Value, pyattach_status convert(object *, Value *)>
 std::pair<Value, std::string> converted(const char *expression) {
     INFO(expression);
@@ -213,8 +213,8 @@ TEST_CASE("conversions keep no reference") {
     ref raises = eval("Raises()"), type = eval("Raises"), name = eval("Raises.__name__");
     auto count = [&] {
         std::vector<int64_t> counts;
-        for (object *one : {index.get(), found.get(), text.get(), raises.get(), type.get(), name.get()})
-            counts.push_back(reference_count(one));
+        for (object *reference : {index.get(), found.get(), text.get(), raises.get(), type.get(), name.get()})
+            counts.push_back(reference_count(reference));
         return counts;
     };
     auto before = count();

@@ -1,4 +1,4 @@
-// The C++ face: arenas.
+// The C++ API: arenas.
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -48,8 +48,8 @@ TEST_CASE("an arena releases what it was given when it ends") {
     {
         arena pool{py};
         auto py2 = pool.token();
-        borrowed one = pool.from_owned_ptr(reference_to(object.get()));
-        borrowed two = pool.from_owned_ptr_or_err(reference_to(object.get()));
+        borrowed first = pool.from_owned_ptr(reference_to(object.get()));
+        borrowed second = pool.from_owned_ptr_or_err(reference_to(object.get()));
         std::optional<borrowed> three = pool.from_owned_ptr_or_opt(reference_to(object.get()));
         borrowed four = py2.from_owned_ptr(reference_to(object.get()));
         borrowed five = py2.from_owned_ptr_or_err(reference_to(object.get()));
@@ -57,7 +57,7 @@ TEST_CASE("an arena releases what it was given when it ends") {
         borrowed seven = pool.keep(object.copy(py)), eight = py2.keep(object.copy(py));
         std::optional<borrowed> nine = pool.keep(std::nothrow, object.copy(py));
         std::optional<borrowed> ten = py2.keep(std::nothrow, object.copy(py));
-        for (borrowed each : {one, two, *three, four, five, *six, seven, eight, *nine, *ten})
+        for (borrowed each : {first, second, *three, four, five, *six, seven, eight, *nine, *ten})
             CHECK(each.get() == object.get());
         CHECK(pool.size() == 10);
         CHECK(reference_count(object.get()) == 11);
@@ -199,20 +199,20 @@ TEST_CASE("a token used after its arena aborts with a sentence") {
 #endif
 
 #if !defined(NDEBUG)
-TEST_CASE("no two arenas share the place where their lives are written") {
+TEST_CASE("no two arenas share the storage of their liveness flag") {
     support::barrier start("the threads to start", 4);
     std::vector<std::unique_ptr<support::task>> threads;
     for (int i = 0; i < 4; ++i)
         threads.push_back(std::make_unique<support::task>("a thread with lives", [&] {
             start.arrive_and_wait();
             for (int n = 0; n < 100000; ++n) {
-                detail::life one;
-                detail::life_seen seen = one.see();
+                detail::life flag;
+                detail::life_seen seen = flag.see();
                 if (n % 64 == 0)
                     sched_yield();
                 EXPECT(seen.place->number == seen.number);
                 EXPECT(seen.number % 2 == 1);
-                one.end();
+                flag.end();
             }
         }));
     for (auto &thread : threads)

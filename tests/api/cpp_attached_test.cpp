@@ -1,4 +1,4 @@
-// The C++ face: attached scopes and tokens.
+// The C++ API: attached scopes and tokens.
 #include <memory>
 #include <optional>
 #include <stdexcept>

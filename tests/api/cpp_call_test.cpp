@@ -1,4 +1,4 @@
-// The C++ face: what a token can do with Python.
+// The C++ API: what a token can do with Python.
 #include <csignal>
 #include <string>
 
@@ -223,7 +223,7 @@ TEST_CASE("the forms told not to throw give something empty, and leave the excep
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.from(1);
+    owned reference = py.from(1);
     CHECK(py.to<int>(std::nothrow, py.eval(std::nothrow, "1 + 1")) == 2);
     CHECK_FALSE(py.eval(std::nothrow, "1/0"));
     CHECK(pending() == "ZeroDivisionError: division by zero");
@@ -236,20 +236,20 @@ TEST_CASE("the forms told not to throw give something empty, and leave the excep
     CHECK(py.builtin(std::nothrow, "len"));
     CHECK_FALSE(py.builtin(std::nothrow, "no_such_builtin"));
     CHECK(pending().find("AttributeError: ") == 0);
-    CHECK_FALSE(py.get_attribute(std::nothrow, one, "no_such"));
+    CHECK_FALSE(py.get_attribute(std::nothrow, reference, "no_such"));
     CHECK(pending().find("AttributeError: ") == 0);
-    CHECK(py.set_attribute(std::nothrow, one, "no_such", 1) == PYATTACH_PYTHON_ERROR);
+    CHECK(py.set_attribute(std::nothrow, reference, "no_such", 1) == PYATTACH_PYTHON_ERROR);
     CHECK(pending().find("AttributeError: ") == 0);
-    CHECK(py.set_attribute(std::nothrow, one, "no_such", std::string("\xff")) == PYATTACH_PYTHON_ERROR);
+    CHECK(py.set_attribute(std::nothrow, reference, "no_such", std::string("\xff")) == PYATTACH_PYTHON_ERROR);
     CHECK(pending().find("UnicodeDecodeError: ") == 0);
     CHECK(py.to<int>(py.call(std::nothrow, py.builtin("len"), "four")) == 4);
-    CHECK_FALSE(py.call(std::nothrow, one));
+    CHECK_FALSE(py.call(std::nothrow, reference));
     CHECK(pending().find("TypeError: ") == 0);
-    CHECK(py.call_method(std::nothrow, one, "__index__").get() != nullptr);
-    CHECK_FALSE(py.call_method(std::nothrow, one, "no_such"));
+    CHECK(py.call_method(std::nothrow, reference, "__index__").get() != nullptr);
+    CHECK_FALSE(py.call_method(std::nothrow, reference, "no_such"));
     CHECK(pending().find("AttributeError: ") == 0);
-    CHECK(py.str(std::nothrow, one));
-    CHECK(py.repr(std::nothrow, one));
+    CHECK(py.str(std::nothrow, reference));
+    CHECK(py.repr(std::nothrow, reference));
     CHECK_FALSE(py.str(std::nothrow, nullptr));
     CHECK_FALSE(py.repr(std::nothrow, nullptr));
     CHECK_FALSE(is_pending());

@@ -1,4 +1,4 @@
-// The C++ face: functions that Python calls, and exceptions that cross the border.
+// The C++ API: functions that Python calls, and exceptions that cross the ABI boundary.
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -141,6 +141,6 @@ CHILD("comes back to a callback after the end of Python") {
     support::end_child();
 }
 
-TEST_CASE("a callback whose interpreter ended below it never returns into Python") {
+TEST_CASE("a callback whose interpreter was finalized inside it never returns into Python") {
     check_succeeds("comes back to a callback after the end of Python");
 }

@@ -1,4 +1,4 @@
-// The C++ face: conversions between C++ values and Python objects.
+// The C++ API: conversions between C++ values and Python objects.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -160,10 +160,10 @@ TEST_CASE("a value that is an object already becomes a new reference to it") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("object()");
-    owned same = py.from(one), again = py.from(one.get()), third = py.from(borrowed{py, one});
-    CHECK((same.get() == one.get() && again.get() == one.get() && third.get() == one.get()));
-    CHECK(support::reference_count(one.get()) == 4);
+    owned reference = py.eval("object()");
+    owned same = py.from(reference), again = py.from(reference.get()), third = py.from(borrowed{py, reference});
+    CHECK((same.get() == reference.get() && again.get() == reference.get() && third.get() == reference.get()));
+    CHECK(support::reference_count(reference.get()) == 4);
     CHECK_THROWS_AS(py.from(static_cast<struct _object *>(nullptr)), error);
 }
 

@@ -1,4 +1,4 @@
-// The C++ face: critical sections, on objects, mutexes and synchronized values.
+// The C++ API: critical sections, on objects, mutexes and synchronized values.
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
@@ -19,16 +19,16 @@ TEST_CASE("a critical section on one or two objects") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("[]"), two = py.eval("[]");
+    owned first = py.eval("[]"), second = py.eval("[]");
     {
-        critical_section section{py, one};
+        critical_section section{py, first};
         CHECK(section);
-        critical_section same{py, borrowed{py, one}};
-        critical_section both{py, one, two};
-        critical_section twice{py, two, two.get()};
+        critical_section same{py, borrowed{py, first}};
+        critical_section both{py, first, second};
+        critical_section twice{py, second, second.get()};
         CHECK(twice.status() == PYATTACH_OK);
     }
-    critical_section again{std::nothrow, py, one, two};
+    critical_section again{std::nothrow, py, first, second};
     CHECK(again);
 }
 
@@ -36,52 +36,52 @@ TEST_CASE("a critical section on mutexes locks them on free-threaded builds") {
     start_python();
     attached here;
     token py = here.token();
-    mutex one, two;
+    mutex first, second;
     {
-        critical_section section{py, one};
-        CHECK(one.is_locked() == support::is_free_threaded());
+        critical_section section{py, first};
+        CHECK(first.is_locked() == support::is_free_threaded());
     }
-    CHECK_FALSE(one.is_locked());
+    CHECK_FALSE(first.is_locked());
     {
-        critical_section section{py, one, two};
-        CHECK(one.is_locked() == support::is_free_threaded());
-        CHECK(two.is_locked() == support::is_free_threaded());
+        critical_section section{py, first, second};
+        CHECK(first.is_locked() == support::is_free_threaded());
+        CHECK(second.is_locked() == support::is_free_threaded());
     }
-    CHECK_FALSE(one.is_locked());
+    CHECK_FALSE(first.is_locked());
     {
-        critical_section same{py, one, one};
-        CHECK(one.is_locked() == support::is_free_threaded());
+        critical_section same{py, first, first};
+        CHECK(first.is_locked() == support::is_free_threaded());
     }
-    CHECK_FALSE(one.is_locked());
-    CHECK(critical_section(std::nothrow, py, one));
-    CHECK(critical_section(std::nothrow, py, one, two));
+    CHECK_FALSE(first.is_locked());
+    CHECK(critical_section(std::nothrow, py, first));
+    CHECK(critical_section(std::nothrow, py, first, second));
 }
 
 TEST_CASE("a detached scope inside a section suspends it, and it holds again afterwards") {
     start_python();
     attached here;
     token py = here.token();
-    mutex one;
-    critical_section section{py, one};
+    mutex mutex;
+    critical_section section{py, mutex};
     {
         detached gap{py};
-        CHECK_FALSE(one.is_locked());
+        CHECK_FALSE(mutex.is_locked());
     }
-    CHECK(one.is_locked() == support::is_free_threaded());
+    CHECK(mutex.is_locked() == support::is_free_threaded());
 }
 
 TEST_CASE("a refused section throws its status, or has it when told not to throw") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("[]");
+    owned reference = py.eval("[]");
     mutex lock;
     CHECK_FALSE(critical_section(std::nothrow, py, nullptr));
-    CHECK(critical_section(std::nothrow, py, one, nullptr).status() == PYATTACH_INVALID);
+    CHECK(critical_section(std::nothrow, py, reference, nullptr).status() == PYATTACH_INVALID);
     forbidden traversing;
-    CHECK(critical_section(std::nothrow, py, one).status() == PYATTACH_FORBIDDEN);
-    CHECK_THROWS_AS(critical_section(py, one), error);
-    CHECK_THROWS_AS(critical_section(py, one, one), error);
+    CHECK(critical_section(std::nothrow, py, reference).status() == PYATTACH_FORBIDDEN);
+    CHECK_THROWS_AS(critical_section(py, reference), error);
+    CHECK_THROWS_AS(critical_section(py, reference, reference), error);
     CHECK_THROWS_AS(critical_section(py, lock), error);
     CHECK_THROWS_AS(critical_section(py, lock, lock), error);
     CHECK_FALSE(lock.is_locked());
@@ -91,14 +91,14 @@ TEST_CASE("with_critical_section returns what its function returns, and ends how
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("[]"), two = py.eval("[]");
+    owned left = py.eval("[]"), right = py.eval("[]");
     mutex first, second;
     int value = 5;
-    CHECK(with_critical_section(py, one, [] { return 1; }) == 1);
-    CHECK(with_critical_section(py, one, two, [] { return 2; }) == 2);
+    CHECK(with_critical_section(py, left, [] { return 1; }) == 1);
+    CHECK(with_critical_section(py, left, right, [] { return 2; }) == 2);
     CHECK(with_critical_section(py, first, [&] { return first.is_locked(); }) == support::is_free_threaded());
     CHECK(with_critical_section(py, first, second, [&] { return second.is_locked(); }) == support::is_free_threaded());
-    CHECK(&with_critical_section(py, one, [&]() -> int & { return value; }) == &value);
+    CHECK(&with_critical_section(py, left, [&]() -> int & { return value; }) == &value);
     CHECK_THROWS_AS(with_critical_section(py, first, [] { throw std::runtime_error("inside"); }), std::runtime_error);
     CHECK_FALSE(first.is_locked());
 }
@@ -107,38 +107,38 @@ TEST_CASE("a synchronized value is entered in a section") {
     start_python();
     attached here;
     token py = here.token();
-    synchronized<int> one{1};
-    synchronized<double> two{2.5};
-    CHECK(with_critical_section(py, one, [&](entered<int> value) {
-              CHECK(one.is_locked() == support::is_free_threaded());
+    synchronized<int> first{1};
+    synchronized<double> second{2.5};
+    CHECK(with_critical_section(py, first, [&](entered<int> value) {
+              CHECK(first.is_locked() == support::is_free_threaded());
               value.get() += 1;
               return value.get();
           }) == 2);
-    with_critical_section(py, one, two, [](entered<int> a, std::optional<entered<double>> b) {
+    with_critical_section(py, first, second, [](entered<int> a, std::optional<entered<double>> b) {
         REQUIRE(b);
         CHECK(a.get() == 2);
         b->get() = 3.5;
     });
-    CHECK(*two.lock() == 3.5);
-    CHECK_FALSE(one.is_locked());
+    CHECK(*second.lock() == 3.5);
+    CHECK_FALSE(first.is_locked());
 }
 
 TEST_CASE("the same value entered twice gives one handle and no second") {
     start_python();
     attached here;
-    synchronized<int> one{1};
+    synchronized<int> value{1};
     bool has_second = true;
-    with_critical_section(here.token(), one, one, [&](entered<int> first, std::optional<entered<int>> second) {
+    with_critical_section(here.token(), value, value, [&](entered<int> first, std::optional<entered<int>> second) {
         has_second = second.has_value();
         first.get() = 9;
     });
     CHECK_FALSE(has_second);
-    CHECK(*one.lock() == 9);
+    CHECK(*value.lock() == 9);
 }
 
 TEST_CASE("sections on two values in opposite order do not deadlock") {
     start_python();
-    synchronized<int> one, two;
+    synchronized<int> first, second;
     support::barrier start("both threads to start", 2);
     auto swap_often = [&](synchronized<int> &a, synchronized<int> &b) {
         attached here;
@@ -149,9 +149,9 @@ TEST_CASE("sections on two values in opposite order do not deadlock") {
                 ++y->get();
             });
     };
-    support::task other("the thread in the other order", [&] { swap_often(two, one); });
-    run_on_thread([&] { swap_often(one, two); });
+    support::task other("the thread in the other order", [&] { swap_often(second, first); });
+    run_on_thread([&] { swap_often(first, second); });
     other.join();
-    CHECK(*one.lock() == 2000);
-    CHECK(*two.lock() == 2000);
+    CHECK(*first.lock() == 2000);
+    CHECK(*second.lock() == 2000);
 }

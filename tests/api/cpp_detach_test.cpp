@@ -1,4 +1,4 @@
-// The C++ face: functions that run detached, with arguments the compiler looked at. What must not compile is in
+// The C++ API: functions that run detached, with arguments the compiler looked at. What must not compile is in
 // tests/abi.
 #include <algorithm>
 #include <array>
@@ -148,9 +148,9 @@ TEST_CASE("an owned goes along, and may be dropped there") {
     token py = here.token();
     owned object = py.eval("object()"), other = object.copy(py);
     owned back = py.detach(
-        [](owned one, owned two) {
-            two.reset();
-            return one;
+        [](owned first, owned second) {
+            second.reset();
+            return first;
         },
         object.copy(py), std::move(other));
     CHECK(back.get() == object.get());

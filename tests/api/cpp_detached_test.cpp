@@ -1,4 +1,4 @@
-// The C++ face: detached scopes.
+// The C++ API: detached scopes.
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -20,7 +20,7 @@ static_assert(!std::is_copy_constructible_v<detached> && !std::is_move_construct
               !std::is_copy_assignable_v<detached> && !std::is_move_assignable_v<detached>);
 static_assert(!std::is_convertible_v<token, detached>, "letting go is never an accident");
 
-TEST_CASE("a detached scope lets go for the life of a block") {
+TEST_CASE("a detached scope detaches its thread for the life of a block") {
     start_python();
     attached here;
     {
@@ -109,7 +109,7 @@ TEST_CASE("a refused detached scope throws its status, or has it when told not t
     }
 }
 
-// A native thread goes into a gap; Python ends; the thread comes back too late.
+// A native thread opens a detached scope, Python finalizes, and the thread re-attaches afterwards.
 template <class Function> void come_back_too_late(Function come_back, bool returns) {
     start_python();
     latch in_gap("the thread to detach"), ended("Python to end");
@@ -146,7 +146,7 @@ CHILD("resumes after the end of Python") {
         true);
 }
 
-TEST_CASE("a gap that outlives its interpreter says FINALIZING, and the scopes around it unwind") {
+TEST_CASE("a detached scope that outlives its interpreter returns FINALIZING, and the scopes around it unwind") {
     check_succeeds("resumes after the end of Python");
 }
 
@@ -159,7 +159,7 @@ CHILD("leaves a gap after the end of Python") {
         false);
 }
 
-TEST_CASE("the destructor of a gap that outlives its interpreter never returns") {
+TEST_CASE("the destructor of a detached scope that outlives its interpreter never returns") {
     check_succeeds("leaves a gap after the end of Python");
 }
 
@@ -176,7 +176,7 @@ CHILD("throws out of a gap after the end of Python") {
         false);
 }
 
-TEST_CASE("an exception does not carry a thread out of a gap that outlives its interpreter") {
+TEST_CASE("an exception does not leave a detached scope that outlives its interpreter") {
     check_succeeds("throws out of a gap after the end of Python");
 }
 

@@ -1,4 +1,4 @@
-// The C++ face: forbidden scopes.
+// The C++ API: forbidden scopes.
 #include <stdexcept>
 
 #include "pyattach/pyattach.hpp"

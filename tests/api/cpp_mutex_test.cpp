@@ -1,4 +1,4 @@
-// The C++ face: mutexes, and values that have one.
+// The C++ API: mutexes, and values that have one.
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -35,29 +35,29 @@ synchronized<int> constant_value{7};
 } // namespace
 
 TEST_CASE("a mutex works with the locks of the standard library") {
-    mutex one, two;
+    mutex first, second;
     {
-        std::lock_guard<mutex> held(one);
-        CHECK(one.is_locked());
-        CHECK_FALSE(run_on_thread([&] { return one.try_lock(); }));
+        std::lock_guard<mutex> held(first);
+        CHECK(first.is_locked());
+        CHECK_FALSE(run_on_thread([&] { return first.try_lock(); }));
     }
-    CHECK_FALSE(one.is_locked());
+    CHECK_FALSE(first.is_locked());
     {
-        std::unique_lock<mutex> held(one, std::try_to_lock);
+        std::unique_lock<mutex> held(first, std::try_to_lock);
         CHECK(held.owns_lock());
     }
     {
-        std::scoped_lock both(one, two);
-        CHECK((one.is_locked() && two.is_locked()));
+        std::scoped_lock both(first, second);
+        CHECK((first.is_locked() && second.is_locked()));
     }
     {
         locked held{constant_initialised};
         CHECK(constant_initialised.is_locked());
     }
     CHECK_FALSE(constant_initialised.is_locked());
-    CHECK(pyattach_mutex_try_lock(one.native_handle()) == 1);
-    CHECK(one.is_locked());
-    pyattach_mutex_unlock(one.native_handle());
+    CHECK(pyattach_mutex_try_lock(first.native_handle()) == 1);
+    CHECK(first.is_locked());
+    pyattach_mutex_unlock(first.native_handle());
 }
 
 TEST_CASE("a mutex works with std::condition_variable_any") {

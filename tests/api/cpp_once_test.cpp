@@ -1,4 +1,4 @@
-// The C++ face: once, and values made once.
+// The C++ API: once, and values made once.
 #include <atomic>
 #include <memory>
 #include <stdexcept>
@@ -34,10 +34,10 @@ TEST_CASE("a once runs its function once") {
 }
 
 TEST_CASE("a function that throws or fails leaves the once undone, and the next one tries") {
-    once one;
+    once once_flag;
     int tries = 0;
     for (int i = 0; i < 2; ++i)
-        CHECK_THROWS_WITH(one.run([&] {
+        CHECK_THROWS_WITH(once_flag.run([&] {
             ++tries;
             throw std::runtime_error("try again");
         }),
@@ -46,19 +46,19 @@ TEST_CASE("a function that throws or fails leaves the once undone, and the next 
         ++tries;
         return PYATTACH_NO_MEMORY;
     };
-    CHECK_THROWS_AS(one.run(fail), error);
-    CHECK(one.run(std::nothrow, fail) == PYATTACH_NO_MEMORY);
-    one.run([&] {
+    CHECK_THROWS_AS(once_flag.run(fail), error);
+    CHECK(once_flag.run(std::nothrow, fail) == PYATTACH_NO_MEMORY);
+    once_flag.run([&] {
         ++tries;
         return PYATTACH_OK;
     });
-    one.run([&] { ++tries; });
+    once_flag.run([&] { ++tries; });
     CHECK(tries == 5);
 }
 
 TEST_CASE("eight attached threads run one initialiser, which calls Python, detaches and attaches elsewhere") {
     start_python();
-    once one;
+    once once_flag;
     std::atomic<int> runs{0};
     support::barrier start("eight threads to start", 8);
     std::vector<std::unique_ptr<task>> threads;
@@ -67,7 +67,7 @@ TEST_CASE("eight attached threads run one initialiser, which calls Python, detac
             attached here;
             token py = here.token();
             py.detach_unchecked([&] { start.arrive_and_wait(); });
-            one.run([&] {
+            once_flag.run([&] {
                 ++runs;
                 py.run("once_words = ['python']");
                 py.detach_unchecked([] {
@@ -87,8 +87,8 @@ TEST_CASE("eight attached threads run one initialiser, which calls Python, detac
 TEST_CASE("a Python exception in an initialiser comes out as itself") {
     start_python();
     attached here;
-    once one;
-    CHECK_THROWS_WITH(one.run([&] { here.token().run("1/0"); }), "ZeroDivisionError: division by zero");
+    once once_flag;
+    CHECK_THROWS_WITH(once_flag.run([&] { here.token().run("1/0"); }), "ZeroDivisionError: division by zero");
     CHECK(pyattach_error_message(nullptr, 0) == 0);
 }
 

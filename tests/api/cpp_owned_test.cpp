@@ -1,4 +1,4 @@
-// The C++ face: owned and borrowed references.
+// The C++ API: owned and borrowed references.
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -60,28 +60,28 @@ TEST_CASE("a moved owned leaves nothing behind") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("object()");
-    struct _object *object = one.get();
-    owned two = std::move(one);
-    CHECK_FALSE(one);
-    CHECK(one.interpreter() == nullptr);
-    CHECK(two.get() == object);
+    owned first = py.eval("object()");
+    struct _object *object = first.get();
+    owned second = std::move(first);
+    CHECK_FALSE(first);
+    CHECK(first.interpreter() == nullptr);
+    CHECK(second.get() == object);
     CHECK(reference_count(object) == 1);
-    swap(one, two);
-    CHECK(one.get() == object);
-    CHECK_FALSE(two);
-    CHECK(two.interpreter() == nullptr);
+    swap(first, second);
+    CHECK(first.get() == object);
+    CHECK_FALSE(second);
+    CHECK(second.interpreter() == nullptr);
 }
 
 TEST_CASE("an owned survives being assigned to itself") {
     start_python();
     attached here;
-    owned one = here.token().eval("object()");
-    struct _object *object = one.get();
-    owned &same = one;
-    one = std::move(same);
-    CHECK(one.get() == object);
-    CHECK(one.interpreter() != nullptr);
+    owned reference = here.token().eval("object()");
+    struct _object *object = reference.get();
+    owned &same = reference;
+    reference = std::move(same);
+    CHECK(reference.get() == object);
+    CHECK(reference.interpreter() != nullptr);
     CHECK(reference_count(object) == 1);
 }
 
@@ -106,14 +106,14 @@ TEST_CASE("assignment takes the new one in before it releases the old one") {
 TEST_CASE("a copy needs a token and counts at once") {
     start_python();
     attached here;
-    owned one = here.token().eval("object()");
-    owned two = one.copy(here.token());
-    CHECK(two.get() == one.get());
-    CHECK(two.interpreter() == one.interpreter());
-    CHECK(reference_count(one.get()) == 2);
-    two.reset();
-    CHECK_FALSE(two);
-    CHECK(reference_count(one.get()) == 1);
+    owned first = here.token().eval("object()");
+    owned second = first.copy(here.token());
+    CHECK(second.get() == first.get());
+    CHECK(second.interpreter() == first.interpreter());
+    CHECK(reference_count(first.get()) == 2);
+    second.reset();
+    CHECK_FALSE(second);
+    CHECK(reference_count(first.get()) == 1);
     CHECK_FALSE(owned().copy(here.token()));
 }
 
@@ -136,29 +136,29 @@ TEST_CASE("owneds live in containers") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("object()");
+    owned reference = py.eval("object()");
     std::vector<owned> many;
     for (int i = 0; i < 100; ++i)
-        many.push_back(one.copy(py));
-    CHECK(reference_count(one.get()) == 101);
+        many.push_back(reference.copy(py));
+    CHECK(reference_count(reference.get()) == 101);
     many.erase(many.begin(), many.begin() + 50);
-    CHECK(reference_count(one.get()) == 51);
+    CHECK(reference_count(reference.get()) == 51);
     many.clear();
-    CHECK(reference_count(one.get()) == 1);
+    CHECK(reference_count(reference.get()) == 1);
 }
 
 TEST_CASE("a borrowed counts nothing") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("object()");
-    borrowed seen{py, one}, same{py, one.get()}, none{py, nullptr};
-    CHECK(seen.get() == one.get());
+    owned reference = py.eval("object()");
+    borrowed seen{py, reference}, same{py, reference.get()}, none{py, nullptr};
+    CHECK(seen.get() == reference.get());
     CHECK(same);
     CHECK_FALSE(none);
-    CHECK(reference_count(one.get()) == 1);
+    CHECK(reference_count(reference.get()) == 1);
     owned kept = owned::borrow(py, seen);
-    CHECK(reference_count(one.get()) == 2);
+    CHECK(reference_count(reference.get()) == 2);
 }
 
 TEST_CASE("an owned outlives the scope in which it was made and is used in the next one") {

@@ -1,4 +1,4 @@
-// The C++ face: exceptions of Python's.
+// The C++ API: exceptions of Python's.
 #include <exception>
 #include <optional>
 #include <string>
@@ -57,7 +57,7 @@ TEST_CASE("a long message is kept whole, and a strange one too") {
     attached here;
     token py = here.token();
     CHECK(std::string(raised_by(py, "raise ValueError('x' * 5000)").what()) == "ValueError: " + std::string(5000, 'x'));
-    // One that just fills the first buffer, and its neighbours.
+    // Messages of about the size of the first buffer.
     for (size_t length = 180; length < 195; ++length)
         CHECK(std::string(raised_by(py, "raise ValueError('y' * " + std::to_string(length) + ")").what()) ==
               "ValueError: " + std::string(length, 'y'));
@@ -92,7 +92,7 @@ TEST_CASE("copies share the exception, and the last one releases it") {
         CHECK(reference_count(exception.get()) == 2);
         CHECK(std::string(third.what()) == "ValueError: shared");
     }
-    // Its traceback holds this frame's names on some versions; the exception itself is ours alone.
+    // Its traceback holds this frame's names on some versions; no other reference to the exception exists.
     CHECK(reference_count(exception.get()) == 1);
 }
 

@@ -1,4 +1,4 @@
-// The C++ face: what an object is, casts, and pointers from the C API.
+// The C++ API: what an object is, casts, and pointers from the C API.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ static_assert(std::is_nothrow_copy_constructible_v<cast_error> && std::is_base_o
 
 namespace {
 
-// What a user of Python.h has there.
+// A PyObject pointer as a user of Python.h has it.
 struct list_object {
     std::intptr_t opaque[4];
 };
@@ -43,24 +43,24 @@ TEST_CASE("is_instance and is_subclass say yes, no, or why not") {
     start_python();
     attached here;
     token py = here.token();
-    owned one = py.eval("True"), number = py.builtin("int"), text = py.builtin("str"), truth = py.builtin("bool");
-    CHECK(py.is_instance(one, number));
-    CHECK_FALSE(py.is_instance(one, text));
-    CHECK(py.is_instance(one, py.eval("(str, int)")));
+    owned reference = py.eval("True"), number = py.builtin("int"), text = py.builtin("str"), truth = py.builtin("bool");
+    CHECK(py.is_instance(reference, number));
+    CHECK_FALSE(py.is_instance(reference, text));
+    CHECK(py.is_instance(reference, py.eval("(str, int)")));
     CHECK(py.is_subclass(truth, number));
     CHECK_FALSE(py.is_subclass(number, truth));
-    CHECK_THROWS_WITH(py.is_instance(one, one), StartsWith("TypeError: "));
-    CHECK_THROWS_WITH(py.is_subclass(one, number), StartsWith("TypeError: "));
-    CHECK(py.is_instance(std::nothrow, one, number) == true);
-    CHECK(py.is_instance(std::nothrow, one, text) == false);
+    CHECK_THROWS_WITH(py.is_instance(reference, reference), StartsWith("TypeError: "));
+    CHECK_THROWS_WITH(py.is_subclass(reference, number), StartsWith("TypeError: "));
+    CHECK(py.is_instance(std::nothrow, reference, number) == true);
+    CHECK(py.is_instance(std::nothrow, reference, text) == false);
     CHECK(py.is_subclass(std::nothrow, truth, number) == true);
-    CHECK(py.is_instance(std::nothrow, one, one) == std::nullopt);
+    CHECK(py.is_instance(std::nothrow, reference, reference) == std::nullopt);
     CHECK_THROWS_WITH(throw_if_raised(py), StartsWith("TypeError: "));
-    CHECK(py.is_subclass(std::nothrow, one, number) == std::nullopt);
+    CHECK(py.is_subclass(std::nothrow, reference, number) == std::nullopt);
     CHECK_THROWS_WITH(throw_if_raised(py), StartsWith("TypeError: "));
 }
 
-TEST_CASE("a checked cast gives the object itself, or says what it is instead") {
+TEST_CASE("a checked cast gives the object itself, or an error that names its type") {
     start_python();
     attached here;
     token py = here.token();
@@ -87,7 +87,7 @@ TEST_CASE("a checked cast gives the object itself, or says what it is instead") 
     CHECK(pyattach_error_message(nullptr, 0) == 0);
 }
 
-TEST_CASE("an unchecked cast believes the caller") {
+TEST_CASE("an unchecked cast does not check the type") {
     start_python();
     attached here;
     token py = here.token();
@@ -109,9 +109,9 @@ TEST_CASE("owned pointers are taken over, borrowed ones are left to their owner"
         return object.get();
     };
     {
-        owned one = py.from_owned_ptr(new_reference()), two = py.from_owned_ptr_or_err(new_reference());
+        owned first = py.from_owned_ptr(new_reference()), second = py.from_owned_ptr_or_err(new_reference());
         std::optional<owned> three = py.from_owned_ptr_or_opt(new_reference());
-        CHECK(one.get() == object.get());
+        CHECK(first.get() == object.get());
         CHECK(reference_count(object) == 4);
         borrowed seen = py.from_borrowed_ptr(object), same = py.from_borrowed_ptr_or_err(object);
         std::optional<borrowed> too = py.from_borrowed_ptr_or_opt(object);

@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks and conditions while Python ends.
+// The C++ API: waiting for locks and conditions while Python ends.
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -35,7 +35,7 @@ template <class Wait> void waits_through_the_end(Wait wait, std::mutex &lock, bo
         }
         EXPECT(status == PYATTACH_FINALIZING);
         EXPECT(!pyattach_is_attached());
-        EXPECT(lock.try_lock()); // nobody holds it
+        EXPECT(lock.try_lock()); // no thread holds it
         lock.unlock();
     });
     is_waiting.wait();
@@ -63,7 +63,7 @@ CHILD("gets a lock after the end of Python, told not to throw") {
         lock, true);
 }
 
-TEST_CASE("a locker that cannot come back does not keep the lock") {
+TEST_CASE("a thread that cannot re-attach after locking does not keep the lock") {
     check_succeeds("gets a lock after the end of Python");
     check_succeeds("gets a lock after the end of Python, told not to throw");
 }
@@ -99,6 +99,6 @@ CHILD("sees a condition met after the end of Python") {
     notifier.join();
 }
 
-TEST_CASE("a waiter that cannot come back does not keep the lock of its condition") {
+TEST_CASE("a thread that cannot re-attach after a condition wait does not keep the lock") {
     check_succeeds("sees a condition met after the end of Python");
 }

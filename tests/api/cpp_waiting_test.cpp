@@ -1,4 +1,4 @@
-// The C++ face: waiting for locks, threads and conditions of the standard library.
+// The C++ API: waiting for locks, threads and conditions of the standard library.
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -18,7 +18,7 @@ using support::task;
 
 namespace {
 
-// As std::mutex, and tells when somebody is about to wait for it.
+// A std::mutex that counts down a latch when a thread is about to wait for it.
 struct telling_mutex : std::mutex {
     latch wanted{"somebody to want the lock"};
     int was_attached = -1;
@@ -36,7 +36,7 @@ std::uint64_t detaches() {
     return stats.detaches;
 }
 
-// Somebody holds the lock and needs Python before letting go of it.
+// The holder of the lock needs Python before it unlocks.
 template <class Lock, class Mutex, class Take> void wait_for(Mutex &mutex, Take take) {
     latch is_held("the lock to be held"), want("the other to want it");
     task holder("the holder", [&] {
@@ -94,7 +94,7 @@ TEST_CASE("waiting for a lock lets its owner use Python") {
     wait_for<writer>(shared, [&](token py) { return lock_shared_detached(std::nothrow, py, shared); });
 }
 
-TEST_CASE("the holder of a lock that threw leaves it to the next") {
+TEST_CASE("an exception in the lock holder releases the lock to the next") {
     start_python();
     std::mutex plain;
     task thrower("the one that throws", [&] {
@@ -110,7 +110,7 @@ TEST_CASE("the holder of a lock that threw leaves it to the next") {
     CHECK(lock_detached(here.token(), plain).owns_lock());
 }
 
-TEST_CASE("coming back with a lock releases nothing from the pool under it") {
+TEST_CASE("re-attaching with a lock held does not drain the pool under it") {
     start_python();
     attached here;
     token py = here.token();
@@ -157,7 +157,7 @@ TEST_CASE("joining a thread lets it use Python to its end") {
     CHECK(pyattach_is_attached());
 }
 
-TEST_CASE("waiting for a condition lets the one who makes it true use Python") {
+TEST_CASE("waiting for a condition detaches, so that the notifying thread may use Python") {
     start_python();
     std::mutex lock;
     std::condition_variable changed;

@@ -1,4 +1,4 @@
-// The pending exception in words, and its end.
+// The message of the pending exception, and clearing it.
 #include <cstring>
 #include <string>
 
@@ -31,7 +31,7 @@ std::string message_of(const std::string &statements) {
     return text;
 }
 
-// The three words of the pending exception, as CPython keeps them.
+// The three pointers of the pending exception, as PyErr_Fetch returns them.
 struct words {
     object *type = nullptr, *value = nullptr, *traceback = nullptr;
     bool operator==(const words &other) const {
@@ -47,8 +47,8 @@ words pending() {
     return found;
 }
 
-// Sets an exception as C code does: up to 3.11 it is pending without its object, which is made when somebody catches
-// it.
+// Sets an exception as C code does: up to 3.11 it is pending without its object, which CPython makes when the
+// exception is caught.
 void set_exception(const char *type, const char *value) {
     ref kind = eval(type), argument = eval(value);
     cpython<void(object *, object *)>("PyErr_SetObject")(kind, argument);
@@ -79,7 +79,7 @@ TEST_CASE("an exception without a message is its type alone") {
 TEST_CASE("a type is named without its module") {
     start_python();
     attached here;
-    // C code names its types with their module in front; so does this.
+    // The name of a type made in C includes its module, which the message leaves out.
     CHECK(message_of("raise type('library.part.Broken', (Exception,), {})('x')") == "Broken: x");
     CHECK(message_of("import subprocess\nraise subprocess.SubprocessError('x')") == "SubprocessError: x");
 }
@@ -131,7 +131,7 @@ TEST_CASE("a message that does not fit is cut at a character's edge") {
             CHECK(next >= size);
         }
     }
-    // NULL is no place at all, whatever size it is said to be.
+    // NULL is no buffer, whatever size is passed with it.
     CHECK(pyattach_error_message(nullptr, 100) == whole.size());
     pyattach_error_clear();
 }
@@ -177,7 +177,7 @@ TEST_CASE("an exception whose object is not made yet reads the same and stays un
     CHECK(pending() == before);
     pyattach_error_clear();
 
-    // The object may be there, of a more special type.
+    // The object may exist already, of a derived type.
     set_exception("Exception", "ValueError('special')");
     CHECK(message() == "ValueError: special");
     pyattach_error_clear();

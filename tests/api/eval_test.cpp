@@ -1,5 +1,5 @@
 // Calls: evaluate and run.
-#include "pending_error.hpp"
+#include "support/pending_exception.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"
@@ -8,19 +8,11 @@ using namespace support;
 
 namespace {
 
-// What `expression` gives in the namespaces named.
+// The value of `expression` in these namespaces.
 ref evaluated(const char *expression, object *globals = nullptr, object *locals = nullptr) {
     object *result = nullptr;
     REQUIRE(pyattach_eval(expression, globals, locals, &result) == PYATTACH_OK);
     return ref(result);
-}
-
-// As seen from Python: whether `condition`, about `it`, holds.
-bool is_so(object *it, const std::string &condition) {
-    publish("it", it);
-    bool answer = eval_true(condition);
-    run("del it");
-    return answer;
 }
 
 } // namespace
@@ -28,14 +20,14 @@ bool is_so(object *it, const std::string &condition) {
 TEST_CASE("an expression is evaluated in the namespaces given") {
     start_python();
     attached here;
-    CHECK(is_so(evaluated("[i * 10 for i in range(5)]"), "it == [0, 10, 20, 30, 40]"));
+    CHECK(is_true_of(evaluated("[i * 10 for i in range(5)]"), "it == [0, 10, 20, 30, 40]"));
 
     ref globals = evaluated("{'x': 1, 'y': 2}"), locals = evaluated("{'y': 40}");
     CHECK(to_int(evaluated("x + y", globals)) == 3);
     CHECK(to_int(evaluated("x + y", globals, locals)) == 41);
     // Names assigned without locals are globals.
     REQUIRE(pyattach_run("z = 5", globals, nullptr) == PYATTACH_OK);
-    CHECK(is_so(globals, "it['z'] == 5"));
+    CHECK(is_true_of(globals, "it['z'] == 5"));
 }
 
 TEST_CASE("locals may be any mapping") {
@@ -47,8 +39,8 @@ TEST_CASE("locals may be any mapping") {
         "    def __setitem__(self, name, value): self.seen.append((name, value))\n");
     ref globals = evaluated("{}"), locals = evaluated("Mapping()");
     REQUIRE(pyattach_run("given = asked + 1", globals, locals) == PYATTACH_OK);
-    CHECK(is_so(locals, "it.seen == [('given', 8)]"));
-    CHECK(is_so(globals, "'given' not in it"));
+    CHECK(is_true_of(locals, "it.seen == [('given', 8)]"));
+    CHECK(is_true_of(globals, "'given' not in it"));
 }
 
 TEST_CASE("without globals the code runs in __main__") {
@@ -59,7 +51,7 @@ TEST_CASE("without globals the code runs in __main__") {
     ref module(main);
     REQUIRE(pyattach_run("left_in_main = __name__", nullptr, nullptr) == PYATTACH_OK);
     REQUIRE(pyattach_get_attribute(module, "left_in_main", &found) == PYATTACH_OK);
-    CHECK(is_so(ref(found), "it == '__main__'"));
+    CHECK(is_true_of(ref(found), "it == '__main__'"));
 
     // Also on a failure, no reference to the module stays behind.
     auto before = reference_count(module);
@@ -80,7 +72,7 @@ TEST_CASE("statements run in a given local namespace") {
                          "s = 'Hello Rust!'\n"
                          "encoded = base64.b64encode(s.encode('utf-8')).decode()\n",
                          nullptr, locals) == PYATTACH_OK);
-    CHECK(is_so(locals, "it['encoded'] == 'SGVsbG8gUnVzdCE='"));
+    CHECK(is_true_of(locals, "it['encoded'] == 'SGVsbG8gUnVzdCE='"));
     CHECK_FALSE(eval_true("'encoded' in globals()"));
 }
 
@@ -89,12 +81,12 @@ TEST_CASE("builtins are put into globals that lack them, once") {
     attached here;
     ref globals = evaluated("{}");
     REQUIRE(pyattach_run("class Foo: pass\na = int(3)", globals, globals) == PYATTACH_OK);
-    CHECK(is_so(globals, "sorted(it) == ['Foo', '__builtins__', 'a'] and it['a'] == 3"));
+    CHECK(is_true_of(globals, "sorted(it) == ['Foo', '__builtins__', 'a'] and it['a'] == 3"));
 
-    // Those that are there stay, whatever they are.
+    // An existing __builtins__ entry is kept, of whatever type.
     REQUIRE(pyattach_run("__builtins__ = {'len': lambda of: 'mine'}", globals, nullptr) == PYATTACH_OK);
-    CHECK(is_so(evaluated("len('abc')", globals), "it == 'mine'"));
-    CHECK(is_so(globals, "list(it['__builtins__']) == ['len']"));
+    CHECK(is_true_of(evaluated("len('abc')", globals), "it == 'mine'"));
+    CHECK(is_true_of(globals, "list(it['__builtins__']) == ['len']"));
 }
 
 TEST_CASE("builtins are put in below Python code too") {
@@ -107,7 +99,7 @@ TEST_CASE("builtins are put in below Python code too") {
     publish("native", native);
     run("def caller(): return native()\ncaller()");
     CHECK(status == PYATTACH_OK);
-    CHECK(is_so(globals, "it['a'] == 3 and '__builtins__' in it"));
+    CHECK(is_true_of(globals, "it['a'] == 3 and '__builtins__' in it"));
     run("del native, caller");
 }
 
@@ -134,7 +126,7 @@ TEST_CASE("globals that are no dict are a TypeError") {
 TEST_CASE("code is UTF-8 whatever its coding line says") {
     start_python();
     attached here;
-    CHECK(is_so(evaluated("# coding: latin-1\n'\xC3\xA9'"), "it == chr(0xE9)"));
+    CHECK(is_true_of(evaluated("# coding: latin-1\n'\xC3\xA9'"), "it == chr(0xE9)"));
     REQUIRE(pyattach_run("# -*- coding: ascii -*-\n\xC3\xA9t\xC3\xA9 = '\xF0\x9F\x98\x80'", nullptr, nullptr) ==
             PYATTACH_OK);
     CHECK(eval_true("globals()[chr(0xE9) + 't' + chr(0xE9)] == chr(0x1F600)"));
@@ -200,6 +192,6 @@ TEST_CASE("statements leave nothing behind but what they did") {
     auto before = reference_count(none);
     for (int i = 0; i < 1000; ++i)
         REQUIRE(pyattach_run("pass", nullptr, nullptr) == PYATTACH_OK);
-    // Others may keep a None too, but not a thousand.
+    // Other code may take references to None meanwhile, but not a thousand.
     CHECK(reference_count(none) < before + 100);
 }

@@ -26,7 +26,6 @@ void check_all_refused() {
 
 } // namespace
 
-// PyO3 test_try_attach_fail_during_gc
 TEST_CASE("a forbidden scope refuses to attach and to detach, and changes nothing") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
@@ -38,13 +37,13 @@ TEST_CASE("a forbidden scope refuses to attach and to detach, and changes nothin
     }
     CHECK_FALSE(cpython_says_attached());
     attached here;
-    void *state = current_state();
+    void *state = current_tstate();
     {
         forbidden traverse;
         check_all_refused();
-        CHECK(current_state() == state);
+        CHECK(current_tstate() == state);
     }
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     CHECK(pyattach_is_attached());
     CHECK(pyattach_attach_depth() == 1);
 }
@@ -56,7 +55,7 @@ TEST_CASE("a forbidden scope refuses on a thread that has never met Python") {
             forbidden traverse;
             check_all_refused();
         }
-        CHECK(slot_state() == nullptr); // refused before any call into CPython: nothing was made
+        CHECK(gilstate_tstate() == nullptr); // refused before any call into CPython: nothing was made
         attached here;
         CHECK(eval_int("1") == 1);
     });
@@ -109,7 +108,7 @@ TEST_CASE("a reference dropped in a forbidden scope is queued, also on an attach
     start_python();
     attached here;
     run("died = []");
-    ref object = object_whose_death("died.append(1)");
+    ref object = object_with_finalizer("died.append(1)");
     {
         forbidden traverse;
         object.drop();

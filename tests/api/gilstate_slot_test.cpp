@@ -1,5 +1,5 @@
-// What PyGILState_GetThisThreadState() answers on a thread of the library's: the state that the thread is attached
-// with, or code that calls PyGILState_Ensure there makes a second one, and waits for the GIL that its own thread holds.
+// PyGILState_GetThisThreadState() must return the tstate with which the library attached the thread. Otherwise
+// PyGILState_Ensure there would make a second tstate, and wait for the GIL that its own thread holds.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
@@ -10,14 +10,14 @@ using namespace support;
 namespace {
 
 void expect_found_by_other_code() {
-    EXPECT(slot_state() == current_state());
+    EXPECT(gilstate_tstate() == current_tstate());
     foreign_attach other_code;
     EXPECT(eval_int("6 * 7") == 42);
 }
 
 } // namespace
 
-TEST_CASE("a thread whose first state was a sub-interpreter's is found by PyGILState_* in the main one") {
+TEST_CASE("a thread whose first tstate was a sub-interpreter's is found by PyGILState_* in the main one") {
     start_python();
     attached here;
     sub_interpreter sub;

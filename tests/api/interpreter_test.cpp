@@ -139,7 +139,7 @@ TEST_CASE("every status has a sentence of its own, and a number that is none has
         sentences.insert(sentence);
     }
     CHECK(sentences.size() == PYATTACH_INVALID + 1);
-    // As C callers may: an enum there holds any int.
+    // In C an enum may hold any int.
     auto *message = reinterpret_cast<const char *(*)(int)>(&pyattach_status_message);
     for (int status : {-1, PYATTACH_INVALID + 1, 1000}) {
         const char *sentence = message(status);
@@ -153,7 +153,7 @@ TEST_CASE("the library says the version of its headers") { CHECK(pyattach_versio
 TEST_CASE("a sub-interpreter has a handle of its own and gets its own references back") {
     start_python();
     attached here;
-    void *main_state = current_state();
+    void *main_state = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_main();
     auto *new_interpreter = cpython<void *()>("Py_NewInterpreter");
     auto *end_interpreter = cpython<void(void *)>("Py_EndInterpreter");

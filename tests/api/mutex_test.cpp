@@ -7,16 +7,6 @@
 
 using namespace support;
 
-// CPython test_lock_basic
-TEST_CASE("a mutex is locked, shown as locked, and free again") {
-    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
-    pyattach_mutex_lock(&mutex);
-    CHECK(pyattach_mutex_is_locked(&mutex) == 1);
-    pyattach_mutex_unlock(&mutex);
-    CHECK(pyattach_mutex_is_locked(&mutex) == 0);
-}
-
 TEST_CASE("zeroed memory is a mutex ready for use, and the initialiser says the same") {
     pyattach_mutex zeroed, initialised = PYATTACH_MUTEX_INIT;
     std::memset(&zeroed, 0, sizeof zeroed);
@@ -45,114 +35,11 @@ TEST_CASE("NULL in place of a mutex is ignored") {
     pyattach_mutex_unlock(nullptr);
 }
 
-// CPython test_lock_two_threads, in each state the waiter can be in
-TEST_CASE("a second locker waits for the holder and gets the mutex after it") {
-    start_python();
-    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    bool released = false, seen = false;
-    auto lock_and_look = [&] {
-        pyattach_mutex_lock(&mutex);
-        seen = released;
-        pyattach_mutex_unlock(&mutex);
-    };
-    pyattach_mutex_lock(&mutex);
-    std::function<void()> waiter;
-    SECTION("not attached") { waiter = lock_and_look; }
-    SECTION("attached") {
-        waiter = [&] {
-            attached here;
-            lock_and_look();
-            EXPECT(cpython_says_attached());
-        };
-    }
-    SECTION("attached by other code") {
-        waiter = [&] {
-            foreign_attach other;
-            lock_and_look();
-            EXPECT(cpython_says_attached());
-        };
-    }
-    task second("the waiting thread to end", waiter);
-    second.wait_until_asleep();
-    CHECK_FALSE(second.has_returned());
-    released = true;
-    pyattach_mutex_unlock(&mutex);
-    second.join();
-    CHECK(seen);
-    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
-}
-
-// CPython test_lock_counter, test_lock_counter_slow
-TEST_CASE("short locked increments add up, with the odd long hold") {
-    start_python();
-    constexpr int threads = 5, each = 2000;
-    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    int counter = 0;
-    {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < threads; ++i)
-            tasks.push_back(std::make_unique<task>("a counting thread to end", [&, i] {
-                for (int round = 0; round < each; ++round) {
-                    bool attach = (round + i) % 8 == 0, hold_long = (round + i) % 100 == 0;
-                    if (attach) {
-                        attached here;
-                        pyattach_mutex_lock(&mutex);
-                        ++counter;
-                        pyattach_mutex_unlock(&mutex);
-                        continue;
-                    }
-                    pyattach_mutex_lock(&mutex);
-                    int before = counter;
-                    if (hold_long)
-                        sched_yield();
-                    counter = before + 1;
-                    pyattach_mutex_unlock(&mutex);
-                }
-            }));
-    }
-    CHECK(counter == threads * each);
-}
-
-// PyO3 test_pymutex_blocks, test_mutex_ext
-TEST_CASE("a blocked locker is detached: others attach, and the holder may attach too") {
-    start_python();
-    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    latch holds("the holder to hold the mutex"), blocked("the locker to block");
-    task holder("the holder to end", [&] {
-        pyattach_mutex_lock(&mutex);
-        holds.count_down();
-        blocked.wait();
-        {
-            attached here; // mutex first, interpreter second
-            EXPECT(eval_int("1") == 1);
-        }
-        pyattach_mutex_unlock(&mutex);
-    });
-    holds.wait();
-    task locker("the locker to end", [&] {
-        attached here;
-        pyattach_mutex_lock(&mutex);
-        EXPECT(pyattach_is_attached());
-        pyattach_mutex_unlock(&mutex);
-    });
-    locker.wait_until_asleep();
-    run_on_thread([] {
-        attached third;
-        CHECK(eval_int("3") == 3);
-    });
-    CHECK_FALSE(locker.has_returned());
-    blocked.count_down();
-    holder.join();
-    locker.join();
-    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
-}
-
-// conformance.md, group 6: first use without contention
 TEST_CASE("a free mutex is locked without detaching") {
     start_python();
     attached here;
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    // With a GIL, a thread that waits for it would get it here if we let go.
+    // With a GIL, a thread that waits for it would get it here if the lock detached.
     latch waiting("the waiting thread to start");
     bool got_in = false;
     task other("the waiting thread to end", [&] {

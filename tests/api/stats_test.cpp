@@ -2,25 +2,15 @@
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 #include <cstring>
 
 using namespace support;
 
-namespace {
-
-pyattach_stats stats() {
-    pyattach_stats now{};
-    now.struct_size = sizeof now;
-    pyattach_stats_get(&now);
-    return now;
-}
-
-} // namespace
-
 TEST_CASE("scopes are counted as what they were: attaching, nested, refused, detached") {
     start_python();
-    pyattach_stats before = stats();
+    pyattach_stats before = all_counters();
     {
         attached here;
         attached nested;
@@ -30,7 +20,7 @@ TEST_CASE("scopes are counted as what they were: attaching, nested, refused, det
     forbidden traverse;
     pyattach_attached scope;
     CHECK(pyattach_attached_begin(&scope) == PYATTACH_FORBIDDEN);
-    pyattach_stats after = stats();
+    pyattach_stats after = all_counters();
     CHECK(after.attaches - before.attaches == 2);
     CHECK(after.nested - before.nested == 1);
     CHECK(after.detaches - before.detaches == 1);
@@ -39,13 +29,13 @@ TEST_CASE("scopes are counted as what they were: attaching, nested, refused, det
 
 TEST_CASE("the counts of a thread stay when it has ended") {
     start_python();
-    pyattach_stats before = stats();
+    pyattach_stats before = all_counters();
     for (int i = 0; i < 5; ++i)
         run_on_thread([] {
             attached here;
             attached nested;
         });
-    pyattach_stats after = stats();
+    pyattach_stats after = all_counters();
     CHECK(after.attaches - before.attaches == 5);
     CHECK(after.nested - before.nested == 5);
     CHECK(after.states_created - before.states_created == 5);
@@ -53,20 +43,20 @@ TEST_CASE("the counts of a thread stay when it has ended") {
 
 TEST_CASE("an adopted state is counted as adopted") {
     start_python();
-    pyattach_stats before = stats();
+    pyattach_stats before = all_counters();
     run_on_thread([] {
         foreign_attach other;
         foreign_detach gap;
         attached here;
     });
-    pyattach_stats after = stats();
+    pyattach_stats after = all_counters();
     CHECK(after.states_adopted - before.states_adopted == 1);
     CHECK(after.states_created == before.states_created);
 }
 
-TEST_CASE("a state made for a scope is not adopted by what attaches in a gap of it") {
+TEST_CASE("a tstate made for a scope is not adopted by an attach inside a detached scope of it") {
     start_python();
-    pyattach_stats before = stats();
+    pyattach_stats before = all_counters();
     run_on_thread([] {
         pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
         attached here;
@@ -74,7 +64,7 @@ TEST_CASE("a state made for a scope is not adopted by what attaches in a gap of 
         attached again;
         pyattach_set_thread_policy(PYATTACH_THREADS_WARM);
     });
-    pyattach_stats after = stats();
+    pyattach_stats after = all_counters();
     CHECK(after.states_created - before.states_created == 1);
     CHECK(after.states_adopted == before.states_adopted);
 }
@@ -85,7 +75,7 @@ TEST_CASE("drops are counted: released at once, queued, released from the pool")
     ref object = new_object();
     for (int i = 0; i < 3; ++i)
         REQUIRE(pyattach_incref(object) == PYATTACH_OK);
-    pyattach_stats before = stats();
+    pyattach_stats before = all_counters();
     pyattach_decref(object);
     {
         foreign_detach gap;
@@ -93,7 +83,7 @@ TEST_CASE("drops are counted: released at once, queued, released from the pool")
         pyattach_decref(object);
     }
     REQUIRE(pyattach_pool_drain() == PYATTACH_OK);
-    pyattach_stats after = stats();
+    pyattach_stats after = all_counters();
     CHECK(after.drops_now - before.drops_now == 1);
     CHECK(after.drops_queued - before.drops_queued == 2);
     CHECK(after.drops_released - before.drops_released == 2);

@@ -1,4 +1,5 @@
-// How a native thread with a warm state ends: it never waits for Python, and whatever its last destructors do is fine.
+// The end of a native thread with a warm tstate: it never waits for Python, and its TLS destructors may call
+// everything.
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
@@ -11,15 +12,15 @@
 #include <set>
 #include <vector>
 
-#include "api/last_destructor.hpp"
-#include "api/thread_states.hpp"
+#include "support/late_tls_destructor.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 
 namespace {
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
-void provoke_reaping() {
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
+void provoke_reaper() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
 }
@@ -34,7 +35,7 @@ TEST_CASE("an attached thread may join native threads that have warm states") {
         task thread("a thread that ends while its joiner is attached", [&] {
             {
                 attached inside;
-                make_local();
+                make_thread_local();
                 run("local.value = [1]");
             }
             used.count_down();
@@ -50,16 +51,16 @@ TEST_CASE("an attached thread may join native threads that have warm states") {
     CHECK(eval_int("1") == 1);
 }
 
-TEST_CASE("the last destructor of a thread may still use Python, through us and through PyGILState") {
+TEST_CASE("the last destructor of a thread may still use Python, through the library and through PyGILState") {
     start_python();
-    last_destructor::key();
+    late_tls_destructor::key();
     for (bool through_us : {true, false}) {
         INFO("through us " << through_us);
-        auto before = states_owned();
+        auto before = tstates_owned();
         int result = 0;
         auto use_python = [&] {
-            // What was reaped by now, though this thread still runs, would be used here.
-            provoke_reaping();
+            // A tstate that was deleted too early, while this thread still runs, would be used here.
+            provoke_reaper();
             if (through_us) {
                 attached here;
                 attached nested;
@@ -71,25 +72,25 @@ TEST_CASE("the last destructor of a thread may still use Python, through us and 
                 result = static_cast<int>(eval_int("6 * 7"));
             }
         };
-        last_destructor late{use_python, 0};
+        late_tls_destructor late{use_python, 0};
         run_on_thread([&] {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 5");
-            pthread_setspecific(last_destructor::key(), &late);
+            pthread_setspecific(late_tls_destructor::key(), &late);
         });
         CHECK(late.calls == last_round);
         CHECK(result == 42);
-        CHECK(states_owned() == before);
+        CHECK(tstates_owned() == before);
     }
-    provoke_reaping();
+    provoke_reaper();
     attached here;
     CHECK(eval_int("1") == 1);
 }
 
-TEST_CASE("destructors of a thread may drop references and ask, on the way out and at the very end") {
+TEST_CASE("destructors of a thread may decref and query, before and after the library's exit hook") {
     start_python();
-    last_destructor::key();
+    late_tls_destructor::key();
     ref shared;
     {
         attached here;
@@ -110,11 +111,11 @@ TEST_CASE("destructors of a thread may drop references and ask, on the way out a
                 last();
         }
     };
-    last_destructor late{use, 0};
+    late_tls_destructor late{use, 0};
     run_on_thread([&] {
         static thread_local local_object local;
         local.last = use;
-        pthread_setspecific(last_destructor::key(), &late);
+        pthread_setspecific(late_tls_destructor::key(), &late);
         attached here;
     });
     CHECK(asked == 2);
@@ -125,13 +126,13 @@ TEST_CASE("destructors of a thread may drop references and ask, on the way out a
 
 TEST_CASE("a thread that attaches for the first time in a destructor leaves nothing behind") {
     start_python();
-    last_destructor::key(); // so that the key below is younger than the library's
+    late_tls_destructor::key(); // so that the key below is younger than the library's
     pthread_key_t key;
     REQUIRE(pthread_key_create(&key, [](void *) { attached here; }) == 0);
     auto before = all_counters();
     for (int i = 0; i < 50; ++i)
         run_on_thread([&] { pthread_setspecific(key, &before); });
-    provoke_reaping();
+    provoke_reaper();
     auto after = all_counters();
     CHECK(after.states_created - before.states_created == 50 + 70);
     CHECK(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead == 50 + 70);
@@ -139,11 +140,11 @@ TEST_CASE("a thread that attaches for the first time in a destructor leaves noth
 }
 
 // From 3.13 on; before, `threading` knows threads by their identity alone.
-TEST_CASE("a thread with the identity of a dead one does not see that one's data") {
+TEST_CASE("a thread with the ident of an ended thread does not see that thread's data") {
     start_python();
     {
         attached here;
-        make_local();
+        make_thread_local();
         run("import threading; seen = []");
     }
     std::set<pthread_t> identities;
@@ -159,61 +160,7 @@ TEST_CASE("a thread with the identity of a dead one does not see that one's data
     CHECK(reused > 0); // or this test tested nothing
     attached here;
     // Where states end with their scope, that is left to Python, which does it from 3.13.
-    if (keeps_states() || python_version() >= 0x030d0000)
+    if (keeps_tstates() || python_version() >= 0x030d0000)
         CHECK(eval_int("len(set(map(id, seen)))") == 50);
     run("del seen");
-}
-
-// CPython call_in_temporary_c_thread and its generator test
-TEST_CASE("a generator first run on a native thread that is gone goes on elsewhere, with tracing on") {
-    start_python();
-    for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
-        {
-            attached here;
-            run("import sys, threading\n"
-                "lines = []\n"
-                "def tracer(frame, event, argument):\n"
-                "    lines.append(event)\n"
-                "    return tracer\n"
-                "def count():\n"
-                "    for i in range(10):\n"
-                "        yield i\n"
-                "generator = count()\n");
-        }
-        auto step = [] {
-            attached here;
-            run("sys.settrace(tracer)\nnext(generator)\nsys.settrace(None)\n");
-        };
-        for (int i = 0; i < 5; ++i)
-            run_on_thread(step);
-        provoke_reaping();
-        step();
-        attached here;
-        CHECK(eval_int("next(generator)") == 6);
-        CHECK(eval_int("len(lines)") > 10);
-        run("del generator, lines");
-    }
-}
-
-// CPython gh-96071: test_gilstate_ensure_no_deadlock
-TEST_CASE("attaching with tracemalloc on does not deadlock") {
-    start_python();
-    {
-        attached here;
-        run("import tracemalloc; tracemalloc.start()");
-    }
-    for (int i = 0; i < 5; ++i)
-        run_on_thread([] {
-            for (int round = 0; round < 3; ++round) {
-                attached here;
-                run("[object() for i in range(100)]");
-            }
-            CHECK(pyattach_thread_release() == PYATTACH_OK);
-            foreign_attach other;
-            run("[object() for i in range(100)]");
-        });
-    provoke_reaping();
-    attached here;
-    run("tracemalloc.stop()");
 }

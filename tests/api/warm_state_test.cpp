@@ -1,92 +1,36 @@
-// Warm thread states: kept from the first attach to the end of the thread, unless the policy says otherwise.
+// Warm tstates and policies: a tstate is kept from the first attach to the end of the thread, unless the policy is
+// scoped.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 
-namespace {
-
-// What the policy comes to on this Python: debug builds cannot keep states.
-bool is_warm() { return !is_debug_build(); }
-
-class scoped_policy {
-  public:
-    scoped_policy() { pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED); }
-    scoped_policy(const scoped_policy &) = delete;
-    scoped_policy &operator=(const scoped_policy &) = delete;
-    ~scoped_policy() { pyattach_set_thread_policy(PYATTACH_THREADS_WARM); }
-};
-
-// Native threads see each other's `threading.local` by name, not by value.
-void make_local() { run("import threading\nif 'local' not in globals(): local = threading.local()"); }
-
-} // namespace
-
-// PyO3 #5467
-TEST_CASE("threading.local values survive from one attach of a thread to the next") {
+TEST_CASE("with the scoped policy threading.local values do not survive from one attach to the next") {
     start_python();
+    policy scoped(PYATTACH_THREADS_SCOPED);
     run_on_thread([] {
         {
             attached here;
-            make_local();
-            run("local.value = 7");
-        }
-        {
-            attached here;
-            CHECK(eval_true("hasattr(local, 'value')") == is_warm());
-        }
-    });
-    run_on_thread([] {
-        attached here;
-        CHECK_FALSE(eval_true("hasattr(local, 'value')"));
-    });
-}
-
-TEST_CASE("with the scoped policy they do not") {
-    start_python();
-    scoped_policy scoped;
-    run_on_thread([] {
-        {
-            attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
             attached nested; // not an outermost attach
             CHECK(eval_true("hasattr(local, 'value')"));
         }
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
     });
 }
 
-// CPython test_foreign_thread, extended
-TEST_CASE("the thread object is the same on every warm attach") {
-    start_python();
-    run_on_thread([] {
-        ref first;
-        {
-            attached here;
-            first = eval("__import__('threading').current_thread()");
-        }
-        attached here;
-        ref second = eval("__import__('threading').current_thread()");
-        if (is_warm())
-            CHECK(first.get() == second.get());
-        publish("current", second);
-        CHECK(eval_true("current.is_alive()"));
-        run("del current");
-    });
-}
-
-// jni-rs threads_explicit_detach_tls_attachment, threads_guard_nesting_blocks_explicit_detachment
-TEST_CASE("a warm state is given back on demand, but not inside a scope") {
+TEST_CASE("pyattach_thread_release deletes a warm tstate, but not inside a scope") {
     start_python();
     run_on_thread([] {
         CHECK(pyattach_thread_release() == PYATTACH_OK); // there is none yet
         {
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
             CHECK(pyattach_thread_release() == PYATTACH_INVALID);
             {
@@ -99,13 +43,13 @@ TEST_CASE("a warm state is given back on demand, but not inside a scope") {
             }
             CHECK(eval_int("local.value") == 7);
         }
-        CHECK((slot_state() != nullptr) == is_warm());
+        CHECK((gilstate_tstate() != nullptr) == keeps_tstates());
         {
             forbidden traverse;
             CHECK(pyattach_thread_release() == PYATTACH_FORBIDDEN);
         }
         CHECK(pyattach_thread_release() == PYATTACH_OK);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         CHECK(pyattach_thread_release() == PYATTACH_OK);
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
@@ -117,79 +61,78 @@ TEST_CASE("a warm state is given back on demand, but not inside a scope") {
     });
 }
 
-// jni-rs threads_scope_attachments_block_tls_attachments; conformance.md, group 8: adopted state
-TEST_CASE("a state that others made is used and left to them") {
+TEST_CASE("a tstate that other code made is used and left to it") {
     start_python();
     run_on_thread([] {
         {
             foreign_attach other;
             foreign_detach gap;
             attached here;
-            make_local();
+            make_thread_local();
             run("local.value = 7");
         }
-        CHECK(slot_state() == nullptr); // deleted by its owner, PyGILState_Release
+        CHECK(gilstate_tstate() == nullptr); // deleted by its owner, PyGILState_Release
         attached here;
         CHECK_FALSE(eval_true("hasattr(local, 'value')"));
     });
 }
 
-// conformance.md, group 8: foreign PyGILState pair
-TEST_CASE("foreign PyGILState pairs between our scopes use the warm state and leave it alone") {
+TEST_CASE("a warm tstate stays warm when the policy becomes scoped, and a scoped one does not become warm") {
     start_python();
-    if (!is_warm())
-        return;
     run_on_thread([] {
+        { attached here; }
+        void *kept = gilstate_tstate();
+        policy scoped(PYATTACH_THREADS_SCOPED);
         {
             attached here;
-            make_local();
-            run("local.value = 7");
+            if (keeps_tstates())
+                CHECK(current_tstate() == kept);
         }
-        void *mine = slot_state();
-        for (int i = 0; i < 3; ++i) {
-            foreign_attach other;
-            CHECK(current_state() == mine);
-            CHECK(eval_int("local.value") == 7);
-        }
-        attached here;
-        CHECK(current_state() == mine);
-        CHECK(eval_int("local.value") == 7);
+        CHECK(gilstate_tstate() == kept);
     });
 }
 
-// jni-rs thread_detaches_for_tls_attachment_when_finished; conformance.md, group 7: reaping
-TEST_CASE("the states of threads that ended are deleted by later attaches, and their values die") {
+TEST_CASE("one tstate serves all attaches of a thread") {
+    start_python();
+    run_on_thread([] {
+        auto before = all_counters();
+        for (int i = 0; i < 100; ++i)
+            attached here;
+        auto after = all_counters();
+        CHECK(after.states_created - before.states_created == (keeps_tstates() ? 1 : 100));
+        CHECK(after.states_adopted == before.states_adopted);
+        CHECK(after.attaches - before.attaches == 100);
+    });
+}
+
+TEST_CASE("trace functions and context variables survive between warm attaches, and not between scoped ones") {
     start_python();
     {
         attached here;
-        make_local();
-        run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
+        run("import sys, contextvars\n"
+            "variable = contextvars.ContextVar('variable', default=None)\n"
+            "def tracer(frame, event, argument): return None\n");
     }
-    auto deleted = [] {
-        pyattach_stats now{};
-        now.struct_size = sizeof now;
-        pyattach_stats_get(&now);
-        return now.states_deleted;
-    };
-    // More than the library lets wait; each of them attaches anew and may delete what earlier ones left.
-    constexpr int threads = 100;
-    auto before = deleted();
-    for (int i = 0; i < threads; ++i)
-        run_on_thread([] {
-            for (int round = 0; round < 3; ++round) {
+    for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
+        policy scope(each);
+        bool kept = each == PYATTACH_THREADS_WARM && keeps_tstates();
+        run_on_thread([&] {
+            {
                 attached here;
-                run("local.value = Value()");
+                run("sys.settrace(tracer); variable.set('mine')");
             }
+            attached here;
+            CHECK(eval_true("sys.gettrace() is tracer") == kept);
+            CHECK(eval_true("variable.get() == 'mine'") == kept);
+            run("sys.settrace(None)");
         });
-    attached here;
-    auto states = static_cast<std::int64_t>(deleted() - before);
-    // Two values of each thread were replaced by its next one; the third lives as long as the state.
-    std::int64_t died = eval_int("len(died)") - 2 * threads;
-    if (is_warm()) {
-        CHECK(died >= 36);
-        CHECK(died <= states); // other tests' threads had states too
-        CHECK(died < threads);
-    } else {
-        CHECK(died == threads);
     }
+}
+
+TEST_CASE("a debug build keeps no tstates, whatever the policy says") {
+    start_python();
+    run_on_thread([] {
+        { attached here; }
+        CHECK((gilstate_tstate() == nullptr) == is_debug_build());
+    });
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes what runs measured into a page, between two marks, and prints one table over all of them.
 
-    document.py README PAGE COUNTS RESULTS.json...
+    document.py EVIDENCE PAGE COUNTS RESULTS.json...
 
-COUNTS is a file with what the test of instruction counts prints. The pictures are put beside the page. The README gets
-one table, of the first run with each Python, and the last picture of those.
+PAGE (docs/performance.md) gets every table. EVIDENCE (docs/evidence.md) gets one table, of the first run with each Python,
+and the last picture of those. COUNTS is a file with what the test of instruction counts prints. The pictures are put
+beside PAGE, which is in the same directory as EVIDENCE.
 """
 
 import json
@@ -65,16 +66,16 @@ def picture_of(run):
     return f"performance-{run['about']['name']}-{run['about']['mode']}.svg"
 
 
-def main(readme, page, counts, paths):
-    readme, page = Path(readme), Path(page)
+def main(evidence, page, counts, paths):
+    evidence, page = Path(evidence), Path(page)
     runs = [json.loads(Path(path).read_text()) for path in paths]
     for run in runs:
         plot.draw(run, page.parent / picture_of(run))
     first = list({run["about"]["name"]: run for run in reversed(runs)}.values())[::-1]
     instructions = "### Instructions\n\n```\n" + Path(counts).read_text().strip() + "\n```"
     write(page, "\n\n".join([summary(runs), instructions, *(section(run, picture_of(run)) for run in runs)]))
-    picture = f"![{title(first[-1])}]({page.parent.name}/{picture_of(first[-1])})"
-    write(readme, "\n\n".join([summary(first), picture]))
+    picture = f"![{title(first[-1])}]({picture_of(first[-1])})"
+    write(evidence, "\n\n".join([summary(first), picture]))
     print(summary(runs))
 
 

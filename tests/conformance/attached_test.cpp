@@ -22,8 +22,10 @@ TEST_CASE("PyO3 test_attach_counts") {
     CHECK(pyattach_attach_depth() == 2);
     pyattach_attached_end(&nested);
     CHECK(pyattach_attach_depth() == 1);
+    CHECK(pyattach_is_attached());
     outer.end();
     CHECK(pyattach_attach_depth() == 0);
+    CHECK_FALSE(pyattach_is_attached());
 }
 
 TEST_CASE("PyO3 recursive_attach_ok") {
@@ -35,12 +37,15 @@ TEST_CASE("PyO3 recursive_attach_ok") {
         made = new_object();
     }
     CHECK(reference_count(made) == 1);
-    CHECK_FALSE(eval_text("1").empty());
+    publish("made", made);
+    CHECK(eval_true("type(made) is object"));
+    CHECK(reference_count(made) == 2);
+    run("del made");
 }
 
 TEST_CASE("PyO3 test_acquire_gil") {
     start_python();
-    run_on_thread([] {
+    auto scenario = [] {
         CHECK_FALSE(pyattach_is_attached());
         CHECK_FALSE(cpython_says_attached());
         {
@@ -50,7 +55,9 @@ TEST_CASE("PyO3 test_acquire_gil") {
         }
         CHECK_FALSE(pyattach_is_attached());
         CHECK_FALSE(cpython_says_attached());
-    });
+    };
+    scenario(); // on the main thread
+    run_on_thread(scenario);
 }
 
 TEST_CASE("PyO3 test_try_attach_ok_when_detached") {
@@ -79,7 +86,7 @@ TEST_CASE("PyO3 test_try_attach_fail_during_gc") {
     CHECK(try_to_attach() == PYATTACH_OK);
 }
 
-// The token says in its type what PyO3's says by its size.
+// As PyO3's, the token is empty.
 TEST_CASE("PyO3 python_is_zst") {
     CHECK(std::is_empty_v<pyattach::token>);
     CHECK(std::is_trivially_copyable_v<pyattach::token>);
@@ -92,6 +99,7 @@ TEST_CASE("PyO3 test_issue_219") {
     ref function = native_function([&] {
         attached inside;
         depth = pyattach_attach_depth();
+        EXPECT(eval_int("6 * 7") == 42);
     });
     publish("function", function);
     run("function()");
@@ -180,16 +188,17 @@ CHILD("assumes what is not so") {
 TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
     start_python();
     attached here;
-    void *state = current_state();
+    void *state = current_tstate();
     auto before = all_counters();
     pyattach_attached assumed;
     REQUIRE(pyattach_attached_assume(&assumed) == PYATTACH_OK);
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     CHECK(pyattach_attach_depth() == 2);
     CHECK(all_counters().attaches == before.attaches);
     pyattach_attached_end(&assumed);
     CHECK(pyattach_attach_depth() == 1);
-    CHECK(current_state() == state);
+    CHECK(pyattach_is_attached());
+    CHECK(current_tstate() == state);
     if (TESTS_CHECKS)
         check_aborts("assumes what is not so", {"pyattach_attached_assume"});
 }
@@ -197,19 +206,21 @@ TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
 TEST_CASE("CPython, review of PR 149116") {
     start_python();
     attached here;
-    void *state = current_state();
+    void *state = current_tstate();
     CHECK(try_to_attach() == PYATTACH_OK);
     CHECK(cpython_says_attached());
-    CHECK(current_state() == state);
+    CHECK(current_tstate() == state);
     foreign_attach other;
     CHECK(try_to_attach() == PYATTACH_OK);
+    CHECK(pyattach_is_attached());
     CHECK(cpython_says_attached());
+    CHECK(eval_int("1") == 1);
 }
 
 CHILD("is forbidden before there is a Python") {
     forbidden traverse;
     pyattach_attached scope;
-    // Who asked for CPython first would say NO_PYTHON.
+    // A library that looked for CPython first would return NO_PYTHON.
     EXPECT(pyattach_attached_begin_unchecked(&scope) == PYATTACH_FORBIDDEN);
 }
 TEST_CASE("ext: forbidden scope, then the unchecked attach") {
@@ -225,7 +236,7 @@ TEST_CASE("ext: forbidden scope, then the unchecked attach") {
         auto after = all_counters();
         CHECK(after.states_created == before.states_created);
         CHECK(after.refused == before.refused + 1);
-        CHECK(slot_state() == nullptr);
+        CHECK(gilstate_tstate() == nullptr);
         CHECK(pyattach_attach_depth() == 0);
     });
 }
@@ -234,18 +245,25 @@ TEST_CASE("ext: foreign detach below us") {
     start_python();
     attached here;
     ref shared = new_object();
-    object *mine = second_reference(shared);
+    object *reference = second_reference(shared);
     size_t waiting = pyattach_pool_size();
     {
-        foreign_detach gap; // somebody's Save and Restore; our depth is 1 all the while
+        foreign_detach gap; // other code's Save and Restore; the library's depth stays 1
         CHECK(pyattach_attach_depth() == 1);
         CHECK_FALSE(pyattach_is_attached());
-        pyattach_decref(mine);
+        CHECK(pyattach_incref(shared) == PYATTACH_NOT_ATTACHED);
+        pyattach_decref(reference);
         CHECK(pyattach_pool_size() == waiting + 1);
-        attached again;
-        CHECK(cpython_says_attached());
-        CHECK(reference_count(shared) == 1);
+        {
+            attached again;
+            CHECK(pyattach_is_attached());
+            CHECK(cpython_says_attached());
+            CHECK(reference_count(shared) == 1);
+        }
+        CHECK_FALSE(pyattach_is_attached());
+        CHECK_FALSE(cpython_says_attached());
     }
+    CHECK(pyattach_is_attached());
     CHECK(cpython_says_attached());
 }
 
@@ -253,11 +271,17 @@ TEST_CASE("ext: foreign attach above nothing of ours") {
     start_python();
     run_on_thread([] {
         foreign_attach other;
+        CHECK(pyattach_is_attached());
+        CHECK(pyattach_attach_depth() == 0);
+        void *tstate = current_tstate();
         auto before = all_counters();
         {
             attached nested;
+            CHECK(current_tstate() == tstate);
+            CHECK(pyattach_attach_depth() == 1);
             CHECK(eval_int("3") == 3);
         }
+        CHECK(current_tstate() == tstate);
         auto after = all_counters();
         CHECK(after.attaches == before.attaches);
         CHECK(after.states_created == before.states_created);

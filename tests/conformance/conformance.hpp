@@ -1,11 +1,11 @@
-// What every file here begins with. The tests are named after the outside tests they stand for: see lines.txt.
+// Included first by every file here. A test is named after the test of another project that it ports: see lines.txt.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 #include "pyattach/pyattach.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
@@ -19,28 +19,21 @@ using namespace support;
 constexpr unsigned python_3_12 = 0x030c0000, python_3_13 = 0x030d0000, python_3_14 = 0x030e0000,
                    python_3_15 = 0x030f0000;
 
-// Opens and closes a scope; the status of the attempt.
-inline pyattach_status try_to_attach() {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin(&scope);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
-
-// An object with one reference besides `ref`'s own: as two owners of one object have it.
+// Adds a reference besides `ref`'s own, as a second owner has it.
 inline object *second_reference(object *it) {
     EXPECT(pyattach_incref(it) == PYATTACH_OK);
     return it;
 }
 
-// A sub-interpreter in which this thread, attached to the main one, is while it lives.
-class sub_interpreter {
+// A sub-interpreter that is current on this thread from construction to end(). Constructed attached to the main one.
+class current_sub_interpreter {
   public:
-    sub_interpreter() : main_(current_state()), state_(cpython<void *()>("Py_NewInterpreter")()) { EXPECT(state_); }
-    sub_interpreter(const sub_interpreter &) = delete;
-    sub_interpreter &operator=(const sub_interpreter &) = delete;
-    ~sub_interpreter() { end(); }
+    current_sub_interpreter() : main_(current_tstate()), state_(cpython<void *()>("Py_NewInterpreter")()) {
+        EXPECT(state_);
+    }
+    current_sub_interpreter(const current_sub_interpreter &) = delete;
+    current_sub_interpreter &operator=(const current_sub_interpreter &) = delete;
+    ~current_sub_interpreter() { end(); }
     void end() {
         if (!state_)
             return;
@@ -54,7 +47,7 @@ class sub_interpreter {
 
   private:
     static void swap(void *to) {
-        if (current_state() != to)
+        if (current_tstate() != to)
             cpython<void *(void *)>("PyThreadState_Swap")(to);
     }
     void *main_, *state_;

@@ -1,4 +1,4 @@
-// Group 5, the rest: what CPython's own tests ask of its sections, asked of ours.
+// Group 5, the rest: CPython's tests of its critical sections, applied to the library's.
 #include "conformance/section.hpp"
 
 TEST_CASE("CPython test_critical_sections") {
@@ -34,6 +34,13 @@ TEST_CASE("CPython test_critical_sections_nest") {
     levels.pop_back();
     CHECK(lock_is(false, of.a()));
     CHECK(lock_is(false, of.b()));
+    pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
+    {
+        section outer(&mutex);
+        { section inner(&mutex); } // may suspend the outer one
+        CHECK(pyattach_mutex_is_locked(&mutex) == is_free_threaded());
+    }
+    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
 }
 
 TEST_CASE("CPython test_critical_sections_suspend") {
@@ -57,27 +64,23 @@ TEST_CASE("CPython test_critical_sections_threads") {
     ref objects[3];
     {
         attached here;
-        for (ref &one : objects)
-            one = new_object();
+        for (ref &object : objects)
+            object = new_object();
     }
     barrier together("all threads to be ready", 4);
     std::atomic<int> rounds{0};
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 4; ++i)
-        tasks.push_back(std::make_unique<task>("a thread with sections to end", [&] {
-            together.arrive_and_wait();
-            attached here;
-            for (int round = 0; round < 200; ++round) {
-                object *x = objects[round % 3], *y = objects[(round + 1) % 3];
-                section outer(x);
-                section inner(y, round % 2 ? x : y);
-                if (round % 5 == 0)
-                    detached gap;
-                ++rounds;
-            }
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(4, "a thread with sections to end", [&](int) {
+        together.arrive_and_wait();
+        attached here;
+        for (int round = 0; round < 200; ++round) {
+            object *x = objects[round % 3], *y = objects[(round + 1) % 3];
+            section outer(x);
+            section inner(y, round % 2 ? x : y);
+            if (round % 5 == 0)
+                detached gap;
+            ++rounds;
+        }
+    });
     CHECK(rounds == 800);
 }
 
@@ -94,6 +97,8 @@ TEST_CASE("CPython test_critical_sections_gc") {
             for (int round = 0; round < 200; ++round) {
                 section held(of.a());
                 run("[object() for _ in range(20)]");
+                if (round % 50 == 0)
+                    detached gap;
                 ++rounds;
             }
         }));
@@ -103,8 +108,8 @@ TEST_CASE("CPython test_critical_sections_gc") {
         while (!done)
             run("__import__('gc').collect()");
     });
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     done = true;
     collector.join();
     CHECK(rounds == 600);

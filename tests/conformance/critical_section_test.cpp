@@ -1,4 +1,4 @@
-// Group 5: critical sections. With a GIL they are no-ops, and the order is the GIL's, as long as nobody detaches.
+// Group 5: critical sections. With a GIL they are no-ops, and the GIL orders the threads, as long as none detaches.
 #include "conformance/section.hpp"
 
 namespace {
@@ -12,7 +12,7 @@ void check_excludes(const entering &first, const std::vector<entering> &others) 
         attached here;
         auto held = first();
         inside.count_down();
-        others_wait.wait(); // attached: with a GIL nobody else runs Python
+        others_wait.wait(); // attached: with a GIL no other thread runs Python
         flag = true;
     });
     inside.wait();
@@ -23,15 +23,15 @@ void check_excludes(const entering &first, const std::vector<entering> &others) 
             auto held = other();
             saw_it += flag;
         }));
-    for (auto &one : waiting) {
-        one->wait_until_asleep();
-        CHECK_FALSE(one->has_returned());
+    for (auto &thread : waiting) {
+        thread->wait_until_asleep();
+        CHECK_FALSE(thread->has_returned());
     }
     CHECK(saw_it == 0);
     others_wait.count_down();
     holder.join();
-    for (auto &one : waiting)
-        one->join();
+    for (auto &thread : waiting)
+        thread->join();
     CHECK(static_cast<size_t>(saw_it) == others.size());
 }
 
@@ -50,11 +50,14 @@ TEST_CASE("PyO3 test_critical_section_mutex") {
 TEST_CASE("PyO3 test_critical_section2") {
     two_objects of;
     check_excludes(on(of.a(), of.b()), {on(of.a()), on(of.b())});
+    check_excludes(on(of.a(), of.b()), {on(of.b(), of.a())});
 }
 TEST_CASE("PyO3 test_critical_section_mutex2") {
     start_python();
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
-    check_excludes(on(&one, &two), {on(&two, &one)});
+    pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
+    check_excludes(on(&first, &second), {on(&second, &first)});
+    CHECK_FALSE(pyattach_mutex_is_locked(&first));
+    CHECK_FALSE(pyattach_mutex_is_locked(&second));
 }
 TEST_CASE("PyO3 test_critical_section2_same_object_no_deadlock") {
     two_objects of;
@@ -85,11 +88,11 @@ TEST_CASE("PyO3 test_critical_section2_two_containers") {
         b = eval("b");
     }
     barrier together("both threads to be ready", 2);
-    auto extend = [&](object *mine, object *other, const char *code) {
-        return [&together, mine, other, code] {
+    auto extend = [&](object *reference, object *other, const char *code) {
+        return [&together, reference, other, code] {
             together.arrive_and_wait();
             attached here;
-            section both(mine, other);
+            section both(reference, other);
             run(code);
         };
     };
@@ -108,19 +111,19 @@ TEST_CASE("PyO3 test_critical_section_mutex2_two_containers") {
     start_python();
     using list = std::vector<int>;
     list a = {1, 2, 3}, b = {4, 5};
-    pyattach_mutex one = PYATTACH_MUTEX_INIT, two = PYATTACH_MUTEX_INIT;
-    pyattach_mutex_lock(&one);
-    pyattach_mutex_lock(&two);
-    auto extend = [](list &mine, list &other, pyattach_mutex *first, pyattach_mutex *second) {
-        return [&mine, &other, first, second] {
+    pyattach_mutex left = PYATTACH_MUTEX_INIT, right = PYATTACH_MUTEX_INIT;
+    pyattach_mutex_lock(&left);
+    pyattach_mutex_lock(&right);
+    auto extend = [](list &target, list &other, pyattach_mutex *first, pyattach_mutex *second) {
+        return [&target, &other, first, second] {
             attached here;
             section both(first, second);
             list copy = other;
-            mine.insert(mine.end(), copy.begin(), copy.end());
+            target.insert(target.end(), copy.begin(), copy.end());
         };
     };
-    task first("the first extending thread to end", extend(a, b, &one, &two));
-    task second("the second extending thread to end", extend(b, a, &two, &one));
+    task first("the first extending thread to end", extend(a, b, &left, &right));
+    task second("the second extending thread to end", extend(b, a, &right, &left));
     first.wait_until_asleep();
     second.wait_until_asleep();
     {
@@ -131,8 +134,8 @@ TEST_CASE("PyO3 test_critical_section_mutex2_two_containers") {
             CHECK(b.size() == 2);
         }
     }
-    pyattach_mutex_unlock(&one);
-    pyattach_mutex_unlock(&two);
+    pyattach_mutex_unlock(&left);
+    pyattach_mutex_unlock(&right);
     first.join();
     second.join();
     bool a_first = a == list{1, 2, 3, 4, 5} && b == list{4, 5, 1, 2, 3, 4, 5};

@@ -6,22 +6,32 @@
 
 TEST_CASE("PyO3 test_detach") {
     start_python();
-    CHECK_FALSE(pyattach_is_attached());
-    {
-        attached here;
-        CHECK(pyattach_is_attached());
+    auto scenario = [] {
+        CHECK_FALSE(pyattach_is_attached());
         {
-            detached gap;
-            CHECK_FALSE(pyattach_is_attached());
+            attached here;
+            void *tstate = current_tstate();
+            CHECK(pyattach_is_attached());
             {
-                attached again;
-                CHECK(pyattach_is_attached());
+                detached gap;
+                CHECK_FALSE(pyattach_is_attached());
+                CHECK_FALSE(cpython_says_attached());
+                {
+                    attached again;
+                    CHECK(pyattach_is_attached());
+                    CHECK(cpython_says_attached());
+                    detached deeper;
+                    CHECK_FALSE(cpython_says_attached());
+                }
+                CHECK_FALSE(pyattach_is_attached());
             }
-            CHECK_FALSE(pyattach_is_attached());
+            CHECK(pyattach_is_attached());
+            CHECK(current_tstate() == tstate);
         }
-        CHECK(pyattach_is_attached());
-    }
-    CHECK_FALSE(pyattach_is_attached());
+        CHECK_FALSE(pyattach_is_attached());
+    };
+    scenario();
+    run_on_thread(scenario);
 }
 
 TEST_CASE("PyO3 test_detach_releases_and_acquires_gil") {
@@ -82,12 +92,24 @@ TEST_CASE("PyO3 test_return_value_borrows_from_arguments") {
     std::string_view view = py.to_bytes(bytes);
     std::size_t size = py.detach([](std::string_view of) { return of.find("alive"); }, view);
     CHECK(size == 5);
+    // The same through the C API: the data of a str stays valid while a reference to it is held.
+    ref held = eval("'held ' + 'text'");
+    const char *data = nullptr;
+    REQUIRE(pyattach_to_utf8(held, &data, nullptr) == PYATTACH_OK);
+    std::string seen;
+    {
+        detached gap;
+        seen = data;
+    }
+    CHECK(seen == "held text");
+    CHECK(std::string(data) == "held text");
 }
 
 TEST_CASE("PyO3 v0.12 test_allow_threads") {
     start_python();
-    attached here;
-    CHECK(pyattach_attach_depth() == 1);
+    attached outer;
+    attached inner;
+    CHECK(pyattach_attach_depth() == 2);
     {
         detached gap;
         CHECK(pyattach_attach_depth() == 0);
@@ -98,10 +120,10 @@ TEST_CASE("PyO3 v0.12 test_allow_threads") {
         }
         CHECK(pyattach_attach_depth() == 0);
     }
-    CHECK(pyattach_attach_depth() == 1);
+    CHECK(pyattach_attach_depth() == 2);
 }
 
-// As above, with the scope in place of the function.
+// As above, with a detached scope in place of the function.
 TEST_CASE("PyO3 v0.12 test_allow_threads_panics_safely") {
     start_python();
     pyattach::attached here;
@@ -142,7 +164,7 @@ TEST_CASE("PyO3 issue 2952") {
     start_python();
     attached here;
     run("died = []");
-    ref victim = object_whose_death("died.append(1)");
+    ref victim = object_with_finalizer("died.append(1)");
     {
         detached gap;
         victim.drop();
@@ -152,7 +174,7 @@ TEST_CASE("PyO3 issue 2952") {
     CHECK(eval_int("len(died)") == 1);
 }
 
-// The re-attach is refused after the end; what the thread's own destructors see is asked, too.
+// The re-attach is refused after finalization. The thread's TLS destructors must see a detached thread, too.
 CHILD("asks in thread-local destructors after a refused re-attach") {
     start_python();
     pyattach_set_exit_timeout(1000000);
@@ -190,10 +212,10 @@ CHILD("asks in thread-local destructors after a refused re-attach") {
 }
 TEST_CASE("PyO3 issue 6404") {
     check_succeeds("asks in thread-local destructors after a refused re-attach");
-    // And while it waits: a thread that is held up in its re-attach is not attached yet.
+    // A thread that waits in its re-attach is not attached yet.
     start_python();
     if (is_free_threaded())
-        return; // nobody holds it up there
+        return; // no thread holds it up there
     latch in_gap("the thread to be detached"), holds("the GIL to be held");
     std::atomic<bool> back{false};
     task other("the thread that comes back to end", [&] {

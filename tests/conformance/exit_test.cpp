@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace {
 
@@ -71,8 +71,8 @@ TEST_CASE("CPython test_start_new_thread_at_finalization") { check_succeeds("sta
 CHILD("exit callbacks that write, once") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
-    auto write = [](pyattach_interpreter *where, void *) {
-        attached here(where); // the finalising thread may
+    auto write = [](pyattach_interpreter *interp, void *) {
+        attached here(interp); // the finalising thread may
         run("import sys\nsys.stdout.write('from the callback\\n'); sys.stdout.flush()");
     };
     EXPECT(pyattach_exit_callback_add(main, write, nullptr) == PYATTACH_OK);
@@ -99,8 +99,8 @@ CHILD("registers after the shutdown") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
     static pyattach_status during = PYATTACH_OK;
-    auto again = [](pyattach_interpreter *where, void *) {
-        during = pyattach_exit_callback_add(where, append, text("never"));
+    auto again = [](pyattach_interpreter *interp, void *) {
+        during = pyattach_exit_callback_add(interp, append, text("never"));
     };
     EXPECT(pyattach_exit_callback_add(main, again, nullptr) == PYATTACH_OK);
     EXPECT(!stop_python());
@@ -112,25 +112,25 @@ TEST_CASE("CPython test_atexit_after_shutdown") { check_succeeds("registers afte
 
 CHILD("atexit callbacks on either side of ours") {
     load_python();
-    stress::start_plainly(); // so that the first contact comes when we want it
+    plain::start(); // so that registration happens at the call below
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit\n"
                       "class Early:\n    def __call__(self): self.look()\n"
                       "early = Early(); atexit.register(early)\n",
                       nullptr) == 0);
-    static std::vector<pyattach_status> mine, others;
+    static std::vector<pyattach_status> statuses, others;
     {
         attached contact;
         publish("look", native_function([] {
-                    mine.push_back(try_to_attach());
+                    statuses.push_back(try_to_attach());
                     detached gap;
                     others.push_back(run_on_thread(try_to_attach));
                 }));
         run("early.look = look; atexit.register(look)");
     }
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    // Last registered, first called; ours is in the middle.
-    EXPECT((mine == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_OK}));
+    // atexit calls the last registered first; the library's hook runs between the two.
+    EXPECT((statuses == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_OK}));
     EXPECT((others == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_FINALIZING}));
 }
 TEST_CASE("ext: atexit order") { check_succeeds("atexit callbacks on either side of ours"); }

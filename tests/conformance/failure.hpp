@@ -9,7 +9,7 @@
 #include <sys/time.h>
 
 #include "conformance/conformance.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace failure {
 
@@ -21,12 +21,12 @@ inline std::ostream &operator<<(std::ostream &out, outcome what) {
 
 constexpr int wrong_status = 96;
 
-// In a child: all threads are where they meet. What has not ended within this time never will; SIGALRM says so.
+// In a child, once all threads have reached their positions: SIGALRM ends the child if it hangs from here on.
 inline void must_end_soon() {
     itimerval soon = {{0, 0}, {0, 700000}};
     setitimer(ITIMER_REAL, &soon, nullptr);
 }
-// In a child: the answer of the call under test.
+// In a child: whether the call under test returned the right answer.
 inline void answer(bool is_right) {
     if (!is_right)
         std::_Exit(wrong_status);
@@ -42,7 +42,7 @@ inline outcome outcome_of(const child_result &result) {
                                               : outcome::crashed;
 }
 
-// What plain calls come to: one of `expected`, on the Pythons where they always do; elsewhere it is told, not judged.
+// The outcome of CPython's own calls: one of `expected` on the Pythons where it always is; elsewhere a warning only.
 inline void check_plain(const char *scenario, std::initializer_list<outcome> expected, bool is_judged = true) {
     child_result result = run_child(scenario);
     outcome seen = outcome_of(result);
@@ -58,23 +58,23 @@ inline void check_plain(const char *scenario, outcome expected, bool is_judged =
     check_plain(scenario, {expected}, is_judged);
 }
 
-// The Python that the children get.
+// The Python that the children load.
 struct about {
     unsigned version = (load_python(), python_version());
     bool is_free_threaded = support::is_free_threaded(), is_debug = is_debug_build();
 };
 
 // Python started without the library, the caller attached; and a thread attached without it.
-inline const stress::plain_python &start_plain() {
-    stress::start_plainly();
-    return stress::python();
+inline const plain::plain_python &start_plain() {
+    plain::start();
+    return plain::python();
 }
 class plain_attach {
   public:
-    plain_attach() : before_(stress::python().ensure()) {}
+    plain_attach() : before_(plain::python().ensure()) {}
     plain_attach(const plain_attach &) = delete;
     plain_attach &operator=(const plain_attach &) = delete;
-    ~plain_attach() { stress::python().release(before_); }
+    ~plain_attach() { plain::python().release(before_); }
 
   private:
     int before_;
@@ -82,7 +82,7 @@ class plain_attach {
 
 // An expression in __main__; a new reference.
 inline object *plain_eval(const char *expression) {
-    const stress::plain_python &py = stress::python();
+    const plain::plain_python &py = plain::python();
     std::string code = std::string("result = ") + expression;
     EXPECT(py.run(code.c_str(), nullptr) == 0);
     object *found = py.get(py.add_module("__main__"), "result");
@@ -92,8 +92,8 @@ inline object *plain_eval(const char *expression) {
 }
 inline long plain_int(const char *expression) {
     object *number = plain_eval(expression);
-    long value = stress::cpython<long(object *)>("PyLong_AsLong")(number);
-    stress::python().decref(number);
+    long value = plain::cpython<long(object *)>("PyLong_AsLong")(number);
+    plain::python().decref(number);
     return value;
 }
 

@@ -27,8 +27,8 @@ namespace {
 latch inside("the thread to be inside"), ended("the interpreter to end");
 
 struct plain_gap {
-    void *state = stress::python().save();
-    ~plain_gap() { stress::python().restore(state); }
+    void *state = plain::python().save();
+    ~plain_gap() { plain::python().restore(state); }
 };
 
 } // namespace
@@ -89,7 +89,7 @@ CHILD("3 with us") {
     {
         attached here;
         run("died = []");
-        captured = object_whose_death("died.append(1)");
+        captured = object_with_finalizer("died.append(1)");
     }
     run_on_thread([&] { captured.drop(); });
     attached here;
@@ -98,12 +98,12 @@ CHILD("3 with us") {
     EXPECT(!stop_python());
 }
 namespace {
-// 3.12 now and then gets away with Python code where there is no thread state, depending on what memory holds.
+// 3.12 sometimes survives Python code without a tstate, depending on what the memory holds.
 bool survives_by_luck(const about &python) { return python.version >= python_3_12 && python.version < python_3_13; }
 } // namespace
 TEST_CASE("failure 3: a reference dropped where nobody is attached") {
     about python;
-    // Without a GIL the thread that made the object is left to destroy it.
+    // Without a GIL the decref queues the object to the thread that made it.
     check_plain("3 plain", outcome::crashed, !python.is_free_threaded && !survives_by_luck(python));
     check_succeeds("3 with us");
 }
@@ -160,7 +160,7 @@ CHILD("13 with us") {
         attached here;
         run(destructor_that_calls("conformance_reenter"));
     }
-    policy now(PYATTACH_THREADS_SCOPED); // the state dies with every attach
+    policy thread_policy(PYATTACH_THREADS_SCOPED); // the state dies with every attach
     for (int i = 0; i < 20; ++i)
         run_on_thread([] {
             attached here;
@@ -171,7 +171,7 @@ CHILD("13 with us") {
 }
 TEST_CASE("failure 13: finalisers attach while a thread state is cleared") {
     about python;
-    // Mended in 3.12.4 and 3.13.
+    // Fixed in 3.12.4 and 3.13.
     bool is_mended = python.version >= 0x030c04f0;
     check_plain("13 plain", is_mended ? outcome::fine : outcome::crashed);
     check_succeeds("13 with us");
@@ -192,7 +192,7 @@ CHILD("16 with us") {
     ref in_a_static;
     {
         attached here;
-        in_a_static = object_whose_death("len('destructor')");
+        in_a_static = object_with_finalizer("len('destructor')");
     }
     EXPECT(!stop_python());
     auto before = all_counters();
@@ -211,8 +211,8 @@ CHILD("17 plain") {
     std::int64_t ids[2];
     for (std::int64_t &id : ids) {
         auto &py = start_plain();
-        id = stress::cpython<std::int64_t(void *)>("PyInterpreterState_GetID")(
-            stress::cpython<void *()>("PyInterpreterState_Main")());
+        id = plain::cpython<std::int64_t(void *)>("PyInterpreterState_GetID")(
+            plain::cpython<void *()>("PyInterpreterState_Main")());
         EXPECT(py.finalize() == 0);
     }
     answer(ids[0] != ids[1]); // what was cached for one would be taken for the other's

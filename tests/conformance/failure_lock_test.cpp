@@ -1,4 +1,4 @@
-// Failures of waiting: somebody waits, attached, for somebody who needs Python.
+// Failures of waiting: an attached thread waits for a thread that needs Python.
 #include "conformance/failure.hpp"
 
 #include <mutex>
@@ -81,7 +81,7 @@ TEST_CASE("failure 9: a worker that needs Python is joined with the GIL held") {
 
 namespace {
 
-// What a host's main loop does: waits for its workers, and knows nothing of Python.
+// The main loop of a host: it waits for its workers, and does not detach.
 void main_loop(const std::function<void()> &work) {
     latch done("the worker to be done");
     task worker("the worker to end", [&] {

@@ -1,4 +1,4 @@
-// Failures of thread states: lost, doubled, dangling, the wrong one, and nobody to ask.
+// Failures of thread states: lost, doubled, dangling, the wrong one, and no function that says whether one is current.
 #include "conformance/failure.hpp"
 
 namespace {
@@ -39,8 +39,8 @@ CHILD("4 with us") {
             run("local.value = 5");
         }
         attached second;
-        answer(!keeps_states() || eval_int("getattr(local, 'value', 0)") == 5);
-        answer(!keeps_states() || all_counters().states_created == before.states_created + 1);
+        answer(!keeps_tstates() || eval_int("getattr(local, 'value', 0)") == 5);
+        answer(!keeps_tstates() || all_counters().states_created == before.states_created + 1);
     });
 }
 TEST_CASE("failure 4: threading.local is lost between calls") {
@@ -76,7 +76,7 @@ CHILD("5 with us") {
         run(local_value);
     }
     run_on_thread([] {
-        if (!keeps_states())
+        if (!keeps_tstates())
             return; // a debug build cannot
         {
             attached first;
@@ -90,7 +90,7 @@ CHILD("5 with us") {
     for (int i = 0; i < 70; ++i) // and it does die, after its thread
         run_on_thread([] { attached here; });
     attached here;
-    answer(!keeps_states() || eval_int("len(died)") == 1);
+    answer(!keeps_tstates() || eval_int("len(died)") == 1);
 }
 TEST_CASE("failure 5: threading.local data dies under native thread-local data") {
     check_plain("5 plain", outcome::wrong_answer);
@@ -102,27 +102,27 @@ TEST_CASE("failure 5: threading.local data dies under native thread-local data")
 CHILD("6 plain") {
     auto &py = start_plain();
     EXPECT(py.run(local_value, nullptr) == 0);
-    auto *interpreter = stress::cpython<void *()>("PyInterpreterState_Main")();
+    auto *interpreter = plain::cpython<void *()>("PyInterpreterState_Main")();
     py.save();
     run_on_thread([&] {
-        // One library, through PyGILState, for the thread's whole life.
+        // One library uses PyGILState until the thread ends.
         py.ensure();
         EXPECT(py.run("local.value = 5", nullptr) == 0);
         py.save();
-        // Another, which keeps a state of its own in a thread-local.
-        void *cached = stress::cpython<void *(void *)>("PyThreadState_New")(interpreter);
+        // Another library keeps a tstate of its own in a thread-local.
+        void *cached = plain::cpython<void *(void *)>("PyThreadState_New")(interpreter);
         py.restore(cached);
         answer(plain_int("getattr(local, 'value', 0)") == 5);
     });
 }
 CHILD("6 plain, then the first again") {
     auto &py = start_plain();
-    auto *interpreter = stress::cpython<void *()>("PyInterpreterState_Main")();
+    auto *interpreter = plain::cpython<void *()>("PyInterpreterState_Main")();
     py.save();
     run_on_thread([&] {
         py.ensure();
         py.save();
-        py.restore(stress::cpython<void *(void *)>("PyThreadState_New")(interpreter));
+        py.restore(plain::cpython<void *(void *)>("PyThreadState_New")(interpreter));
         must_end_soon();
         plain_attach first_again; // wants its own state, and the GIL that this thread holds
         plain_int("1");
@@ -159,10 +159,10 @@ TEST_CASE("failure 6: two thread states for one thread") {
 
 CHILD("7 plain") {
     auto &py = start_plain();
-    auto *check = stress::cpython<int()>("PyGILState_Check");
-    void *mine = stress::cpython<void *()>("PyThreadState_Get")();
-    stress::cpython<void(void *)>("Py_EndInterpreter")(stress::cpython<void *()>("Py_NewInterpreter")());
-    stress::cpython<void *(void *)>("PyThreadState_Swap")(mine);
+    auto *check = plain::cpython<int()>("PyGILState_Check");
+    void *tstate = plain::cpython<void *()>("PyThreadState_Get")();
+    plain::cpython<void(void *)>("Py_EndInterpreter")(plain::cpython<void *()>("Py_NewInterpreter")());
+    plain::cpython<void *(void *)>("PyThreadState_Swap")(tstate);
     py.save();
     answer(run_on_thread([&] { return check() == 0; })); // once there was a sub-interpreter it says yes for good
 }
@@ -170,7 +170,7 @@ CHILD("7 with us") {
     start_python();
     {
         attached here;
-        sub_interpreter once;
+        current_sub_interpreter once;
     }
     run_on_thread([] {
         answer(!pyattach_is_attached());
@@ -189,9 +189,9 @@ TEST_CASE("failure 7: whether a thread is attached has no right answer") {
 
 CHILD("11 plain") {
     auto &py = start_plain();
-    auto *interpreter = stress::cpython<void *(void *)>("PyThreadState_GetInterpreter");
-    auto *current = stress::cpython<void *()>("PyThreadState_Get");
-    stress::cpython<void *()>("Py_NewInterpreter")(); // a plugin's, which now starts a native thread
+    auto *interpreter = plain::cpython<void *(void *)>("PyThreadState_GetInterpreter");
+    auto *current = plain::cpython<void *()>("PyThreadState_Get");
+    plain::cpython<void *()>("Py_NewInterpreter")(); // a plugin's, which now starts a native thread
     void *plugins = interpreter(current());
     py.save();
     run_on_thread([&] {
@@ -202,7 +202,7 @@ CHILD("11 plain") {
 CHILD("11 with us") {
     start_python();
     attached here;
-    sub_interpreter sub;
+    current_sub_interpreter sub;
     if (python_version() < python_3_12)
         return answer(pyattach_interpreter_current() == nullptr); // said to be unknown, never taken for the main one
     pyattach_interpreter *plugins = pyattach_interpreter_current();

@@ -1,5 +1,6 @@
 // Group 11: fork.
 #include "conformance/conformance.hpp"
+#include "support/fork.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -10,27 +11,6 @@
 
 namespace {
 
-// In the forked child: ends the process with 0 if `body` throws nothing, and says what it threw otherwise.
-[[noreturn]] void end_forked(const std::function<void()> &body) {
-    alarm(60);
-    try {
-        body();
-    } catch (const std::exception &error) {
-        std::string text = std::string("the forked child failed: ") + error.what() + "\n";
-        ssize_t ignored = write(STDERR_FILENO, text.data(), text.size());
-        static_cast<void>(ignored);
-        std::_Exit(70);
-    }
-    std::_Exit(0);
-}
-
-void wait_for(pid_t child) {
-    int status = 0;
-    EXPECT(waitpid(child, &status, 0) == child);
-    EXPECT_SENTENCE(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-                    "the forked child ended with " + std::to_string(status));
-}
-
 // Through os.fork, which runs Python's hooks; the thread is attached before and after it, on either side.
 pid_t python_fork() {
     run("import os, warnings\nwarnings.simplefilter('ignore')\nchild = os.fork()\n");
@@ -40,7 +20,7 @@ pid_t python_fork() {
 // Waits detached, so that other threads of the parent go on.
 void parent_waits(pid_t child) {
     detached gap;
-    wait_for(child);
+    expect_exit_0(child);
 }
 
 void stop_in_child() {
@@ -57,7 +37,7 @@ void fork_on_native_thread(bool with_dummy) {
             run("threading.current_thread()");
         pid_t child = python_fork();
         if (child == 0)
-            end_forked([&] {
+            live_in_child([&] {
                 EXPECT(cpython_says_attached());
                 EXPECT(pyattach_is_attached());
                 EXPECT(pyattach_attach_depth() == 1);
@@ -72,7 +52,7 @@ void fork_on_native_thread(bool with_dummy) {
                     EXPECT(try_to_attach() == PYATTACH_OK);
                     return;
                 }
-                pyattach_set_exit_timeout(-1); // nobody is inside but the thread that ends it
+                pyattach_set_exit_timeout(-1); // only the finalizing thread is inside
                 EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
                 EXPECT(!pyattach_is_attached());
                 EXPECT(all_counters().exit_timeouts == 0);
@@ -95,7 +75,7 @@ CHILD("identities after fork") {
     attached here;
     pid_t child = python_fork();
     if (child == 0)
-        end_forked([&] {
+        live_in_child([&] {
             EXPECT(eval_int("__import__('threading').get_native_id()") == syscall(SYS_gettid));
             here.end();
             // A thread whose kernel id the library remembers wrongly would never be seen to be gone, or too early.
@@ -133,7 +113,7 @@ CHILD("forks while others are inside") {
     inside.wait();
     attached here;
     run("died = []");
-    ref waits_in_pool = object_whose_death("died.append(1)");
+    ref waits_in_pool = object_with_finalizer("died.append(1)");
     {
         foreign_detach gap;
         waits_in_pool.drop();
@@ -141,7 +121,7 @@ CHILD("forks while others are inside") {
     EXPECT(pyattach_pool_size() == 1);
     pid_t child = python_fork();
     if (child == 0)
-        end_forked([&] {
+        live_in_child([&] {
             EXPECT(pyattach_pool_drain() == PYATTACH_OK); // kept
             EXPECT(eval_int("len(died)") == 1);
             for (int i = 0; i < 10; ++i)
@@ -153,7 +133,7 @@ CHILD("forks while others are inside") {
                     EXPECT(eval_int("6 * 7") == 42);
                 });
             }
-            pyattach_set_exit_timeout(-1); // nobody to wait for
+            pyattach_set_exit_timeout(-1); // there is no thread to wait for
             here.end();
             stop_in_child();
             EXPECT(all_counters().exit_timeouts == 0);
@@ -161,13 +141,13 @@ CHILD("forks while others are inside") {
     parent_waits(child);
     here.end();
     may_end.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     EXPECT(!stop_python());
 }
 TEST_CASE("ext: fork while others are inside") { check_succeeds("forks while others are inside"); }
 
-// What the library holds while a thread is inside: a guard of CPython's on 3.15, or its own gate.
+// While a thread is inside, the library holds a PEP 788 guard on 3.15, else its own gate.
 CHILD("forks while another thread holds a guard") {
     start_python();
     latch inside("the thread to be inside"), may_end("permission to end");
@@ -181,7 +161,7 @@ CHILD("forks while another thread holds a guard") {
     attached here;
     pid_t child = python_fork();
     if (child == 0)
-        end_forked([&] {
+        live_in_child([&] {
             here.end();
             pyattach_set_exit_timeout(-1);
             stop_in_child();
@@ -204,16 +184,16 @@ CHILD("plain fork") {
             here = std::make_unique<attached>();
         pid_t child = fork();
         if (child == 0)
-            end_forked([&] {
-                if (is_attached) { // still is, whoever held the GIL
+            live_in_child([&] {
+                if (is_attached) { // still attached, whichever thread held the GIL at the fork
                     EXPECT(eval_int("1") == 1);
                     std::_Exit(0);
                 }
-                // No other thread was inside, so the first attach puts Python in order.
+                // No other thread was inside, so the first attach repairs Python.
                 pyattach_status status = try_to_attach();
                 EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
             });
-        wait_for(child);
+        expect_exit_0(child);
     }
     EXPECT(!stop_python());
 }

@@ -8,17 +8,9 @@ namespace {
 
 bool sees_switches() { return python_version() >= python_3_12; }
 
-pyattach_status try_to_attach_in(pyattach_interpreter *where) {
-    pyattach_attached scope;
-    pyattach_status status = pyattach_attached_begin_in(&scope, where);
-    if (status == PYATTACH_OK)
-        pyattach_attached_end(&scope);
-    return status;
-}
-
 // A sub-interpreter, its handle, and this thread back in the main one.
 struct named_interpreter {
-    sub_interpreter sub;
+    current_sub_interpreter sub;
     pyattach_interpreter *handle = pyattach_interpreter_current();
     named_interpreter() { sub.to_main(); }
     void end() {
@@ -34,7 +26,7 @@ TEST_CASE("PyO3 test_import_in_subinterpreter_forbidden") {
     attached here;
     pyattach_interpreter *main = pyattach_interpreter_current();
     for (int i = 0; i < 2; ++i) {
-        sub_interpreter sub;
+        current_sub_interpreter sub;
         if (!sees_switches())
             continue;
         CHECK(pyattach_is_attached());
@@ -53,7 +45,7 @@ TEST_CASE("CPython test_interp_guard_countdown") {
     if (!sees_switches())
         return;
     named_interpreter it;
-    // Guards of CPython's own where there are any, and threads inside as the library's counterpart everywhere.
+    // PEP 788 guards where CPython has them; everywhere threads inside the gate, the library's counterpart.
     auto *take = reinterpret_cast<void *(*)()>(cpython_symbol("PyInterpreterGuard_FromCurrent", false));
     std::vector<void *> guards;
     if (take) {
@@ -79,8 +71,8 @@ TEST_CASE("CPython test_interp_guard_countdown") {
     inside.wait();
     CHECK(in_it == 100);
     may_leave.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     REQUIRE(gap.end() == PYATTACH_OK);
     for (void *guard : guards)
         cpython<void(void *)>("PyInterpreterGuard_Close")(guard);
@@ -111,10 +103,10 @@ TEST_CASE("CPython test_interp_view_countdown") {
         {
             attached there(it.handle);
             CHECK(pyattach_interpreter_current() == it.handle);
-            void *now = current(current_state());
-            CHECK((!its_state || its_state == now));
-            CHECK((!guard || !interpreter_of || interpreter_of(guard) == now));
-            its_state = now;
+            void *tstate = current(current_tstate());
+            CHECK((!its_state || its_state == tstate));
+            CHECK((!guard || !interpreter_of || interpreter_of(guard) == tstate));
+            its_state = tstate;
         }
         if (guard)
             cpython<void(void *)>("PyInterpreterGuard_Close")(guard);
@@ -130,7 +122,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
     attached here;
     if (!sees_switches())
         return;
-    void *mine = current_state();
+    void *tstate = current_tstate();
     pyattach_interpreter *main = pyattach_interpreter_current();
     named_interpreter it;
     for (int i = 0; i < 2; ++i) {
@@ -138,7 +130,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
             attached there(it.handle);
             CHECK(pyattach_interpreter_current() == it.handle);
         }
-        CHECK(current_state() == mine);
+        CHECK(current_tstate() == tstate);
         CHECK(pyattach_interpreter_current() == main);
         detached gap;
         {
@@ -147,7 +139,7 @@ TEST_CASE("CPython test_thread_state_ensure_from_view_interp_switch") {
         }
         CHECK_FALSE(cpython_says_attached());
     }
-    CHECK(current_state() == mine);
+    CHECK(current_tstate() == tstate);
     CHECK(try_to_attach_in(it.handle) == PYATTACH_OK); // can still be had
     it.end();
 }
@@ -185,23 +177,23 @@ TEST_CASE("ext: attach to a named interpreter from a thread attached to another"
     if (!sees_switches())
         return;
     pyattach_interpreter *main = pyattach_interpreter_current();
-    void *state_of_main = current_state();
+    void *state_of_main = current_tstate();
     run("marker = 'main'");
-    sub_interpreter sub;
+    current_sub_interpreter sub;
     pyattach_interpreter *other = pyattach_interpreter_current();
     run("marker = 'sub'");
     {
         attached in_main(main);
         CHECK(pyattach_interpreter_current() == main);
         CHECK(eval_text("marker") == "main");
-        CHECK(current_state() == state_of_main); // not a second one
+        CHECK(current_tstate() == state_of_main); // not a second one
         {
             attached back(other);
             CHECK(eval_text("marker") == "sub");
         }
         CHECK(eval_text("marker") == "main");
     }
-    CHECK(current_state() == sub.state());
+    CHECK(current_tstate() == sub.state());
     CHECK(eval_text("marker") == "sub");
 }
 
@@ -232,8 +224,8 @@ TEST_CASE("ext: refused guard") {
     named_interpreter it;
     static pyattach_status late;
     late = PYATTACH_OK;
-    auto attach_late = [](pyattach_interpreter *where, void *) {
-        late = run_on_thread([where] { return try_to_attach_in(where); });
+    auto attach_late = [](pyattach_interpreter *interp, void *) {
+        late = run_on_thread([interp] { return try_to_attach_in(interp); });
     };
     REQUIRE(pyattach_exit_callback_add(it.handle, attach_late, nullptr) == PYATTACH_OK);
     it.end();

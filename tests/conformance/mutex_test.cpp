@@ -1,6 +1,8 @@
 // Group 6: the mutex, and locks of the standard library.
 #include "conformance/conformance.hpp"
 
+#include <functional>
+#include <optional>
 #include <shared_mutex>
 #include <stdexcept>
 #include <type_traits>
@@ -11,31 +13,29 @@ void check_sum(int threads, int rounds, bool slow) {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     int sum = 0;
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < threads; ++i)
-        tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&, i] {
-            attached here;
-            for (int round = 0; round < rounds; ++round) {
-                pyattach_mutex_lock(&mutex);
-                int seen = sum;
-                if (slow && (round + i) % 20 == 0) { // a long hold, in which others run Python
-                    pyattach_detached gap;
-                    EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
-                    for (int turn = 0; turn < 100; ++turn)
-                        sched_yield();
-                    EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
-                }
-                sum = seen + 1;
-                pyattach_mutex_unlock(&mutex);
+    run_on_threads(threads, "an incrementing thread to end", [&](int i) {
+        std::optional<attached> here; // every fifth thread locks without being attached
+        if (i % 5 != 4)
+            here.emplace();
+        for (int round = 0; round < rounds; ++round) {
+            pyattach_mutex_lock(&mutex);
+            int seen = sum;
+            if (slow && (round + i) % 20 == 0) { // a long hold, in which others run Python
+                std::optional<detached> gap;
+                if (here)
+                    gap.emplace();
+                for (int turn = 0; turn < 100; ++turn)
+                    sched_yield();
             }
-        }));
-    for (auto &one : tasks)
-        one->join();
+            sum = seen + 1;
+            pyattach_mutex_unlock(&mutex);
+        }
+    });
     CHECK(sum == threads * rounds);
 }
 
-// The main thread holds `mutex` and needs Python; another thread, attached, wants it and waits without being in the
-// way. `lock` returns what holds the lock and lets go of it at its end.
+// The main thread holds the mutex and needs Python. Another thread, attached, waits for the mutex, and must do so
+// detached. `lock` returns a guard that unlocks at its end.
 template <class Lock>
 void check_waits_detached(Lock lock, const std::function<void()> &hold, const std::function<void()> &let_go) {
     start_python();
@@ -101,19 +101,34 @@ TEST_CASE("CPython test_lock_basic") {
 TEST_CASE("CPython test_lock_two_threads") {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    pyattach_mutex_lock(&mutex);
     std::atomic<bool> got_it{false};
-    task second("the second thread to end", [&] {
+    auto lock = [&] {
         pyattach_mutex_lock(&mutex);
         got_it = true;
         pyattach_mutex_unlock(&mutex);
-    });
-    second.wait_until_asleep();
-    CHECK_FALSE(got_it);
-    pyattach_mutex_unlock(&mutex);
-    second.join();
-    CHECK(got_it);
-    CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
+    };
+    auto lock_attached = [&] {
+        attached here;
+        lock();
+        EXPECT(cpython_says_attached());
+    };
+    auto lock_attached_by_other_code = [&] {
+        foreign_attach other;
+        lock();
+        EXPECT(cpython_says_attached());
+    };
+    for (const std::function<void()> &waiter : {std::function<void()>(lock), std::function<void()>(lock_attached),
+                                                std::function<void()>(lock_attached_by_other_code)}) {
+        got_it = false;
+        pyattach_mutex_lock(&mutex);
+        task second("the second thread to end", waiter);
+        second.wait_until_asleep();
+        CHECK_FALSE(got_it);
+        pyattach_mutex_unlock(&mutex);
+        second.join();
+        CHECK(got_it);
+        CHECK_FALSE(pyattach_mutex_is_locked(&mutex));
+    }
 }
 
 TEST_CASE("CPython test_lock_counter") { check_sum(5, 10000, false); }
@@ -152,12 +167,12 @@ TEST_CASE("CPython test_lock_rwlock") {
     third.wait_until_asleep();
     CHECK_FALSE(reading_again.is_open());
     may_stop.count_down();
-    for (task *one : {&first, &second, &writer, &third})
-        one->join();
+    for (task *thread : {&first, &second, &writer, &third})
+        thread->join();
     CHECK(reading_again.is_open());
 }
 
-// Ours is not recursive; those of the standard library are, and stay so.
+// The library's mutex is not recursive; std::recursive_mutex stays recursive.
 TEST_CASE("CPython test_lock_recursive") {
     start_python();
     pyattach::attached here;

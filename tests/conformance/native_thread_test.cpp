@@ -1,12 +1,12 @@
-// Group 7, the rest: native threads that come and go.
+// Group 7, the rest: native threads that attach and end.
 #include "conformance/conformance.hpp"
 
 namespace {
 
 latch exit_began("the exit to begin");
 
-// Has threads come and go, so that the library deletes what it can of states that wait.
-void provoke_reaping() {
+// Starts threads that attach and end, so that the library deletes the tstates that wait.
+void provoke_reaper() {
     for (int i = 0; i < 70; ++i)
         run_on_thread([] { attached here; });
 }
@@ -58,8 +58,8 @@ TEST_CASE("CPython test_foreign_thread") {
         }
         attached again;
         bool is_same = eval_true("threading.current_thread() is first");
-        // 3.12.0 to 3.12.2 and newer make one per state; a debug build keeps none.
-        if (keeps_states())
+        // 3.12.0 to 3.12.2 and newer make one _DummyThread a tstate; a debug build keeps no tstates.
+        if (keeps_tstates())
             CHECK(is_same);
         run("del first");
     });
@@ -83,10 +83,10 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
         run("sys.settrace(tracer)\nnext(generator)\nsys.settrace(None)\n");
     };
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread(step);
         run_on_thread(step);
-        provoke_reaping(); // the states it first ran on are gone now
+        provoke_reaper(); // the states it first ran on are gone now
     }
     step();
     attached here;
@@ -95,9 +95,9 @@ TEST_CASE("CPython call_in_temporary_c_thread and its generator test") {
     run("del generator, lines");
 }
 
-TEST_CASE("CPython test_threading_local_clear_race") {
-    start_python();
-    policy now(PYATTACH_THREADS_SCOPED); // a state destroyed with every attach
+// The native thread deletes its tstate after every attach.
+void race_with_deletions(pyattach_thread_policy each) {
+    policy thread_policy(each);
     std::atomic<bool> done{false};
     std::atomic<int> destroyed{0};
     task native("the native thread to end", [&] {
@@ -105,8 +105,9 @@ TEST_CASE("CPython test_threading_local_clear_race") {
             {
                 attached here;
                 run("import threading\n"
-                    "for one in list(globals().get('locals_of_race', ())): one.value = [threading.get_ident()]\n");
+                    "for one in list(globals().get('locals_of_race', ())): one.value = [threading.local()]\n");
             }
+            EXPECT(pyattach_thread_release() == PYATTACH_OK);
             ++destroyed;
         }
     });
@@ -128,19 +129,28 @@ TEST_CASE("CPython test_threading_local_clear_race") {
     CHECK(eval_int("len(locals_of_race)") <= 5);
     run("del locals_of_race");
 }
+TEST_CASE("CPython test_threading_local_clear_race") {
+    start_python();
+    race_with_deletions(PYATTACH_THREADS_SCOPED);
+    race_with_deletions(PYATTACH_THREADS_WARM);
+}
 
 TEST_CASE("PyO3 issue 5467") {
     start_python();
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
-        policy now(each);
+        policy thread_policy(each);
         run_on_thread([&] {
             {
                 attached here;
-                make_local();
+                make_thread_local();
                 run("local.value = 'mine'");
             }
             attached again;
-            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_states()));
+            CHECK(eval_true("hasattr(local, 'value')") == (each == PYATTACH_THREADS_WARM && keeps_tstates()));
+        });
+        run_on_thread([] {
+            attached another_thread;
+            CHECK_FALSE(eval_true("hasattr(local, 'value')"));
         });
     }
 }
@@ -150,23 +160,21 @@ CHILD("reaps 200 rounds of threads") {
     auto before = all_counters();
     {
         attached here;
-        make_local();
+        make_thread_local();
         run("died = []\nclass Value:\n    def __del__(self): died.append(1)\n");
     }
     for (int round = 0; round < 200; ++round) {
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < 4; ++i)
-            tasks.push_back(std::make_unique<task>("a thread of the round to end", [] {
-                for (int attach = 0; attach < 3; ++attach) {
-                    attached here;
-                    run("local.value = Value()");
-                    attached nested;
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(4, "a thread of the round to end", [](int) {
+            for (int attach = 0; attach < 3; ++attach) {
+                attached here;
+                run("local.value = Value()");
+                attached nested;
+            }
+        });
+        EXPECT(all_counters().states_dead < 100);
     }
-    provoke_reaping();
+    EXPECT(all_counters().states_created - before.states_created == (keeps_tstates() ? 800 : 2400));
+    provoke_reaper();
     auto after = all_counters();
     EXPECT(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==
            after.states_created - before.states_created);

@@ -53,18 +53,18 @@ struct traversal {
     object *stop_at = nullptr;
     int result = 0;
     explicit traversal(object *of, object *stop = nullptr) : stop_at(stop) {
-        auto look = [](object *one, void *arg) {
+        auto look = [](object *reference, void *arg) {
             auto *me = static_cast<traversal *>(arg);
-            me->seen.push_back(one);
-            return one == me->stop_at ? 7 : 0;
+            me->seen.push_back(reference);
+            return reference == me->stop_at ? 7 : 0;
         };
         auto function = reinterpret_cast<traverse_function>(slot_of(type_without_counting(of), slot_traverse));
         result = function(of, look, this);
     }
-    long count(object *one) const {
+    long count(object *reference) const {
         long times = 0;
         for (object *each : seen)
-            times += each == one;
+            times += each == reference;
         return times;
     }
 };

@@ -1,12 +1,13 @@
-// Group 6, the rest: the once, and what no lock may do.
+// Group 6, the rest: the once, and rules for all locks.
 #include "conformance/conformance.hpp"
 
 #include <functional>
+#include <optional>
 #include <stdexcept>
 
 namespace {
 
-// A value whose end is seen, whoever holds it.
+// A value that counts its destruction, wherever it was moved to.
 struct counted {
     explicit counted(int &ends) : ends_(&ends) {}
     counted(counted &&other) noexcept : ends_(std::exchange(other.ends_, nullptr)) {}
@@ -27,6 +28,8 @@ TEST_CASE("CPython test_lock_once") {
         CHECK(pyattach_once_run(&once, init, &calls) == PYATTACH_NO_MEMORY);
     for (int i = 0; i < 3; ++i)
         CHECK(pyattach_once_run(&once, init, &calls) == PYATTACH_OK);
+    auto other_init = [](void *) { return PYATTACH_INVALID; };
+    CHECK(pyattach_once_run(&once, other_init, nullptr) == PYATTACH_OK); // not run
     CHECK(calls == 5);
 }
 
@@ -75,21 +78,22 @@ TEST_CASE("PyO3 test_once_lock_ext") {
     pyattach::once_value<int> value;
     std::atomic<int> makers{0}, saw_it{0};
     barrier together("all threads to be ready", 5);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 5; ++i)
-        tasks.push_back(std::make_unique<task>("a thread to end", [&] {
-            together.arrive_and_wait();
+    run_on_threads(5, "a thread to end", [&](int i) {
+        std::optional<attached> outer; // every second thread waits for the value without being attached
+        together.arrive_and_wait();
+        if (i % 2)
+            outer.emplace();
+        int got = value.get_or_make([&] {
+            ++makers;
             attached here;
-            int got = value.get_or_make([&] {
-                ++makers;
-                detached gap;
-                sched_yield();
-                return 42;
-            });
-            saw_it += got == 42;
-        }));
-    for (auto &one : tasks)
-        one->join();
+            int made = static_cast<int>(eval_int("40 + 2"));
+            detached gap;
+            sched_yield();
+            return made;
+        });
+        EXPECT(cpython_says_attached() == outer.has_value());
+        saw_it += got == 42;
+    });
     CHECK(makers == 1);
     CHECK(saw_it == 5);
 }
@@ -170,10 +174,10 @@ TEST_CASE("ext: no flush under a user's lock") {
     for (bool ours : {true, false}) {
         INFO("our mutex " << ours);
         run("died.clear()");
-        ref victim = object_whose_death("died.append(1)");
+        ref victim = object_with_finalizer("died.append(1)");
         std::mutex theirs;
-        pyattach::mutex mine;
-        ours ? mine.lock() : theirs.lock();
+        pyattach::mutex our_mutex;
+        ours ? our_mutex.lock() : theirs.lock();
         latch waits("the locker to be attached");
         std::atomic<std::int64_t> died_under_lock{-1};
         task locker("the locker to end", [&] {
@@ -181,19 +185,19 @@ TEST_CASE("ext: no flush under a user's lock") {
             waits.count_down();
             std::unique_lock<std::mutex> held;
             if (ours)
-                mine.lock();
+                our_mutex.lock();
             else
                 held = pyattach::lock_detached(there.token(), theirs);
             died_under_lock = eval_int("len(died)");
             if (ours)
-                mine.unlock();
+                our_mutex.unlock();
         });
         {
             detached gap;
             waits.wait();
             locker.wait_until_asleep();
             victim.drop(); // from now on it waits in the pool
-            ours ? mine.unlock() : theirs.unlock();
+            ours ? our_mutex.unlock() : theirs.unlock();
             locker.join();
         }
         CHECK(died_under_lock == 0);
@@ -229,9 +233,9 @@ TEST_CASE("ext: first use without contention") {
     start_python();
     pyattach::attached here;
     auto before = all_counters();
-    pyattach::mutex mine;
-    mine.lock();
-    mine.unlock();
+    pyattach::mutex our_mutex;
+    our_mutex.lock();
+    our_mutex.unlock();
     std::mutex theirs;
     pyattach::lock_detached(here.token(), theirs).unlock();
     pyattach::once once;

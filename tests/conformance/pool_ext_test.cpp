@@ -1,7 +1,7 @@
 // Group 3, added by this project: what a pool must not do.
 #include "conformance/conformance.hpp"
 
-#include "api/pending_error.hpp"
+#include "support/pending_exception.hpp"
 
 TEST_CASE("ext: lost wake-up") {
     start_python();
@@ -31,8 +31,8 @@ TEST_CASE("ext: lost wake-up") {
             while (dropping > 0)
                 attached here;
         }));
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     attached last;
     REQUIRE(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(pyattach_pool_size() == 0);
@@ -47,22 +47,40 @@ TEST_CASE("ext: flush barrier") {
     run("died = []");
     pyattach_set_drain_budget(0); // so that nothing else releases them
     for (int i = 0; i < 1000; ++i) {
-        ref one = object_whose_death("died.append(1)");
+        ref reference = object_with_finalizer("died.append(1)");
         detached gap;
-        one.drop();
+        reference.drop();
     }
     CHECK(eval_int("len(died)") == 0);
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(eval_int("len(died)") == 1000);
     pyattach_set_drain_budget(256);
+    // The same with references that several threads queued.
+    constexpr int threads = 4, each = 500;
+    ref shared = new_object();
+    for (int i = 0; i < threads * each; ++i)
+        REQUIRE(pyattach_incref(shared) == PYATTACH_OK);
+    {
+        foreign_detach gap;
+        std::vector<std::unique_ptr<task>> droppers;
+        for (int i = 0; i < threads; ++i)
+            droppers.push_back(std::make_unique<task>("a dropping thread to end", [&] {
+                for (int round = 0; round < each; ++round)
+                    pyattach_decref(shared);
+            }));
+    }
+    CHECK(pyattach_pool_size() == threads * each);
+    CHECK(pyattach_pool_drain() == PYATTACH_OK);
+    CHECK(pyattach_pool_size() == 0);
+    CHECK(reference_count(shared) == 1);
 }
 
 TEST_CASE("ext: pending exception") {
     start_python();
     attached here;
-    run("import sys; sys.unraisablehook = lambda it: None");
-    ref raising = object_whose_death("raise RuntimeError('from a destructor')");
-    ref catching = object_whose_death("try: 1 / 0\nexcept ZeroDivisionError: pass");
+    run("import sys; said = []; sys.unraisablehook = lambda info: said.append(str(info.exc_value))");
+    ref raising = object_with_finalizer("raise RuntimeError('from a destructor')");
+    ref catching = object_with_finalizer("try: 1 / 0\nexcept ZeroDivisionError: pass");
     object *result = nullptr;
     REQUIRE(pyattach_eval("{}['mine']", nullptr, nullptr, &result) == PYATTACH_PYTHON_ERROR);
     {
@@ -74,6 +92,7 @@ TEST_CASE("ext: pending exception") {
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(pyattach_pool_size() == 0);
     CHECK(take_error() == "KeyError: 'mine'");
+    CHECK(eval_text("said") == "['from a destructor']");
     run("sys.unraisablehook = sys.__unraisablehook__");
 }
 
@@ -82,11 +101,11 @@ TEST_CASE("ext: two interpreters") {
     attached here;
     pyattach_interpreter *main = pyattach_interpreter_main();
     ref of_main = new_object();
-    object *mine = second_reference(of_main);
+    object *reference = second_reference(of_main);
     {
-        sub_interpreter sub;
+        current_sub_interpreter sub;
         if (python_version() >= python_3_12) { // up to 3.11 a foreign switch goes unseen: documented
-            pyattach_decref_in(main, mine);
+            pyattach_decref_in(main, reference);
             CHECK(pyattach_pool_drain() == PYATTACH_OK); // of the sub-interpreter
             CHECK(try_to_attach() == PYATTACH_OK);
             sub.to_main();
@@ -97,7 +116,7 @@ TEST_CASE("ext: two interpreters") {
     }
     if (python_version() < python_3_12) {
         detached gap;
-        pyattach_decref_in(main, mine);
+        pyattach_decref_in(main, reference);
     }
     CHECK(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(reference_count(of_main) == 1);
@@ -109,8 +128,8 @@ CHILD("drops across two cycles") {
     static object *stale[2];
     {
         attached here;
-        for (object *&one : stale)
-            one = new_object().release();
+        for (object *&reference : stale)
+            reference = new_object().release();
     }
     latch inside("the thread to be inside"), ended("the interpreter to end");
     task thread("the thread of the first cycle to end", [&] {

@@ -1,10 +1,10 @@
-// Group 3, the rest: the pool under load, across ends and interpreters, and objects with a mind of their own.
+// Group 3, the rest: the pool under load, across restarts and interpreters, and objects with special destructors.
 #include "conformance/conformance.hpp"
 
 #include <stdexcept>
 #include <ucontext.h>
 
-#include "api/pending_error.hpp"
+#include "support/pending_exception.hpp"
 
 CHILD("drops a buffer after the end") {
     start_python();
@@ -22,7 +22,7 @@ CHILD("drops a buffer after the end") {
 }
 TEST_CASE("PyO3 test_pybuffer_drop_without_interpreter") { check_succeeds("drops a buffer after the end"); }
 
-// Here every drop can be deferred while its interpreter lives; one of an ended interpreter cannot.
+// A decref can be deferred until its interpreter ends; one of an ended interpreter cannot.
 CHILD("drops what cannot be deferred in a forbidden scope") {
     start_python();
     pyattach_interpreter *first_life = pyattach_interpreter_main();
@@ -73,7 +73,7 @@ TEST_CASE("PyO3 drop_unsendable_elsewhere") {
             bound.drop();
         }); // whose end releases it, there
     }
-    // Without a GIL an object dies on the thread that made it, which is told to see to it when it runs next.
+    // Without a GIL a decref queues the object to the thread that made it, which destroys it when it runs next.
     wait_until("the object to die", [] { return eval_int("len(died_at_home)") == 1; });
     CHECK((eval_text("told") == "['dropped elsewhere']" || (is_free_threaded() && eval_true("died_at_home[0]"))));
     run("sys.unraisablehook = sys.__unraisablehook__; del Unsendable");
@@ -83,7 +83,7 @@ namespace {
 
 pthread_t home_of_unsendable;
 
-// A method as a native extension has it: C++ on the inside, reported to Python as its exception.
+// A method of a native extension: C++ inside, whose exception becomes a Python exception.
 object *use_unsendable(object *, object *) {
     return pyattach::callback([](pyattach::token py) {
         if (!pthread_equal(pthread_self(), home_of_unsendable))
@@ -133,20 +133,20 @@ namespace {
 ucontext_t thread_context, greenlets[2];
 object *owned_by_greenlet[2];
 
-void greenlet(int mine) {
+void greenlet(int own_turn) {
     pyattach_attached scope;
     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-    pyattach::owned made = pyattach::token::assume().eval("[" + std::to_string(mine) + "]");
-    owned_by_greenlet[mine] = made.get();
+    pyattach::owned made = pyattach::token::assume().eval("[" + std::to_string(own_turn) + "]");
+    owned_by_greenlet[own_turn] = made.get();
     for (int i = 0; i < 5; ++i) {
         pyattach_attached inner;
         EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
-        swapcontext(&greenlets[mine], &greenlets[1 - mine]);
+        swapcontext(&greenlets[own_turn], &greenlets[1 - own_turn]);
         EXPECT(reference_count(made.get()) == 1);
         pyattach_attached_end(&inner);
     }
     pyattach_attached_end(&scope); // the first of the two to end leaves the other's alone
-    owned_by_greenlet[mine] = made.release();
+    owned_by_greenlet[own_turn] = made.release();
 }
 
 } // namespace
@@ -165,10 +165,10 @@ TEST_CASE("PyO3 test_gevent") {
     }
     REQUIRE(swapcontext(&thread_context, &greenlets[0]) == 0);
     CHECK(pyattach_attach_depth() == 1);
-    for (object *one : owned_by_greenlet) {
-        REQUIRE(one);
-        CHECK(reference_count(one) == 1);
-        pyattach_decref(one);
+    for (object *reference : owned_by_greenlet) {
+        REQUIRE(reference);
+        CHECK(reference_count(reference) == 1);
+        pyattach_decref(reference);
     }
 }
 
@@ -189,17 +189,13 @@ TEST_CASE("jni-rs global_ref_works_in_other_threads") {
             pyattach::attached here;
             here.token().set_attribute(counter, "value", 0);
         }
-        std::vector<std::unique_ptr<task>> tasks;
-        for (int i = 0; i < threads; ++i)
-            tasks.push_back(std::make_unique<task>("an incrementing thread to end", [&] {
-                pyattach::attached there; // each round again: threads take turns
-                for (int round = 0; round < 10000; ++round) {
-                    pyattach::attached nested;
-                    nested.token().call_method(counter, "increment");
-                }
-            }));
-        for (auto &one : tasks)
-            one->join();
+        run_on_threads(threads, "an incrementing thread to end", [&](int) {
+            pyattach::attached there; // each round again: threads take turns
+            for (int round = 0; round < 10000; ++round) {
+                pyattach::attached nested;
+                nested.token().call_method(counter, "increment");
+            }
+        });
         pyattach::attached here;
         CHECK(here.token().to<int>(here.token().get_attribute(counter, "value")) == threads * 10000);
     }
@@ -209,10 +205,10 @@ TEST_CASE("CPython test_incref_decref_API") {
     start_python();
     attached here;
     ref kept = new_object();
-    for (int i = 0; i < 100; ++i)
+    for (int i = 0; i < 1000; ++i)
         REQUIRE(pyattach_incref(kept) == PYATTACH_OK);
-    CHECK(reference_count(kept) == 101);
-    for (int i = 0; i < 100; ++i)
+    CHECK(reference_count(kept) == 1001);
+    for (int i = 0; i < 1000; ++i)
         i % 2 ? pyattach_decref(kept) : pyattach_decref_in(pyattach_interpreter_main(), kept);
     CHECK(reference_count(kept) == 1);
 }

@@ -3,7 +3,7 @@
 
 namespace {
 
-// An object that may be used anywhere: each call attaches by itself.
+// An object that may be used on any thread: each of its calls attaches.
 class proxy {
   public:
     proxy() {
@@ -32,33 +32,33 @@ class proxy {
 
 TEST_CASE("jni-rs single_thread") {
     start_python();
-    proxy one;
+    proxy adder;
     for (int i = 0; i < 100; ++i)
-        one.increment();
-    CHECK(one.value() == 100);
+        adder.increment();
+    CHECK(adder.value() == 100);
 }
 TEST_CASE("jni-rs serialized_threads") {
     start_python();
-    auto one = std::make_unique<proxy>();
-    one->increment();
+    auto proxied = std::make_unique<proxy>();
+    proxied->increment();
     run_on_thread([&] {
         for (int i = 0; i < 100; ++i)
-            one->increment();
+            proxied->increment();
     });
-    one->increment();
-    CHECK(one->value() == 102);
-    run_on_thread([&] { one.reset(); });
+    proxied->increment();
+    CHECK(proxied->value() == 102);
+    run_on_thread([&] { proxied.reset(); });
 }
 TEST_CASE("jni-rs concurrent_threads") {
     start_python();
-    proxy one;
+    proxy adder;
     std::vector<std::unique_ptr<task>> tasks;
     for (int i = 0; i < 8; ++i)
         tasks.push_back(std::make_unique<task>("a calling thread to end", [&] {
             for (int round = 0; round < 10000; ++round)
-                one.increment();
+                adder.increment();
         }));
-    for (auto &each : tasks)
-        each->join();
-    CHECK(one.value() == 80000);
+    for (auto &proxied : tasks)
+        proxied->join();
+    CHECK(adder.value() == 80000);
 }

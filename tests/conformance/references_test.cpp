@@ -1,4 +1,4 @@
-// Group 3: references, taken while attached and given back anywhere.
+// Group 3: references, taken on attached threads and dropped on any.
 #include "conformance/conformance.hpp"
 
 namespace {
@@ -9,7 +9,7 @@ object *two_references(ref &kept) {
     return second_reference(kept);
 }
 
-// Attaches on another thread until the pool is free of what waited, at most 100 times.
+// Attaches on another thread until the pool is empty, at most 100 times.
 bool is_collected_by_attaches() {
     for (int attempt = 0; attempt < 100 && pyattach_pool_size() != 0; ++attempt)
         run_on_thread([] { attached there; });
@@ -18,10 +18,10 @@ bool is_collected_by_attaches() {
 
 void drop_while_attached() {
     ref kept;
-    object *mine = two_references(kept);
+    object *reference = two_references(kept);
     auto before = all_counters();
     CHECK(reference_count(kept) == 2);
-    pyattach_decref(mine);
+    pyattach_decref(reference);
     CHECK(reference_count(kept) == 1);
     CHECK(all_counters().drops_queued == before.drops_queued);
     CHECK(pyattach_pool_size() == 0);
@@ -29,11 +29,11 @@ void drop_while_attached() {
 
 void drop_while_detached() {
     ref kept;
-    object *mine = two_references(kept);
+    object *reference = two_references(kept);
     {
         detached gap;
-        run_on_thread([&] { pyattach_decref(mine); });
-        // Nobody is attached, so nobody has taken it out.
+        run_on_thread([&] { pyattach_decref(reference); });
+        // No thread is attached, so no thread has drained the pool.
         CHECK(pyattach_pool_size() == 1);
     }
     CHECK(pyattach_pool_size() == 0);
@@ -42,18 +42,20 @@ void drop_while_detached() {
 
 void no_deadlock() {
     run("died = []");
-    ref inner = object_whose_death("died.append('inner')");
+    ref inner = object_with_finalizer("died.append('inner')");
     object *second = inner.release();
     publish("again", native_function([&] {
                 attached nested;
                 EXPECT(pyattach_pool_drain() == PYATTACH_OK);
                 {
                     detached gap;
-                    pyattach_decref(std::exchange(second, nullptr));
+                    pyattach_decref(std::exchange(second, nullptr)); // queued during a drain
+                    EXPECT(pyattach_pool_size() >= 1);
                 }
                 EXPECT(pyattach_pool_drain() == PYATTACH_OK);
+                EXPECT(pyattach_pool_size() == 0);
             }));
-    ref outer = object_whose_death("died.append('outer'); again()");
+    ref outer = object_with_finalizer("died.append('outer'); again()");
     {
         detached gap;
         outer.drop();
@@ -104,12 +106,16 @@ TEST_CASE("PyO3 v0.12 test_pyobject_drop_without_gil_doesnt_decrease_refcnt") {
 TEST_CASE("PyO3 test_detached_drop_is_collected_on_next_attach") {
     start_python();
     ref kept;
-    object *mine = nullptr;
+    object *reference = nullptr;
     {
         attached here;
-        mine = two_references(kept);
+        reference = two_references(kept);
     }
-    pyattach_decref(mine);
+    pyattach_decref(reference);
+    {
+        foreign_attach other; // which does not drain the pool
+        CHECK(reference_count(kept) == 2);
+    }
     CHECK(pyattach_pool_size() == 1);
     CHECK(is_collected_by_attaches());
     attached here;
@@ -121,10 +127,10 @@ TEST_CASE("PyO3 test_attach_guard_drop_deferred_references") {
     attached here;
     for (bool assumed : {false, true}) {
         ref kept;
-        object *mine = two_references(kept);
+        object *reference = two_references(kept);
         {
             foreign_detach gap; // whose end releases nothing
-            pyattach_decref(mine);
+            pyattach_decref(reference);
         }
         CHECK(pyattach_pool_size() == 1);
         pyattach_attached nested;
@@ -151,10 +157,10 @@ TEST_CASE("PyO3 v0.12 test_update_counts_does_not_deadlock") {
 TEST_CASE("PyO3 test_clone_attached") {
     start_python();
     pyattach::attached here;
-    pyattach::owned one = here.token().eval("object()");
-    pyattach::owned two = one.copy(here.token());
-    CHECK(two.get() == one.get());
-    CHECK(reference_count(one.get()) == 2);
+    pyattach::owned first = here.token().eval("object()");
+    pyattach::owned second = first.copy(here.token());
+    CHECK(second.get() == first.get());
+    CHECK(reference_count(first.get()) == 2);
 }
 TEST_CASE("PyO3 v0.12 test_clone_with_gil") {
     start_python();
@@ -207,8 +213,8 @@ TEST_CASE("PyO3 v0.12 dropping_gil_does_not_invalidate_references") {
 TEST_CASE("PyO3 explicit_drop_ref") {
     start_python();
     pyattach::attached here;
-    pyattach::owned kept = here.token().eval("object()"), mine = kept.copy(here.token());
-    here.token().xdecref(mine.release());
+    pyattach::owned kept = here.token().eval("object()"), extra = kept.copy(here.token());
+    here.token().xdecref(extra.release());
     CHECK(reference_count(kept.get()) == 1);
     pyattach::owned another = kept.copy(here.token());
     another.reset();

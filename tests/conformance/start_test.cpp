@@ -1,9 +1,9 @@
-// Group 9, starts: once, twice, again and again, on whatever thread.
+// Group 9, starts: once, twice, repeatedly, and on any thread.
 #include "conformance/conformance.hpp"
 
 #include <dlfcn.h>
 
-#include "stress/plain_python.hpp"
+#include "support/host.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace {
@@ -18,7 +18,7 @@ void use_python() {
 
 } // namespace
 
-// Called by the child's sitecustomize, which is slow that way.
+// Called by the child's sitecustomize, to make it slow.
 extern "C" __attribute__((visibility("default"))) void conformance_in_site() {
     site_runs->count_down();
     thread_came->wait();
@@ -73,8 +73,7 @@ TEST_CASE("PyO3 test_multiple_imports_same_interpreter_ok") {
 }
 
 CHILD("attaches a native thread right after initialisation") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     void *state = cpython<void *()>("PyEval_SaveThread")();
     run_on_thread(use_python);
     cpython<void(void *)>("PyEval_RestoreThread")(state);
@@ -137,20 +136,20 @@ CHILD("cycles with three sub-interpreters each") {
         start_python();
         {
             attached here;
-            void *mine = current_state();
+            void *tstate = current_tstate();
             pyattach_interpreter *main = pyattach_interpreter_current();
             for (int i = 0; i < 3; ++i) {
-                sub_interpreter sub;
-                EXPECT(current_state() == sub.state());
+                current_sub_interpreter sub;
+                EXPECT(current_tstate() == sub.state());
                 if (python_version() >= python_3_12) {
-                    EXPECT(slot_state() == sub.state());
+                    EXPECT(gilstate_tstate() == sub.state());
                     EXPECT(pyattach_interpreter_current() != main);
                     EXPECT(try_to_attach() == PYATTACH_OK);
                 }
                 EXPECT(pyattach_attach_depth() == 1);
                 sub.end();
-                EXPECT(current_state() == mine);
-                EXPECT(slot_state() == mine);
+                EXPECT(current_tstate() == tstate);
+                EXPECT(gilstate_tstate() == tstate);
                 EXPECT(pyattach_interpreter_current() == main);
                 EXPECT(pyattach_attach_depth() == 1);
             }
@@ -191,7 +190,7 @@ CHILD("goes on with a thread of an earlier life") {
         use_python();
         auto second = all_counters();
         EXPECT(second.states_created == first.states_created + 1); // not used
-        if (keeps_states())
+        if (keeps_tstates())
             EXPECT(second.states_deleted == first.states_deleted); // not freed
     });
     lived.wait();

@@ -38,16 +38,16 @@ TEST_CASE("PyO3 test_traverse_subclass") {
     ref of_base = new_object(), of_derived = new_object();
     publish("of_base", of_base);
     {
-        ref one = eval("Derived(of_base)");
-        derived::set_own(one, of_derived);
-        traversal both(one);
+        ref reference = eval("Derived(of_base)");
+        derived::set_own(reference, of_derived);
+        traversal both(reference);
         CHECK(both.count(of_base) == 1);
         CHECK(both.count(of_derived) == 1);
     }
     run("class Sub(Holder):\n    __slots__ = ('own',)\n");
-    ref one = eval("Sub(of_base)");
-    REQUIRE(pyattach_set_attribute(one, "own", of_derived) == PYATTACH_OK);
-    traversal python(one);
+    ref reference = eval("Sub(of_base)");
+    REQUIRE(pyattach_set_attribute(reference, "own", of_derived) == PYATTACH_OK);
+    traversal python(reference);
     CHECK(python.count(of_base) == 1);
     CHECK(python.count(of_derived) == 1);
     run("del of_base, Sub");
@@ -77,10 +77,10 @@ TEST_CASE("PyO3 test_subclass_clear") {
                                           pyattach_decref(held);
                                       }});
     run("class Sub(Holder): pass\n");
-    ref one = eval("Sub(object())");
-    native::clear(one);
+    ref reference = eval("Sub(object())");
+    native::clear(reference);
     CHECK(dropped == 1);
-    one.drop();
+    reference.drop();
     CHECK(dropped == 1);
     run("del Sub");
 }
@@ -92,12 +92,12 @@ TEST_CASE("PyO3 test_super_traverse_early_return_does_not_abort") {
     ref type = derived::make(holder);
     ref of_base = new_object();
     publish("of_base", of_base);
-    ref one = eval("Derived(of_base)");
-    CHECK(traversal(one, of_base).result == 7);
+    ref reference = eval("Derived(of_base)");
+    CHECK(traversal(reference, of_base).result == 7);
     CHECK(derived::own_parts_traversed == 0);
     CHECK_FALSE(pyattach_is_forbidden());
     CHECK(try_to_attach() == PYATTACH_OK);
-    CHECK(traversal(one).result == 0);
+    CHECK(traversal(reference).result == 0);
     CHECK(derived::own_parts_traversed == 1);
     run("del of_base");
 }
@@ -110,8 +110,8 @@ TEST_CASE("PyO3 type_object_is_visited_once_when_pyclasses_subtype_each_other") 
     run("class Sub(Derived): pass\n");
     for (const char *each : {"Holder", "Derived", "Sub"}) {
         INFO(each);
-        ref one = eval(std::string(each) + "(object())");
-        CHECK(traversal(one).count(type_without_counting(one)) == 1);
+        ref reference = eval(std::string(each) + "(object())");
+        CHECK(traversal(reference).count(type_without_counting(reference)) == 1);
     }
     run("del Sub");
 }
@@ -129,7 +129,7 @@ TEST_CASE("PyO3 python_subclass_type_cycle_is_collected") {
     CHECK(eval_true("seen() is None"));
 }
 
-// What has no hooks in C gets them from Python with the dict.
+// A type without slots in C gets them from Python with the dict.
 TEST_CASE("PyO3 dict_class_is_a_gc_type") {
     start_python();
     attached here;
@@ -193,12 +193,12 @@ TEST_CASE("PyO3 inheritance_with_new_methods_with_drop") {
     ref type = derived::make(holder);
     ref of_base = new_object(), of_derived = new_object();
     publish("of_base", of_base);
-    ref one = eval("Derived(of_base)");
-    derived::set_own(one, of_derived);
+    ref reference = eval("Derived(of_base)");
+    derived::set_own(reference, of_derived);
     run("del of_base");
     {
         detached gap;
-        one.drop(); // from where nobody is attached, too, it is destroyed once
+        reference.drop(); // a decref on a detached thread destroys it once, too
     }
     CHECK(dropped == 1);
     CHECK(derived::destroyed == 1);

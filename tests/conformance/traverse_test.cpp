@@ -31,10 +31,10 @@ TEST_CASE("PyO3 tries_gil_in_traverse") {
                              });
                          },
                          nullptr});
-    ref one = eval("Holder('held')");
-    traversal now(one);
-    CHECK(now.result == -1);
-    CHECK(now.seen.empty());
+    ref reference = eval("Holder('held')");
+    traversal visited(reference);
+    CHECK(visited.result == -1);
+    CHECK(visited.seen.empty());
     CHECK(asked == 1);
     CHECK_FALSE(pyattach_is_forbidden());
     make_garbage();
@@ -51,8 +51,8 @@ TEST_CASE("PyO3 traverse_panic") {
                              return pyattach::during_traverse([]() -> int { throw std::runtime_error("panicked"); });
                          },
                          nullptr});
-    ref one = eval("Holder('held')");
-    CHECK(traversal(one).result == -1);
+    ref reference = eval("Holder('held')");
+    CHECK(traversal(reference).result == -1);
     CHECK_FALSE(pyattach_is_forbidden());
     CHECK(traversed_failure() == ""); // it did not come that far
 }
@@ -69,22 +69,26 @@ TEST_CASE("PyO3 traverse_partial") {
                          nullptr});
     ref held = new_object();
     publish("held", held);
-    ref one = eval("Holder(held)");
-    CHECK(traversal(one).seen.size() == 2);
-    traversal stopped(one, held);
+    ref reference = eval("Holder(held)");
+    CHECK(traversal(reference).seen.size() == 2);
+    traversal stopped(reference, held);
     CHECK(stopped.result == 7);
     CHECK(stopped.seen.size() == 1);
-    run("del held");
+    CHECK_FALSE(pyattach_is_forbidden());
+    publish("one", reference);
+    CHECK(eval_true("one in __import__('gc').get_referrers(held)")); // stops each traversal at the first match
+    CHECK_FALSE(pyattach_is_forbidden());
+    run("del held, one");
 }
 
 TEST_CASE("PyO3 gc_null_traversal") {
     start_python();
     attached here;
     make_traversed_type({plain_visit, nullptr});
-    ref one = eval("Holder(object())");
-    CHECK(traversal(one).seen.size() == 1);
-    native::clear(one);
-    traversal empty(one);
+    ref reference = eval("Holder(object())");
+    CHECK(traversal(reference).seen.size() == 1);
+    native::clear(reference);
+    traversal empty(reference);
     CHECK(empty.seen.empty());
     CHECK(empty.result == 0);
 }
@@ -103,15 +107,15 @@ TEST_CASE("PyO3 gc_during_borrow") {
                              });
                          },
                          nullptr});
-    ref one = eval("Holder(object())");
+    ref reference = eval("Holder(object())");
     {
         pyattach::locked for_writing{lock};
-        CHECK(traversal(one).seen.empty());
+        CHECK(traversal(reference).seen.empty());
         make_garbage();
         run("gc.collect()"); // not found: what it refers to was not to be seen
         CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 2);
     }
-    CHECK(traversal(one).seen.size() == 1);
+    CHECK(traversal(reference).seen.size() == 1);
     collect();
     CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 1);
     CHECK_FALSE(lock.is_locked());
@@ -141,7 +145,7 @@ TEST_CASE("PyO3 drop_during_traversal_with_gil") {
     start_python();
     attached here;
     run("died = []");
-    ref victim = object_whose_death("died.append(1)");
+    ref victim = object_with_finalizer("died.append(1)");
     make_traversed_type({[&](object *held, const visit &visitor) {
                              return pyattach::during_traverse([&] {
                                  victim.drop();
@@ -164,7 +168,7 @@ TEST_CASE("PyO3 drop_during_traversal_without_gil") {
     {
         foreign_attach other; // attached, but by no scope of ours
         run("died = []");
-        victim = object_whose_death("died.append(1)");
+        victim = object_with_finalizer("died.append(1)");
         make_traversed_type({[&](object *held, const visit &visitor) {
                                  return pyattach::during_traverse([&] {
                                      victim.drop();
@@ -192,18 +196,18 @@ TEST_CASE("PyO3 unsendable_are_not_traversed_on_foreign_thread") {
                              return plain_visit(held, visitor);
                          },
                          nullptr});
-    ref one = eval("Holder(object())");
+    ref reference = eval("Holder(object())");
     make_garbage();
     {
         detached gap;
         run_on_thread([&] {
             attached there;
-            CHECK(traversal(one).seen.empty());
+            CHECK(traversal(reference).seen.empty());
             run("gc.collect()");
         });
     }
     CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 2);
-    CHECK(traversal(one).seen.size() == 1);
+    CHECK(traversal(reference).seen.size() == 1);
     collect();
     CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 1);
 }
@@ -213,6 +217,7 @@ TEST_CASE("PyO3 test_cycle_clear") {
     attached here;
     int dropped = 0;
     make_traversed_type({plain_visit, [&](object *held) {
+                             EXPECT(pyattach_is_attached());
                              ++dropped;
                              pyattach_decref(held);
                          }});
@@ -220,6 +225,8 @@ TEST_CASE("PyO3 test_cycle_clear") {
     CHECK(dropped == 0);
     collect();
     CHECK(dropped == 1);
+    CHECK(traversed_failure() == "");
+    CHECK(pyattach_pool_size() == 0);
     CHECK(eval_int("sum(type(it) is Holder for it in gc.get_objects())") == 0);
 }
 
@@ -232,10 +239,10 @@ TEST_CASE("PyO3 data_is_dropped") {
                              attached_then += pyattach_is_attached();
                              pyattach_decref(held);
                          }});
-    ref one = eval("Holder(object())");
+    ref reference = eval("Holder(object())");
     {
         detached gap;
-        run_on_thread([&] { one.drop(); }); // the last reference, given back where nobody is attached
+        run_on_thread([&] { reference.drop(); }); // the last reference, dropped on a thread that is not attached
         CHECK(dropped == 0);
     }
     CHECK(dropped == 1);
@@ -246,10 +253,10 @@ TEST_CASE("ext: nested forbidden scopes") {
     start_python();
     attached here;
     ref shared = new_object();
-    object *mine = second_reference(shared);
+    object *reference = second_reference(shared);
     {
         foreign_detach gap;
-        pyattach_decref(mine);
+        pyattach_decref(reference);
     }
     REQUIRE(pyattach_pool_size() == 1);
     {

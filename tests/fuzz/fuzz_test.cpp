@@ -97,7 +97,7 @@ CHILD("random calls") {
     fuzz::expect_counted(here, sum);
     std::printf("steps: %llu\n", static_cast<unsigned long long>(sum.steps));
 }
-TEST_CASE("random calls on several threads, over several lives of Python, are each answered as the model says") {
+TEST_CASE("random calls on several threads, over several restarts of Python, are each answered as the model says") {
     child_options options;
     options.environment = {{"PYATTACH_FUZZ_SEED", std::to_string(new_seed())}};
     options.deadline = std::chrono::seconds(7200);

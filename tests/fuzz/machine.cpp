@@ -65,7 +65,7 @@ void machine::look() {
     if (open_.empty())
         state_ = nullptr;
     if (is_attached()) {
-        void *now = support::current_state();
+        void *now = support::current_tstate();
         EXPECT(!state_ || now == state_);
         state_ = now;
     }

@@ -1,4 +1,4 @@
-// An asyncio loop that runs on a native thread, attached by us; other native threads, warm ones, hand it work.
+// An asyncio loop that runs on a native thread in an attached scope; other, warm native threads give it work.
 #include "support/catch.hpp"
 
 #include "neighbours/neighbour.hpp"
@@ -8,7 +8,7 @@ using namespace neighbours;
 
 namespace {
 
-// Runs `loop` on a native thread until it is stopped, inside a scope of ours.
+// Runs `loop` on a native thread until it is stopped, inside an attached scope.
 class loop_thread {
   public:
     loop_thread() : running_("the loop to run") {
@@ -22,13 +22,13 @@ class loop_thread {
         }
         thread_ = std::make_unique<task>("the thread of the loop to end", [] {
             attached here;
-            void *state = current_state();
+            void *state = current_tstate();
             run("loop_thread = threading.get_ident()\n"
                 "asyncio.set_event_loop(loop)\n"
                 "loop.run_forever()\n"
                 "loop.close()\n"
                 "asyncio.set_event_loop(None)\n");
-            EXPECT(current_state() == state);
+            EXPECT(current_tstate() == state);
         });
         running_.wait();
     }
@@ -47,7 +47,7 @@ class loop_thread {
 
 } // namespace
 
-TEST_CASE("warm threads call into a loop on a native thread, in their order, and it runs what they gave it") {
+TEST_CASE("warm threads call call_soon_threadsafe on a loop of a native thread, which runs their calls in order") {
     start_python();
     leave_no_states([] {
         loop_thread native;
@@ -55,11 +55,11 @@ TEST_CASE("warm threads call into a loop on a native thread, in their order, and
             attached here;
             run("heard = {i: [] for i in range(4)}");
         }
-        on_threads(4, "a thread that calls into the loop to end", [](int which) {
-            std::string mine = std::to_string(which);
+        run_on_threads(4, "a thread that calls into the loop to end", [](int which) {
+            std::string own_text = std::to_string(which);
             for (int i = 0; i < 100; ++i) {
                 attached here;
-                run("loop.call_soon_threadsafe(heard[" + mine + "].append, (" + std::to_string(i) +
+                run("loop.call_soon_threadsafe(heard[" + own_text + "].append, (" + std::to_string(i) +
                     ", threading.get_ident()))\n");
             }
         });
@@ -94,7 +94,7 @@ TEST_CASE("warm threads wait for coroutines that detach and attach in native cod
                 "        assert variable.get() == n\n"
                 "    return 2 * n\n");
         }
-        on_threads(4, "a thread that waits for coroutines to end", [](int which) {
+        run_on_threads(4, "a thread that waits for coroutines to end", [](int which) {
             for (int i = 0; i < 20; ++i) {
                 int number = 100 * which + i;
                 attached here;

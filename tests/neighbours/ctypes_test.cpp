@@ -101,7 +101,7 @@ void check_no_failure() {
 
 } // namespace
 
-TEST_CASE("ctypes attaches a native thread that nobody attached, and our scopes nest in that") {
+TEST_CASE("ctypes attaches a native thread that was not attached, and attached scopes nest in that") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
@@ -114,18 +114,18 @@ TEST_CASE("ctypes attaches a native thread that nobody attached, and our scopes 
     check_no_failure();
 }
 
-TEST_CASE("ctypes attaches a warm thread with the state that is warm") {
+TEST_CASE("ctypes attaches a warm thread with its warm tstate") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
             { attached here; }
-            void *warm = slot_state();
+            void *warm = gilstate_tstate();
             auto made = all_counters().states_created;
             for (int i = 0; i < 3; ++i)
                 EXPECT(python.cfunc(7) == 21);
             EXPECT(!is_attached());
-            EXPECT(slot_state() == warm);
-            if (keeps_states())
+            EXPECT(gilstate_tstate() == warm);
+            if (keeps_tstates())
                 EXPECT(all_counters().states_created == made);
             attached here;
             EXPECT(eval_int("1") == 1);
@@ -134,15 +134,15 @@ TEST_CASE("ctypes attaches a warm thread with the state that is warm") {
     check_no_failure();
 }
 
-TEST_CASE("ctypes callbacks of both kinds run inside our scopes, and in their gaps the one that attaches does") {
+TEST_CASE("ctypes callbacks of both kinds run inside attached scopes, and CFUNCTYPE ones inside detached scopes too") {
     const callbacks &python = python_side();
     leave_no_states([&] {
         run_on_thread([&] {
             attached here;
-            void *state = current_state();
+            void *state = current_tstate();
             EXPECT(python.cfunc(4) == 12);
             EXPECT(python.pyfunc(5) == 15);
-            EXPECT(current_state() == state);
+            EXPECT(current_tstate() == state);
             {
                 detached gap;
                 EXPECT(python.cfunc(6) == 18);
@@ -150,9 +150,9 @@ TEST_CASE("ctypes callbacks of both kinds run inside our scopes, and in their ga
                 attached again;
                 EXPECT(python.cfunc(7) == 21);
                 EXPECT(python.pyfunc(8) == 24);
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
             }
-            EXPECT(current_state() == state);
+            EXPECT(current_tstate() == state);
             EXPECT(pyattach_attach_depth() == 1);
         });
     });
@@ -172,7 +172,7 @@ TEST_CASE("Python and native code call each other through ctypes twenty deep, at
     });
 }
 
-TEST_CASE("an exception in a ctypes callback is reported there and is not found by us") {
+TEST_CASE("an exception in a ctypes callback is reported there and is not pending in the caller") {
     const callbacks &python = python_side();
     {
         attached here;
@@ -195,7 +195,7 @@ TEST_CASE("an exception in a ctypes callback is reported there and is not found 
 TEST_CASE("eight native threads use ctypes callbacks and our scopes in turn") {
     const callbacks &python = python_side();
     leave_no_states([&] {
-        on_threads(8, "a thread of ctypes callbacks to end", [&](int which) {
+        run_on_threads(8, "a thread of ctypes callbacks to end", [&](int which) {
             for (int i = 0; i < 100; ++i) {
                 if ((i + which) % 3 != 0)
                     EXPECT(python.cfunc(i) == 3 * i);

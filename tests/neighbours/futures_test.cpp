@@ -14,18 +14,18 @@ std::atomic<int> worked{0};
 // On a thread of the executor: attached by Python, so ours nest.
 void work() {
     EXPECT(is_attached());
-    void *state = current_state();
+    void *state = current_tstate();
     {
         attached nested;
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         detached gap;
         EXPECT(!is_attached());
         attached again;
-        EXPECT(current_state() == state);
+        EXPECT(current_tstate() == state);
         ++worked;
     }
     EXPECT(is_attached());
-    EXPECT(current_state() == state);
+    EXPECT(current_tstate() == state);
 }
 
 void start_with_executor() {
@@ -42,12 +42,12 @@ TEST_CASE("warm threads wait for results of an executor, whose threads come back
     start_with_executor();
     worked = 0;
     leave_no_states([] {
-        on_threads(4, "a thread that waits for results to end", [](int) {
+        run_on_threads(4, "a thread that waits for results to end", [](int) {
             for (int i = 0; i < 50; ++i) {
                 attached here;
-                void *state = current_state();
+                void *state = current_tstate();
                 run("[one.result() for one in [executor.submit(work) for _ in range(4)]]");
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
                 EXPECT(is_attached());
             }
             EXPECT(!is_attached());
@@ -58,7 +58,7 @@ TEST_CASE("warm threads wait for results of an executor, whose threads come back
     CHECK(worked == 4 * 50 * 4);
 }
 
-TEST_CASE("a failure on the executor's thread comes out on the warm one, once") {
+TEST_CASE("an exception on the executor's thread is raised on the warm one, once") {
     start_with_executor();
     run_on_thread([] {
         attached here;
@@ -73,7 +73,7 @@ TEST_CASE("a failure on the executor's thread comes out on the warm one, once") 
     });
 }
 
-TEST_CASE("a warm thread completes a future: who waits wakes, and callbacks run on the warm thread") {
+TEST_CASE("a warm thread completes a future: the waiter wakes, and callbacks run on the warm thread") {
     start_with_executor();
     {
         attached here;

@@ -26,12 +26,12 @@ void use_everything(const std::function<void()> &while_attached) {
     static pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
     int guarded = 0;
     leave_no_states([&] {
-        on_threads(4, "a thread that uses everything to end", [&](int) {
+        run_on_threads(4, "a thread that uses everything to end", [&](int) {
             std::vector<ref> kept;
             for (int i = 0; i < 50; ++i) {
                 {
                     attached here;
-                    void *state = current_state();
+                    void *state = current_tstate();
                     EXPECT(is_attached());
                     while_attached();
                     kept.push_back(new_object());
@@ -40,7 +40,7 @@ void use_everything(const std::function<void()> &while_attached) {
                         EXPECT(!is_attached());
                         foreign_attach other;
                         EXPECT(is_attached());
-                        EXPECT(current_state() == state);
+                        EXPECT(current_tstate() == state);
                     }
                     {
                         foreign_detach gap;
@@ -53,7 +53,7 @@ void use_everything(const std::function<void()> &while_attached) {
                     run("pass");
                     guarded = before + 1;
                     pyattach_mutex_unlock(&mutex);
-                    EXPECT(current_state() == state);
+                    EXPECT(current_tstate() == state);
                 }
                 EXPECT(!is_attached());
                 if (i % 10 == 9)
@@ -95,7 +95,7 @@ CHILD("a GIL switched on by an import") {
     std::atomic<bool> is_imported{false};
     std::atomic<int> rounds{0};
     leave_no_states([&] {
-        on_threads(4, "a thread beside the import to end", [&](int which) {
+        run_on_threads(4, "a thread beside the import to end", [&](int which) {
             { attached here; }
             if (which == 0) {
                 wait_until("the others to be busy", [&] { return rounds > 30; });
@@ -119,7 +119,7 @@ CHILD("a GIL switched on by an import") {
     EXPECT(!stop_python());
 }
 
-TEST_CASE("a GIL that PYTHON_GIL=1 switches on is a GIL, and all works as without") {
+TEST_CASE("with the GIL enabled by PYTHON_GIL=1 in a free-threaded build attaching excludes other threads") {
     load_python();
     if (!is_free_threaded()) {
         std::printf("gil: SKIPPED:\nthis Python has no GIL to switch on: it is on\n");
@@ -129,7 +129,7 @@ TEST_CASE("a GIL that PYTHON_GIL=1 switches on is a GIL, and all works as withou
     check_succeeds("a GIL switched on from the start", {{}, {{"PYTHON_GIL", "1"}}});
 }
 
-TEST_CASE("a GIL that an import switches on is one for the threads that are attached already") {
+TEST_CASE("a GIL that an import enables also binds threads that are attached already") {
     load_python();
     const char *modules = std::getenv("PYATTACH_TEST_MODULES");
     REQUIRE(modules); // extensions.py says where the module without a declaration is

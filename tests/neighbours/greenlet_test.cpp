@@ -21,14 +21,14 @@ void start_with_greenlets() {
                 EXPECT(is_attached());
             }));
     publish("gap", native_function([] {
-                void *state = current_state();
+                void *state = current_tstate();
                 {
                     detached gap;
                     EXPECT(!is_attached());
                     attached again;
                     EXPECT(eval_int("1") == 1);
                 }
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
             }));
     run("import greenlet\n"
         "def step(): greenlet.getcurrent().parent.switch()\n"
@@ -54,9 +54,9 @@ TEST_CASE("greenlets switch inside nested scopes, which end in the order in whic
         run_on_thread([] {
             for (int i = 0; i < 3; ++i) {
                 attached here;
-                void *state = current_state();
+                void *state = current_tstate();
                 EXPECT(eval_true("hub(4)"));
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
                 EXPECT(pyattach_attach_depth() == 1);
                 EXPECT(is_attached());
             }
@@ -68,7 +68,7 @@ TEST_CASE("greenlets switch inside nested scopes, which end in the order in whic
 TEST_CASE("greenlets of several warm threads switch at once, each on its own thread") {
     start_with_greenlets();
     leave_no_states([] {
-        on_threads(4, "a thread of greenlets to end", [](int) {
+        run_on_threads(4, "a thread of greenlets to end", [](int) {
             for (int i = 0; i < 10; ++i) {
                 attached here;
                 EXPECT(eval_true("hub(3)"));
@@ -82,7 +82,7 @@ TEST_CASE("greenlets of several warm threads switch at once, each on its own thr
 
 TEST_CASE("a greenlet that is left in one attach goes on in the next one of the thread, if its state is kept") {
     start_with_greenlets();
-    if (!keeps_states())
+    if (!keeps_tstates())
         return;
     run_on_thread([] {
         {

@@ -14,7 +14,7 @@
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 
 namespace neighbours {
 
@@ -44,7 +44,7 @@ inline bool is_attached() {
     return truth;
 }
 
-// Thread states of the main interpreter, whoever made them. Attached; nobody else comes or goes meanwhile.
+// All tstates of the main interpreter. Attached; no other thread may attach or detach meanwhile.
 inline int states_in_python() {
     using support::cpython;
     int count = 0;
@@ -66,15 +66,6 @@ inline void leave_no_states(const std::function<void()> &body) {
     // Python's own threads may be joined some instructions before their states are deleted.
     support::wait_until("the states of ended threads to be deleted", [&] { return alive() <= before; });
     EXPECT(alive() == before);
-}
-
-// Runs body(0) ... body(count - 1), each on a native thread, at once.
-inline void on_threads(int count, const char *what, const std::function<void(int)> &body) {
-    std::vector<std::unique_ptr<support::task>> tasks;
-    for (int i = 0; i < count; ++i)
-        tasks.push_back(std::make_unique<support::task>(what, [&body, i] { body(i); }));
-    for (auto &one : tasks)
-        one->join();
 }
 
 } // namespace neighbours

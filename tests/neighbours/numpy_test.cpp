@@ -7,22 +7,22 @@
 using namespace support;
 using namespace neighbours;
 
-TEST_CASE("warm threads compute with arrays at once, in loops that let go of the interpreter") {
+TEST_CASE("warm threads compute with arrays at once, in NumPy loops that release the GIL") {
     start_python_with("numpy");
     {
         attached here;
         run("import numpy");
     }
     leave_no_states([] {
-        on_threads(4, "a thread that computes to end", [](int which) {
+        run_on_threads(4, "a thread that computes to end", [](int which) {
             for (int i = 1; i <= 20; ++i) {
                 attached here;
-                void *state = current_state();
+                void *state = current_tstate();
                 int size = 1000 * i + which;
                 EXPECT(eval_int("int(numpy.arange(" + std::to_string(size) + ").sum())") ==
                        std::int64_t{size} * (size - 1) / 2);
                 EXPECT(eval_true("(numpy.sort(numpy.arange(5000)[::-1]) == numpy.arange(5000)).all()"));
-                EXPECT(current_state() == state);
+                EXPECT(current_tstate() == state);
                 EXPECT(is_attached());
             }
             EXPECT(!is_attached());
@@ -30,7 +30,7 @@ TEST_CASE("warm threads compute with arrays at once, in loops that let go of the
     });
 }
 
-TEST_CASE("what NumPy keeps by thread stays with a warm thread and with nobody else") {
+TEST_CASE("NumPy's per-thread settings stay with a warm thread and with no other") {
     start_python_with("numpy");
     {
         attached here;
@@ -42,7 +42,7 @@ TEST_CASE("what NumPy keeps by thread stays with a warm thread and with nobody e
             run("numpy.seterr(divide='raise')");
         }
         attached here;
-        if (keeps_states())
+        if (keeps_tstates())
             EXPECT(eval_text("numpy.geterr()['divide']") == "raise");
     });
     run_on_thread([] {
@@ -51,7 +51,7 @@ TEST_CASE("what NumPy keeps by thread stays with a warm thread and with nobody e
     });
 }
 
-TEST_CASE("arrays that detached threads drop are freed by whoever attaches next") {
+TEST_CASE("arrays that detached threads drop are freed by the next attach") {
     start_python_with("numpy");
     {
         attached here;
@@ -63,7 +63,7 @@ TEST_CASE("arrays that detached threads drop are freed by whoever attaches next"
             "    return array\n");
     }
     constexpr int count = 50;
-    on_threads(4, "a thread that drops arrays to end", [](int) {
+    run_on_threads(4, "a thread that drops arrays to end", [](int) {
         std::vector<ref> arrays;
         {
             attached here;

@@ -1,4 +1,4 @@
-// A row for each function of the C ABI: it is called where something changes errno on the way.
+// A row for each function of the C ABI: the function is called while code inside it changes errno.
 #pragma once
 
 #include "support/catch.hpp"
@@ -43,15 +43,15 @@ void start_spoilt() {
         "    def __subclasscheck__(self, one): spoil(); return True\n"
         "class questioned(metaclass=spoiling_type): pass\n");
 }
-// So many of them ran since the last question.
+// The number of such calls since the last look.
 std::int64_t spoilt() {
     const std::int64_t times = eval_int("len(spoilt)");
     run("spoilt.clear()");
     return times;
 }
-// In the pool, to be released by the next drain.
+// Queues a reference, which the next drain releases.
 void leave_a_spoiler() {
-    ref dying = object_whose_death(spoils);
+    ref dying = object_with_finalizer(spoils);
     foreign_detach gap;
     dying.drop();
 }
@@ -148,7 +148,7 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_attached_end(&scope);
     });
     all["pyattach_detached_begin"] = all["pyattach_detached_end"] = in_scope([] {
-        ref dying = object_whose_death(spoils);
+        ref dying = object_with_finalizer(spoils);
         pyattach_detached gap;
         EXPECT(KEEP(pyattach_detached_begin(&gap)) == PYATTACH_OK);
         dying.drop();
@@ -161,21 +161,21 @@ std::map<std::string, std::function<void()>> rows() {
         KEEP_VOID(pyattach_forbidden_end(&scope)));
     all["pyattach_forbidden_end"] = all["pyattach_forbidden_begin"];
     all["pyattach_incref"] = in_scope([] {
-        ref one = new_object();
-        KEEP(pyattach_incref(one));
-        pyattach_decref(one);
+        ref reference = new_object();
+        KEEP(pyattach_incref(reference));
+        pyattach_decref(reference);
         forbidden traverse;
-        KEEP(pyattach_incref(one));
+        KEEP(pyattach_incref(reference));
     });
     all["pyattach_decref"] = in_scope([] {
-        object *dying = object_whose_death(spoils).release();
+        object *dying = object_with_finalizer(spoils).release();
         KEEP_VOID(pyattach_decref(dying));
         EXPECT(spoilt() == 1);
         object *queued = new_object().release();
         run_on_thread([&] { KEEP_VOID(pyattach_decref(queued)); });
     });
     all["pyattach_decref_in"] = in_scope([] {
-        object *dying = object_whose_death(spoils).release();
+        object *dying = object_with_finalizer(spoils).release();
         KEEP_VOID(pyattach_decref_in(pyattach_interpreter_main(), dying));
         EXPECT(spoilt() == 1);
     });
@@ -185,7 +185,7 @@ std::map<std::string, std::function<void()>> rows() {
         EXPECT(spoilt() == 1);
     });
     ROW(pool_size, KEEP(pyattach_pool_size()));
-    // Contended, so that it waits.
+    // The lock is contended, so the call waits.
     all["pyattach_mutex_lock"] = in_scope([] {
         pyattach_mutex lock = PYATTACH_MUTEX_INIT;
         KEEP_VOID(pyattach_mutex_lock(&lock));
@@ -206,11 +206,11 @@ std::map<std::string, std::function<void()>> rows() {
         KEEP(pyattach_mutex_try_lock(&lock)); pyattach_mutex_unlock(&lock));
     ROW(mutex_is_locked, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_is_locked(&lock)));
     all["pyattach_critical_section_begin"] = in_scope([] {
-        ref one = new_object(), two = new_object();
+        ref left = new_object(), right = new_object();
         pyattach_critical_section section;
-        KEEP(pyattach_critical_section_begin(&section, one));
+        KEEP(pyattach_critical_section_begin(&section, left));
         KEEP_VOID(pyattach_critical_section_end(&section));
-        KEEP(pyattach_critical_section_begin2(&section, one, two));
+        KEEP(pyattach_critical_section_begin2(&section, left, right));
         KEEP_VOID(pyattach_critical_section_end(&section));
         pyattach_mutex first = PYATTACH_MUTEX_INIT, second = PYATTACH_MUTEX_INIT;
         KEEP(pyattach_critical_section_begin_mutex(&section, &first));
@@ -225,9 +225,9 @@ std::map<std::string, std::function<void()>> rows() {
     // Calls: each runs Python code that spoils errno.
     const auto python_call = [&](const char *name, std::function<void(object *)> act) {
         all[std::string("pyattach_") + name] = in_scope([act] {
-            ref one = eval("spoiler()");
+            ref spoiler = eval("spoiler()");
             spoilt();
-            act(one);
+            act(spoiler);
             EXPECT(spoilt() >= 1);
         });
     };
@@ -241,14 +241,15 @@ std::map<std::string, std::function<void()>> rows() {
     python_call("eval", [=](object *) { KEEP(pyattach_eval("spoil()", nullptr, nullptr, into())); });
     python_call("run", [=](object *) { KEEP(pyattach_run("spoil()", nullptr, nullptr)); });
     python_call("call", [=](object *) { KEEP(pyattach_call(eval("spoil"), nullptr, 0, into())); });
-    python_call("get_attribute", [=](object *one) { KEEP(pyattach_get_attribute(one, "missing", into())); });
-    python_call("set_attribute", [=](object *one) { KEEP(pyattach_set_attribute(one, "missing", one)); });
-    python_call("to_int64", [=](object *one) { KEEP(pyattach_to_int64(one, &number)); });
-    python_call("to_double", [=](object *one) { KEEP(pyattach_to_double(one, &real)); });
-    python_call("to_bool", [=](object *one) { KEEP(pyattach_to_bool(one, &flag)); });
-    python_call("str", [=](object *one) { KEEP(pyattach_str(one, into())); });
-    python_call("repr", [=](object *one) { KEEP(pyattach_repr(one, into())); });
-    python_call("is_instance", [=](object *one) { KEEP(pyattach_is_instance(one, eval("questioned"), &flag)); });
+    python_call("get_attribute", [=](object *spoiler) { KEEP(pyattach_get_attribute(spoiler, "missing", into())); });
+    python_call("set_attribute", [=](object *spoiler) { KEEP(pyattach_set_attribute(spoiler, "missing", spoiler)); });
+    python_call("to_int64", [=](object *spoiler) { KEEP(pyattach_to_int64(spoiler, &number)); });
+    python_call("to_double", [=](object *spoiler) { KEEP(pyattach_to_double(spoiler, &real)); });
+    python_call("to_bool", [=](object *spoiler) { KEEP(pyattach_to_bool(spoiler, &flag)); });
+    python_call("str", [=](object *spoiler) { KEEP(pyattach_str(spoiler, into())); });
+    python_call("repr", [=](object *spoiler) { KEEP(pyattach_repr(spoiler, into())); });
+    python_call("is_instance",
+                [=](object *spoiler) { KEEP(pyattach_is_instance(spoiler, eval("questioned"), &flag)); });
     python_call("is_subclass", [=](object *) { KEEP(pyattach_is_subclass(eval("int"), eval("questioned"), &flag)); });
     python_call("error_message", [=](object *) {
         EXPECT(pyattach_run("raise ValueError(spoiler())", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
@@ -257,13 +258,13 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_error_clear();
     });
     python_call("error_clear", [=](object *) {
-        ref dying = object_whose_death(spoils);
+        ref dying = object_with_finalizer(spoils);
         publish("dying", dying);
         dying.drop();
         EXPECT(pyattach_run("raise ValueError(globals().pop('dying'))", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
         KEEP_VOID(pyattach_error_clear());
     });
-    // These run no code of anybody's.
+    // These run no Python code and no callback.
     all["pyattach_import"] =
         in_scope([=] { KEEP(pyattach_import("no_such_module_at_all", into())), pyattach_error_clear(); });
     all["pyattach_check_signals"] = in_scope([] { KEEP(pyattach_check_signals()); });
@@ -284,7 +285,7 @@ std::map<std::string, std::function<void()>> rows() {
         pyattach_error_clear();
     });
     all["pyattach_error_restore"] = all["pyattach_error_matches"] = all["pyattach_error_take"];
-    // A process that was forked with Python's knowledge; one that was not is process/fork_daemon_test's.
+    // A process that was forked with Python's hooks; without them: process/fork_daemon_test.
     ROW(forked, KEEP(pyattach_forked()));
     ROW(fork, long long pid = -1; EXPECT(KEEP(pyattach_fork(&pid)) == PYATTACH_OK); if (pid == 0) end_child());
     // Last, with an exit callback and an atexit function that spoil errno.

@@ -20,7 +20,7 @@ CHILD("every function keeps errno") {
     }
     all.at("pyattach_interpreter_stop")();
 }
-TEST_CASE("every function of the C ABI keeps errno, but for a fork that fails") {
+TEST_CASE("every function of the C ABI keeps errno, except a fork that fails") {
     check_succeeds("every function keeps errno");
 }
 
@@ -34,7 +34,7 @@ CHILD("first contact and the end of a thread keep errno") {
             EXPECT(keeping("first contact", [&] { return pyattach_attached_begin(&scope); }) == PYATTACH_OK);
             keeping_void("its end", [&] { pyattach_attached_end(&scope); });
         });
-        // Threads whose states wait to be deleted by the next new one.
+        // Threads whose tstates wait until a new tstate is made.
         for (int i = 0; i < 40; ++i)
             run_on_thread([] { attached here; });
         run_on_thread([] {
@@ -47,6 +47,6 @@ CHILD("first contact and the end of a thread keep errno") {
     pyattach_attached late;
     EXPECT(keeping("an attach too late", [&] { return pyattach_attached_begin(&late); }) != PYATTACH_OK);
 }
-TEST_CASE("errno is kept over first contact, over a new thread's attach, and where that is refused") {
+TEST_CASE("errno is kept over registration, over a new thread's attach, and over a refused one") {
     check_succeeds("first contact and the end of a thread keep errno");
 }

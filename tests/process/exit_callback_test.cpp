@@ -1,8 +1,9 @@
-// Exit callbacks, and the order of things at exit.
+// Exit callbacks, and the order of events at exit.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/plain_python.hpp"
 
 #include <atomic>
 #include <memory>
@@ -33,7 +34,7 @@ CHILD("exit callbacks in order") {
     start_python();
     EXPECT(order == "acad");
 }
-TEST_CASE("exit callbacks run once, in the order of registration, without those taken back") {
+TEST_CASE("exit callbacks run once, in the order of registration, without those removed") {
     check_succeeds("exit callbacks in order");
 }
 
@@ -42,13 +43,13 @@ CHILD("an exit callback looks around") {
     static pthread_t ending = pthread_self();
     static int called = 0;
     pyattach_interpreter *main = pyattach_interpreter_main();
-    auto look = [](pyattach_interpreter *where, void *arg) {
+    auto look = [](pyattach_interpreter *interp, void *arg) {
         ++called;
-        bool fine = where == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
+        bool fine = interp == arg && pthread_equal(pthread_self(), ending) && !pyattach_is_attached() &&
                     !cpython_says_attached() && pyattach_attach_depth() == 0;
-        // Too late for more, and the ending thread itself may still attach.
+        // No more callbacks can be added, and the finalizing thread may still attach.
         auto nothing = [](pyattach_interpreter *, void *) {};
-        fine = fine && pyattach_exit_callback_add(where, nothing, nullptr) == PYATTACH_FINALIZING;
+        fine = fine && pyattach_exit_callback_add(interp, nothing, nullptr) == PYATTACH_FINALIZING;
         pyattach_attached scope;
         fine = fine && pyattach_attached_begin(&scope) == PYATTACH_OK;
         if (fine) {
@@ -59,7 +60,7 @@ CHILD("an exit callback looks around") {
             fine = fine && pyattach_detached_begin(&gap) == PYATTACH_OK && pyattach_detached_end(&gap) == PYATTACH_OK;
             pyattach_attached_end(&scope);
         }
-        // Others may not: the gate is closed already.
+        // Other threads are refused: the gate is closed already.
         pyattach_status other = run_on_thread([] {
             pyattach_attached late;
             return pyattach_attached_begin(&late);
@@ -144,7 +145,7 @@ CHILD("an exit callback that is taken back while it is called") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     taking.join();
 }
-TEST_CASE("an exit callback that is being called is taken back once it has returned, so that its argument may go") {
+TEST_CASE("removing an exit callback that is running returns after it has returned, so its argument may be freed") {
     check_succeeds("an exit callback that is taken back while it is called");
     check_succeeds("an exit callback that is taken back while it is called", {{"attached"}});
 }
@@ -153,9 +154,9 @@ CHILD("an exit callback that takes itself back") {
     start_python();
     messages said;
     static int called = 0;
-    static pyattach_exit_callback itself = [](pyattach_interpreter *where, void *) {
+    static pyattach_exit_callback itself = [](pyattach_interpreter *interp, void *) {
         ++called;
-        EXPECT(pyattach_exit_callback_remove(where, itself, nullptr) == PYATTACH_INVALID); // does not wait for itself
+        EXPECT(pyattach_exit_callback_remove(interp, itself, nullptr) == PYATTACH_INVALID); // does not wait for itself
     };
     pyattach_interpreter *main = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(main, itself, nullptr) == PYATTACH_OK);
@@ -164,7 +165,7 @@ CHILD("an exit callback that takes itself back") {
     EXPECT(pyattach_exit_callback_remove(main, itself, nullptr) == PYATTACH_INVALID);
     EXPECT_SENTENCE(said.text().empty(), said.text()); // it was called: nothing went wrong
 }
-TEST_CASE("an exit callback that takes itself back does not wait for itself, and nobody is told of it") {
+TEST_CASE("an exit callback that removes itself neither waits for itself nor causes a message") {
     check_succeeds("an exit callback that takes itself back");
 }
 
@@ -181,9 +182,7 @@ CHILD("exit callbacks, with atexit cleared") {
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     EXPECT(order.empty()); // CPython did not say in time that it ends
     EXPECT(pyattach_exit_callback_remove(main, append, text("a")) == PYATTACH_INVALID);
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_interpreter *next = pyattach_interpreter_main();
     EXPECT(pyattach_exit_callback_add(next, append, text("c")) == PYATTACH_OK);
@@ -191,12 +190,10 @@ CHILD("exit callbacks, with atexit cleared") {
         attached here; // gives up what this thread kept of the life before, callbacks with it
         run("import atexit; atexit._clear()");
     }
-    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // which needs nobody to say so
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK); // no thread has to wake it
     EXPECT(order == "c");
 }
-TEST_CASE(
-    "where atexit callbacks were thrown away, a stop calls the exit callbacks, and Py_FinalizeEx does not, nor in the "
-    "next life") {
+TEST_CASE("after atexit._clear() a stop calls the exit callbacks, and Py_FinalizeEx does not, nor after a restart") {
     check_succeeds("exit callbacks, with atexit cleared");
 }
 
@@ -206,7 +203,7 @@ namespace {
 
 std::string seen;
 
-// For Python's atexit: what another thread is told, and what this one is.
+// An atexit function that notes the status which another thread and this one get.
 ref look_from_atexit(const char *when) {
     return native_function([when] {
         seen += when;
@@ -230,10 +227,7 @@ ref look_from_atexit(const char *when) {
 
 CHILD("atexit callbacks before and after ours") {
     load_python();
-    // As a host does that starts Python itself, so that the first contact comes when we want it.
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    plain::start();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit, sys\n"
                       "class Early:\n    def __call__(self): self.look()\n"
@@ -246,10 +240,10 @@ CHILD("atexit callbacks before and after ours") {
         run("early.look = native_early; atexit.register(native_late)");
     }
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    // Last registered, first called: ours is in the middle.
+    // atexit calls the last registered first, so the library's hook runs between the two.
     EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
 }
-// conformance.md, group 9: atexit order
-TEST_CASE("atexit callbacks later than ours find the gate closed to other threads, and their own open") {
+TEST_CASE(
+    "atexit callbacks that run after the library's find the gate closed to other threads, and open to their own") {
     check_succeeds("atexit callbacks before and after ours");
 }

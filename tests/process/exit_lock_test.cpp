@@ -27,7 +27,7 @@ CHILD("a thread waits for a mutex through the end") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     pyattach_mutex_unlock(&mutex);
     waiter.wait_until_asleep();
-    // Whether it took the mutex or not, it does not keep it.
+    // Whether the parked thread took the mutex or not, it must not keep it.
     wait_until("the mutex to be free", [] { return pyattach_mutex_try_lock(&mutex) == 1; });
     pyattach_mutex_unlock(&mutex);
     EXPECT(!waiter.has_returned());
@@ -38,7 +38,6 @@ CHILD("a thread waits for a mutex through the end") {
     waiter.abandon();
     end_child();
 }
-// conformance.md, group 6: gate closed while waiting
 TEST_CASE("a locker whose interpreter ends while it waits is parked, and others can still take the mutex") {
     check_succeeds("a thread waits for a mutex through the end");
 }
@@ -121,8 +120,8 @@ CHILD("a thread sits in a gap inside critical sections through the end") {
         pyattach_critical_section on_object, on_mutex;
         pyattach_detached gap;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        object *one = eval("[]").release();
-        EXPECT(pyattach_critical_section_begin(&on_object, one) == PYATTACH_OK);
+        object *reference = eval("[]").release();
+        EXPECT(pyattach_critical_section_begin(&on_object, reference) == PYATTACH_OK);
         EXPECT(pyattach_critical_section_begin_mutex(&on_mutex, &mutex) == PYATTACH_OK);
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
         in_gap.count_down();

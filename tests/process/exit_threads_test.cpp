@@ -1,8 +1,9 @@
-// Exit with native threads about: inside and attached, inside and detached, coming too late, never coming back.
+// Exit with native threads: inside and attached, inside and detached, attaching too late, never leaving.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "process/stuck_thread.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -12,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// The exit has begun, as native code learns it: through an exit callback, which runs after the gate closed.
+// Opens when the exit has begun: counted down by an exit callback, which runs after the gate closed.
 latch exit_began("the exit to begin");
 
 void learn_of_exit() {
@@ -37,7 +38,7 @@ CHILD("exit waits for a thread inside") {
             inside.count_down();
             exit_began.wait();
         }
-        // The gate is closed; who is inside still has an interpreter.
+        // The gate is closed; a thread inside still has an interpreter.
         EXPECT(eval_int("6 * 7") == 42);
         pyattach_attached nested;
         EXPECT(pyattach_attached_begin(&nested) == PYATTACH_OK);
@@ -98,7 +99,7 @@ CHILD("a thread detached inside through the end") {
         inside.count_down();
         ended.wait();
         EXPECT(pyattach_detached_end(&gap) == PYATTACH_FINALIZING);
-        // All is inert from here on: asked for, ended, begun anew.
+        // All scopes are inert from here on, whether queried, ended or begun again.
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(pyattach_attach_depth() == 0);
         pyattach_attached late;
@@ -111,12 +112,12 @@ CHILD("a thread detached inside through the end") {
         EXPECT(pyattach_attach_depth() == 0);
     });
     inside.wait();
-    // Who is detached inside is not waited for beyond its second, and does not make the stop a time-out.
+    // The exit waits a second for a thread that is detached inside, which does not make the stop a time-out.
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     ended.count_down();
     thread.join();
 }
-// PyO3 test_detach_during_finalization; conformance.md part 2, 1 and 2
+// PyO3 test_detach_during_finalization
 TEST_CASE("a thread that was detached inside through the end gets FINALIZING, and its scopes are inert") {
     check_succeeds("a thread detached inside through the end");
     check_succeeds("a thread detached inside through the end", {{"warm"}});
@@ -145,7 +146,7 @@ CHILD("a thread detached twice through the end") {
     ended.count_down();
     thread.join();
 }
-TEST_CASE("every detached scope of such a thread says FINALIZING, innermost first") {
+TEST_CASE("every detached scope of a thread that was detached through the end returns FINALIZING, innermost first") {
     check_succeeds("a thread detached twice through the end");
 }
 
@@ -157,25 +158,13 @@ CHILD("a thread that never leaves") {
         attached here;
         run("import warnings; warnings.simplefilter('always')");
     }
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pthread_setname_np(pthread_self(), "stuck-thread");
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread("stuck-thread");
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT(said.text().find("stuck-thread") != std::string::npos);
     EXPECT(pyattach_interpreter_main() == nullptr);
-    stuck.abandon();
     end_child();
 }
-// conformance.md, group 9: gate time-out
-TEST_CASE("a thread that never leaves holds exit up to the limit, and is named") {
+TEST_CASE("a thread that never leaves delays exit up to the time-out, and is named") {
     child_result result = run_child("a thread that never leaves");
     check_succeeds(result);
     INFO(result.output);
@@ -185,26 +174,14 @@ TEST_CASE("a thread that never leaves holds exit up to the limit, and is named")
 
 CHILD("an endless wait that Ctrl-C ends") {
     load_python();
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     pyattach_set_exit_timeout(-1);
-    static latch inside("the thread to be inside"), never("never");
-    task stuck("the stuck thread", [] {
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")();
-        inside.count_down();
-        for (;;)
-            never.wait();
-    });
-    inside.wait();
+    start_stuck_thread();
     auto interrupt = [](pyattach_interpreter *, void *) { raise(SIGINT); };
     EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), interrupt, nullptr) == PYATTACH_OK);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
-    stuck.abandon();
     end_child();
 }
 TEST_CASE("without a limit, Ctrl-C still ends the wait") { check_succeeds("an endless wait that Ctrl-C ends"); }
@@ -214,7 +191,7 @@ CHILD("a thread that comes too late") {
     learn_of_exit();
     pyattach_interpreter *main = pyattach_interpreter_main();
     pyattach_status unnamed = PYATTACH_OK, named = PYATTACH_OK;
-    // Waited for in an exit callback, so that it comes while the interpreter is ending.
+    // An exit callback waits for the thread, so that it attaches during finalization.
     task thread("the late thread to end", [&] {
         exit_began.wait();
         pyattach_attached scope;
@@ -256,7 +233,7 @@ CHILD("a thread attached by other code through the end") {
     thread.abandon();
     end_child();
 }
-TEST_CASE("a thread that other code attached never holds exit up, and is parked when it comes back") {
+TEST_CASE("a thread that other code attached never delays exit, and is parked when it comes back") {
     check_succeeds("a thread attached by other code through the end");
 }
 
@@ -288,6 +265,6 @@ CHILD("a thread attached by other code that comes back into the next life") {
     thread.abandon();
     end_child();
 }
-TEST_CASE("such a thread is parked also when Python was started again meanwhile") {
+TEST_CASE("a thread that other code attached is parked when it comes back after a restart") {
     check_succeeds("a thread attached by other code that comes back into the next life");
 }

@@ -5,7 +5,7 @@
     extern "C" void fake_##name() __asm__(symbol);                                                                     \
     extern "C" __attribute__((weak, visibility("default"))) void fake_##name() { __builtin_trap(); }
 #define OPTIONAL(result, name, parameters, symbol, other)
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
 #undef REQUIRED
 #undef OPTIONAL
 

@@ -1,9 +1,9 @@
-// Every call of the library, with everything failing in turn that it needs of others: it refuses with a status, or the
-// reference is leaked and counted; the thread stands as it stood; and the next try succeeds.
+// Every call of the library, with each of its external calls failing in turn. The call returns a status, or leaks and
+// counts the reference; the thread's state is unchanged; and the next try succeeds.
 #include <algorithm>
 #include <cstring>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 #include "fault_sweep.hpp"
 #include "support/catch.hpp"
 
@@ -29,9 +29,9 @@ pyattach_status attach() {
     pyattach_attached scope;
     return ended(pyattach_attached_begin(&scope), scope);
 }
-pyattach_status attach_in(pyattach_interpreter *where) {
+pyattach_status attach_in(pyattach_interpreter *interp) {
     pyattach_attached scope;
-    return ended(pyattach_attached_begin_in(&scope, where), scope);
+    return ended(pyattach_attached_begin_in(&scope, interp), scope);
 }
 pyattach_status attach_unchecked() {
     pyattach_attached scope;
@@ -50,7 +50,7 @@ pyattach_status detach() {
 object *probe; // what the calls are made with
 pyattach_mutex mutex_a, mutex_b;
 
-// A call with a result: on failure that is NULL, else it is given back.
+// A call with a result: on failure the result must be NULL, else its reference is dropped.
 template <class Call> auto with_result(Call call) {
     return [call] {
         object *result = probe;
@@ -61,7 +61,7 @@ template <class Call> auto with_result(Call call) {
     };
 }
 
-// Sweeps, and looks whether all references to the probe came back.
+// Makes sweeps, and checks that all references to the probe were released.
 struct sweeps {
     sweeps() {
         start_python();
@@ -91,7 +91,7 @@ struct sweeps {
 
 } // namespace
 
-TEST_CASE("attaching with anything failing is refused, leaves the thread as it was, and works later") {
+TEST_CASE("an attach in which any dependency fails is refused, leaves the thread unchanged, and succeeds later") {
     sweeps all;
     pyattach_interpreter *main = pyattach_interpreter_main();
     CHECK(sweep("attached_begin", on::fresh, attach) >= 3);
@@ -114,7 +114,7 @@ TEST_CASE("attaching with anything failing is refused, leaves the thread as it w
     all.check();
 }
 
-TEST_CASE("which interpreter, with anything failing") {
+TEST_CASE("pyattach_interpreter_current and _main while any dependency fails") {
     sweeps all;
     auto asked = [](pyattach_interpreter *(*ask)()) {
         return [ask] { return ask() ? PYATTACH_OK : PYATTACH_NO_MEMORY; };
@@ -137,7 +137,7 @@ TEST_CASE("which interpreter, with anything failing") {
     all.check();
 }
 
-TEST_CASE("a section, a mutex and a once with anything failing") {
+TEST_CASE("a critical section, a mutex and a once while any dependency fails") {
     sweeps all;
     auto section = [](auto begin) {
         return [begin] {
@@ -148,12 +148,12 @@ TEST_CASE("a section, a mutex and a once with anything failing") {
         };
     };
     const on others = on::attached_by_others;
-    auto one = section([](auto *at) { return pyattach_critical_section_begin(at, probe); });
-    auto two = section([](auto *at) { return pyattach_critical_section_begin2(at, probe, probe); });
+    auto first = section([](auto *at) { return pyattach_critical_section_begin(at, probe); });
+    auto second = section([](auto *at) { return pyattach_critical_section_begin2(at, probe, probe); });
     auto mutex = section([](auto *at) { return pyattach_critical_section_begin_mutex(at, &mutex_a); });
     auto pair = section([](auto *at) { return pyattach_critical_section_begin_mutex2(at, &mutex_a, &mutex_b); });
-    CHECK(sweep("critical_section_begin", others, one) >= 1);
-    CHECK(sweep("critical_section_begin2", others, two) >= 1);
+    CHECK(sweep("critical_section_begin", others, first) >= 1);
+    CHECK(sweep("critical_section_begin2", others, second) >= 1);
     CHECK(sweep("critical_section_begin_mutex", others, mutex) >= 1);
     CHECK(sweep("critical_section_begin_mutex2", others, pair) >= 1);
     auto lock = [] {
@@ -172,14 +172,14 @@ TEST_CASE("a section, a mutex and a once with anything failing") {
         EXPECT(runs == 1);
         return PYATTACH_OK;
     };
-    for (on where : {on::fresh, others, on::inside, on::in_a_gap}) {
-        CHECK(sweep("mutex", where, lock) == 0);
-        CHECK(sweep("once", where, once) == 0);
+    for (on thread : {on::fresh, others, on::inside, on::in_a_gap}) {
+        CHECK(sweep("mutex", thread, lock) == 0);
+        CHECK(sweep("once", thread, once) == 0);
     }
     all.check();
 }
 
-TEST_CASE("calls with anything failing raise what failed, and lose no reference") {
+TEST_CASE("calls in which any dependency fails raise its exception, and lose no reference") {
     sweeps all;
     attached here;
     ref number = eval("7"), text = eval("'some text'"), bytes = eval("b'data'"), type = eval("Probe"),
@@ -236,16 +236,16 @@ TEST_CASE("calls with anything failing raise what failed, and lose no reference"
     };
     {
         detached gap;
-        for (const auto &one : calls) {
-            INFO(one.name);
-            CHECK(sweep(one.name, on::inside, one.call) >= one.at_least);
-            CHECK(sweep(one.name, on::attached_by_others, one.call) >= one.at_least);
+        for (const auto &each : calls) {
+            INFO(each.name);
+            CHECK(sweep(each.name, on::inside, each.call) >= each.at_least);
+            CHECK(sweep(each.name, on::attached_by_others, each.call) >= each.at_least);
         }
     }
     all.check();
 }
 
-TEST_CASE("the pending exception stays what it is, whatever fails while it is looked at, taken out and put back") {
+TEST_CASE("the pending exception survives any failure while it is read, taken and restored") {
     sweeps all;
     attached here;
     ref failure = eval("ValueError('kept')");
@@ -254,7 +254,7 @@ TEST_CASE("the pending exception stays what it is, whatever fails while it is lo
         EXPECT(pyattach_error_restore(failure) == PYATTACH_OK);
         char text[100];
         size_t length = pyattach_error_message(text, sizeof text);
-        // With its message, or as much as could be had.
+        // With its message, or as much of it as memory allowed.
         bool is_whole = std::strcmp(text, "ValueError: kept") == 0;
         EXPECT(length == std::strlen(text) && (is_whole || std::strcmp(text, "ValueError") == 0));
         ++(is_whole ? shown : cut);
@@ -274,22 +274,22 @@ TEST_CASE("the pending exception stays what it is, whatever fails while it is lo
 }
 
 // The cases before this one have made the rest fail: all cases of this file run in one process.
-TEST_CASE("there is no function of CPython's that can fail and was not made to") {
+TEST_CASE("every CPython function that can fail was made to fail") {
     start_python();
-    // In fault_contact, fault_life and fault_drops. `compile` runs only while `threading` shuts down.
+    // Those of fault_registration, fault_start_stop and fault_decref. `compile` runs only while `threading` shuts down.
     std::set<std::string> elsewhere = {
         "add_pending_call", "call_object",      "capsule_new", "compile",    "config_start", "decode_locale",
         "del_item",         "dict_contains",    "dict_new",    "error_warn", "function_new", "get_item",
         "guard_from_view",  "interpreter_dict", "tuple_new",   "tuple_set",  "view_main"};
-    // Where the newer of two functions is there the older one is not called.
+    // Where the newer of two functions exists the older one is not called.
     if (python_version() >= 0x030d0000)
         elsewhere.insert("add_module");
     if (python_version() >= 0x030e0000) // where states are not freed under their threads
         elsewhere.insert("state_dict");
     if (faults::failed_so_far().size() < 10) // this case was run by itself
         return;
-    for (const std::string &one : faults::python_functions()) {
-        INFO(one);
-        CHECK(faults::failed_so_far().count(one) + elsewhere.count(one) >= 1);
+    for (const std::string &name : faults::python_functions()) {
+        INFO(name);
+        CHECK(faults::failed_so_far().count(name) + elsewhere.count(name) >= 1);
     }
 }

@@ -1,4 +1,4 @@
-// Everything failing in turn, where each failure needs a process of its own: forked off at the moment before.
+// Failures one after the other, each in a process of its own, which is forked just before.
 #pragma once
 
 #include <cstdio>
@@ -56,7 +56,7 @@ inline of what_fails(lasting lasts) {
                : static_cast<of>(static_cast<unsigned>(of::all) & ~static_cast<unsigned>(of::python));
 }
 
-// What failed in the child, if all went well otherwise.
+// The names that failed in the child, if the checks passed there.
 inline std::set<std::string> names_of(const std::string &child, const char *lasts = "once") {
     support::child_options options;
     options.arguments = {lasts};
@@ -71,9 +71,9 @@ inline std::set<std::string> names_of(const std::string &child, const char *last
     return names;
 }
 inline void check_among(const std::set<std::string> &names, std::initializer_list<const char *> wanted) {
-    for (const char *one : wanted) {
-        INFO(one);
-        CHECK(names.count(one) == 1);
+    for (const char *name : wanted) {
+        INFO(name);
+        CHECK(names.count(name) == 1);
     }
 }
 

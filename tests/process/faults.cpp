@@ -1,6 +1,6 @@
-// Makes the n-th call fail that the library makes of somebody else.
+// Makes the n-th external call of the library fail.
 //
-// A program's own symbols come first, so the library's calls end up here; who called is told by the return address.
+// The symbols of the program come first, so the library's calls arrive here. The return address tells the caller.
 // CPython's functions are found with dlsym: see faults_python.cpp.
 #include "faults.hpp"
 
@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "pyattach/pyattach.h"
+#include "process/real_dlsym.hpp"
 
 namespace faults {
 namespace {
@@ -117,17 +118,6 @@ const std::set<std::string> &failed_so_far() { return names; }
 
 namespace {
 
-void *real_dlsym(void *handle, const char *name) {
-    using function = void *(void *, const char *);
-    static function *const found = [] {
-        for (const char *version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5", "GLIBC_2.0"})
-            if (void *address = dlvsym(RTLD_NEXT, "dlsym", version))
-                return reinterpret_cast<function *>(address);
-        std::abort();
-    }();
-    return found(handle, name);
-}
-
 template <class Function> Function *next(const char *name) {
     return reinterpret_cast<Function *>(real_dlsym(RTLD_NEXT, name));
 }
@@ -142,7 +132,7 @@ bool fails_here(of kind, const char *name, void *return_address, int error) {
 } // namespace
 } // namespace faults
 
-// --- Everybody else
+// --- Functions of libc and the kernel
 // ---------------------------------------------------------------------------------------------------
 
 #define FAILS(kind, name, error)                                                                                       \
@@ -187,12 +177,12 @@ int pthread_setspecific(pthread_key_t key, const void *value) noexcept {
 
 void *dlsym(void *handle, const char *name) noexcept {
     if (!faults::is_library(__builtin_return_address(0)))
-        return faults::real_dlsym(handle, name);
-    void *address = faults::fails(faults::of::linker, "dlsym") ? nullptr : faults::real_dlsym(handle, name);
+        return real_dlsym(handle, name);
+    void *address = faults::fails(faults::of::linker, "dlsym") ? nullptr : real_dlsym(handle, name);
     return address ? faults::in_place_of(name, address) : nullptr;
 }
 void *dlopen(const char *file, int mode) noexcept {
-    // To who really opens it, it matters who called: ours has no run path of its own either.
+    // dlopen looks at its caller's run path; neither this executable nor the library has one.
     static auto *const real = faults::next<decltype(dlopen)>("dlopen");
     return FAILS(linker, "dlopen", ENOENT) ? nullptr : real(file, mode);
 }
@@ -211,8 +201,8 @@ long syscall(long number, ...) noexcept {
     long given[6];
     va_list arguments;
     va_start(arguments, number);
-    for (long &one : given)
-        one = va_arg(arguments, long);
+    for (long &each : given)
+        each = va_arg(arguments, long);
     va_end(arguments);
     const char *name = number == SYS_membarrier ? "membarrier" : number == SYS_futex ? "futex" : nullptr;
     if (number == SYS_tgkill)

@@ -1,6 +1,5 @@
-// Makes the n-th call fail that the library makes of somebody else: of the allocator, the threads library, the dynamic
-// linker, the kernel or CPython. The executable stands between the library and all of them; what others call is left
-// alone.
+// Makes the n-th external call of the library fail: to the allocator, the threads library, the dynamic linker, the
+// kernel or CPython. The executable interposes their functions; calls from other code pass unchanged.
 #pragma once
 
 #include <set>

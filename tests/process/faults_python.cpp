@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cpython.hpp"
+#include "cpython/cpython.hpp"
 #include "support/python.hpp"
 
 namespace faults {
@@ -21,12 +21,12 @@ using namespace pyattach::cpython;
 constexpr const char *function_names[] = {
 #define REQUIRED(result, name, parameters, symbol, other) #name,
 #define OPTIONAL REQUIRED
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
 };
 constexpr const char *symbol_names[][2] = {
 #undef REQUIRED
 #define REQUIRED(result, name, parameters, symbol, other) {symbol, other},
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
 };
 constexpr size_t functions = sizeof function_names / sizeof *function_names;
 void *real[functions];
@@ -43,54 +43,54 @@ struct types {
     template <size_t index> using at = std::tuple_element_t<index, std::tuple<
 #undef REQUIRED
 #define REQUIRED(result, name, parameters, symbol, other) std::add_pointer_t<result parameters>,
-#include "../../src/cpython_functions.inc"
+#include "../../src/cpython/functions.inc"
                                                                        void>>;
 };
 
 // How a function fails: with an exception, or without one. What is not here cannot, or only if its arguments are wrong.
 enum class way { none, raises, quiet };
 constexpr way way_of(std::string_view name) {
-    for (std::string_view one : {"import_module",
-                                 "add_module",
-                                 "add_module_owned",
-                                 "compile",
-                                 "compile_with",
-                                 "eval_code",
-                                 "dict_set",
-                                 "dict_contains",
-                                 "get_item",
-                                 "del_item",
-                                 "get_attribute",
-                                 "set_attribute",
-                                 "dict_new",
-                                 "call_object",
-                                 "call_positional",
-                                 "is_true",
-                                 "is_instance",
-                                 "is_subclass",
-                                 "str",
-                                 "repr",
-                                 "tuple_new",
-                                 "tuple_set",
-                                 "index",
-                                 "long_as_int64",
-                                 "long_from_int64",
-                                 "float_as_double",
-                                 "float_from_double",
-                                 "utf8_of",
-                                 "str_from_utf8",
-                                 "str_encode",
-                                 "bytes_view",
-                                 "bytes_from",
-                                 "capsule_new",
-                                 "function_new",
-                                 "error_warn",
-                                 "check_signals"})
-        if (one == name)
+    for (std::string_view text : {"import_module",
+                                  "add_module",
+                                  "add_module_owned",
+                                  "compile",
+                                  "compile_with",
+                                  "eval_code",
+                                  "dict_set",
+                                  "dict_contains",
+                                  "get_item",
+                                  "del_item",
+                                  "get_attribute",
+                                  "set_attribute",
+                                  "dict_new",
+                                  "call_object",
+                                  "call_positional",
+                                  "is_true",
+                                  "is_instance",
+                                  "is_subclass",
+                                  "str",
+                                  "repr",
+                                  "tuple_new",
+                                  "tuple_set",
+                                  "index",
+                                  "long_as_int64",
+                                  "long_from_int64",
+                                  "float_as_double",
+                                  "float_from_double",
+                                  "utf8_of",
+                                  "str_from_utf8",
+                                  "str_encode",
+                                  "bytes_view",
+                                  "bytes_from",
+                                  "capsule_new",
+                                  "function_new",
+                                  "error_warn",
+                                  "check_signals"})
+        if (text == name)
             return way::raises;
-    for (std::string_view one : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
-                                 "decode_locale", "config_start", "view_main", "guard_from_view"})
-        if (one == name)
+    for (std::string_view text : {"state_new", "interpreter_dict", "state_dict", "add_pending_call", "dict_get",
+                                  "decode_locale", "config_start", "view_main", "guard_from_view"})
+        if (text == name)
             return way::quiet;
     return way::none;
 }
@@ -110,7 +110,7 @@ template <class Result> Result failure() {
     pthread_exit(nullptr);
 }
 
-template <size_t index, class Function> struct stand_in {
+template <size_t index, class Function> struct interposer {
     static constexpr void *address = nullptr; // with further arguments of any kind: left alone
 };
 template <size_t index, bool may_be_unwound, class Result, class... Parameters> struct stand_in_for {
@@ -137,14 +137,15 @@ template <size_t index, bool may_be_unwound, class Result, class... Parameters> 
                                           (!may_be_unwound && way_of(function_names[index]) == way::none);
     static inline void *const address = is_left_alone ? nullptr : reinterpret_cast<void *>(&call);
 };
-template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...)>
+template <size_t index, class Result, class... Parameters> struct interposer<index, Result(Parameters...)>
     : stand_in_for<index, true, Result, Parameters...> {};
-template <size_t index, class Result, class... Parameters> struct stand_in<index, Result(Parameters...) noexcept>
+template <size_t index, class Result, class... Parameters> struct interposer<index, Result(Parameters...) noexcept>
     : stand_in_for<index, false, Result, Parameters...> {};
 
 template <size_t... index> void *stand_in_at(size_t wanted, std::index_sequence<index...>) {
     void *found = nullptr;
-    ((index == wanted ? void(found = stand_in<index, std::remove_pointer_t<types::at<index>>>::address) : void()), ...);
+    ((index == wanted ? void(found = interposer<index, std::remove_pointer_t<types::at<index>>>::address) : void()),
+     ...);
     return found;
 }
 
@@ -154,8 +155,8 @@ void *in_place_of(const char *symbol, void *address) {
     if (std::strcmp(symbol, "PyExc_MemoryError") == 0)
         memory_error = static_cast<object **>(address);
     for (size_t i = 0; i < functions; ++i)
-        for (const char *one : symbol_names[i])
-            if (one && std::strcmp(one, symbol) == 0) {
+        for (const char *name : symbol_names[i])
+            if (name && std::strcmp(name, symbol) == 0) {
                 void *ours = stand_in_at(i, std::make_index_sequence<functions>());
                 real[i] = address;
                 return ours ? ours : address;

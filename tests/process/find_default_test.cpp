@@ -1,5 +1,5 @@
-// Finding a Python that nobody named: the newest that the dynamic linker knows and that will do; and no Python, but
-// PyPy.
+// Finding a Python without a path: the newest suitable one that the dynamic linker knows; and a process with PyPy
+// alone.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -20,7 +20,7 @@ CHILD("the default libpython") {
     EXPECT(status == PYATTACH_OK || status == PYATTACH_NO_PYTHON || status == PYATTACH_UNSUPPORTED);
     EXPECT(status == PYATTACH_OK || said.text() != "");
 }
-TEST_CASE("no path means the newest libpython that the dynamic linker finds") {
+TEST_CASE("without a path the newest libpython that the dynamic linker finds is loaded") {
     check_succeeds("the default libpython");
 }
 
@@ -68,7 +68,7 @@ CHILD("no libpython is one") {
     EXPECT(pyattach_python_load(nullptr) == PYATTACH_NO_PYTHON);
     EXPECT_SENTENCE(said.text().find("dynamic linker's path; name one") != std::string::npos, said.text());
 }
-TEST_CASE("without a path, libpythons that will not do are passed over, and if none is left the reason is said") {
+TEST_CASE("without a path unsuitable libpythons are skipped, and if none is left the reason is reported") {
     check_succeeds("every libpython there is lacks a function",
                    every_name(TESTS_FAKE_LACKING, TESTS_FAKE_LACKING).searched());
     check_succeeds("the newest libpythons lack a function", every_name(TESTS_FAKE_LACKING, libpython()).searched());
@@ -82,4 +82,4 @@ CHILD("a pypy in the process") {
     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
     EXPECT_SENTENCE(said.text().find("runs PyPy") != std::string::npos, said.text());
 }
-TEST_CASE("a process that PyPy runs is told so") { check_succeeds("a pypy in the process"); }
+TEST_CASE("a PyPy process is refused with a message that names PyPy") { check_succeeds("a pypy in the process"); }

@@ -216,15 +216,11 @@ TEST_CASE("of two Pythons the one in scope is used; if neither is, the caller ha
 CHILD("eight threads look for python at once") {
     open_libpython_on_a_thread_that_stays();
     barrier together("all threads to be ready", 8);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 8; ++i)
-        tasks.push_back(std::make_unique<task>("a looking thread to end", [&] {
-            together.arrive_and_wait();
-            EXPECT(pyattach_python_load(libpython().c_str()) == PYATTACH_OK);
-            EXPECT(python_version() >= 0x03090000);
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(8, "a looking thread to end", [&](int) {
+        together.arrive_and_wait();
+        EXPECT(pyattach_python_load(libpython().c_str()) == PYATTACH_OK);
+        EXPECT(python_version() >= 0x03090000);
+    });
 }
 TEST_CASE("threads that look for Python at once find the same") {
     check_succeeds("eight threads look for python at once");

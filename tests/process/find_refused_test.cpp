@@ -1,4 +1,4 @@
-// What the message handler hears when a Python cannot be used, or when what was asked makes no sense.
+// The messages about a Python that cannot be used, and about calls with invalid arguments.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -15,17 +15,12 @@ void expect_says(const messages &said, const char *words) {
                     "the message lacks \"" + std::string(words) + "\": " + said.text());
 }
 
-// How often `words` stand in `text`.
+// The number of occurrences of `words` in `text`.
 int times(const std::string &text, const std::string &words) {
     int found = 0;
     for (size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1))
         ++found;
     return found;
-}
-
-pyattach_status attach() {
-    pyattach_attached scope;
-    return pyattach_attached_begin(&scope);
 }
 
 } // namespace
@@ -72,15 +67,15 @@ CHILD("polling beside an older python") {
     {
         messages said;
         for (int i = 0; i < 100; ++i)
-            EXPECT(attach() == PYATTACH_UNSUPPORTED);
+            EXPECT(try_to_attach() == PYATTACH_UNSUPPORTED);
         EXPECT(times(said.text(), "3.8.18") == 1);
-        // Who names a Python is told at each call.
+        // A call that names a Python is answered with the message each time.
         EXPECT(pyattach_python_load(TESTS_FAKE_OLD) == PYATTACH_UNSUPPORTED);
         EXPECT(pyattach_python_load(TESTS_FAKE_OLD) == PYATTACH_UNSUPPORTED);
         EXPECT(times(said.text(), "3.8.18") == 3);
     }
     messages said; // another handler
-    EXPECT(attach() == PYATTACH_UNSUPPORTED);
+    EXPECT(try_to_attach() == PYATTACH_UNSUPPORTED);
     expect_says(said, "3.8");
 }
 TEST_CASE("a thread that asks again and again beside a Python that will not do fills no log") {

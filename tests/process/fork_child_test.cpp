@@ -1,4 +1,4 @@
-// What a forked child keeps and what it forgets. The storm of forks is in tests/stress.
+// What a forked child keeps and what it drops. Many forks at once: tests/stress/fork_storm_test.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -9,9 +9,9 @@
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "process/forked.hpp"
-#include "stress/plain_python.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/fork.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -19,13 +19,14 @@ CHILD("a child with queued references") {
     start_python();
     attached here;
     run("deaths = []");
-    ref mine = object_whose_death("deaths.append('mine')"), theirs = object_whose_death("deaths.append('theirs')");
+    ref reference = object_with_finalizer("deaths.append('mine')"),
+        theirs = object_with_finalizer("deaths.append('theirs')");
     {
         detached gap;
         run_on_thread([&] { theirs.drop(); }); // that thread has ended
-        mine.drop();
+        reference.drop();
         EXPECT(pyattach_pool_size() == 2);
-        // A drain on the way back would release them before the fork.
+        // A drain at the re-attach would release them before the fork.
         pyattach_set_drain_budget(0);
     }
     EXPECT(pyattach_pool_size() == 2);
@@ -39,7 +40,7 @@ CHILD("a child with queued references") {
     EXPECT(pyattach_pool_drain() == PYATTACH_OK);
     EXPECT(eval_int("len(deaths)") == 2);
 }
-TEST_CASE("references that were queued before a fork are released in the child, and in the parent") {
+TEST_CASE("references that were queued before a fork are released in the child and in the parent") {
     check_succeeds("a child with queued references");
 }
 
@@ -47,12 +48,12 @@ CHILD("a child of which a thread used an ended Python") {
     start_python();
     latch queued("the other thread to use Python"), may_end("permission to end");
     task other("the other thread to end", [&] {
-        ref mine;
+        ref reference;
         {
             attached here;
-            mine = new_object();
+            reference = new_object();
         }
-        mine.drop();
+        reference.drop();
         queued.count_down();
         may_end.wait();
         use_python();
@@ -71,7 +72,7 @@ CHILD("a child of which a thread used an ended Python") {
     other.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child forgets what a thread that it does not have queued in a life before") {
+TEST_CASE("a fork child drops the queue of an absent thread from an earlier generation") {
     check_succeeds("a child of which a thread used an ended Python");
 }
 
@@ -89,7 +90,7 @@ CHILD("a child of which a thread was draining") {
     }
     task drain("the draining thread to end", [] {
         attached here; // the thread that made them: without a GIL others leave the end of an object to it
-        ref blocking = object_whose_death("pause()");
+        ref blocking = object_with_finalizer("pause()");
         std::vector<ref> others;
         for (int i = 0; i < 5; ++i)
             others.push_back(new_object());
@@ -104,12 +105,12 @@ CHILD("a child of which a thread was draining") {
     {
         attached here;
         fork_in_python([] {
-            // Five were in the hands of a thread that is not here; the sixth was being released.
+            // A thread that the child does not have held five in its batch, and was releasing the sixth.
             EXPECT(all_counters().drops_leaked == 5);
             EXPECT(pyattach_pool_size() == 0);
-            ref one = new_object();
+            ref reference = new_object();
             detached gap;
-            one.drop();
+            reference.drop();
             EXPECT(pyattach_pool_size() == 1);
         });
     }
@@ -118,7 +119,7 @@ CHILD("a child of which a thread was draining") {
     EXPECT(all_counters().drops_leaked == 0);
     EXPECT(!stop_python());
 }
-TEST_CASE("a batch that another thread was releasing at the fork is counted as lost in the child") {
+TEST_CASE("a batch that another thread was releasing at the fork is counted as leaked in the child") {
     check_succeeds("a child of which a thread was draining");
 }
 
@@ -127,10 +128,10 @@ CHILD("a child among warm and detached threads") {
     use_python();
     bystanders others(6);
     auto fork_and_live = [] {
-        void *mine = current_state();
+        void *tstate = current_tstate();
         auto counted = all_counters();
         fork_in_python([&] {
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == tstate);
             EXPECT(all_counters().attaches >= counted.attaches); // what ended and forgotten threads did still counts
             EXPECT(all_counters().states_dead == 0);
             EXPECT(eval_int("1") == 1);
@@ -143,7 +144,7 @@ CHILD("a child among warm and detached threads") {
                     run_on_thread(use_python);
                 use_python();
             }
-            EXPECT(current_state() == mine);
+            EXPECT(current_tstate() == tstate);
             fork_in_python([] { run_on_thread([] {}); });
         });
     };
@@ -159,7 +160,7 @@ CHILD("a child among warm and detached threads") {
     EXPECT(!stop_python());
 }
 // CPython test_main_thread_after_fork_from_foreign_thread
-TEST_CASE("the thread that forked goes on in the child with its state, and the others are forgotten") {
+TEST_CASE("the forking thread keeps its tstate in the child, and the others' records are dropped") {
     check_succeeds("a child among warm and detached threads");
 }
 
@@ -200,7 +201,7 @@ CHILD("a child with the seats of ended threads") {
     others.let_go();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child's exit waits for all threads inside, also for those that have the seats of ended ones") {
+TEST_CASE("a fork child's exit waits for all threads inside, also for those with recycled participants") {
     check_succeeds("a child with the seats of ended threads");
 }
 
@@ -226,10 +227,9 @@ CHILD("a child of a native thread that ends Python") {
     EXPECT(!stop_python());
 }
 
-// Without the library.
+// What CPython does without the library.
 CHILD("plainly: a child of a native thread that ends Python") {
-    load_python();
-    stress::start_plainly();
+    start_as_host();
     foreign_detach gap;
     run_on_thread([] {
         foreign_attach here;
@@ -244,7 +244,7 @@ CHILD("plainly: a child of a native thread that ends Python") {
     std::_Exit(0);
 }
 
-TEST_CASE("a child that a native thread forked ends Python in an orderly way") {
+TEST_CASE("a child forked by a native thread finalizes Python in order") {
     child_result plain = run_child("plainly: a child of a native thread that ends Python");
     if (plain.exit_code != 0) {
         // From 3.13 on Py_FinalizeEx goes back to the main thread's state, which the fork has freed.

@@ -1,4 +1,4 @@
-// Programs that load Python, fork without telling it, and go on in the child: daemons.
+// Daemons: programs that load Python, fork without its hooks, and continue in the child.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -9,13 +9,13 @@
 #include <memory>
 #include <vector>
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
 namespace {
 
-// All that a daemon does with Python; not attached, on its main thread.
+// Everything that a daemon does with Python. Not attached, on its main thread.
 void live() {
     {
         attached here;
@@ -29,9 +29,9 @@ void live() {
             "for one in threads: one.start()\n"
             "for one in threads: one.join()\n"
             "assert sorted(said) == [0, 1, 2, 3]\n");
-        ref mine = new_object();
+        ref reference = new_object();
         detached gap;
-        mine.drop();
+        reference.drop();
         for (int i = 0; i < 3; ++i)
             run_on_thread(use_python);
     }
@@ -40,7 +40,7 @@ void live() {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
 
-// Threads that used Python and are outside now, and what ended ones left.
+// Threads that have used Python and are detached, and tstates that ended threads left.
 class idle_threads {
   public:
     idle_threads() {
@@ -56,8 +56,8 @@ class idle_threads {
     }
     ~idle_threads() {
         may_end_.count_down();
-        for (auto &one : all_)
-            one->join();
+        for (auto &each : all_)
+            each->join();
     }
 
   private:
@@ -65,7 +65,7 @@ class idle_threads {
     std::vector<std::unique_ptr<task>> all_;
 };
 
-// In the child of a raw fork: attaching is refused, with words.
+// In the child of a raw fork: an attach is refused with a message.
 void expect_refused(const char *words) {
     messages heard;
     pyattach_attached scope;
@@ -85,7 +85,7 @@ CHILD("daemon: at its first attach") {
     {
         idle_threads others;
         fork_plainly(live);
-        // Twice, as daemons do.
+        // Forks twice, as daemons do.
         fork_plainly([] { fork_plainly(live); });
     }
     fork_plainly(live);
@@ -143,7 +143,7 @@ CHILD("daemon: in scopes") {
     }
     use_python();
 }
-TEST_CASE("scopes that were open at such a fork go on in the child, and Python is put in order when it is next used") {
+TEST_CASE("scopes open at a raw fork continue in the child, and Python is repaired at its next use") {
     check_succeeds("daemon: in scopes");
 }
 
@@ -183,7 +183,8 @@ CHILD("daemon: said by itself") {
     use_python();
     EXPECT(!stop_python());
 }
-TEST_CASE("pyattach_forked puts Python in order for the other threads of the child, once, with the hooks of os") {
+TEST_CASE(
+    "pyattach_forked repairs Python for the other threads of the child, once, with the os.register_at_fork hooks") {
     check_succeeds("daemon: said by itself");
 }
 
@@ -196,12 +197,12 @@ CHILD("daemon: its parent is gone") {
         alarm(40);
         start_python();
         use_python();
-        const pid_t mine = getpid();
+        const pid_t own_pid = getpid();
         if (fork() != 0)
             std::_Exit(0);
         alarm(40);
         try {
-            wait_until("the parent to be gone", [mine] { return getppid() != mine; });
+            wait_until("the parent to be gone", [own_pid] { return getppid() != own_pid; });
             live();
             EXPECT(write(ends[1], "y", 1) == 1);
         } catch (const std::exception &error) {
@@ -216,7 +217,9 @@ CHILD("daemon: its parent is gone") {
     EXPECT(read(ends[0], &said, 1) == 1); // 0: all have closed their ends
     EXPECT(said == 'y');
 }
-TEST_CASE("a daemon whose parent has gone uses Python and ends it") { check_succeeds("daemon: its parent is gone"); }
+TEST_CASE("a daemon whose parent has exited uses Python and finalizes it") {
+    check_succeeds("daemon: its parent is gone");
+}
 
 CHILD("daemon: refused") {
     start_python();

@@ -1,10 +1,10 @@
-// How Python ends in a fork child: exit callbacks are the parent's, unless they were asked for there.
+// Finalization in a fork child: exit callbacks run in the parent only, unless they were added for children.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 

@@ -10,20 +10,20 @@
 #include <memory>
 #include <pthread.h>
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
 namespace {
 
-// What the older handlers do; NULL: nothing.
+// What the older handlers call; NULL: nothing.
 std::function<void()> before, in_parent, in_child;
 void call(const std::function<void()> &handler) {
     if (handler)
         handler();
 }
 
-// Registered before the library has met Python: it registers its own then.
+// These handlers are older than the library's, which it registers when it first finds Python.
 void start_python_after_the_handlers() {
     pthread_atfork([] { call(before); }, [] { call(in_parent); }, [] { call(in_child); });
     start_python();
@@ -31,16 +31,16 @@ void start_python_after_the_handlers() {
 
 void use_everything() {
     use_python();
-    ref mine;
+    ref reference;
     {
         attached here;
-        mine = new_object();
+        reference = new_object();
     }
-    mine.drop();
+    reference.drop();
     pyattach_set_message_handler(nullptr, nullptr);
 }
 
-// A worker that is at work until it is told to end, and then uses everything once more, also for the first time.
+// A worker that uses the library until it is told to end, and once more then.
 class worker {
   public:
     worker()
@@ -63,10 +63,10 @@ class worker {
     task task_;
 };
 
-void live_in_child() {
+void use_and_finalize_in_child() {
     before = in_parent = in_child = nullptr;
     {
-        detached gap;
+        detached detached_frame;
         run_on_thread(use_everything);
         use_everything();
     }
@@ -77,14 +77,14 @@ void live_in_child() {
 
 CHILD("handlers: joined before") {
     start_python_after_the_handlers();
-    std::unique_ptr<worker> one;
+    std::unique_ptr<worker> held_worker;
     before = [&] {
-        if (one)
-            one->join();
-        one.reset();
+        if (held_worker)
+            held_worker->join();
+        held_worker.reset();
     };
     for (int i = 0; i < 3; ++i) {
-        one = std::make_unique<worker>();
+        held_worker = std::make_unique<worker>();
         fork_plainly([] {});
     }
     // os.fork() keeps the GIL, so the worker must not need Python to get to its end.
@@ -101,7 +101,7 @@ CHILD("handlers: joined before") {
     };
     {
         attached here;
-        fork_in_python(live_in_child);
+        fork_in_python(use_and_finalize_in_child);
     }
     before = nullptr;
     EXPECT(!stop_python());
@@ -117,7 +117,7 @@ CHILD("handlers: started after") {
     for (int i = 0; i < 3; ++i)
         fork_plainly([] {});
     in_parent = [] {
-        // Attached still: the worker gives back what it can without Python.
+        // The forking thread is still attached, so the worker can decref without Python only.
         run_on_thread([] {
             pyattach_once once = PYATTACH_ONCE_INIT;
             EXPECT(pyattach_once_run(
@@ -127,7 +127,7 @@ CHILD("handlers: started after") {
     };
     {
         attached here;
-        fork_in_python(live_in_child);
+        fork_in_python(use_and_finalize_in_child);
     }
     in_parent = nullptr;
     EXPECT(!stop_python());
@@ -146,7 +146,7 @@ CHILD("handlers: used by themselves") {
     };
     in_child = [&] {
         ++called;
-        // Before the library's own handler has run: nothing waits, whatever it says.
+        // The library's own handler has not run yet: calls may fail but must not wait.
         pyattach_attached scope;
         if (pyattach_attached_begin(&scope) == PYATTACH_OK)
             pyattach_attached_end(&scope);
@@ -158,7 +158,7 @@ CHILD("handlers: used by themselves") {
         attached here;
         fork_in_python([&] {
             EXPECT(called == 4);
-            live_in_child();
+            use_and_finalize_in_child();
         });
     }
     EXPECT(called == 4);
@@ -176,10 +176,10 @@ CHILD("handlers: two threads fork") {
         for (int i = 0; i < 50; ++i)
             fork_plainly([] { pyattach_pool_size(); });
     };
-    task one("a forking thread to end", fork_often), other("a forking thread to end", fork_often);
+    task thread("a forking thread to end", fork_often), other("a forking thread to end", fork_often);
     for (int i = 0; i < 200; ++i)
         run_on_thread(use_everything);
-    one.join();
+    thread.join();
     other.join();
     EXPECT(!stop_python());
 }

@@ -1,4 +1,4 @@
-// A once whose initialiser was under way at a fork.
+// A once whose initialiser was running at a fork.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -28,9 +28,9 @@ void run_anew() {
         together.arrive_and_wait();
         EXPECT(pyattach_once_run(&shared_once, count_up, nullptr) == PYATTACH_OK);
     };
-    task one("a thread of the child to end", want_it), other("a thread of the child to end", want_it);
+    task thread("a thread of the child to end", want_it), other("a thread of the child to end", want_it);
     want_it();
-    one.join();
+    thread.join();
     other.join();
     EXPECT(initialised == 1);
 }
@@ -75,7 +75,7 @@ CHILD("once: forked by Python") {
     fork_while_another_initialises([] {
         attached here;
         fork_in_python([] {
-            detached gap;
+            detached detached_frame;
             run_anew();
         });
     });

@@ -1,4 +1,4 @@
-// The child of a raw fork(), made while other threads were inside Python: whatever was open there ends without Python.
+// The child of a raw fork() with other threads inside Python: scopes that were open there end without a call of Python.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -60,8 +60,8 @@ CHILD("raw: the outermost scope ended in the child") {
         });
     for (int i = 0; i < 30; ++i)
         fork_plainly([&] {
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached_end(&scope);
         });
     pyattach_attached_end(&scope);
@@ -76,20 +76,20 @@ TEST_CASE("the scope that attached the forking thread ends in the child at once,
 CHILD("raw: everything else in the child") {
     start_python();
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    ref mine;
+    ref reference;
     {
         attached here;
-        mine = new_object();
+        reference = new_object();
     }
     with_a_waiting_thread([&] {
         pyattach_critical_section section;
-        EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_OK);
+        EXPECT(pyattach_critical_section_begin(&section, reference.get()) == PYATTACH_OK);
         fork_plainly([&] {
             pyattach_critical_section_end(&section);
-            EXPECT(pyattach_critical_section_begin(&section, mine.get()) == PYATTACH_UNSUPPORTED);
+            EXPECT(pyattach_critical_section_begin(&section, reference.get()) == PYATTACH_UNSUPPORTED);
             EXPECT(pyattach_pool_drain() == PYATTACH_UNSUPPORTED);
             const size_t waiting = pyattach_pool_size();
-            pyattach_decref(mine.get());
+            pyattach_decref(reference.get());
             EXPECT(pyattach_pool_size() == waiting + 1); // queued, as nothing may run there
             pyattach_mutex_lock(&mutex);
             task other("the other thread to have the mutex", [&] {
@@ -114,7 +114,8 @@ CHILD("raw: everything else in the child") {
     });
     EXPECT(!stop_python());
 }
-TEST_CASE("sections, drains, locks and the end of Python do not wait in the child of a raw fork, and say why") {
+TEST_CASE(
+    "sections, drains, locks and finalization are refused with a reason in the child of a raw fork, and do not wait") {
     check_succeeds("raw: everything else in the child");
 }
 
@@ -123,7 +124,7 @@ CHILD("raw: a thread of another library's") {
     latch is_inside("a bystander to be inside"), may_go("permission to go");
     task bystander("the bystander to end", [&] {
         attached here;
-        detached gap;
+        detached detached_frame;
         is_inside.count_down();
         may_go.wait();
     });
@@ -132,8 +133,8 @@ CHILD("raw: a thread of another library's") {
         foreign_attach there; // has no record when it forks
         fork_plainly([] {
             EXPECT(!pyattach_is_attached());
-            pyattach_detached gap;
-            EXPECT(pyattach_detached_begin(&gap) == PYATTACH_UNSUPPORTED);
+            pyattach_detached detached_frame;
+            EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin(&scope) == PYATTACH_UNSUPPORTED);
             EXPECT(!pyattach_is_attached()); // it has one now
@@ -141,8 +142,8 @@ CHILD("raw: a thread of another library's") {
     });
     run_on_thread([] {
         foreign_attach there;
-        detached gap;
-        fork_plainly([&] { EXPECT(gap.end() == PYATTACH_UNSUPPORTED); });
+        detached detached_frame;
+        fork_plainly([&] { EXPECT(detached_frame.end() == PYATTACH_UNSUPPORTED); });
     });
     may_go.count_down();
     bystander.join();
@@ -157,7 +158,7 @@ CHILD("raw: the forking thread ends in the child") {
     latch is_inside("a bystander to be inside"), may_go("permission to go");
     task bystander("the bystander to end", [&] {
         attached here;
-        detached gap;
+        detached detached_frame;
         is_inside.count_down();
         may_go.wait();
     });
@@ -175,7 +176,7 @@ CHILD("raw: the forking thread ends in the child") {
     bystander.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread with a warm state ends in the child of a raw fork") {
+TEST_CASE("a thread with a warm tstate ends in the child of a raw fork") {
     check_succeeds("raw: the forking thread ends in the child");
 }
 
@@ -192,18 +193,18 @@ CHILD("raw: a visit from a sub-interpreter's gap") {
         attached outer(there);
         detached outer_gap;
         pyattach_attached inner;
-        pyattach_detached gap;
+        pyattach_detached detached_frame;
         EXPECT(pyattach_attached_begin(&inner) == PYATTACH_OK);
-        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_begin(&detached_frame) == PYATTACH_OK);
         is_away.count_down();
         has_attached.wait();
         fork_plainly([&] {
-            EXPECT(pyattach_detached_end(&gap) == PYATTACH_UNSUPPORTED);
+            EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_UNSUPPORTED);
             pyattach_attached_end(&inner); // nothing is put back: who has the GIL is not in this process
             EXPECT(!pyattach_is_attached());
         });
         has_forked.count_down();
-        EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_end(&detached_frame) == PYATTACH_OK);
         pyattach_attached_end(&inner);
     });
     {
@@ -218,6 +219,6 @@ CHILD("raw: a visit from a sub-interpreter's gap") {
     last.end();
     EXPECT(!stop_python());
 }
-TEST_CASE("a visit that began in a gap of another interpreter ends in the child of a raw fork") {
+TEST_CASE("an attached scope begun in another interpreter's detached scope ends in the child of a raw fork") {
     check_succeeds("raw: a visit from a sub-interpreter's gap");
 }

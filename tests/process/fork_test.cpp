@@ -9,7 +9,7 @@
 #include <dlfcn.h>
 #include <functional>
 
-#include "process/forked.hpp"
+#include "support/fork.hpp"
 
 using namespace support;
 
@@ -17,7 +17,7 @@ namespace {
 bool is_fork_failing = false;
 }
 
-// Stands between the library and libc.
+// Interposes fork() of libc.
 extern "C" pid_t fork() {
     static auto *const real = reinterpret_cast<pid_t (*)()>(dlsym(RTLD_NEXT, "fork"));
     if (!is_fork_failing)
@@ -28,22 +28,13 @@ extern "C" pid_t fork() {
 
 namespace {
 
-// In the child `live` runs, in the state that the caller is in.
+// In the child `live` runs, attached if the caller is.
 void fork_by_library(const std::function<void()> &live) {
     long long pid = -1;
     std::fflush(stdout);
     EXPECT(pyattach_fork(&pid) == PYATTACH_OK);
-    if (pid == 0) {
-        alarm(20);
-        try {
-            live();
-        } catch (const std::exception &error) {
-            std::fprintf(stderr, "in the forked child: %s\n", error.what());
-            std::_Exit(9);
-        }
-        std::fflush(stdout);
-        std::_Exit(0);
-    }
+    if (pid == 0)
+        live_in_child(live);
     EXPECT(pid > 0);
     expect_exit_0(static_cast<pid_t>(pid));
 }
@@ -72,17 +63,17 @@ CHILD("fork: attached and not") {
         fork_by_library([] {
             EXPECT(pyattach_attach_depth() == 1);
             EXPECT(eval_int("6 * 7") == 42);
-            detached gap;
+            detached detached_frame;
             live_with_threads();
-            EXPECT(gap.end() == PYATTACH_OK);
+            EXPECT(detached_frame.end() == PYATTACH_OK);
             EXPECT(eval_int("6 * 7") == 42);
         });
         EXPECT(pyattach_attach_depth() == 1);
-        detached gap;
+        detached detached_frame;
         fork_by_library([&] {
             EXPECT(!pyattach_is_attached());
             live_with_threads();
-            EXPECT(gap.end() == PYATTACH_OK);
+            EXPECT(detached_frame.end() == PYATTACH_OK);
             EXPECT(eval_int("6 * 7") == 42);
             here.end();
         });
@@ -91,7 +82,7 @@ CHILD("fork: attached and not") {
     EXPECT(!stop_python());
 }
 TEST_CASE("pyattach_fork returns in two processes, each in the state the caller was in, and the child uses Python") {
-    // See fork_plain_test: there a debug build asserts that an interpreter's first state is made once.
+    // See fork_without_hooks_test: there a debug build asserts that an interpreter's first state is made once.
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000)
         return;

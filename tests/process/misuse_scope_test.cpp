@@ -11,7 +11,7 @@ using namespace support;
 
 namespace {
 
-// These do not return.
+// These calls must not return.
 void end_in_vain(pyattach_detached *scope) { EXPECT(pyattach_detached_end(scope) == PYATTACH_OK); }
 
 } // namespace
@@ -165,7 +165,7 @@ CHILD("end detached scopes out of order") {
     EXPECT(pyattach_detached_begin(&second) == PYATTACH_OK);
     end_in_vain(&first);
 }
-// PyO3 #1019, first case; conformance.md, group 2: closed out of order
+// PyO3 #1019, first case
 TEST_CASE("ending a detached scope with a scope open in it, or out of order, aborts") {
     check_aborts("end a detached scope with an attached one open in it", {"pyattach_detached_end", "innermost first"});
     check_aborts("end detached scopes out of order", {"pyattach_detached_end", "innermost first"});

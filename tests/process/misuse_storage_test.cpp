@@ -1,4 +1,4 @@
-// A scope begun in storage in which one is open: noticed at begin, where the open one would be overwritten.
+// Beginning a scope in the storage of an open one aborts at begin, if it would overwrite the open one.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -7,7 +7,7 @@ using namespace support;
 
 namespace {
 
-// As a static scope of a function that calls itself has it.
+// As with a static scope in a recursive function.
 pyattach_attached shared;
 pyattach_detached shared_gap;
 pyattach_critical_section shared_section;
@@ -49,7 +49,7 @@ CHILD("begin the scope that attached again where that is refused") {
     forbidden traverse;
     EXPECT(pyattach_attached_begin(&shared) == PYATTACH_FORBIDDEN);
 }
-TEST_CASE("beginning an attached scope again that attached the thread aborts at once") {
+TEST_CASE("beginning the outermost attached scope a second time aborts at once") {
     for (const char *way :
          {"begin the scope that attached again", "begin the scope that attached again, with a state for each scope",
           "begin the scope that attached again in a detached one",
@@ -71,7 +71,7 @@ CHILD("begin a detached scope again in an attached one") {
     attached inside;
     EXPECT(pyattach_detached_begin(&shared_gap) == PYATTACH_OK);
 }
-TEST_CASE("beginning a detached scope again aborts at once") {
+TEST_CASE("beginning an open detached scope a second time aborts at once") {
     for (const char *way : {"begin a detached scope again", "begin a detached scope again in an attached one"})
         check_aborts(way, {"pyattach_detached_begin", "open in this storage", "a scope of its own"});
 }
@@ -79,19 +79,19 @@ TEST_CASE("beginning a detached scope again aborts at once") {
 CHILD("begin a critical section again") {
     start_python();
     attached here;
-    ref one = new_object(), two = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
-    EXPECT(pyattach_critical_section_begin(&shared_section, two) == PYATTACH_OK);
+    ref first = new_object(), second = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, first) == PYATTACH_OK);
+    EXPECT(pyattach_critical_section_begin(&shared_section, second) == PYATTACH_OK);
 }
 CHILD("begin a critical section again where that is refused") {
     start_python();
     attached here;
-    ref one = new_object();
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_OK);
+    ref reference = new_object();
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_OK);
     forbidden traverse;
-    EXPECT(pyattach_critical_section_begin(&shared_section, one) == PYATTACH_FORBIDDEN);
+    EXPECT(pyattach_critical_section_begin(&shared_section, reference) == PYATTACH_FORBIDDEN);
 }
-TEST_CASE("beginning a critical section again aborts at once") {
+TEST_CASE("beginning an open critical section a second time aborts at once") {
     for (const char *way : {"begin a critical section again", "begin a critical section again where that is refused"})
         check_aborts(way, {"pyattach_critical_section_begin", "open in this storage", "a scope of its own"});
 }
@@ -127,7 +127,7 @@ CHILD("begin a forbidden scope on the stack again") {
     pyattach_forbidden_end(&traverse);
     pyattach_forbidden_end(&traverse);
 }
-TEST_CASE("what cannot be told at begin, a nested scope or one on the stack, aborts where it ends the second time") {
+TEST_CASE("a nested scope, or one on the stack, that is begun twice aborts where it ends the second time") {
     check_aborts("begin a nested scope again", {"pyattach_attached_end", "ended already", "once"});
     check_aborts("begin a scope on the stack again", {"pyattach_attached_end", "ended already", "once"});
     check_aborts("begin a detached scope on the stack again", {"pyattach_detached_end", "refused"});

@@ -1,5 +1,4 @@
-// No memory: every call that needs some says so, and has changed nothing. The executable stands between everybody and
-// the allocator.
+// Without memory every call that needs some returns NO_MEMORY and changes nothing. The executable interposes malloc.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -8,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "hoarders.hpp"
+#include "unrecycled_threads.hpp"
 
 using namespace support;
 
@@ -62,14 +61,14 @@ void start_python_in_scope() {
 // Runs `call` on fresh threads (prepared by `prepare`), with more and more memory, until it succeeds. Returns how often
 // it was refused.
 template <class Prepare, class Call> int refusals(Prepare prepare, Call call) {
-    hoarders hoard;
+    unrecycled_threads others;
     for (int allocations = 0; allocations < 100; ++allocations) {
         pyattach_status status = PYATTACH_OK;
-        hoard.run([&] {
+        others.run([&] {
             auto prepared = prepare();
             (void)prepared;
             // libpython's own thread-local data: glibc ends the process if it cannot allocate that.
-            current_state();
+            current_tstate();
             left = allocations;
             status = call();
             left = -1;
@@ -98,7 +97,7 @@ TEST_CASE("attaching without memory is refused, leaves the thread as it was, and
                                }
                                EXPECT(!cpython_says_attached());
                                EXPECT(pyattach_attach_depth() == 0);
-                               EXPECT(slot_state() == nullptr);
+                               EXPECT(gilstate_tstate() == nullptr);
                                {
                                    attached here; // the same thread, with memory
                                    EXPECT(eval_int("1") == 1);
@@ -166,7 +165,7 @@ TEST_CASE("an exit callback is refused without memory") {
     CHECK(pyattach_exit_callback_remove(main, nothing_to_do, nullptr) == PYATTACH_INVALID);
 }
 
-TEST_CASE("a reference given back without memory is leaked, not lost track of and not released twice") {
+TEST_CASE("a decref without memory leaks the reference, counts it, and never releases it twice") {
     start_python_in_scope();
     attached here;
     ref object = new_object();

@@ -1,5 +1,5 @@
-// A program that knows nothing of Python and loads a plugin: plugin_host PLUGIN HOW LIBPYTHON. What became of the scope
-// in which libpython is goes to standard output.
+// A program without Python that loads a plugin: plugin_host PLUGIN HOW LIBPYTHON. It prints whether libpython is in the
+// global scope.
 #include <cstdio>
 #include <dlfcn.h>
 

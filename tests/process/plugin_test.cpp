@@ -15,7 +15,7 @@ namespace {
 // The plugin is linked with a library that holds nothing; at run time the libpython under test is found in its place.
 child_result run_plugin(const std::string &how) {
     temporary_folder folder;
-    REQUIRE(symlink(libpython().c_str(), (folder.path + "/" TESTS_PLACE_OF_PYTHON).c_str()) == 0);
+    REQUIRE(symlink(libpython().c_str(), (folder.path + "/" TESTS_LIBPYTHON_PLACEHOLDER).c_str()) == 0);
     child_result home = run_program({python_executable(), "-c", "import sys; print(sys.base_prefix, end='')"});
     REQUIRE(home.exit_code == 0);
     const char *before = std::getenv("LD_LIBRARY_PATH");

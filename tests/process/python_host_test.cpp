@@ -1,5 +1,4 @@
-// The library inside an unmodified python3, which knows nothing of it: called through ctypes, attached (PyDLL) and
-// detached (CDLL).
+// The library inside an unmodified python3, called through ctypes: attached (PyDLL) and detached (CDLL).
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/python.hpp"
@@ -16,8 +15,8 @@ child_result python(const std::string &script, std::vector<std::string> options 
     command.insert(command.end(), {"-c", "import ctypes\n"
                                          "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
                                          "detached = ctypes.CDLL('" TESTS_LIBRARY "')\n"
-                                         "attached_native = ctypes.PyDLL('" TESTS_HAMMER "')\n"
-                                         "detached_native = ctypes.CDLL('" TESTS_HAMMER "')\n"
+                                         "attached_native = ctypes.PyDLL('" TESTS_ATTACH_LOOP "')\n"
+                                         "detached_native = ctypes.CDLL('" TESTS_ATTACH_LOOP "')\n"
                                          "OK, NOT_ATTACHED = 0, 4\n"
                                          "scope = ctypes.create_string_buffer(64)\n" +
                                              script});
@@ -33,7 +32,7 @@ void check(const std::string &script, std::vector<std::string> options = {}) {
 
 } // namespace
 
-TEST_CASE("whichever call comes first in an unmodified python3, it finds Python") {
+TEST_CASE("in an unmodified python3 every call finds Python, whichever comes first") {
     check("assert attached.pyattach_is_attached() == 1");
     check("assert detached.pyattach_is_attached() == 0");
     check("assert attached.pyattach_attached_begin(scope) == OK; attached.pyattach_attached_end(scope)");
@@ -81,7 +80,7 @@ TEST_CASE("python3 describes itself: the program, or the libpython it links") {
     check_succeeds(result);
 }
 
-TEST_CASE("python3 ends well after native code attached and detached in it, with -X dev too") {
+TEST_CASE("python3 exits with 0 after native code attached and detached in it, with -X dev too") {
     const char *use =
         "import threading\n"
         "def use():\n"
@@ -95,13 +94,13 @@ TEST_CASE("python3 ends well after native code attached and detached in it, with
 // PyO3 test_hammer_attaching_in_thread, in a process that ends as processes do
 TEST_CASE("python3 exits with 0 while native threads attach all the time") {
     for (int round = 0; round < 5; ++round)
-        check("detached_native.start_hammering(4)\n"
+        check("detached_native.start_attach_loops(4)\n"
               "deep = None\n"
               "for _ in range(100000): deep = [deep]\n");
 }
 
 TEST_CASE("the exit status that a program chose is kept while native threads attach") {
-    child_result result = python("import sys; detached_native.start_hammering(2); sys.exit(42)");
+    child_result result = python("import sys; detached_native.start_attach_loops(2); sys.exit(42)");
     INFO(result.describe());
     CHECK(result.exit_code == 42);
     CHECK(result.output == "");

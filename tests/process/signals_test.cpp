@@ -1,5 +1,5 @@
-// Signals a thousand times a second, while threads attach, detach, wait and give references back: nothing is cut short,
-// and nothing is lost.
+// Signals a thousand times a second, while threads attach, detach, wait and drop references: no wait ends early, and no
+// reference is lost.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -28,9 +28,7 @@ void handle(int signal, void (*function)(int)) {
 
 void start_with_python_handlers() {
     load_python();
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
 }
@@ -61,9 +59,9 @@ class sender {
         const itimerspec often = {millisecond, millisecond};
         EXPECT(timer >= 0 && timerfd_settime(timer, 0, &often, nullptr) == 0);
         for (std::uint64_t ticks; !is_over_;) {
-            for (pthread_t one : targets_) {
-                pthread_kill(one, SIGPROF);
-                pthread_kill(one, SIGINT);
+            for (pthread_t thread : targets_) {
+                pthread_kill(thread, SIGPROF);
+                pthread_kill(thread, SIGINT);
             }
             EXPECT(read(timer, &ticks, sizeof ticks) == sizeof ticks);
         }
@@ -86,11 +84,11 @@ void visit(object *probe) {
     {
         attached here;
         EXPECT(pyattach_incref(probe) == PYATTACH_OK);
-        object *one = nullptr;
-        EXPECT(pyattach_from_int64(1 << 20, &one) == PYATTACH_OK);
+        object *reference = nullptr;
+        EXPECT(pyattach_from_int64(1 << 20, &reference) == PYATTACH_OK);
         detached gap;
         pyattach_mutex_lock(&mutex);
-        pyattach_decref(one);
+        pyattach_decref(reference);
         pyattach_mutex_unlock(&mutex);
         EXPECT(gap.end() == PYATTACH_OK);
         EXPECT(pyattach_pool_drain() == PYATTACH_OK);
@@ -125,8 +123,8 @@ void storm(object *probe, const std::function<void()> &meanwhile) {
             meanwhile();
     }
     may_end.count_down();
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
 }
 
 std::int64_t references_after_drain(object *probe) {
@@ -179,7 +177,7 @@ CHILD("signals that C handles") {
     EXPECT(stop_python() == nullptr);
     last.join();
 }
-TEST_CASE("signals at 1 kHz cut no attach, detach, drain, lock or exit short") {
+TEST_CASE("signals at 1 kHz interrupt no attach, detach, drain, lock or exit") {
     child_options options;
     options.deadline = std::chrono::seconds(600);
     check_succeeds("signals that C handles", options);
@@ -199,7 +197,7 @@ CHILD("signals that Python handles") {
         before = reference_count(probe);
     }
     int raised = 0, went_through = 0;
-    // Each call answers for itself: an interrupt that came before or in it, or none.
+    // Each call reports an interrupt that came before or in it, or none.
     auto run_or_be_interrupted = [&](const char *code) {
         pyattach_status status = pyattach_run(code, nullptr, nullptr);
         char text[50] = "";

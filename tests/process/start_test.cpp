@@ -12,13 +12,6 @@ using namespace support;
 
 namespace {
 
-pyattach_start_options options_with_program() {
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
-    return options;
-}
-
 // Python's prefix, by asking the executable; a host that has no program name needs it.
 std::string home() {
     child_result result = run_program({python_executable(), "-c", "import sys; print(sys.base_prefix, end='')"});
@@ -31,20 +24,16 @@ std::string home() {
 CHILD("started by eight threads at once") {
     load_python();
     barrier together("all threads to be ready", 8);
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 8; ++i)
-        tasks.push_back(std::make_unique<task>("a starting thread to end", [&] {
-            pyattach_start_options options = options_with_program();
-            together.arrive_and_wait();
-            EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-            EXPECT(!cpython_says_attached());
-            // Usable at once: `site` has been imported.
-            attached here;
-            EXPECT(eval_true("'site' in __import__('sys').modules"));
-            EXPECT(eval_true("__import__('threading').main_thread() is not None"));
-        }));
-    for (auto &one : tasks)
-        one->join();
+    run_on_threads(8, "a starting thread to end", [&](int) {
+        pyattach_start_options options = start_options();
+        together.arrive_and_wait();
+        EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
+        EXPECT(!cpython_says_attached());
+        // Usable at once: `site` has been imported.
+        attached here;
+        EXPECT(eval_true("'site' in __import__('sys').modules"));
+        EXPECT(eval_true("__import__('threading').main_thread() is not None"));
+    });
     attached here;
     EXPECT(eval_int("1") == 1);
 }
@@ -61,7 +50,7 @@ CHILD("started by a thread that ends") {
     });
     attached here;
     EXPECT(eval_int("2") == 2);
-    end_child(); // nobody is left who may stop it
+    end_child(); // no thread is left that may stop Python
 }
 TEST_CASE("Python may be started on a thread that ends, and used on others") {
     check_succeeds("started by a thread that ends");
@@ -85,7 +74,7 @@ TEST_CASE("a plain start reads the environment, installs no signal handlers and 
 
 CHILD("started with signal handlers") {
     load_python();
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     options.install_signal_handlers = 1;
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
     attached here;
@@ -101,7 +90,7 @@ TEST_CASE("signal handlers are installed if asked for") { check_succeeds("starte
 
 CHILD("started with options") {
     load_python();
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     options.home = child_arguments()[0].c_str();
     options.isolated = 1;
     // PYTHONMALLOC is ignored, so the references that CPython holds lie in arenas of its own.
@@ -121,7 +110,7 @@ TEST_CASE("the program's name, the home and isolation reach Python") {
 
 CHILD("started with the options of an older caller") {
     load_python();
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     options.isolated = 1; // beyond what its size says: not looked at
     options.struct_size = offsetof(pyattach_start_options, isolated);
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
@@ -133,7 +122,7 @@ TEST_CASE("options end where their size says") { check_succeeds("started with th
 CHILD("started with a wrong environment, then with the right one") {
     load_python();
     messages said;
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     setenv("PYTHONHASHSEED", "wrong", 1);
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
     EXPECT(said.text().find("PYTHONHASHSEED") != std::string::npos);
@@ -149,7 +138,7 @@ TEST_CASE("a start that Python refuses at once is a status, and may be tried aga
 CHILD("started with a home that is not there, then without") {
     load_python();
     messages said;
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     options.home = "/nowhere";
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
     EXPECT(said.text().find("home") != std::string::npos);
@@ -165,7 +154,7 @@ TEST_CASE("a home that is no directory is refused before Python begins") {
 CHILD("started with a wrong home") {
     load_python();
     messages said;
-    pyattach_start_options options = options_with_program();
+    pyattach_start_options options = start_options();
     options.home = "/dev"; // a directory, with no Python in it
     EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_NOT_INITIALIZED);
     EXPECT(said.text().find("did not start") != std::string::npos);

@@ -20,7 +20,7 @@ using namespace support;
 
 namespace {
 
-// A file that is another file is another object to the loader, with variables of its own.
+// The loader treats each file as an object of its own, with its own variables.
 const copy_of_library *load_copy() {
     temporary_folder folder;
     std::string path = folder.path + "/copy.so";
@@ -38,8 +38,8 @@ std::vector<const copy_of_library *> copies(int more) {
     for (int i = 0; i < more; ++i)
         all.push_back(load_copy());
     std::set<void *> different;
-    for (const copy_of_library *one : all)
-        different.insert(reinterpret_cast<void *>(one->attached_begin));
+    for (const copy_of_library *copy : all)
+        different.insert(reinterpret_cast<void *>(copy->attached_begin));
     EXPECT(different.size() == all.size()); // or the loader bound them to one another
     return all;
 }
@@ -50,26 +50,26 @@ int answer_of(const copy_of_library &through) {
     return static_cast<int>(to_int(ref(result)));
 }
 
-// Attached by one, detached by another, attached again by a third; what each says of it.
+// Attached through one copy, detached through another, attached again through a third; and what each reports.
 void nest(const copy_of_library &outer, const copy_of_library &middle, const copy_of_library &inner) {
     pyattach_attached first, second, third;
     pyattach_detached gap;
     auto all_say = [&](int attached_now) {
-        for (const copy_of_library *one : {&outer, &middle, &inner})
-            EXPECT(one->is_attached() == attached_now);
+        for (const copy_of_library *copy : {&outer, &middle, &inner})
+            EXPECT(copy->is_attached() == attached_now);
         EXPECT(cpython_says_attached() == bool(attached_now));
     };
     all_say(0);
     EXPECT(outer.attached_begin(&first) == PYATTACH_OK);
     all_say(1);
-    void *state = current_state();
+    void *state = current_tstate();
     EXPECT(middle.attached_begin(&second) == PYATTACH_OK);
-    EXPECT(current_state() == state);
+    EXPECT(current_tstate() == state);
     EXPECT(middle.detached_begin(&gap) == PYATTACH_OK);
     all_say(0);
     EXPECT(inner.attached_begin(&third) == PYATTACH_OK);
     all_say(1);
-    EXPECT(current_state() == state); // one thread has one state, whoever attaches it
+    EXPECT(current_tstate() == state); // one thread has one tstate, whichever copy attaches it
     EXPECT(answer_of(inner) == 42);
     inner.attached_end(&third);
     all_say(0);
@@ -79,8 +79,8 @@ void nest(const copy_of_library &outer, const copy_of_library &middle, const cop
     EXPECT(answer_of(outer) == 42);
     outer.attached_end(&first);
     all_say(0);
-    for (const copy_of_library *one : {&outer, &middle, &inner})
-        EXPECT(one->attach_depth() == 0);
+    for (const copy_of_library *copy : {&outer, &middle, &inner})
+        EXPECT(copy->attach_depth() == 0);
 }
 
 } // namespace
@@ -97,7 +97,7 @@ CHILD("copies nest in one another") {
                 });
     EXPECT(!stop_python());
 }
-TEST_CASE("copies attach, detach and attach again inside one another, in every combination") {
+TEST_CASE("static copies attach, detach and attach again inside one another, in every combination") {
     check_succeeds("copies nest in one another");
 }
 
@@ -111,11 +111,11 @@ CHILD("drops into the pool of each copy") {
         for (size_t i = 0; i < all.size(); ++i)
             EXPECT(pyattach_incref(shared) == PYATTACH_OK);
     }
-    for (const copy_of_library *one : all)
+    for (const copy_of_library *copy : all)
         run_on_thread([&] {
-            one->interpreter_main(); // a drop belongs to an interpreter that the copy has met
-            one->decref(shared);
-            EXPECT(one->pool_size() == 1);
+            copy->interpreter_main(); // a drop belongs to an interpreter that the copy has met
+            copy->decref(shared);
+            EXPECT(copy->pool_size() == 1);
         });
     // An attach through a copy releases what waits there, and no more.
     auto left = static_cast<std::int64_t>(all.size());
@@ -126,8 +126,8 @@ CHILD("drops into the pool of each copy") {
         all[i]->attached_end(&scope);
         --left;
         std::int64_t waiting = 0;
-        for (const copy_of_library *one : all)
-            waiting += static_cast<std::int64_t>(one->pool_size());
+        for (const copy_of_library *copy : all)
+            waiting += static_cast<std::int64_t>(copy->pool_size());
         EXPECT(waiting == left);
     }
     attached here;
@@ -135,7 +135,7 @@ CHILD("drops into the pool of each copy") {
     here.end();
     EXPECT(!stop_python());
 }
-TEST_CASE("each copy has a pool of its own, which its own attaches empty") {
+TEST_CASE("each static copy has a pool of its own, which its own attaches drain") {
     check_succeeds("drops into the pool of each copy");
 }
 
@@ -156,60 +156,60 @@ CHILD("exit with a thread in each copy") {
     auto all = copies(3);
     std::vector<std::unique_ptr<worker>> workers;
     latch inside("a thread inside through each copy", static_cast<int>(all.size()));
-    for (const copy_of_library *one : all) {
-        one->set_exit_timeout(-1); // so that what is not told hangs
+    for (const copy_of_library *copy : all) {
+        copy->set_exit_timeout(-1); // so that what is not told hangs
         workers.push_back(std::make_unique<worker>());
-        worker *mine = workers.back().get();
-        mine->of = one;
-        mine->thread = std::make_unique<task>("a worker to end", [mine, &inside] {
+        worker *own_worker = workers.back().get();
+        own_worker->of = copy;
+        own_worker->thread = std::make_unique<task>("a worker to end", [own_worker, &inside] {
             pyattach_attached scope;
             pyattach_detached gap;
-            EXPECT(mine->of->attached_begin(&scope) == PYATTACH_OK);
-            EXPECT(mine->of->detached_begin(&gap) == PYATTACH_OK);
+            EXPECT(own_worker->of->attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(own_worker->of->detached_begin(&gap) == PYATTACH_OK);
             inside.count_down();
-            mine->told.wait();
-            mine->came_back = mine->of->detached_end(&gap); // let in: it is soon enough
-            if (mine->came_back == PYATTACH_OK)
-                EXPECT(answer_of(*mine->of) == 42);
-            mine->of->attached_end(&scope);
+            own_worker->told.wait();
+            own_worker->came_back = own_worker->of->detached_end(&gap); // let in: it is soon enough
+            if (own_worker->came_back == PYATTACH_OK)
+                EXPECT(answer_of(*own_worker->of) == 42);
+            own_worker->of->attached_end(&scope);
         });
         auto tell = [](pyattach_interpreter *, void *arg) {
             ++callbacks_run;
             static_cast<worker *>(arg)->told.count_down();
         };
-        EXPECT(one->exit_callback_add(one->interpreter_main(), tell, mine) == PYATTACH_OK);
+        EXPECT(copy->exit_callback_add(copy->interpreter_main(), tell, own_worker) == PYATTACH_OK);
     }
     inside.wait();
     EXPECT(!stop_python());
     EXPECT(callbacks_run == static_cast<int>(all.size()));
-    for (auto &one : workers) {
-        one->thread->join();
-        EXPECT(one->came_back == PYATTACH_OK);
+    for (auto &worker : workers) {
+        worker->thread->join();
+        EXPECT(worker->came_back == PYATTACH_OK);
         pyattach_attached late;
-        EXPECT(one->of->attached_begin(&late) == PYATTACH_NOT_INITIALIZED);
+        EXPECT(worker->of->attached_begin(&late) == PYATTACH_NOT_INITIALIZED);
         pyattach_stats counters{};
         counters.struct_size = sizeof counters;
-        one->of->stats_get(&counters);
+        worker->of->stats_get(&counters);
         EXPECT(counters.exit_waits == 1);
         EXPECT(counters.exit_timeouts == 0);
     }
 }
-TEST_CASE("at exit the callbacks of every copy run, and the threads inside each are waited for") {
+TEST_CASE("at exit the callbacks of every static copy run, and the threads inside each are waited for") {
     check_succeeds("exit with a thread in each copy");
 }
 
 namespace {
 
-// A thread that stays inside through each copy, attached as far as the library can tell.
+// A thread that stays inside through each copy, and counts as attached.
 std::vector<std::unique_ptr<task>> stick_in(const std::vector<const copy_of_library *> &all, long long timeout_ns) {
     static latch never("never");
     latch inside("a thread inside through each copy", static_cast<int>(all.size()));
     std::vector<std::unique_ptr<task>> stuck;
-    for (const copy_of_library *one : all) {
-        one->set_exit_timeout(timeout_ns);
-        stuck.push_back(std::make_unique<task>("a stuck thread", [one, &inside] {
+    for (const copy_of_library *copy : all) {
+        copy->set_exit_timeout(timeout_ns);
+        stuck.push_back(std::make_unique<task>("a stuck thread", [copy, &inside] {
             pyattach_attached scope;
-            EXPECT(one->attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(copy->attached_begin(&scope) == PYATTACH_OK);
             cpython<void *()>("PyEval_SaveThread")(); // unseen: it counts as attached
             inside.count_down();
             for (;;)
@@ -226,24 +226,24 @@ CHILD("exit with a stuck thread in each copy") {
     start_python();
     auto all = copies(3);
     auto stuck = stick_in(all, 20000000);
-    for (const copy_of_library *one : all) {
+    for (const copy_of_library *copy : all) {
         auto count = [](pyattach_interpreter *, void *) { ++callbacks_run; };
-        EXPECT(one->exit_callback_add(one->interpreter_main(), count, nullptr) == PYATTACH_OK);
+        EXPECT(copy->exit_callback_add(copy->interpreter_main(), count, nullptr) == PYATTACH_OK);
     }
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT(callbacks_run == static_cast<int>(all.size()));
-    for (const copy_of_library *one : all) {
+    for (const copy_of_library *copy : all) {
         pyattach_stats counters{};
         counters.struct_size = sizeof counters;
-        one->stats_get(&counters);
+        copy->stats_get(&counters);
         EXPECT(counters.exit_waits == 1);
         EXPECT(counters.exit_timeouts == 1);
     }
-    for (auto &one : stuck)
-        one->abandon();
+    for (auto &thread : stuck)
+        thread->abandon();
     end_child();
 }
-TEST_CASE("a copy that gives up waiting does not keep the others from their callbacks and their own wait") {
+TEST_CASE("a static copy that times out at exit does not keep the others from their callbacks and their own wait") {
     check_succeeds("exit with a stuck thread in each copy");
 }
 
@@ -255,11 +255,11 @@ CHILD("limits of copies with stuck threads") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     std::printf("\ntook %f\n", took.count());
-    for (auto &one : stuck)
-        one->abandon();
+    for (auto &thread : stuck)
+        thread->abandon();
     end_child();
 }
-TEST_CASE("the limits of copies that wait one after the other run together") {
+TEST_CASE("the exit time-outs of static copies that wait in turn overlap") {
     auto seconds = [](const char *number) {
         child_result result = run_child("limits of copies with stuck threads", {{number}});
         check_succeeds(result);
@@ -267,9 +267,9 @@ TEST_CASE("the limits of copies that wait one after the other run together") {
         return at == std::string::npos ? 0.0 : std::stod(result.output.substr(at + 6));
     };
     // With a second for each further copy 5 s to 3; one after the other it would be 9.
-    double one = seconds("1"), three = seconds("3");
-    CHECK(one >= 3);
-    CHECK(three < 2.3 * one);
+    double single = seconds("1"), three = seconds("3");
+    CHECK(single >= 3);
+    CHECK(three < 2.3 * single);
 }
 
 // A static copy may take no static thread-local storage, of which there is little for what is loaded late.
@@ -277,20 +277,20 @@ CHILD("forty copies") {
     start_python();
     auto all = copies(40);
     auto use = [&] {
-        for (const copy_of_library *one : all) {
+        for (const copy_of_library *copy : all) {
             pyattach_attached scope;
-            EXPECT(one->attached_begin(&scope) == PYATTACH_OK);
-            EXPECT(answer_of(*one) == 42);
-            one->attached_end(&scope);
+            EXPECT(copy->attached_begin(&scope) == PYATTACH_OK);
+            EXPECT(answer_of(*copy) == 42);
+            copy->attached_end(&scope);
         }
     };
     use();
     run_on_thread(use);
-    for (const copy_of_library *one : all) {
+    for (const copy_of_library *copy : all) {
         auto count = [](pyattach_interpreter *, void *) { ++callbacks_run; };
-        EXPECT(one->exit_callback_add(one->interpreter_main(), count, nullptr) == PYATTACH_OK);
+        EXPECT(copy->exit_callback_add(copy->interpreter_main(), count, nullptr) == PYATTACH_OK);
     }
     EXPECT(!stop_python());
     EXPECT(callbacks_run == 41);
 }
-TEST_CASE("forty copies load into one process, work, and end with it") { check_succeeds("forty copies"); }
+TEST_CASE("forty static copies load into one process, work, and end with it") { check_succeeds("forty copies"); }

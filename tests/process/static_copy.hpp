@@ -1,4 +1,4 @@
-// The functions of one copy of the library: several live in one process here.
+// The functions of one copy of the library. A process may hold several copies.
 #pragma once
 
 #include "pyattach/pyattach.h"

@@ -1,10 +1,11 @@
-// Where Python cannot be stopped, and what the message handler is told there.
+// Where Python cannot be stopped, and the messages there.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
+#include "support/plain_python.hpp"
 
 #include <string>
 #include <unistd.h>
@@ -105,9 +106,7 @@ TEST_CASE("a Python function cannot stop the Python that it runs in") {
 CHILD("stopped by an atexit callback") {
     load_python();
     messages said;
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    plain::start();
     {
         attached contact;
         publish("stop", native_function(stop_in_vain));

@@ -4,6 +4,7 @@
 #include "support/sanitizers.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/host.hpp"
 
 using namespace support;
 
@@ -79,7 +80,7 @@ CHILD("scopes of an ended life around those of the next") {
     EXPECT(pyattach_thread_release() == PYATTACH_OK); // nothing is open
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
-TEST_CASE("scopes of an ended life are ended in any order, and those of the next are counted right") {
+TEST_CASE("scopes of an ended generation end in any order, and those of the next are counted right") {
     check_succeeds("scopes of an ended life around those of the next");
 }
 
@@ -118,7 +119,7 @@ CHILD("finalised by the host on a warm thread") {
                     told += std::to_string(gap.end());
                     told += std::to_string(pyattach_attach_depth());
                 }));
-        ref last = object_whose_death("let_others_run()");
+        ref last = object_with_finalizer("let_others_run()");
         run_on_thread([&] { last.drop(); }); // waits for the drain of the end, when the gate is closed
         EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
         EXPECT_SENTENCE(told == std::to_string(PYATTACH_FINALIZING) + "01", told);
@@ -180,20 +181,19 @@ CHILD("references dropped before the end") {
     ref object;
     {
         attached here;
-        object = object_whose_death("print('released', flush=True)");
+        object = object_with_finalizer("print('released', flush=True)");
     }
     object.drop();
     EXPECT(pyattach_pool_size() == 1);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
-TEST_CASE("what waits in the pool is released when the interpreter ends") {
+TEST_CASE("queued references are released when the interpreter ends") {
     child_result result = run_child("references dropped before the end");
     check_succeeds(result);
     CHECK(result.output == "released\n");
 }
 
-// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891; conformance.md, groups 3 and 9: second
-// runtime cycle
+// CPython test_repeated_simple_init, test_initialize_twice, test_bpo20891
 CHILD("started and stopped again and again") {
     pyattach_interpreter *handles[3];
     ref leftover;
@@ -204,19 +204,19 @@ CHILD("started and stopped again and again") {
         options.program_name = python_executable().c_str();
         EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
         EXPECT(pyattach_interpreter_start_with(&options) == PYATTACH_OK);
-        pyattach_interpreter *mine = handles[cycle] = pyattach_interpreter_main();
-        EXPECT(mine);
+        pyattach_interpreter *interp = handles[cycle] = pyattach_interpreter_main();
+        EXPECT(interp);
         for (int earlier = 0; earlier < cycle; ++earlier) {
-            EXPECT(handles[earlier] != mine); // each life has its own
+            EXPECT(handles[earlier] != interp); // each life has its own
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin_in(&scope, handles[earlier]) == PYATTACH_FINALIZING);
         }
-        // What an earlier life left is not applied in this one, and not to be seen in it.
+        // References that an earlier generation left are neither released nor counted in this one.
         if (cycle > 0)
             pyattach_decref_in(handles[cycle - 1], leftover.release());
         EXPECT(pyattach_pool_size() == 0);
         run_on_thread([&] {
-            attached here(mine);
+            attached here(interp);
             EXPECT(eval_int("1 + 1") == 2);
             EXPECT(eval_true("not hasattr(__import__('sys'), 'earlier_life')"));
             run("import sys; sys.earlier_life = True");
@@ -225,12 +225,12 @@ CHILD("started and stopped again and again") {
         });
         {
             attached here;
-            EXPECT(pyattach_interpreter_current() == mine);
+            EXPECT(pyattach_interpreter_current() == interp);
         }
         EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     }
 }
-TEST_CASE("Python starts and stops again and again, each life with a handle of its own") {
+TEST_CASE("Python starts and stops repeatedly, each generation with a handle of its own") {
     check_succeeds("started and stopped again and again");
 }
 
@@ -260,7 +260,7 @@ CHILD("a native thread that outlives a life of the interpreter") {
     }
     thread.join();
 }
-TEST_CASE("a native thread that outlives a life of the interpreter attaches to the next one") {
+TEST_CASE("a native thread that outlives a generation of the interpreter attaches to the next one") {
     check_succeeds("a native thread that outlives a life of the interpreter");
 }
 
@@ -281,10 +281,7 @@ TEST_CASE("Python is stopped on the thread that started it, whichever that is") 
 }
 
 CHILD("stopped by the thread on which another library started it") {
-    load_python();
-    cpython<void(const wchar_t *)>("Py_SetProgramName")(
-        cpython<wchar_t *(const char *, size_t *)>("Py_DecodeLocale")(python_executable().c_str(), nullptr));
-    cpython<void(int)>("Py_InitializeEx")(0);
+    start_as_host();
     cpython<void *()>("PyEval_SaveThread")();
     run_on_thread([] {
         attached here;

@@ -1,4 +1,4 @@
-// Native threads that are cancelled inside a call of the library: what they wait for is not left taken.
+// Native threads that are cancelled inside a call of the library: the locks that they wait for are not left locked.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -60,7 +60,7 @@ CHILD("threads that wait for a mutex are cancelled") {
     attached here;
     EXPECT(eval_int("1") == 1);
 }
-TEST_CASE("a thread that is cancelled while it waits for a mutex gets it, and ends later") {
+TEST_CASE("a thread that is cancelled while it waits for a mutex gets the mutex, and ends later") {
     check_succeeds("threads that wait for a mutex are cancelled");
 }
 
@@ -99,6 +99,6 @@ CHILD("an initialiser is cancelled") {
     EXPECT(times == 1);
     end_child();
 }
-TEST_CASE("a once whose initialiser's thread is ended in it is run by the next caller") {
+TEST_CASE("a once whose initialiser's thread is cancelled in it is run by the next caller") {
     check_succeeds("an initialiser is cancelled");
 }

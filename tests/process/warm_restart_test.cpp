@@ -1,5 +1,5 @@
-// Thread states that outlive their interpreter: after an end and a new start everything in CPython has its old address
-// again, and only the library can tell the lives apart.
+// Tstates that outlive their interpreter. After a restart CPython's objects have their old addresses again, and only
+// the library's generation tells the two runs apart.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "api/thread_states.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace support;
 
@@ -20,7 +20,7 @@ void restart() {
     start_python();
 }
 
-// Does both on one thread: what is asked in the first life, a restart by the main thread, what is asked in the second.
+// On one thread: `first` in the first generation, a restart by the main thread, `second` in the second generation.
 void live_twice(const std::function<void()> &first, const std::function<void()> &second) {
     start_python();
     latch lived("the first life to be over"), restarted("the second life to begin");
@@ -59,26 +59,25 @@ CHILD("a warm state from an earlier life") {
             use_python();
             auto second = all_counters();
             EXPECT(second.states_created - first.states_created == 1);
-            EXPECT(!keeps_states() ||
+            EXPECT(!keeps_tstates() ||
                    second.states_deleted == first.states_deleted); // not freed: it is not ours any more
-            EXPECT(second.states_adopted == first.states_adopted); // nor taken for somebody's
-            void *mine = slot_state();
+            EXPECT(second.states_adopted == first.states_adopted); // nor adopted as other code's
+            void *tstate = gilstate_tstate();
             {
                 // 3.15: what PyGILState looks at still named the old state until we attached.
                 foreign_attach other;
-                EXPECT(!keeps_states() || current_state() == mine);
+                EXPECT(!keeps_tstates() || current_tstate() == tstate);
                 EXPECT(eval_int("1") == 1);
             }
             use_python();
             EXPECT(pyattach_thread_release() == PYATTACH_OK);
-            EXPECT(slot_state() == nullptr);
+            EXPECT(gilstate_tstate() == nullptr);
             use_python();
         });
     churn();
     EXPECT(!stop_python());
 }
-// conformance.md, group 9: stale warm state after restart; 17.4
-TEST_CASE("a warm state of an earlier life is neither used nor freed, and the thread gets a new one") {
+TEST_CASE("a warm tstate of an earlier generation is neither used nor freed, and the thread gets a new one") {
     check_succeeds("a warm state from an earlier life");
 }
 
@@ -90,7 +89,7 @@ CHILD("a state of an earlier life that is given back") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("giving back a state of an earlier life is fine") {
+TEST_CASE("pyattach_thread_release is allowed with a tstate of an earlier generation") {
     check_succeeds("a state of an earlier life that is given back");
 }
 
@@ -112,7 +111,7 @@ CHILD("a state of the host's from an earlier life") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("a state that the host kept through an earlier life is not adopted in the next") {
+TEST_CASE("a tstate that the host kept through a finalization is not adopted after the restart") {
     check_succeeds("a state of the host's from an earlier life");
 }
 
@@ -123,13 +122,13 @@ CHILD("the main thread in three lives") {
         use_python();
         EXPECT(all_counters().states_created == before.states_created);
         attached here;
-        EXPECT(cpython<std::uint64_t(void *)>("PyThreadState_GetID")(current_state()) == 1);
+        EXPECT(cpython<std::uint64_t(void *)>("PyThreadState_GetID")(current_tstate()) == 1);
         here.end();
         restart();
     }
     EXPECT(!stop_python());
 }
-TEST_CASE("on the main thread each life's own state is used, though all have one address") {
+TEST_CASE("after each restart the main thread uses the new generation's tstate, though the addresses are equal") {
     check_succeeds("the main thread in three lives");
 }
 
@@ -137,7 +136,7 @@ CHILD("threads that ended in an earlier life") {
     start_python();
     for (int i = 0; i < 5; ++i)
         run_on_thread(use_python);
-    EXPECT(!keeps_states() || all_counters().states_dead > 0);
+    EXPECT(!keeps_tstates() || all_counters().states_dead > 0);
     restart();
     EXPECT(all_counters().states_dead == 0); // CPython took them
     auto before = all_counters();
@@ -147,7 +146,7 @@ CHILD("threads that ended in an earlier life") {
     EXPECT(created - (after.states_deleted - before.states_deleted) == after.states_dead);
     EXPECT(!stop_python());
 }
-TEST_CASE("states of threads that ended in an earlier life are left alone in the next") {
+TEST_CASE("tstates of threads that ended in an earlier generation are not deleted after a restart") {
     check_succeeds("threads that ended in an earlier life");
 }
 
@@ -167,7 +166,7 @@ CHILD("a thread that ends between two lives") {
     churn();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread with a warm state may end while no Python runs") {
+TEST_CASE("a thread with a warm tstate may end while no Python runs") {
     check_succeeds("a thread that ends between two lives");
 }
 
@@ -188,7 +187,7 @@ CHILD("a state of the host's where an earlier life had one") {
             const auto counted = all_counters();
             {
                 attached here;
-                is_adopted = is_adopted && current_state() == hosts;
+                is_adopted = is_adopted && current_tstate() == hosts;
             }
             is_adopted = is_adopted && all_counters().states_created == counted.states_created;
             cpython<void(void *)>("PyEval_RestoreThread")(hosts);
@@ -207,7 +206,7 @@ CHILD("a state of the host's where an earlier life had one") {
     EXPECT(is_adopted);
     EXPECT(!stop_python());
 }
-TEST_CASE("a state of the host's is adopted although one of an earlier life had its address") {
+TEST_CASE("the host's tstate is adopted although one of an earlier generation had its address") {
     load_python();
     // There what PyGILState looks at may name the state of an ended life, and nothing tells the two apart.
     if (python_version() < 0x030f0000)
@@ -241,6 +240,6 @@ CHILD("a thread with scopes of an ended life") {
     thread.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread whose scopes are of an ended life attaches to the next one inside them") {
+TEST_CASE("a thread whose scopes are of an ended generation attaches to the next generation inside them") {
     check_succeeds("a thread with scopes of an ended life");
 }

@@ -28,11 +28,11 @@ pid_t thread_id() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 trail *take_trail(const char *role) {
     for (;;)
-        for (trail &one : trails)
-            if (!one.is_taken.exchange(true)) {
-                one.count = 0;
-                one.role = role;
-                return &one;
+        for (trail &log : trails)
+            if (!log.is_taken.exchange(true)) {
+                log.count = 0;
+                log.role = role;
+                return &log;
             }
 }
 
@@ -66,15 +66,15 @@ class line {
 void print_trails() {
     line() << "soak: process " << std::uint64_t(getpid()) << ", seed " << on_stage().seed
            << "; the last acts of each thread:\n";
-    for (const trail &one : trails) {
-        const char *role = one.role;
-        if (!role || one.thread == 0)
+    for (const trail &log : trails) {
+        const char *role = log.role;
+        if (!role || log.thread == 0)
             continue;
         line out;
-        out << "  " << role << " " << std::uint64_t(one.thread.load()) << ":";
-        const unsigned count = one.count;
+        out << "  " << role << " " << std::uint64_t(log.thread.load()) << ":";
+        const unsigned count = log.count;
         for (unsigned i = count > trail::length ? count - trail::length : 0; i < count; ++i)
-            if (const char *act = one.last[i % trail::length])
+            if (const char *act = log.last[i % trail::length])
                 out << " " << act << ";";
         out << "\n";
     }
@@ -162,9 +162,9 @@ void actor::keep(object *reference) { held.push_back({reference, pyattach_interp
 void actor::give_one_back() {
     if (held.empty())
         return;
-    held_reference one = held.back();
+    held_reference newest = held.back();
     held.pop_back();
-    pyattach_decref_in(one.interpreter, one.reference);
+    pyattach_decref_in(newest.interpreter, newest.reference);
 }
 
 void actor::give_all_back() {

@@ -17,13 +17,13 @@ struct choice {
         // A few times: what is not possible here is left to another.
         for (int tries = 0; tries < 20; ++tries) {
             unsigned at = me.below(sum);
-            for (const act &one : acts) {
-                if (at < one.weight) {
-                    if (one.is_possible(me))
-                        return &one;
+            for (const act &action : acts) {
+                if (at < action.weight) {
+                    if (action.is_possible(me))
+                        return &action;
                     break;
                 }
-                at -= one.weight;
+                at -= action.weight;
             }
         }
         return nullptr;
@@ -51,15 +51,15 @@ choices everything() {
 
 bool is_named(const std::string &names, const std::string &name) {
     std::istringstream all(names);
-    for (std::string one; std::getline(all, one, ',');)
-        if (one == name)
+    for (std::string text; std::getline(all, text, ',');)
+        if (text == name)
             return true;
     return false;
 }
 
 // Without these a slice would do nothing.
-bool is_needed(const act &one) {
-    const std::string name = one.name;
+bool is_needed(const act &action) {
+    const std::string name = action.name;
     return name == "attach" || name == "call Python" || name == "detach" || name == "pause";
 }
 
@@ -72,9 +72,9 @@ std::string &left_out() {
 
 void check_names(const std::string &names) {
     std::istringstream all(names);
-    for (std::string one; std::getline(all, one, ',');)
-        EXPECT_SENTENCE(("; " + all_acts() + ";").find("; " + one + ";") != std::string::npos,
-                        "there is no act \"" + one + "\"; there are: " + all_acts());
+    for (std::string name; std::getline(all, name, ',');)
+        EXPECT_SENTENCE(("; " + all_acts() + ";").find("; " + name + ";") != std::string::npos,
+                        "there is no act \"" + name + "\"; there are: " + all_acts());
 }
 
 } // namespace
@@ -84,8 +84,8 @@ void choose_acts(fuzz::source &from, const std::string &only, const std::string 
     check_names(without);
     left_out() = without;
     chosen() = everything();
-    for (choice *one : {&chosen().inner, &chosen().outer}) {
-        for (act &each : one->acts) {
+    for (choice *candidate : {&chosen().inner, &chosen().outer}) {
+        for (act &each : candidate->acts) {
             // Drawn for every act, so that naming some does not change the others.
             unsigned factor = from.below(6);
             if (!is_needed(each))
@@ -94,18 +94,18 @@ void choose_acts(fuzz::source &from, const std::string &only, const std::string 
                 each.weight = 0;
             else if (is_named(only, each.name))
                 each.weight = std::max(each.weight, 10u);
-            one->sum += each.weight;
+            candidate->sum += each.weight;
         }
     }
 }
 
 std::string chosen_acts() {
     std::string all;
-    for (const choice *one : {&chosen().inner, &chosen().outer}) {
-        for (const act &each : one->acts)
+    for (const choice *candidate : {&chosen().inner, &chosen().outer}) {
+        for (const act &each : candidate->acts)
             if (each.weight > 0)
                 all += each.name + (" " + std::to_string(each.weight)) + ", ";
-        all += one == &chosen().inner ? "and around that " : "";
+        all += candidate == &chosen().inner ? "and around that " : "";
     }
     return all;
 }
@@ -117,8 +117,8 @@ std::string all_acts() {
     std::string names;
     for (const char *name : slice_acts)
         names += std::string(names.empty() ? "" : " ") + name + ";";
-    for (const choice *one : {&all.inner, &all.outer})
-        for (const act &each : one->acts)
+    for (const choice *candidate : {&all.inner, &all.outer})
+        for (const act &each : candidate->acts)
             if (("; " + names).find(std::string("; ") + each.name + ";") == std::string::npos)
                 names += std::string(names.empty() ? "" : " ") + each.name + ";";
     names.pop_back();
@@ -126,12 +126,12 @@ std::string all_acts() {
 }
 
 namespace {
-bool play(actor &me, const act *one) {
-    if (!one)
+bool play(actor &me, const act *action) {
+    if (!action)
         return true;
-    me.note(one->name);
+    me.note(action->name);
     on_stage().acts.fetch_add(1, std::memory_order_relaxed);
-    return one->play(me);
+    return action->play(me);
 }
 } // namespace
 

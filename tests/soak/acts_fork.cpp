@@ -27,8 +27,8 @@ bool may_fork(const actor &me) { return can_fork() && !me.is_in_child && !me.is_
 bool may_fork_plainly(const actor &me) { return can_fork() && !me.is_in_child; }
 
 pid_t pid_of_process() {
-    static const pid_t mine = getpid();
-    return mine;
+    static const pid_t own_pid = getpid();
+    return own_pid;
 }
 
 void wait_for_child(pid_t child) {
@@ -122,7 +122,7 @@ bool os_fork(actor &me) {
     return pyattach_detached_end(&gap) == PYATTACH_OK;
 }
 
-// Nobody has told CPython. The library refuses, or, where no other thread was inside, puts Python in order itself.
+// CPython's fork hooks did not run. The library refuses, or repairs Python itself if no other thread was inside.
 [[noreturn]] void live_after_plain_fork(actor &me, pyattach_attached *open, pyattach_detached *gap) {
     me.is_in_child = true;
     if (gap) {
@@ -171,8 +171,8 @@ bool os_fork(actor &me) {
 void fork_and_wait(actor &me, pyattach_attached *open, pyattach_detached *gap) {
     if (!on_stage().loader.try_lock())
         return;
-    // A library that has not met Python cannot tell the child of a plain fork from that of os.fork(). (Python starts
-    // elsewhere.)
+    // A library that has not found Python cannot tell the child of a plain fork from that of os.fork(). (Another actor
+    // starts Python.)
     const bool has_met_python = on_stage().has_met_python;
     const pid_t child = fork();
     HOLDS(child >= 0);

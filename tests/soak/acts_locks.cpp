@@ -46,7 +46,7 @@ bool section(actor &me) {
     pyattach_critical_section scope;
     pyattach_mutex *const two = on_stage().section_mutex;
     pyattach_status status = PYATTACH_OK;
-    object *mine = nullptr;
+    object *own_reference = nullptr;
     switch (me.below(me.is_in_child ? 2 : 5)) {
     case 0:
         if (me.held.empty() || me.held.back().interpreter != pyattach_interpreter_current())
@@ -54,8 +54,8 @@ bool section(actor &me) {
         status = pyattach_critical_section_begin(&scope, me.held.back().reference);
         break;
     case 1:
-        mine = new_object();
-        status = pyattach_critical_section_begin2(&scope, mine, mine);
+        own_reference = new_object();
+        status = pyattach_critical_section_begin2(&scope, own_reference, own_reference);
         break;
     case 2:
         status = pyattach_critical_section_begin_mutex(&scope, two);
@@ -73,9 +73,9 @@ bool section(actor &me) {
         is_alive = play_inner(me);
     }
     pyattach_critical_section_end(&scope);
-    if (mine && is_alive)
-        pyattach_decref(mine);
-    else if (mine)
+    if (own_reference && is_alive)
+        pyattach_decref(own_reference);
+    else if (own_reference)
         ++on_stage().objects_died; // with its interpreter
     return is_alive;
 }
@@ -137,10 +137,10 @@ struct worker {
 };
 
 void *work(void *arg) {
-    auto &mine = *static_cast<worker *>(arg);
-    actor me("worker", mine.seed);
+    auto &own = *static_cast<worker *>(arg);
+    actor me("worker", own.seed);
     me.is_worker = true;
-    while (!mine.may_end) {
+    while (!own.may_end) {
         (void)attach_and_play(me);
         pause_us(me.below(2000));
     }
@@ -148,10 +148,10 @@ void *work(void *arg) {
 }
 
 void end_worker(pyattach_interpreter *, void *arg) {
-    auto &mine = *static_cast<worker *>(arg);
-    mine.may_end = true;
-    pthread_join(mine.thread, nullptr);
-    HOLDS(mine.ended.fetch_add(1) == 0);
+    auto &own = *static_cast<worker *>(arg);
+    own.may_end = true;
+    pthread_join(own.thread, nullptr);
+    HOLDS(own.ended.fetch_add(1) == 0);
 }
 
 void count(pyattach_interpreter *, void *arg) { ++*static_cast<std::atomic<int> *>(arg); }
@@ -172,19 +172,19 @@ bool run_worker(actor &me) {
     pyattach_interpreter *const home = pyattach_interpreter_current();
     if (on_stage().actors_alive > 60)
         return true;
-    auto &mine = *new worker; // the exit callback may still be about to return when this thread is through
-    mine.seed = me.new_seed();
-    if (pthread_create(&mine.thread, nullptr, work, &mine) != 0)
+    auto &own = *new worker; // the exit callback may still be about to return when this thread is through
+    own.seed = me.new_seed();
+    if (pthread_create(&own.thread, nullptr, work, &own) != 0)
         return true;
     ++on_stage().threads;
-    const bool is_added = pyattach_exit_callback_add(home, end_worker, &mine) == PYATTACH_OK;
+    const bool is_added = pyattach_exit_callback_add(home, end_worker, &own) == PYATTACH_OK;
     pyattach_detached gap;
     HOLDS(pyattach_detached_begin(&gap) == PYATTACH_OK);
     pause_us(me.below(3000));
     if (is_added && me.one_in(4))
         me.note("leaves its worker to the exit");
-    else if (!is_added || pyattach_exit_callback_remove(home, end_worker, &mine) == PYATTACH_OK)
-        end_worker(home, &mine);
+    else if (!is_added || pyattach_exit_callback_remove(home, end_worker, &own) == PYATTACH_OK)
+        end_worker(home, &own);
     return pyattach_detached_end(&gap) == PYATTACH_OK;
 }
 

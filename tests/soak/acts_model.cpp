@@ -14,8 +14,8 @@ struct model {
     fuzz::world world;
 };
 model &shared_model() {
-    static model &one = *new model;
-    return one;
+    static model &instance = *new model;
+    return instance;
 }
 
 // A machine asks to stop Python, too, which only a host may.

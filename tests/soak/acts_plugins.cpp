@@ -9,8 +9,8 @@
 namespace soak {
 namespace {
 
-// A file that is another file is another object to the loader, with a copy of the library of its own. Few, as what met
-// Python stays in memory for good.
+// The loader treats each file as an object of its own, with its own copy of the library. There are few, because a copy
+// that has used Python is never unloaded.
 constexpr unsigned copies = 3;
 std::string *paths() {
     static auto *const all = new std::string[copies + 1];
@@ -54,7 +54,7 @@ bool use(actor &me) {
     ++on_stage().loads;
     me.note("uses the plugin");
     // Before 3.15 the very first attach of a copy of the library, racing with the end of Python, has nothing in CPython
-    // to hold on to: it is parked there, and nobody is to wait for this actor.
+    // to hold on to: it is parked there, and no thread may wait for this actor.
     --on_stage().actors_alive;
     const std::string line = "line " + std::to_string(call(choice));
     ++on_stage().actors_alive;

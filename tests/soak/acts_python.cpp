@@ -1,6 +1,6 @@
 // Acts: Python code that native threads call, that calls native code, and that destroys.
 #include "soak/soak.hpp"
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 #include "support/python.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"

@@ -1,4 +1,4 @@
-// Acts: scopes inside one another, references, and handles of lives that have ended.
+// Acts: scopes inside one another, references, and handles of ended generations.
 #include "soak/soak.hpp"
 #include "support/python.hpp"
 
@@ -21,10 +21,11 @@ object *new_object() {
     return made;
 }
 
-bool attach_and_play(actor &me, pyattach_interpreter *where) {
+bool attach_and_play(actor &me, pyattach_interpreter *interp) {
     pyattach_attached scope;
     const int was_attached = pyattach_is_attached();
-    const pyattach_status status = where ? pyattach_attached_begin_in(&scope, where) : pyattach_attached_begin(&scope);
+    const pyattach_status status =
+        interp ? pyattach_attached_begin_in(&scope, interp) : pyattach_attached_begin(&scope);
     HOLDS_STATUS(status, status == PYATTACH_OK || is_refusal(status));
     if (status != PYATTACH_OK)
         return false;

@@ -65,20 +65,20 @@ struct rounds {
 
 // In each of several rounds of destructors.
 void in_a_round(void *arg) {
-    auto *mine = static_cast<rounds *>(arg);
-    if (mine->attaches) {
+    auto *own = static_cast<rounds *>(arg);
+    if (own->attaches) {
         pyattach_attached scope;
         const pyattach_status status = pyattach_attached_begin(&scope);
         HOLDS_STATUS(status, status == PYATTACH_OK || is_refusal(status));
         if (status == PYATTACH_OK)
             pyattach_attached_end(&scope);
     }
-    if (--mine->left > 0) {
-        pthread_setspecific(key(), mine);
+    if (--own->left > 0) {
+        pthread_setspecific(key(), own);
         return;
     }
-    pyattach_decref_in(mine->held.interpreter, mine->held.reference);
-    delete mine;
+    pyattach_decref_in(own->held.interpreter, own->held.reference);
+    delete own;
 }
 
 pthread_key_t make_key() {
@@ -96,8 +96,8 @@ void leave_for_later(actor &me, bool attaches) {
         at_end.reference = new_object();
         at_end.attaches = attaches;
     } else {
-        auto *mine = new rounds{{new_object(), pyattach_interpreter_current()}, int(1 + me.below(3)), attaches};
-        pthread_setspecific(key(), mine);
+        auto *own = new rounds{{new_object(), pyattach_interpreter_current()}, int(1 + me.below(3)), attaches};
+        pthread_setspecific(key(), own);
     }
     pyattach_attached_end(&scope);
 }
@@ -121,12 +121,12 @@ void exit_inside(actor &me, ending how) {
 }
 
 void *run(void *arg) {
-    const errand mine = *static_cast<errand *>(arg);
+    const errand task_data = *static_cast<errand *>(arg);
     delete static_cast<errand *>(arg);
-    actor me("short thread", mine.seed);
+    actor me("short thread", task_data.seed);
     for (unsigned i = me.below(4); i > 0; --i)
         play_outer(me);
-    switch (mine.how) {
+    switch (task_data.how) {
     case ending::returns:
         break;
     case ending::exits_outside:
@@ -134,11 +134,11 @@ void *run(void *arg) {
     case ending::exits_in_scope:
     case ending::exits_in_nested:
     case ending::exits_detached:
-        exit_inside(me, mine.how);
+        exit_inside(me, task_data.how);
         break;
     case ending::gives_back_late:
     case ending::attaches_late:
-        leave_for_later(me, mine.how == ending::attaches_late);
+        leave_for_later(me, task_data.how == ending::attaches_late);
     }
     return nullptr;
 }
@@ -148,9 +148,9 @@ void start(actor &me, bool waits, ending how) {
     // Not too many at a time: they start threads, too.
     if (on_stage().actors_alive > 60)
         return;
-    auto *mine = new errand{me.new_seed(), how};
-    if (pthread_create(&thread, nullptr, run, mine) != 0) {
-        delete mine;
+    auto *own = new errand{me.new_seed(), how};
+    if (pthread_create(&thread, nullptr, run, own) != 0) {
+        delete own;
         return;
     }
     ++on_stage().threads;

@@ -57,7 +57,7 @@ int come_in_and_go(unsigned choice) {
 
 extern "C" PYATTACH_VISIBLE int plugin_use(unsigned choice) {
     switch (choice % 8) {
-    case 0: // no first contact
+    case 0: // no call that registers the interpreter
         return pyattach_is_forbidden() || pyattach_version() != PYATTACH_VERSION ? __LINE__ : 0;
     case 1:
         pyattach_decref(nullptr);

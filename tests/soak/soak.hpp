@@ -141,7 +141,7 @@ extern const std::vector<act> scope_acts, outer_scope_acts, lock_acts, thread_ac
     outer_fork_acts, interpreter_acts, plugin_acts, python_acts, model_acts;
 
 // An attached scope around play_inside(); false: refused. `where` NULL: the main interpreter.
-bool attach_and_play(actor &, pyattach_interpreter *where = nullptr);
+bool attach_and_play(actor &, pyattach_interpreter *interp = nullptr);
 // A detached scope around things that need no interpreter; false as above.
 bool detach_and_play(actor &);
 // Whether a status says that no interpreter can be had.
@@ -161,7 +161,7 @@ void start_python_threads(actor &, bool is_last_life);
 void open_model();
 void close_model();
 void find_plugins(const std::string &folder);
-// To be called before the library meets Python.
+// Called before the library finds Python.
 void keep_pool_around_forks();
 
 // --- Lives
@@ -172,8 +172,8 @@ void keep_pool_around_forks();
 // How long the slice has lasted.
 double seconds_lived();
 
-// What must not grow: see ceilings.cpp. Looked at after each life (not attached, Python has ended) and now and then in
-// it, by a host.
+// What must not grow: see growth_limits.cpp. Looked at after each life (not attached, Python has ended) and now and
+// then in it, by a host.
 void look_at_ceilings(bool is_between_lives, unsigned seconds_in_all);
 void begin_life_below_ceilings();
 std::string ceilings_report();

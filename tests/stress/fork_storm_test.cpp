@@ -1,5 +1,5 @@
-// Forks while eight native threads attach, detach, queue references and come and go; each child does all of that
-// itself, forks again, and ends Python.
+// Forks while eight native threads attach, detach, queue references, end and start anew; each child does all of that
+// itself, forks again, and finalizes Python.
 //
 // 30 children here, 10 without a GIL; with PYATTACH_TEST_FULL=1 in the environment 1,000.
 #include "support/catch.hpp"
@@ -17,8 +17,8 @@
 #include <unistd.h>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -47,7 +47,7 @@ void work_once(std::minstd_rand &random) {
     // What a detached thread drops waits in the pool.
 }
 
-// Some live through it all with their states warm, some start a thread that ends.
+// Some threads keep a warm tstate throughout, some start threads that end.
 void work_till_the_end(int number) {
     std::minstd_rand random(77u + unsigned(number));
     while (!is_over) {
@@ -151,8 +151,8 @@ CHILD("a storm of forks") {
     }
     std::int64_t grown = resident_bytes() - before;
     is_over = true;
-    for (auto &one : tasks)
-        one->join();
+    for (auto &thread : tasks)
+        thread->join();
     std::printf("%d forks, %lld bytes grown, %llu leaked\n", forks, static_cast<long long>(grown),
                 static_cast<unsigned long long>(all_counters().drops_leaked));
     std::fflush(stdout);
@@ -165,7 +165,8 @@ CHILD("a storm of forks") {
 TEST_CASE("children forked while native threads are at work attach, drop, fork again and exit") {
     load_python();
     if (is_debug_build() && python_version() < 0x030c0000) {
-        // A native thread that forked gives its state back, the last one, and takes a new one: see fork_plain_test.
+        // A native thread that forked gives its state back, the last one, and takes a new one: see
+        // fork_without_hooks_test.
         WARN("a debug build of Python up to 3.11 asserts that the first state of an interpreter is made once");
         return;
     }

@@ -1,5 +1,5 @@
-// Everybody at once: this library and all the other code that is there use Python on the same six native threads, in
-// random order, while short-lived threads come and go. Memory and thread states must stay where they are.
+// This library and all other installed modules use Python on the same six native threads, in random order, while
+// short-lived threads attach and end. Neither memory nor the number of tstates may grow.
 //
 // Five seconds here; with PYATTACH_TEST_FULL=1 in the environment five minutes. The extension modules are those of
 // tests/neighbours/extensions.py, in the folder PYATTACH_TEST_MODULES.
@@ -174,7 +174,7 @@ void work(soak &all, int which) {
 
 } // namespace
 
-TEST_CASE("all neighbours use six native threads in turn, and neither memory nor thread states grow") {
+TEST_CASE("all neighbours use six native threads in turn, and neither memory nor tstates grow") {
     start_python();
     soak all;
     leave_no_states([&] {
@@ -205,23 +205,23 @@ TEST_CASE("all neighbours use six native threads in turn, and neither memory nor
         std::uint64_t made_before = 0, most_states = 0, most_dead = 0;
         while (std::chrono::steady_clock::now() - began < duration()) {
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
-            auto now = all_counters();
-            most_states = std::max(most_states, now.states_created - now.states_deleted);
-            most_dead = std::max(most_dead, now.states_dead);
+            auto counters = all_counters();
+            most_states = std::max(most_states, counters.states_created - counters.states_deleted);
+            most_dead = std::max(most_dead, counters.states_dead);
             if (before == 0 && std::chrono::steady_clock::now() - began > duration() / 5) {
                 before = resident_bytes();
                 made_before = all.threads_made;
             }
-            for (auto &one : threads)
-                if (one->has_returned())
+            for (auto &thread : threads)
+                if (thread->has_returned())
                     all.is_over = true; // it failed; join() says why
             if (all.is_over)
                 break;
         }
         std::int64_t grown = resident_bytes() - before;
         all.is_over = true;
-        for (auto &one : threads)
-            one->join();
+        for (auto &thread : threads)
+            thread->join();
         {
             attached here;
             run("loop.call_soon_threadsafe(loop.stop); executor.shutdown()");
@@ -237,7 +237,7 @@ TEST_CASE("all neighbours use six native threads in turn, and neither memory nor
             CHECK(times > 0);
         }
         // Less than 300 KiB were measured; 200 bytes lost a job come to this in five seconds. On free-threaded builds
-        // each state that waits keeps its thread's pages, and each that was deleted leaves something (17.1).
+        // each tstate that waits keeps its thread's pages, and CPython leaks some bytes of each that was deleted.
         std::int64_t allowed = 4 * 1024 * 1024;
         if (is_free_threaded())
             allowed = 32 * 1024 * 1024 + static_cast<std::int64_t>(4096 * all_counters().states_created);
@@ -247,8 +247,8 @@ TEST_CASE("all neighbours use six native threads in turn, and neither memory nor
         // The workers, the loop, this thread, what each worker may have started, and those that wait.
         CHECK(most_states <= 2 * workers + 2 + most_waiting);
     });
-    auto now = all_counters();
-    CHECK(now.drops_leaked == 0);
+    auto counters = all_counters();
+    CHECK(counters.drops_leaked == 0);
     attached here;
     REQUIRE(pyattach_pool_drain() == PYATTACH_OK);
     CHECK(pyattach_pool_size() == 0);

@@ -1,7 +1,7 @@
-// Python ends and starts again, over and over, while eight native threads live through all of it: warm, in detached
-// scopes, with references of earlier lives in hand and queued.
+// Python is restarted repeatedly while eight native threads keep running: with warm tstates, in detached scopes, with
+// references of earlier generations held and queued.
 //
-// 8 lives here; with PYATTACH_TEST_FULL=1 in the environment 100.
+// 8 restarts; with PYATTACH_TEST_FULL=1 in the environment 100.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/sanitizers.hpp"
@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -30,7 +30,7 @@ void pause(unsigned microseconds) { std::this_thread::sleep_for(std::chrono::mic
 
 std::string name_of(pyattach_interpreter *handle) { return std::to_string(reinterpret_cast<std::uintptr_t>(handle)); }
 
-// Never knows which life it is in but by the handle, which no two lives share.
+// Tells generations apart by the interpreter's handle alone, which no two generations share.
 class native {
   public:
     explicit native(int number) : number_(number), random_(4321u + unsigned(number)) {}
@@ -68,12 +68,12 @@ class native {
     void look_around() {
         here_ = pyattach_interpreter_current();
         EXPECT(here_);
-        // Set by the first thread in this life.
+        // Set by the first thread in this generation.
         run("import sys; sys.life = getattr(sys, 'life', '" + name_of(here_) + "')");
         EXPECT(eval_text("__import__('sys').life") == name_of(here_));
         if (whose_old_ != here_) {
             if (old_.get()) {
-                // Of an earlier life: its memory may be something else's by now.
+                // Of an earlier generation: its memory may be in other use.
                 pyattach_decref_in(whose_old_, old_.release());
                 ++old_drops;
             }
@@ -94,7 +94,7 @@ class native {
         inert_gaps += gap.end() != PYATTACH_OK;
     }
 
-    // For longer than the end of a life waits for a detached thread.
+    // Longer than an exit waits for a detached thread.
     void stay_away_until_the_end() {
         int life = lives_ended;
         detached gap;
@@ -140,24 +140,25 @@ CHILD("a storm of restarts") {
     }
     std::int64_t grown = resident_bytes() - before;
     is_over = true;
-    for (auto &one : tasks)
-        one->join();
-    auto now = all_counters();
+    for (auto &thread : tasks)
+        thread->join();
+    auto counters = all_counters();
     std::printf("%d lives, %ld attaches, %ld refused, %ld gaps that outlived theirs, %ld old references, %llu leaked, "
                 "%lld bytes a life\n",
                 lives, attaches.load(), refusals.load(), inert_gaps.load(), old_drops.load(),
-                static_cast<unsigned long long>(now.drops_leaked), static_cast<long long>(grown / (lives - lives / 4)));
+                static_cast<unsigned long long>(counters.drops_leaked),
+                static_cast<long long>(grown / (lives - lives / 4)));
     std::fflush(stdout);
     EXPECT(old_drops == natives * (lives - 1));
     EXPECT(refusals > 0 && inert_gaps > 0);
-    // Each is released once or leaked once, also what a thread gives back between the last drain and the pool's end.
-    EXPECT(now.drops_released + now.drops_leaked == static_cast<std::uint64_t>(old_drops + drops));
-    EXPECT(now.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
-    EXPECT(now.exit_timeouts == 0);
-    EXPECT(now.states_dead == 0);
+    // Each reference is released once or leaked once, also between the last drain and the pool's end.
+    EXPECT(counters.drops_released + counters.drops_leaked == static_cast<std::uint64_t>(old_drops + drops));
+    EXPECT(counters.drops_leaked >= static_cast<std::uint64_t>(old_drops.load()));
+    EXPECT(counters.exit_timeouts == 0);
+    EXPECT(counters.states_dead == 0);
 }
 
-TEST_CASE("native threads live through one life of Python after the other") {
+TEST_CASE("native threads live through repeated restarts of Python") {
     child_options options{{is_full_run() ? "100" : "8"}};
     options.deadline = std::chrono::seconds(is_full_run() ? 3000 : 120);
     child_result result = run_child("a storm of restarts", options);

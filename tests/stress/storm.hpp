@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-#include "stress/plain_python.hpp"
+#include "support/plain_python.hpp"
 
 namespace storm {
 
@@ -27,16 +27,16 @@ class dice {
     std::uint64_t state_;
 };
 
-// What became of the references to Python objects that native code kept. Each is a capsule, so its death is seen.
+// Counts of the references to Python objects that native code kept. Each object is a capsule, whose destructor counts.
 struct references {
     std::atomic<std::uint64_t> kept{0}, given_back{0}, died{0};
 };
 extern references counts;
 
 // A new object with one reference, to be given back. Attached.
-stress::object *new_object();
+plain::object *new_object();
 
-// A native thread met something that has no place in this storm.
+// Reports what must not happen on a native thread.
 void complain(const std::string &what);
 
 // Opens when Python has ended; for sitters that stay away until then.

@@ -11,13 +11,13 @@
 namespace storm {
 namespace {
 
-stress::object *called; // a Python function, kept for the life of the process
+plain::object *called; // a Python function, kept for the life of the process
 std::atomic<bool> daemon_is_busy{false};
 
 // Counted before the call: a thread that never comes back from it has given its reference away all the same.
-void give_back(stress::object *one) {
+void give_back(plain::object *reference) {
     ++counts.given_back;
-    pyattach_decref(one);
+    pyattach_decref(reference);
 }
 
 bool is_refusal(pyattach_status status) { return status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED; }
@@ -27,7 +27,7 @@ void complain_of(const char *call, pyattach_status status) {
 }
 
 void call_python() {
-    stress::object *result = nullptr;
+    plain::object *result = nullptr;
     pyattach_status status = pyattach_call(called, nullptr, 0, &result);
     if (status != PYATTACH_OK) {
         char text[200] = "";
@@ -36,18 +36,18 @@ void call_python() {
         complain(std::string("pyattach_call: ") + text);
         return;
     }
-    stress::python().decref(result);
+    plain::python().decref(result);
 }
 
 // False: the interpreter ended meanwhile.
-bool step_aside(std::vector<stress::object *> &kept, void (*wait)(dice &), dice &mine) {
+bool step_aside(std::vector<plain::object *> &kept, void (*wait)(dice &), dice &random) {
     pyattach_detached gap;
     pyattach_status status = pyattach_detached_begin(&gap);
     if (status != PYATTACH_OK) {
         complain_of("pyattach_detached_begin", status);
         return false;
     }
-    wait(mine);
+    wait(random);
     if (!kept.empty()) {
         give_back(kept.back());
         kept.pop_back();
@@ -58,13 +58,13 @@ bool step_aside(std::vector<stress::object *> &kept, void (*wait)(dice &), dice 
     return status == PYATTACH_OK;
 }
 
-bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
+bool stay_inside(std::vector<plain::object *> &kept, dice &random) {
     kept.push_back(new_object());
     call_python();
-    switch (mine.below(4)) {
+    switch (random.below(4)) {
     case 0:
         return step_aside(
-            kept, [](dice &) { sched_yield(); }, mine);
+            kept, [](dice &) { sched_yield(); }, random);
     case 1: {
         pyattach_attached nested;
         pyattach_status status = pyattach_attached_begin(&nested);
@@ -78,9 +78,9 @@ bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
         return true;
     }
     case 2: { // what other libraries do on this thread
-        int before = stress::python().ensure();
+        int before = plain::python().ensure();
         call_python();
-        stress::python().release(before);
+        plain::python().release(before);
         return true;
     }
     default:
@@ -88,8 +88,8 @@ bool stay_inside(std::vector<stress::object *> &kept, dice &mine) {
     }
 }
 
-void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice &)) {
-    std::vector<stress::object *> kept;
+void use_python(dice &random, bool (*inside)(std::vector<plain::object *> &, dice &)) {
+    std::vector<plain::object *> kept;
     for (bool is_alive = true; is_alive;) {
         pyattach_attached scope;
         pyattach_status status = pyattach_attached_begin(&scope);
@@ -98,38 +98,38 @@ void use_python(dice &mine, bool (*inside)(std::vector<stress::object *> &, dice
                 complain_of("pyattach_attached_begin", status);
             break;
         }
-        is_alive = inside(kept, mine);
+        is_alive = inside(kept, random);
         pyattach_attached_end(&scope);
         if (pyattach_is_attached())
             complain("attached after the end of the scope that attached");
-        // Some now, where nobody is attached; some with later ones.
-        while (kept.size() > mine.below(8)) {
+        // Some references are dropped now, on a detached thread; the others later.
+        while (kept.size() > random.below(8)) {
             give_back(kept.back());
             kept.pop_back();
         }
-        if (mine.below(64) == 0)
+        if (random.below(64) == 0)
             if (pyattach_status refused = pyattach_thread_release())
                 complain_of("pyattach_thread_release", refused);
     }
-    for (stress::object *one : kept)
-        give_back(one);
+    for (plain::object *reference : kept)
+        give_back(reference);
 }
 
 } // namespace
 
-void begin(dice &mine) {
-    bool ours = mine.below(2) == 0;
-    if (pyattach_python_load(stress::libpython()) != PYATTACH_OK)
+void begin(dice &random) {
+    bool ours = random.below(2) == 0;
+    if (pyattach_python_load(plain::libpython()) != PYATTACH_OK)
         std::exit(70);
     if (ours) {
         pyattach_start_options options{};
         options.struct_size = sizeof options;
-        options.program_name = stress::python_executable();
+        options.program_name = plain::python_executable();
         if (pyattach_interpreter_start_with(&options) != PYATTACH_OK)
             std::exit(70);
     } else {
-        stress::start_plainly();
-        stress::python().save();
+        plain::start();
+        plain::python().save();
     }
     pyattach_attached scope;
     if (pyattach_attached_begin(&scope) != PYATTACH_OK)
@@ -147,31 +147,31 @@ void begin(dice &mine) {
     pyattach_attached_end(&scope);
 }
 
-void work(dice &mine) { use_python(mine, stay_inside); }
+void work(dice &random) { use_python(random, stay_inside); }
 
-void sit(dice &mine) {
+void sit(dice &rng) {
     // One run in eight a sitter stays away until Python has ended, which costs that exit its second of patience.
     static std::atomic<bool> may_miss_the_end{true};
-    bool misses_the_end = mine.below(8) == 0 && may_miss_the_end.exchange(false);
-    auto inside = misses_the_end ? [](std::vector<stress::object *> &kept, dice &one) {
-        return step_aside(kept, [](dice &) { wait_for_the_end(); }, one);
-    } : [](std::vector<stress::object *> &kept, dice &one) {
-        auto nap = [](dice &two) { std::this_thread::sleep_for(std::chrono::microseconds(two.below(30000))); };
-        return step_aside(kept, nap, one);
+    bool misses_the_end = rng.below(8) == 0 && may_miss_the_end.exchange(false);
+    auto inside = misses_the_end ? [](std::vector<plain::object *> &kept, dice &random) {
+        return step_aside(kept, [](dice &) { wait_for_the_end(); }, random);
+    } : [](std::vector<plain::object *> &kept, dice &random) {
+        auto nap = [](dice &chance) { std::this_thread::sleep_for(std::chrono::microseconds(chance.below(30000))); };
+        return step_aside(kept, nap, random);
     };
-    use_python(mine, inside);
+    use_python(rng, inside);
 }
 
 void called_by_daemon() {
-    stress::object *one = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
-    support::may_leak(one);
+    plain::object *reference = plain::python().capsule(&counts, "storm", [](plain::object *) { ++counts.died; });
+    support::may_leak(reference);
     daemon_is_busy = true;
     pyattach_detached gap;
     if (pyattach_status status = pyattach_detached_begin(&gap))
         return complain_of("pyattach_detached_begin of the daemon", status);
-    // Kept from here on: with Python gone, PyEval_SaveThread may wait for ever for somebody to take the GIL.
+    // Kept from here on: with Python gone, PyEval_SaveThread may wait for ever until another thread takes the GIL.
     ++counts.kept;
-    give_back(one);
+    give_back(reference);
     daemon_is_busy = false;
     sched_yield();
     // Python's own thread: it comes back, or it is parked here.
@@ -179,19 +179,19 @@ void called_by_daemon() {
         complain_of("pyattach_detached_end of the daemon", status);
 }
 
-int end(dice &mine) {
-    switch (mine.below(3)) {
+int end(dice &random) {
+    switch (random.below(3)) {
     case 0: {
         pyattach_attached scope;
         if (pyattach_status status = pyattach_attached_begin(&scope))
             return complain_of("pyattach_attached_begin of main", status), 1;
-        int outcome = stress::python().finalize();
+        int outcome = plain::python().finalize();
         pyattach_attached_end(&scope);
         return outcome;
     }
     case 1:
-        stress::python().ensure();
-        return stress::python().finalize();
+        plain::python().ensure();
+        return plain::python().finalize();
     default:
         return pyattach_interpreter_stop();
     }

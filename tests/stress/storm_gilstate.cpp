@@ -8,42 +8,42 @@
 namespace storm {
 namespace {
 
-stress::object *called;
+plain::object *called;
 
-// The most that can be asked. Whatever the answer, it may be out of date when the attach follows.
-bool seems_alive() { return stress::python().is_initialized() && !stress::python().is_finalizing(); }
+// Every check that CPython offers. The answer may be out of date when the attach follows.
+bool seems_alive() { return plain::python().is_initialized() && !plain::python().is_finalizing(); }
 
-void give_back(stress::object *one) {
+void give_back(plain::object *reference) {
     ++counts.given_back;
-    stress::python().decref(one);
+    plain::python().decref(reference);
 }
 
-void call_python() { stress::python().decref(stress::python().call(called, nullptr)); }
+void call_python() { plain::python().decref(plain::python().call(called, nullptr)); }
 
-void step_aside(void (*wait)(dice &), dice &mine) {
-    void *state = stress::python().save();
-    wait(mine);
-    stress::python().restore(state);
+void step_aside(void (*wait)(dice &), dice &random) {
+    void *state = plain::python().save();
+    wait(random);
+    plain::python().restore(state);
 }
 
-void stay_inside(std::vector<stress::object *> &kept, dice &mine) {
+void stay_inside(std::vector<plain::object *> &kept, dice &random) {
     kept.push_back(new_object());
     call_python();
-    switch (mine.below(4)) {
+    switch (random.below(4)) {
     case 0:
-        step_aside([](dice &) { sched_yield(); }, mine);
+        step_aside([](dice &) { sched_yield(); }, random);
         break;
     case 1: {
-        int before = stress::python().ensure();
+        int before = plain::python().ensure();
         call_python();
-        stress::python().release(before);
+        plain::python().release(before);
         break;
     }
     default:
         break;
     }
     // A reference may be given back while attached only.
-    while (kept.size() > mine.below(8)) {
+    while (kept.size() > random.below(8)) {
         give_back(kept.back());
         kept.pop_back();
     }
@@ -52,53 +52,53 @@ void stay_inside(std::vector<stress::object *> &kept, dice &mine) {
 } // namespace
 
 void begin(dice &) {
-    stress::start_plainly();
-    int failed = stress::python().run("import threading, time\n"
-                                      "own = threading.local()\n"
-                                      "def called():\n"
-                                      "    own.calls = getattr(own, 'calls', 0) + 1\n"
-                                      "    if own.calls % 7 == 0:\n"
-                                      "        time.sleep(0)\n",
-                                      nullptr);
+    plain::start();
+    int failed = plain::python().run("import threading, time\n"
+                                     "own = threading.local()\n"
+                                     "def called():\n"
+                                     "    own.calls = getattr(own, 'calls', 0) + 1\n"
+                                     "    if own.calls % 7 == 0:\n"
+                                     "        time.sleep(0)\n",
+                                     nullptr);
     if (failed)
         std::exit(70);
-    called = stress::python().get(stress::python().add_module("__main__"), "called");
-    stress::python().save();
+    called = plain::python().get(plain::python().add_module("__main__"), "called");
+    plain::python().save();
 }
 
-void work(dice &mine) {
-    std::vector<stress::object *> kept;
+void work(dice &random) {
+    std::vector<plain::object *> kept;
     while (seems_alive()) {
-        int before = stress::python().ensure();
-        stay_inside(kept, mine);
-        stress::python().release(before);
+        int before = plain::python().ensure();
+        stay_inside(kept, random);
+        plain::python().release(before);
     }
 }
 
-void sit(dice &mine) {
-    bool misses_the_end = mine.below(8) == 0;
+void sit(dice &rng) {
+    bool misses_the_end = rng.below(8) == 0;
     while (seems_alive()) {
-        int before = stress::python().ensure();
+        int before = plain::python().ensure();
         step_aside(
             misses_the_end
                 ? [](dice &) { wait_for_the_end(); }
-                : [](dice &one) { std::this_thread::sleep_for(std::chrono::microseconds(one.below(30000))); },
-            mine);
-        stress::python().release(before);
+                : [](dice &random) { std::this_thread::sleep_for(std::chrono::microseconds(random.below(30000))); },
+            rng);
+        plain::python().release(before);
     }
 }
 
 void called_by_daemon() {
-    stress::object *one = new_object();
-    give_back(one);
-    void *state = stress::python().save();
+    plain::object *reference = new_object();
+    give_back(reference);
+    void *state = plain::python().save();
     sched_yield();
-    stress::python().restore(state);
+    plain::python().restore(state);
 }
 
 int end(dice &) {
-    stress::python().ensure();
-    return stress::python().finalize();
+    plain::python().ensure();
+    return plain::python().finalize();
 }
 
 int patience_ms() { return 500; }

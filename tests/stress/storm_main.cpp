@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <thread>
 
-#include "stress/fences.hpp"
+#include "support/refuse_membarrier.hpp"
 #include "support/sanitizers.hpp"
 
 namespace storm {
@@ -24,8 +24,8 @@ std::uint64_t dice::next() {
     return z ^ (z >> 31);
 }
 
-stress::object *new_object() {
-    stress::object *made = stress::python().capsule(&counts, "storm", [](stress::object *) { ++counts.died; });
+plain::object *new_object() {
+    plain::object *made = plain::python().capsule(&counts, "storm", [](plain::object *) { ++counts.died; });
     support::may_leak(made); // chance decides whether its reference finds Python gone, and it is counted then
     ++counts.kept;
     return made;
@@ -36,7 +36,7 @@ namespace {
 enum fate : int { running, ordered, killed };
 
 struct native {
-    dice mine{0};
+    dice random{0};
     void (*body)(dice &) = nullptr;
     std::atomic<int> fate{running};
 };
@@ -54,15 +54,15 @@ struct last_words {
 void *run(void *argument) {
     native &me = *static_cast<native *>(argument);
     last_words said{me};
-    me.body(me.mine);
+    me.body(me.random);
     me.fate = ordered;
     return nullptr;
 }
 
 int count(int wanted) {
     int found = 0;
-    for (const native &one : threads)
-        found += one.fate == wanted;
+    for (const native &thread : threads)
+        found += thread.fate == wanted;
     return found;
 }
 
@@ -74,22 +74,22 @@ std::string complaints;
 // PyMethodDef
 struct method {
     const char *name;
-    stress::object *(*call)(stress::object *, stress::object *);
+    plain::object *(*call)(plain::object *, plain::object *);
     int flags; // 4: METH_NOARGS
     const char *documentation;
 };
 method daemon_method = {"called_by_daemon",
-                        [](stress::object *, stress::object *) {
+                        [](plain::object *, plain::object *) {
                             called_by_daemon();
-                            stress::python().incref(stress::python().none);
-                            return stress::python().none;
+                            plain::python().incref(plain::python().none);
+                            return plain::python().none;
                         },
                         4, nullptr};
 
 void start_daemon() {
-    const stress::plain_python &py = stress::python();
+    const plain::plain_python &py = plain::python();
     int before = py.ensure();
-    stress::object *function = py.function(&daemon_method, nullptr, nullptr);
+    plain::object *function = py.function(&daemon_method, nullptr, nullptr);
     py.set(py.add_module("__main__"), "called_by_daemon", function);
     py.decref(function);
     int failed = py.run("import threading\n"
@@ -125,22 +125,22 @@ int main(int argc, char **argv) {
         if (std::strcmp(argv[i], "--seed") == 0)
             seed = std::strtoull(argv[i + 1], nullptr, 10);
         else if (std::strcmp(argv[i], "--fences") == 0)
-            stress::choose_fences(argv[i + 1]);
+            support::choose_fences(argv[i + 1]);
     }
-    dice mine(seed);
-    begin(mine);
-    stress::fences_are_prepared();
+    dice random(seed);
+    begin(random);
+    support::fences_are_prepared();
     start_daemon();
     for (int i = 0; i < natives; ++i) {
-        threads[i].mine = dice(mine.next());
+        threads[i].random = dice(random.next());
         threads[i].body = i < workers ? work : sit;
         pthread_t handle;
         if (pthread_create(&handle, nullptr, run, &threads[i]) != 0)
             return 70;
         pthread_detach(handle);
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(mine.below(20001)));
-    int outcome = end(mine);
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(20001)));
+    int outcome = end(random);
     {
         std::lock_guard<std::mutex> hold(lock);
         has_ended = true;

@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -25,7 +25,7 @@ namespace {
 constexpr int visitors = 8;
 constexpr int at_once = 3;
 
-// Where the visitors may go: handles of interpreters that live, or have ended a moment ago.
+// Handles to which the visitors may attach: of interpreters that run, or have just ended.
 class map_of_places {
   public:
     void add(pyattach_interpreter *handle, int mark) {
@@ -47,7 +47,7 @@ map_of_places places;
 std::atomic<bool> is_over{false};
 std::atomic<long> visits{0}, refusals{0}, nested_visits{0};
 
-// What a visitor leaves behind must die where it was born.
+// References that a visitor leaves behind must be released in their own interpreter.
 void furnish(int mark) {
     run("import sys\n"
         "sys.mark, sys.strays = " +
@@ -60,8 +60,8 @@ void furnish(int mark) {
         "        if here.mark != self.mark: here.strays += 1\n");
 }
 
-void expect_here(pyattach_interpreter *where, int mark) {
-    EXPECT(pyattach_interpreter_current() == where);
+void expect_here(pyattach_interpreter *interp, int mark) {
+    EXPECT(pyattach_interpreter_current() == interp);
     EXPECT(eval_int("__import__('sys').mark") == mark);
     EXPECT(eval_int("__import__('sys').strays") == 0);
 }
@@ -70,8 +70,8 @@ void expect_here(pyattach_interpreter *where, int mark) {
 struct entered {
     pyattach_attached scope;
     pyattach_status status;
-    explicit entered(pyattach_interpreter *where)
-        : status(where ? pyattach_attached_begin_in(&scope, where) : PYATTACH_FINALIZING) {}
+    explicit entered(pyattach_interpreter *interp)
+        : status(interp ? pyattach_attached_begin_in(&scope, interp) : PYATTACH_FINALIZING) {}
     entered(const entered &) = delete;
     entered &operator=(const entered &) = delete;
     ~entered() { end(); }
@@ -83,22 +83,22 @@ struct entered {
 
 // Into one, and from there into another or the same one again; depth at most three.
 void visit(std::minstd_rand &random, int depth) {
-    auto [where, mark] = places.any(random);
-    void *slot_before = slot_state(), *current_before = current_state();
-    entered scope(where);
+    auto [interp, mark] = places.any(random);
+    void *slot_before = gilstate_tstate(), *current_before = current_tstate();
+    entered scope(interp);
     if (scope.status != PYATTACH_OK) {
         EXPECT(scope.status == PYATTACH_FINALIZING);
         ++refusals;
         return;
     }
     ++visits;
-    expect_here(where, mark);
-    ref one = eval("Native()"), other = eval("Native()"), third = eval("Native()");
-    one.drop();
+    expect_here(interp, mark);
+    ref reference = eval("Native()"), other = eval("Native()"), third = eval("Native()");
+    reference.drop();
     if (depth < 3 && random() % 2) {
         nested_visits += depth > 1;
         visit(random, depth + 1);
-        expect_here(where, mark);
+        expect_here(interp, mark);
     }
     bool is_inert = false;
     if (random() % 2) {
@@ -108,17 +108,17 @@ void visit(std::minstd_rand &random, int depth) {
             visit(random, depth + 1);
         is_inert = gap.end() != PYATTACH_OK;
     }
-    pyattach_decref_in(where, third.release());
+    pyattach_decref_in(interp, third.release());
     if (is_inert) {
-        pyattach_decref_in(where, other.release());
+        pyattach_decref_in(interp, other.release());
         return;
     }
-    expect_here(where, mark);
+    expect_here(interp, mark);
     other.drop();
     scope.end();
-    // It may be of an interpreter that has begun to end, which nobody attaches to any more.
-    EXPECT(slot_state() == slot_before || !slot_before || !slot_state());
-    EXPECT(!sees_switches() || current_state() == current_before);
+    // It may be of an interpreter that has begun to end, to which no thread may attach any more.
+    EXPECT(gilstate_tstate() == slot_before || !slot_before || !gilstate_tstate());
+    EXPECT(!sees_switches() || current_tstate() == current_before);
 }
 
 void visit_till_the_end(unsigned seed) {
@@ -170,9 +170,9 @@ void storm(sub_interpreter::kind kind, int rounds) {
             place->end();
     }
     is_over = true;
-    for (auto &one : tasks)
-        one->join();
-    // How much of it is CPython's is what lives_memory_test.cpp is about.
+    for (auto &thread : tasks)
+        thread->join();
+    // How much of it is CPython's is what restart_memory_test.cpp is about.
     std::int64_t grown = resident_bytes() - before;
     EXPECT(visits > rounds && refusals > 0 && nested_visits > 0);
     {
@@ -209,11 +209,11 @@ void check_storm(const char *name) {
 
 } // namespace
 
-TEST_CASE("sub-interpreters come and go while native threads move between them") {
+TEST_CASE("sub-interpreters are made and ended while native threads attach to all of them") {
     check_storm("a storm of legacy sub-interpreters");
 }
 
-TEST_CASE("sub-interpreters with GILs of their own come and go while native threads move between them") {
+TEST_CASE("sub-interpreters with their own GILs are made and ended while native threads attach to all of them") {
     load_python();
     if (has_own_gils())
         check_storm("a storm of sub-interpreters with GILs of their own");

@@ -1,4 +1,4 @@
-// Threads that come and go for ever: their states are deleted, and memory stays where it is.
+// Threads that attach and end without pause: their tstates are deleted, and memory does not grow.
 //
 // 5,000 threads here; with PYATTACH_TEST_FULL=1 in the environment 100,000.
 #include "support/catch.hpp"
@@ -12,8 +12,8 @@
 #include <memory>
 #include <vector>
 
-#include "api/thread_states.hpp"
-#include "stress/resident.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/resident_memory.hpp"
 
 using namespace support;
 
@@ -21,11 +21,11 @@ namespace {
 
 int number_of_threads() { return is_full_run() ? 100000 : 5000; }
 
-// Leaves a value of the thread's own behind, and free lists full of small objects. Compiled once: each compilation
+// Leaves a threading.local value and free lists of small objects behind. Compiled once: each compilation
 // leaves about 1 KiB behind on free-threaded 3.13, also with PyGILState_Ensure and Release and without this library.
 object *live = nullptr;
 void make_live() {
-    make_local();
+    make_thread_local();
     run("def live():\n"
         "    local.value = [i for i in range(20)]\n"
         "    [(i * 0.5, (i,), [i], {i: i}) for i in range(100)]\n");
@@ -48,8 +48,8 @@ std::uint64_t churn(int threads, int at_once) {
         std::vector<std::unique_ptr<task>> tasks;
         for (int j = 0; j < at_once; ++j)
             tasks.push_back(std::make_unique<task>("a short-lived thread to end", live_and_end));
-        for (auto &one : tasks)
-            one->join();
+        for (auto &thread : tasks)
+            thread->join();
         most = std::max(most, all_counters().states_dead);
     }
     return most;
@@ -57,7 +57,7 @@ std::uint64_t churn(int threads, int at_once) {
 
 } // namespace
 
-TEST_CASE("threads that come and go for ever leave few states and no memory behind") {
+TEST_CASE("threads that attach and end without pause leave few tstates and no memory behind") {
     start_python();
     {
         attached here;
@@ -66,8 +66,8 @@ TEST_CASE("threads that come and go for ever leave few states and no memory behi
     int threads = number_of_threads();
     for (int at_once : {1, 8}) {
         churn(2000, at_once); // what there is once for all of them
-        // Now and then more of them meet than ever before, and an allocator keeps what that took: the median knows
-        // nothing of it. What each thread leaves is left in every part.
+        // Sometimes more threads overlap than before, and the allocator keeps the memory for that. The median leaves
+        // such a part out; what each thread leaks shows in every part.
         std::int64_t grown[5];
         std::uint64_t most_waiting = 0;
         for (std::int64_t &part : grown) {
@@ -84,6 +84,6 @@ TEST_CASE("threads that come and go for ever leave few states and no memory behi
             CHECK(grown[2] < allowed);
         CHECK(most_waiting <= 100);
     }
-    auto now = all_counters();
-    CHECK(now.states_created - now.states_deleted == now.states_dead);
+    auto counters = all_counters();
+    CHECK(counters.states_created - counters.states_deleted == counters.states_dead);
 }

@@ -17,7 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
-#include "support/patience.hpp"
+#include "support/deadline_factor.hpp"
 #include "support/python.hpp"
 #include "support/sanitizers.hpp"
 
@@ -35,13 +35,13 @@ std::vector<std::string> arguments_of_child;
 
 std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>> &changes) {
     std::vector<std::string> all;
-    for (char **one = environ; *one; ++one) {
-        std::string name(*one, std::strcspn(*one, "="));
+    for (char **text = environ; *text; ++text) {
+        std::string name(*text, std::strcspn(*text, "="));
         bool changed = false;
         for (const auto &change : changes)
             changed = changed || change.first == name;
         if (!changed)
-            all.emplace_back(*one);
+            all.emplace_back(*text);
     }
     for (const auto &change : changes)
         if (!change.second.empty())
@@ -63,8 +63,8 @@ bool read_all(int from, std::chrono::steady_clock::time_point deadline, std::str
         auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
         if (left.count() <= 0)
             return false;
-        pollfd one = {from, POLLIN, 0};
-        int ready = poll(&one, 1, static_cast<int>(left.count()));
+        pollfd descriptor = {from, POLLIN, 0};
+        int ready = poll(&descriptor, 1, static_cast<int>(left.count()));
         if (ready < 0 && errno != EINTR)
             return true;
         if (ready <= 0)
@@ -106,7 +106,7 @@ child_result run_program(const std::vector<std::string> &command, const child_op
         throw failure("cannot start " + command[0] + ": " + std::strerror(failed));
     }
     result.timed_out =
-        !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline * patience_factor(), result.output);
+        !read_all(ends[0], std::chrono::steady_clock::now() + options.deadline * deadline_factor(), result.output);
     close(ends[0]);
     if (result.timed_out)
         kill(child, SIGKILL);

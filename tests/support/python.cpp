@@ -37,6 +37,13 @@ const std::string &libpython() {
     return path;
 }
 
+pyattach_start_options start_options() {
+    pyattach_start_options options{};
+    options.struct_size = sizeof options;
+    options.program_name = python_executable().c_str();
+    return options;
+}
+
 void load_python() {
     messages said;
     pyattach_status status = pyattach_python_load(libpython().c_str());
@@ -49,9 +56,7 @@ void start_python() {
         return;
     load_python();
     messages said;
-    pyattach_start_options options{};
-    options.struct_size = sizeof options;
-    options.program_name = python_executable().c_str();
+    pyattach_start_options options = start_options();
     pyattach_status status = pyattach_interpreter_start_with(&options);
     EXPECT_SENTENCE(status == PYATTACH_OK,
                     std::string("cannot start Python: ") + pyattach_status_message(status) + ": " + said.text());
@@ -105,18 +110,18 @@ void *cpython_symbol(const char *name, bool required) {
     return address;
 }
 
-void *slot_state() { return cpython<void *()>("PyGILState_GetThisThreadState")(); }
+void *gilstate_tstate() { return cpython<void *()>("PyGILState_GetThisThreadState")(); }
 
-void *current_state() {
+void *current_tstate() {
     static void *const newer = cpython_symbol("PyThreadState_GetUnchecked", false);
     static void *const ask = newer ? newer : cpython_symbol("_PyThreadState_UncheckedGet");
     return reinterpret_cast<void *(*)()>(ask)();
 }
 
 bool cpython_says_attached() {
-    void *current = current_state();
-    // Up to 3.11 it is the state of whoever holds the GIL.
-    return current && (python_version() >= 0x030c0000 || current == slot_state());
+    void *current = current_tstate();
+    // Up to 3.11 it is the tstate of the thread that holds the GIL.
+    return current && (python_version() >= 0x030c0000 || current == gilstate_tstate());
 }
 
 void throw_python_error(const std::string &doing) {
@@ -162,6 +167,13 @@ std::string eval_text(const std::string &expression) {
     return std::string(data, size);
 }
 
+bool is_true_of(object *it, const std::string &condition) {
+    publish("it", it);
+    bool answer = eval_true(condition);
+    run("del it");
+    return answer;
+}
+
 void publish(const char *name, object *value) {
     object *main = nullptr;
     if (pyattach_import("__main__", &main) != PYATTACH_OK)
@@ -183,8 +195,8 @@ std::int64_t raw_count(object *counted) {
 
 std::int64_t reference_count(object *counted) {
     // What the way there adds differs between versions; a new object shows it.
-    ref one = new_object();
-    return raw_count(counted) - raw_count(one) + 1;
+    ref reference = new_object();
+    return raw_count(counted) - raw_count(reference) + 1;
 }
 
 // Not evaluated: on free-threaded 3.13 each compilation leaves memory behind, and tests make objects without end.
@@ -196,12 +208,12 @@ ref new_object() {
     return made;
 }
 
-ref object_whose_death(const std::string &statements) {
+ref object_with_finalizer(const std::string &statements) {
     std::string body = statements;
     for (size_t at = 0; (at = body.find('\n', at)) != std::string::npos; at += 9)
         body.replace(at, 1, "\n        ");
-    run("class Mortal:\n    def __del__(self):\n        " + body + "\n");
-    return eval("Mortal()");
+    run("class Finalized:\n    def __del__(self):\n        " + body + "\n");
+    return eval("Finalized()");
 }
 
 namespace {

@@ -18,6 +18,8 @@ using object = struct ::_object;
 const std::string &python_executable();
 const std::string &libpython();
 
+// Options that name the Python under test.
+pyattach_start_options start_options();
 void load_python();
 // Loads and starts it, once; leaves the caller detached. For tests: on the thread that runs main(), which becomes
 // Python's main thread.
@@ -29,7 +31,7 @@ const char *stop_python() noexcept;
 unsigned python_version(); // as 0x030d00f0
 bool is_free_threaded();
 bool is_debug_build();
-// Listens to the library's message handler while it lives; inner ones hear what the outermost hears.
+// Collects what the message handler receives during its lifetime. Nested ones share what the outermost collects.
 class messages {
   public:
     messages();
@@ -47,9 +49,9 @@ template <class Function> Function *cpython(const char *name) {
 
 // Is this thread attached? Asked of CPython, without the library. Any thread.
 bool cpython_says_attached();
-// The thread state that CPython would adopt for this thread, and the current one. Any thread.
-void *slot_state();
-void *current_state();
+// The tstate in this thread's GILState slot, and the current one. Any thread.
+void *gilstate_tstate();
+void *current_tstate();
 
 // An owned reference, given back through pyattach_decref, on whatever thread.
 class ref {
@@ -79,6 +81,8 @@ ref eval(const std::string &expression);
 std::int64_t eval_int(const std::string &expression);
 bool eval_true(const std::string &expression);
 std::string eval_text(const std::string &expression);
+// Whether `condition`, an expression about `it`, is true of the object.
+bool is_true_of(object *it, const std::string &condition);
 std::int64_t to_int(object *);
 // Puts an object into __main__ under a name.
 void publish(const char *name, object *);
@@ -86,8 +90,8 @@ void publish(const char *name, object *);
 std::int64_t reference_count(object *);
 // A new object of no special kind, with one reference.
 ref new_object();
-// A new object whose destructor executes `statements`, which may use `self`.
-ref object_whose_death(const std::string &statements);
+// A new object whose __del__ executes `statements`, which may use `self`.
+ref object_with_finalizer(const std::string &statements);
 
 // A Python callable without arguments that calls `function`, attached, from Python; what that throws becomes a
 // RuntimeError.

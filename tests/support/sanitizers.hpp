@@ -1,4 +1,4 @@
-// Which sanitizer the tests are built with, for the few that measure what a sanitizer changes.
+// The sanitizer that the tests are built with, for the few tests whose measurements a sanitizer changes.
 #pragma once
 
 #include <dlfcn.h>
@@ -10,7 +10,7 @@
 #define __has_feature(name) 0
 #endif
 
-// Of the address sanitizer, where it is there.
+// Functions of the address sanitizer, null without it.
 extern "C" {
 __attribute__((weak)) void __asan_init();
 __attribute__((weak)) void __lsan_ignore_object(const void *);
@@ -32,24 +32,24 @@ constexpr bool is_thread_sanitized = true;
 constexpr bool is_thread_sanitized = false;
 #endif
 
-// The allocator of a free-threaded libpython runs in the very last round of destructors of the thread that opened it,
-// where the thread sanitizer is gone already. So under it that is to be a thread that stays.
+// The allocator of a free-threaded libpython runs in the last round of TLS destructors of the thread that opened it.
+// The thread sanitizer's data has been destroyed by then, so under it a thread that never ends opens libpython.
 inline void open_libpython_on_a_thread_that_stays() {
     if (is_thread_sanitized)
         cpython_symbol("Py_GetVersion");
 }
 
-// The one keeps freed memory for a while, the other the history of all memory: resident pages say nothing then. The
-// first looks for leaks instead.
+// The address sanitizer delays frees, and the thread sanitizer keeps the history of all memory, so resident pages
+// measure nothing then. The address sanitizer finds leaks instead.
 constexpr bool is_memory_telling = !is_address_sanitized && !is_thread_sanitized;
 
-// The library leaks this object, or may, as its contract says: the leak sanitizer is to look for others.
+// Excludes an object from leak detection that the library may leak by contract.
 inline void may_leak(const object *leaked) {
     if (__lsan_ignore_object)
         __lsan_ignore_object(leaked);
 }
 
-// While it lives the calling thread may put what it allocates where the leak sanitizer does not look.
+// During its lifetime the leak sanitizer ignores what the calling thread allocates.
 class unseen_allocations {
   public:
     unseen_allocations() {
@@ -64,7 +64,7 @@ class unseen_allocations {
     unseen_allocations &operator=(const unseen_allocations &) = delete;
 };
 
-// What an unmodified program must load first, if it is to load a library with a sanitizer: GCC's is a library itself.
+// What an unmodified program must preload to load a sanitized library: the runtime of GCC's sanitizer.
 inline std::string library_to_preload() {
     Dl_info about;
     return __asan_init && dladdr(reinterpret_cast<void *>(__asan_init), &about) ? about.dli_fname : "";

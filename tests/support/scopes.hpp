@@ -14,8 +14,8 @@ class attached {
         pyattach_status status = pyattach_attached_begin(&scope_);
         EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
     }
-    explicit attached(pyattach_interpreter *where) {
-        pyattach_status status = pyattach_attached_begin_in(&scope_, where);
+    explicit attached(pyattach_interpreter *interp) {
+        pyattach_status status = pyattach_attached_begin_in(&scope_, interp);
         EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
     }
     attached(const attached &) = delete;
@@ -64,16 +64,51 @@ class forbidden {
     pyattach_forbidden scope_;
 };
 
-// What Py_BEGIN_ALLOW_THREADS in somebody else's code does: lets go of the interpreter without telling the library.
-class foreign_detach {
+// Opens and closes a scope; the status of the attempt.
+inline pyattach_status try_to_attach() {
+    pyattach_attached scope;
+    pyattach_status status = pyattach_attached_begin(&scope);
+    if (status == PYATTACH_OK)
+        pyattach_attached_end(&scope);
+    return status;
+}
+inline pyattach_status try_to_attach_in(pyattach_interpreter *interp) {
+    pyattach_attached scope;
+    pyattach_status status = pyattach_attached_begin_in(&scope, interp);
+    if (status == PYATTACH_OK)
+        pyattach_attached_end(&scope);
+    return status;
+}
+
+// A critical section that ends itself.
+class section {
   public:
-    foreign_detach() : state_(cpython<void *()>("PyEval_SaveThread")()) {}
-    foreign_detach(const foreign_detach &) = delete;
-    foreign_detach &operator=(const foreign_detach &) = delete;
-    ~foreign_detach() { cpython<void(void *)>("PyEval_RestoreThread")(state_); }
+    explicit section(object *first) : section(pyattach_critical_section_begin(&storage_, first)) {}
+    section(object *first, object *second) : section(pyattach_critical_section_begin2(&storage_, first, second)) {}
+    explicit section(pyattach_mutex *first) : section(pyattach_critical_section_begin_mutex(&storage_, first)) {}
+    section(pyattach_mutex *first, pyattach_mutex *second)
+        : section(pyattach_critical_section_begin_mutex2(&storage_, first, second)) {}
+    section(const section &) = delete;
+    section &operator=(const section &) = delete;
+    ~section() { pyattach_critical_section_end(&storage_); }
 
   private:
-    void *state_;
+    explicit section(pyattach_status status) {
+        EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
+    }
+    pyattach_critical_section storage_;
+};
+
+// What Py_BEGIN_ALLOW_THREADS in other code does: detaches the thread without a call of the library.
+class foreign_detach {
+  public:
+    foreign_detach() : tstate_(cpython<void *()>("PyEval_SaveThread")()) {}
+    foreign_detach(const foreign_detach &) = delete;
+    foreign_detach &operator=(const foreign_detach &) = delete;
+    ~foreign_detach() { cpython<void(void *)>("PyEval_RestoreThread")(tstate_); }
+
+  private:
+    void *tstate_;
 };
 
 // What other libraries do to attach a thread.

@@ -27,7 +27,7 @@ void *interpreter_of(void *state) { return cpython<void *(void *)>("PyThreadStat
 } // namespace
 
 sub_interpreter::sub_interpreter(kind wanted) {
-    void *mine = current_state();
+    void *tstate = current_tstate();
     if (wanted == own_gil) {
         EXPECT(has_own_gils());
         const config isolated = {0, 0, 0, 1, 0, 1, 2};
@@ -38,18 +38,18 @@ sub_interpreter::sub_interpreter(kind wanted) {
     }
     EXPECT(first_);
     interpreter_ = interpreter_of(first_);
-    swap(mine);
+    swap(tstate);
 }
 
 void sub_interpreter::inside(const std::function<void()> &function) {
-    void *mine = swap(first_);
+    void *tstate = swap(first_);
     try {
         function();
     } catch (...) {
-        swap(mine);
+        swap(tstate);
         throw;
     }
-    swap(mine);
+    swap(tstate);
 }
 
 pyattach_interpreter *sub_interpreter::handle() {
@@ -73,20 +73,20 @@ pyattach_interpreter *sub_interpreter::handle() {
 }
 
 void sub_interpreter::end_first_state() {
-    void *mine = swap(first_);
+    void *tstate = swap(first_);
     cpython<void(void *)>("PyThreadState_Clear")(std::exchange(first_, nullptr));
     cpython<void()>("PyThreadState_DeleteCurrent")();
-    swap(mine);
+    swap(tstate);
 }
 
 void sub_interpreter::end() {
     if (!interpreter_)
         return;
-    void *its = first_ ? first_ : cpython<void *(void *)>("PyThreadState_New")(interpreter_);
+    void *its_tstate = first_ ? first_ : cpython<void *(void *)>("PyThreadState_New")(interpreter_);
     first_ = interpreter_ = nullptr;
-    void *mine = swap(its);
-    cpython<void(void *)>("Py_EndInterpreter")(its);
-    swap(mine);
+    void *tstate = swap(its_tstate);
+    cpython<void(void *)>("Py_EndInterpreter")(its_tstate);
+    swap(tstate);
 }
 
 } // namespace support

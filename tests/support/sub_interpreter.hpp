@@ -11,7 +11,7 @@ namespace support {
 
 // Whether this Python has interpreters with a GIL of their own.
 inline bool has_own_gils() { return python_version() >= 0x030c0000; }
-// Up to 3.11 a thread that other code switched to a sub-interpreter cannot be seen to be there.
+// Up to 3.11 the library cannot see that other code switched a thread to a sub-interpreter.
 inline bool sees_switches() { return python_version() >= 0x030c0000; }
 
 class sub_interpreter {
@@ -21,15 +21,16 @@ class sub_interpreter {
     sub_interpreter(const sub_interpreter &) = delete;
     sub_interpreter &operator=(const sub_interpreter &) = delete;
     ~sub_interpreter() {
-        if (std::uncaught_exceptions() == 0) // a test that failed may be anywhere
+        if (std::uncaught_exceptions() == 0) // after a failure the thread may be attached anywhere
             end();
     }
 
-    // The library's handle. First contact takes place there.
+    // The library's handle. The first call registers the sub-interpreter.
     pyattach_interpreter *handle();
-    // Switches this thread there as other code does, calls, and switches back.
+    // Switches this thread to the sub-interpreter with PyThreadState_Swap, calls `function`, and switches back.
     void inside(const std::function<void()> &function);
-    // From 3.12: destroys the thread state it was made with, as `_interpreters` does from 3.13. No inside() after that.
+    // From 3.12: destroys the tstate it was made with, as `_interpreters` does from 3.13. inside() is not allowed after
+    // that.
     void end_first_state();
     // Its PyInterpreterState.
     void *state() const { return interpreter_; }

@@ -7,9 +7,10 @@
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <vector>
 
 #include "support/expect.hpp"
-#include "support/patience.hpp"
+#include "support/deadline_factor.hpp"
 
 namespace support {
 
@@ -21,7 +22,7 @@ void give_up(const std::string &what) noexcept {
 }
 
 void wait_until(const char *what, const std::function<bool()> &condition) {
-    auto deadline = std::chrono::steady_clock::now() + patience * patience_factor();
+    auto deadline = std::chrono::steady_clock::now() + wait_limit * deadline_factor();
     while (!condition()) {
         if (std::chrono::steady_clock::now() > deadline)
             give_up(what);
@@ -42,18 +43,18 @@ bool latch::is_open() const {
 
 void latch::wait() const {
     std::unique_lock<std::mutex> hold(lock_);
-    if (!opened_.wait_for(hold, patience * patience_factor(), [this] { return left_ == 0; }))
+    if (!opened_.wait_for(hold, wait_limit * deadline_factor(), [this] { return left_ == 0; }))
         give_up(what_);
 }
 
 void barrier::arrive_and_wait() {
     std::unique_lock<std::mutex> hold(lock_);
-    int mine = turn_;
+    int own_turn = turn_;
     if (++arrived_ == threads_) {
         arrived_ = 0;
         ++turn_;
         turned_.notify_all();
-    } else if (!turned_.wait_for(hold, patience * patience_factor(), [&] { return turn_ != mine; })) {
+    } else if (!turned_.wait_for(hold, wait_limit * deadline_factor(), [&] { return turn_ != own_turn; })) {
         give_up(what_);
     }
 }
@@ -78,17 +79,17 @@ task::task(const char *what, std::function<void()> function, const pthread_attr_
 }
 
 void *task::run(void *handed) noexcept {
-    std::shared_ptr<shared> mine = std::move(*static_cast<std::shared_ptr<shared> *>(handed));
+    std::shared_ptr<shared> state = std::move(*static_cast<std::shared_ptr<shared> *>(handed));
     delete static_cast<std::shared_ptr<shared> *>(handed);
-    mine->id = static_cast<pid_t>(syscall(SYS_gettid));
+    state->id = static_cast<pid_t>(syscall(SYS_gettid));
     try {
-        mine->function();
+        state->function();
     } catch (...) {
         // A thread killed by pthread_exit comes here too; not rethrowing that aborts the process, which is what it
         // deserves.
-        mine->thrown = std::current_exception();
+        state->thrown = std::current_exception();
     }
-    mine->returned = true;
+    state->returned = true;
     return nullptr;
 }
 
@@ -106,7 +107,7 @@ void task::join() {
         return;
     timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += patience.count() * patience_factor();
+    deadline.tv_sec += wait_limit.count() * deadline_factor();
     if (pthread_timedjoin_np(handle_, nullptr, &deadline) != 0)
         give_up(shared_->what);
     joinable_ = false;
@@ -130,6 +131,14 @@ void task::wait_until_asleep() const {
             return false;
         return is_asleep(shared_->id);
     });
+}
+
+void run_on_threads(int count, const char *what, const std::function<void(int)> &body) {
+    std::vector<std::unique_ptr<task>> tasks;
+    for (int i = 0; i < count; ++i)
+        tasks.push_back(std::make_unique<task>(what, [&body, i] { body(i); }));
+    for (auto &each : tasks)
+        each->join();
 }
 
 bool is_asleep(pid_t thread) {

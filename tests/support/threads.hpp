@@ -18,7 +18,7 @@
 namespace support {
 
 // Reached only by a failure, so generous.
-constexpr std::chrono::seconds patience{60};
+constexpr std::chrono::seconds wait_limit{60};
 
 // Says "waited in vain: <what>" and ends the process at once.
 [[noreturn]] void give_up(const std::string &what) noexcept;
@@ -92,6 +92,10 @@ class task {
 
 // The same of any thread of this process, named as the kernel does; a look. One that has ended is asleep, too.
 bool is_asleep(pid_t thread);
+
+// Runs body(0) ... body(count - 1), each on a thread of its own, all at once, and joins them. `what` is what this
+// thread waits for.
+void run_on_threads(int count, const char *what, const std::function<void(int)> &body);
 
 // Runs `function` on a new thread while this one waits; so `function` may use Catch2.
 template <class Function> auto run_on_thread(Function function) -> decltype(function()) {

@@ -27,7 +27,7 @@ std::ptrdiff_t payload; // where our field begins: the size of a plain object
 object *&held_by(object *self) { return *reinterpret_cast<object **>(reinterpret_cast<char *>(self) + payload); }
 
 int traverse(object *self, int (*visit_one)(object *, void *), void *arg) {
-    visit visitor = [&](object *one) { return one ? visit_one(one, arg) : 0; };
+    visit visitor = [&](object *reference) { return reference ? visit_one(reference, arg) : 0; };
     try {
         int stop = behaviour.traverse ? behaviour.traverse(held_by(self), visitor) : visitor(held_by(self));
         return stop || !behaviour.visits_type ? stop : visitor(type_without_counting(self));

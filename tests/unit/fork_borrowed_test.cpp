@@ -1,12 +1,12 @@
 // A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
-#include "cpython_fork.hpp"
-#include "fatal.hpp"
-#include "interpreter.hpp"
+#include "cpython/fork.hpp"
+#include "base/diagnostics.hpp"
+#include "core/interpreter.hpp"
 
 #include <pthread.h>
 
-#include "api/thread_states.hpp"
-#include "process/forked.hpp"
+#include "support/tstate_counts.hpp"
+#include "support/fork.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -59,12 +59,12 @@ void live() {
         attached here;
         ref mine = new_object();
         EXPECT(eval_int("6 * 7") == 42);
-        detached gap;
+        detached detached_frame;
         mine.drop();
     };
     works();
     {
-        detached gap;
+        detached detached_frame;
         for (int i = 0; i < 3; ++i)
             run_on_thread(works);
     }
@@ -106,7 +106,7 @@ CHILD("borrowed: what is given up") {
         mine = new_object();
         pyattach_set_drain_budget(0);
         {
-            detached gap;
+            detached detached_frame;
             mine.drop();
             run_on_thread([] {
                 ref other;
@@ -124,7 +124,7 @@ CHILD("borrowed: what is given up") {
                             EXPECT(pyattach_pool_size() == 0);
                             EXPECT(all_counters().drops_leaked >= 1); // that of the thread that lives on is known of
                             ref one = new_object();
-                            detached gap;
+                            detached detached_frame;
                             one.drop();
                             EXPECT(pyattach_pool_size() == 1);
                         });

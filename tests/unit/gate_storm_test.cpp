@@ -12,12 +12,13 @@
 #include <sched.h>
 #include <vector>
 
-#include "gate.hpp"
+#include "core/gate.hpp"
 #include "unit/storms.hpp"
+#include "platform/clock.hpp"
 
 using namespace support;
 using pyattach::gate;
-using pyattach::seat;
+using pyattach::participant;
 namespace presence = pyattach::presence;
 
 namespace {
@@ -29,8 +30,8 @@ thread_local bool pausing;
 std::atomic<bool> closer_has_gone_on{false};
 enum class pauses { none, entering, leaving };
 
-struct whole_gate : gate::room, gate {
-    whole_gate() : gate(static_cast<gate::room &>(*this)) {}
+struct whole_gate : gate::data, gate {
+    whole_gate() : gate(static_cast<gate::data &>(*this)) {}
 };
 
 std::unique_ptr<whole_gate> new_gate() {
@@ -67,8 +68,8 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
     storm_result result;
     constexpr int visitors = 3;
     for (int round = 0; round < rounds && !(until && result.*until); ++round) {
-        std::unique_ptr<whole_gate> door = new_gate();
-        seat seats[visitors] = {};
+        std::unique_ptr<whole_gate> the_gate = new_gate();
+        participant participants[visitors] = {};
         int visits[visitors] = {};
         std::atomic<bool> is_over{false};
         std::atomic<int> late{0};
@@ -77,26 +78,26 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         barrier together("all threads of the storm to be there", visitors + 1);
         std::vector<std::unique_ptr<task>> tasks;
         for (int i = 0; i < visitors; ++i) {
-            door->add(seats[i]);
+            the_gate->add(participants[i]);
             tasks.push_back(std::make_unique<task>("a visitor of the gate to end", [&, i] {
                 together.arrive_and_wait();
                 // Who leaves may not come back, and so have been the last who could wake the closer.
                 for (int more = stays ? 1 << 30 : 1 + round % 8; more > 0; --more) {
                     pausing = where == pauses::entering;
-                    if (!door->enter(seats[i]))
+                    if (!the_gate->enter(participants[i]))
                         break;
                     pausing = where == pauses::leaving;
                     late += is_over;
                     ++visits[i];
-                    door->leave(seats[i], presence::outside);
+                    the_gate->leave(participants[i], presence::outside);
                 }
             }));
         }
         together.arrive_and_wait();
         idle(round % 64 * 100);
         int64_t deadline = pyattach::monotonic_ns() + limit_ns;
-        door->set(gate::closed);
-        unsigned inside = door->wait(nullptr, false, deadline);
+        the_gate->set(gate::closed);
+        unsigned inside = the_gate->wait(nullptr, false, deadline);
         // At its deadline the wait looks once more, so only the clock tells that it was not woken.
         result.lost += pyattach::monotonic_ns() >= deadline;
         is_over = true;
@@ -135,9 +136,9 @@ namespace {
 int collisions_missed(int rounds) {
     std::atomic<int> turn{0};
     std::atomic<bool> was_let_in{false};
-    std::unique_ptr<whole_gate> door = new_gate();
-    seat mine{};
-    door->add(mine);
+    std::unique_ptr<whole_gate> the_gate = new_gate();
+    participant mine{};
+    the_gate->add(mine);
     // Stores that have to wait for the other core, and the announcement behind them; the look overtakes them all.
     struct alignas(64) line {
         volatile char stored;
@@ -152,14 +153,14 @@ int collisions_missed(int rounds) {
         run_on_core(0);
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
-            door->set(gate::open);
+            the_gate->set(gate::open);
             mine.inside = presence::outside;
             for (line &one : lines)
                 one.stored = 1;
             turn.store(2 * round + 1, std::memory_order_release);
             idle(delay);
-            door->set(gate::closed);
-            bool was_seen = door->wait(nullptr, false, 0) != 0;
+            the_gate->set(gate::closed);
+            bool was_seen = the_gate->wait(nullptr, false, 0) != 0;
             wait_for_turn(2 * round + 2);
             missed += was_let_in && !was_seen;
             // Whoever comes too late comes sooner next time, so they stay together whatever the machine is doing.
@@ -170,10 +171,10 @@ int collisions_missed(int rounds) {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
             wait_for_turn(2 * round + 1);
-            (void)door->now(); // has it close by
+            (void)the_gate->now(); // has it close by
             for (line &one : lines)
                 one.stored = 2;
-            was_let_in.store(door->enter(mine), std::memory_order_relaxed);
+            was_let_in.store(the_gate->enter(mine), std::memory_order_relaxed);
             turn.store(2 * round + 2, std::memory_order_release);
         }
     });
@@ -193,26 +194,26 @@ void storms() {
 
 } // namespace
 
-// For the thread sanitizer: nothing but the seat passes on what the visitor wrote.
+// For the thread sanitizer: nothing but the participant passes on what the visitor wrote.
 TEST_CASE("what a thread did inside has happened when the closer goes on") {
     for (int round = 0; round < 100; ++round) {
-        std::unique_ptr<whole_gate> door = new_gate();
-        seat mine = {};
-        door->add(mine);
+        std::unique_ptr<whole_gate> the_gate = new_gate();
+        participant mine = {};
+        the_gate->add(mine);
         int visits = 0;
-        std::atomic<bool> is_gone{false};
+        std::atomic<bool> was_cleared{false};
         task visitor("the visitor to end", [&] {
             for (int i = 0; i < 5; ++i)
-                if (door->enter(mine)) {
+                if (the_gate->enter(mine)) {
                     ++visits;
-                    door->leave(mine, presence::outside);
+                    the_gate->leave(mine, presence::outside);
                 }
-            is_gone.store(true, std::memory_order_relaxed);
+            was_cleared.store(true, std::memory_order_relaxed);
         });
-        while (!is_gone.load(std::memory_order_relaxed))
+        while (!was_cleared.load(std::memory_order_relaxed))
             sched_yield();
-        door->set(gate::closed);
-        CHECK(door->wait(nullptr, false, 0) == 0);
+        the_gate->set(gate::closed);
+        CHECK(the_gate->wait(nullptr, false, 0) == 0);
         CHECK(visits == 5);
         visitor.join();
     }

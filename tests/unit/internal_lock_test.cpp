@@ -1,5 +1,5 @@
 // Internal lock: an ordinary lock, and what a fork makes of it.
-#include "internal_lock.hpp"
+#include "base/internal_lock.hpp"
 
 #include <atomic>
 #include <sys/wait.h>

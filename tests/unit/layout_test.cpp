@@ -1,9 +1,9 @@
 // CPython's own words for the current state and for a pending exception, read without a call.
-#include "cpython_layout.hpp"
-#include "interpreter.hpp"
+#include "cpython/layout.hpp"
+#include "core/interpreter.hpp"
 
-#include "api/pending_error.hpp"
-#include "api/thread_states.hpp"
+#include "support/pending_exception.hpp"
+#include "support/tstate_counts.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -30,7 +30,7 @@ void come_and_go() {
         ref one = new_object(), other = new_object();
         CHECK(cpython_says_attached());
         {
-            detached gap;
+            detached detached_frame;
             CHECK(!cpython_says_attached());
             one.drop();
         }
@@ -55,7 +55,7 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         CHECK(pyattach::this_thread.record()->current_at == at);
         CHECK(*at == mine);
         {
-            foreign_detach gap;
+            foreign_detach detached_frame;
             CHECK(*at != mine);
         }
         CHECK(*at == mine);
@@ -66,7 +66,7 @@ TEST_CASE("the places of every known version are found, and say what CPython say
         CHECK(take_error() == "ZeroDivisionError: division by zero");
         CHECK(!cpython::has_exception(mine));
         {
-            detached gap;
+            detached detached_frame;
             run_on_thread([at] {
                 attached again;
                 CHECK(*cpython::current_at() == own_state());
@@ -128,15 +128,15 @@ TEST_CASE("references are counted at the head of an object") {
         return;
     CHECK(cpython::is_counted(how));
     ref one = new_object();
-    CHECK(!cpython::decref_quickly(how, one)); // the last
+    CHECK(!cpython::decref_fast(how, one)); // the last
     CHECK(reference_count(one) == 1);
     CHECK(pyattach_incref(one) == PYATTACH_OK);
-    CHECK(cpython::decref_quickly(how, one));
+    CHECK(cpython::decref_fast(how, one));
     CHECK(reference_count(one) == 1);
     pyattach::object *none = cpython::python().none;
     const std::int64_t before = reference_count(none);
     CHECK(pyattach_incref(none) == PYATTACH_OK);
-    CHECK(cpython::decref_quickly(how, none));
+    CHECK(cpython::decref_fast(how, none));
     CHECK(reference_count(none) == before);
 }
 

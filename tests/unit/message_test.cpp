@@ -1,5 +1,5 @@
 // What the message handler is told.
-#include "fatal.hpp"
+#include "base/diagnostics.hpp"
 
 #include <cstring>
 #include <string>

@@ -1,6 +1,6 @@
-// The pool by itself, without a Python: no reference is stranded, whichever way a producer and a drain meet.
+// The pool by itself, without a Python: no reference is stranded, whichever way a decref_queue and a drain meet.
 //
-// This file is compiled twice, together with the pool and its producers: as they are, and with the two lines of its
+// This file is compiled twice, together with the pool and its decref_queues: as they are, and with the two lines of its
 // pushes swapped (PYATTACH_TEST_SWAPPED). The swapped one must strand what the other does not; that is what the test is
 // good for.
 #include "support/catch.hpp"
@@ -13,13 +13,13 @@
 #include <sched.h>
 #include <vector>
 
-#include "pool.hpp"
+#include "pool/pool.hpp"
 #include "unit/storms.hpp"
 
 using namespace support;
+using pyattach::decref_queue;
 using pyattach::object;
 using pyattach::pool;
-using pyattach::producer;
 
 namespace {
 
@@ -27,19 +27,19 @@ namespace {
 thread_local latch *pausing_until;
 thread_local latch *is_between;
 
-struct whole_pool : pool::room, pool {
-    whole_pool() : pool(static_cast<pool::room &>(*this)) {}
+struct whole_pool : pool::data, pool {
+    whole_pool() : pool(static_cast<pool::data &>(*this)) {}
 };
 
 object *some_address() { return reinterpret_cast<object *>(16); }
 
-void push_many(pool &queue, producer &mine, int many) {
+void push_many(pool &queue, decref_queue &mine, int many) {
     for (int i = 0; i < many; ++i)
         EXPECT(queue.push(mine, some_address()) != pool::outcome::refused);
 }
 
 // What attaches do that find something.
-size_t take_all(pool &queue, const producer *own = nullptr) {
+size_t take_all(pool &queue, const decref_queue *own = nullptr) {
     std::vector<object *> references(pool::largest_batch);
     size_t taken = 0;
     while (!queue.is_empty())
@@ -51,7 +51,7 @@ size_t take_all(pool &queue, const producer *own = nullptr) {
 size_t stranded_between(int waiting, bool is_plain) {
     auto queue = std::make_unique<whole_pool>();
     latch between("a push to be between its two lines"), has_emptied("the drain to be over");
-    producer *mine = queue->add_producer();
+    decref_queue *mine = queue->add_queue();
     task pusher("the thread that pushes to end", [&] {
         push_many(*queue, *mine, waiting);
         EXPECT(mine->is_plain == is_plain);
@@ -95,8 +95,8 @@ TEST_CASE("with the two lines swapped a reference is stranded") {
 
 namespace {
 
-// One thread pushes at the moment at which a drain unlists its producer. Without any one of the fences, on either side,
-// a reference is stranded in some of the rounds.
+// One thread pushes at the moment at which a drain unlists its decref_queue. Without any one of the fences, on either
+// side, a reference is stranded in some of the rounds.
 int collisions_missed(int rounds, int waiting) {
     auto queue = std::make_unique<whole_pool>();
     std::atomic<int> turn{0};
@@ -110,7 +110,7 @@ int collisions_missed(int rounds, int waiting) {
                 sched_yield(); // the other thread may have lost its core
     };
     int missed = 0;
-    producer *mine = queue->add_producer();
+    decref_queue *mine = queue->add_queue();
     std::atomic<int> delay{100};
     task pusher("the thread that pushes to end", [&] {
         run_on_core(1);
@@ -167,7 +167,7 @@ void storms() {
 TEST_CASE("a producer is plain while much waits, and fenced when a drain has emptied it") {
     prepare();
     auto queue = std::make_unique<whole_pool>();
-    producer *mine = queue->add_producer();
+    decref_queue *mine = queue->add_queue();
     for (int round = 0; round < 3; ++round) {
         push_many(*queue, *mine, few);
         CHECK(!mine->is_plain);
@@ -183,7 +183,7 @@ TEST_CASE("a push that closing overtakes is counted once") {
     for (int waiting : {few, many}) {
         auto queue = std::make_unique<whole_pool>();
         latch between("a push to be between its two lines"), is_closed("the closing to be over");
-        producer *mine = queue->add_producer();
+        decref_queue *mine = queue->add_queue();
         task pusher("the thread that pushes to end", [&] {
             push_many(*queue, *mine, waiting);
             is_between = &between;

@@ -1,5 +1,5 @@
 // The pool by itself: a queue of addresses. Nothing is released here, so the addresses name nothing.
-#include "pool.hpp"
+#include "pool/pool.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -10,17 +10,17 @@
 #include "support/threads.hpp"
 
 using pyattach::chunk;
+using pyattach::decref_queue;
 using pyattach::object;
 using pyattach::pool;
-using pyattach::producer;
 
 namespace {
 
 // Never ended, as the record of an interpreter that it is part of.
 pool &new_pool() {
-    static auto &rooms = *new std::deque<pool::room>;
+    static auto &interp_data = *new std::deque<pool::data>;
     static auto &all = *new std::deque<pool>;
-    return all.emplace_back(rooms.emplace_back());
+    return all.emplace_back(interp_data.emplace_back());
 }
 
 object *address(std::uintptr_t number) { return reinterpret_cast<object *>(number * 16); }
@@ -43,7 +43,7 @@ std::vector<object *> addresses(std::uintptr_t first, std::uintptr_t count) {
 TEST_CASE("a pool gives back what was put in, in the order of the thread that put it") {
     pool &queue = new_pool();
     CHECK(queue.is_empty());
-    producer *mine = queue.add_producer();
+    decref_queue *mine = queue.add_queue();
     REQUIRE(mine);
     // More than a chunk, and more than two, so that links between chunks count.
     constexpr std::uintptr_t many = chunk::fewest * 2 + 3;
@@ -59,7 +59,7 @@ TEST_CASE("a pool gives back what was put in, in the order of the thread that pu
 
 TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer();
+    decref_queue *mine = queue.add_queue();
     for (object *one : addresses(1, 100))
         queue.push(*mine, one);
     CHECK(take(queue, 30) == addresses(1, 30));
@@ -73,7 +73,7 @@ TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order
 
 TEST_CASE("references without a producer, for which there was no memory, come out too") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer();
+    decref_queue *mine = queue.add_queue();
     REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
     queue.push(*mine, address(2));
     REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
@@ -86,13 +86,13 @@ TEST_CASE("references without a producer, for which there was no memory, come ou
 
 TEST_CASE("a fork child lists again what waits, with and without a producer") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer(), *theirs = queue.add_producer(), *idle = queue.add_producer();
+    decref_queue *mine = queue.add_queue(), *theirs = queue.add_queue(), *idle = queue.add_queue();
     REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
     queue.push(*mine, address(2));
     REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
     queue.push(*theirs, address(4));
     queue.hold();
-    theirs->is_listed = false; // as if that thread had been about to list it
+    theirs->in_pool_list = false; // as if that thread had been about to list it
     queue.orphan_in_child(*theirs);
     queue.orphan_in_child(*idle);
     queue.relist();
@@ -107,12 +107,12 @@ TEST_CASE("a fork child lists again what waits, with and without a producer") {
 
 TEST_CASE("what an ended thread left is still there, and the next thread is not mixed up with it") {
     pool &queue = new_pool();
-    producer *ended = queue.add_producer();
+    decref_queue *ended = queue.add_queue();
     for (object *one : addresses(1, 10))
         queue.push(*ended, one);
     CHECK(take(queue, 4) == addresses(1, 4));
     queue.orphan(*ended);
-    producer *next = queue.add_producer();
+    decref_queue *next = queue.add_queue();
     queue.push(*next, address(50));
     std::vector<object *> all = take(queue, 100);
     std::sort(all.begin(), all.end());
@@ -125,7 +125,7 @@ TEST_CASE("what an ended thread left is still there, and the next thread is not 
 
 TEST_CASE("a closed pool refuses, and says what it leaked") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer();
+    decref_queue *mine = queue.add_queue();
     for (object *one : addresses(1, chunk::fewest + 1))
         queue.push(*mine, one);
     REQUIRE(queue.push_single(address(1000), true) == pool::outcome::queued);
@@ -139,7 +139,7 @@ TEST_CASE("a closed pool refuses, and says what it leaked") {
 
 TEST_CASE("what an ended thread left is leaked and counted when the pool closes, and is not kept") {
     pool &queue = new_pool();
-    producer *ended = queue.add_producer(), *mine = queue.add_producer();
+    decref_queue *ended = queue.add_queue(), *mine = queue.add_queue();
     for (object *one : addresses(1, 3))
         queue.push(*ended, one);
     queue.orphan(*ended);
@@ -154,7 +154,7 @@ TEST_CASE("what an ended thread left is leaked and counted when the pool closes,
 
 TEST_CASE("the pool calls for help once in a while when nobody drains it") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer();
+    decref_queue *mine = queue.add_queue();
     int calls = 0;
     for (object *one : addresses(1, 10000))
         calls += queue.push(*mine, one) == pool::outcome::crowded;
@@ -168,18 +168,18 @@ TEST_CASE("the pool calls for help when many threads have left a little each, an
     constexpr std::uintptr_t each = 100;
     size_t waiting = 0;
     for (int thread = 0; thread < 50; ++thread) {
-        producer *ending = queue.add_producer();
+        decref_queue *ending = queue.add_queue();
         for (object *one : addresses(1, each))
             REQUIRE(queue.push(*ending, one) == pool::outcome::queued);
         waiting += each;
-        CHECK(queue.orphan(*ending) == (waiting >= pool::crowd));
+        CHECK(queue.orphan(*ending) == (waiting >= pool::high_water_mark));
     }
     CHECK(take(queue, 2000).size() == 2000);
     waiting -= 2000;
     for (int thread = 0; thread < 20; ++thread) {
-        CHECK(queue.orphan(*queue.add_producer()) == (waiting >= pool::crowd));
+        CHECK(queue.orphan(*queue.add_queue()) == (waiting >= pool::high_water_mark));
         REQUIRE(queue.push_single(address(1), true) ==
-                (++waiting >= pool::crowd ? pool::outcome::crowded : pool::outcome::queued));
+                (++waiting >= pool::high_water_mark ? pool::outcome::crowded : pool::outcome::queued));
     }
 }
 
@@ -187,37 +187,37 @@ TEST_CASE("the pool calls for help when living threads have given back some hund
     pool &queue = new_pool();
     int calls = 0;
     for (int thread = 0; thread < 8; ++thread) {
-        producer *living = queue.add_producer();
+        decref_queue *living = queue.add_queue();
         for (object *one : addresses(1, 1000))
             calls += queue.push(*living, one) == pool::outcome::crowded;
     }
     CHECK(calls >= 1);
     take(queue, 8000);
-    producer *another = queue.add_producer();
+    decref_queue *another = queue.add_queue();
     for (object *one : addresses(1, 1000))
         CHECK(queue.push(*another, one) == pool::outcome::queued);
 }
 
 TEST_CASE("references that are not counted when they are queued are not when they are taken") {
     pool &queue = new_pool();
-    for (int i = 0; i < 2 * pool::crowd; ++i)
+    for (int i = 0; i < 2 * pool::high_water_mark; ++i)
         REQUIRE(queue.push_single(address(1), false) == pool::outcome::queued);
-    take(queue, 2 * pool::crowd);
-    for (int i = 1; i < pool::crowd; ++i)
+    take(queue, 2 * pool::high_water_mark);
+    for (int i = 1; i < pool::high_water_mark; ++i)
         REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
     CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
 }
 
 TEST_CASE("a fork child counts anew what waits") {
     pool &queue = new_pool();
-    producer *mine = queue.add_producer();
-    for (object *one : addresses(1, pool::crowd - 2))
+    decref_queue *mine = queue.add_queue();
+    for (object *one : addresses(1, pool::high_water_mark - 2))
         REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
-    queue.is_help_called() = true; // as if a thread that is not here had been about to ask
+    queue.is_drain_scheduled() = true; // as if a thread that is not here had been about to ask
     queue.hold();
     queue.relist();
     queue.let_go();
-    CHECK_FALSE(queue.is_help_called());
+    CHECK_FALSE(queue.is_drain_scheduled());
     CHECK(queue.push_single(address(1), true) == pool::outcome::queued);
     CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
 }
@@ -231,7 +231,7 @@ TEST_CASE("nothing is lost or doubled between threads that push and threads that
         std::vector<std::unique_ptr<support::task>> tasks;
         for (std::uintptr_t i = 0; i < pushers; ++i)
             tasks.push_back(std::make_unique<support::task>("a pushing thread to end", [&, i] {
-                producer *mine = queue.add_producer();
+                decref_queue *mine = queue.add_queue();
                 for (object *one : addresses(1 + i * each, each))
                     queue.push(*mine, one);
                 queue.orphan(*mine);

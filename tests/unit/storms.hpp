@@ -4,8 +4,8 @@
 
 #include <sched.h>
 
-#include "fence.hpp"
-#include "stress/fences.hpp"
+#include "platform/fence.hpp"
+#include "support/refuse_membarrier.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/expect.hpp"
@@ -33,7 +33,7 @@ void run_on_core(int wanted) {
 }
 
 CHILD("storms without membarrier") {
-    if (!stress::refuse_membarrier())
+    if (!support::refuse_membarrier())
         std::_Exit(77);
     prepare();
     EXPECT(!pyattach::fences_are_asymmetric);
@@ -41,14 +41,14 @@ CHILD("storms without membarrier") {
 }
 CHILD("membarrier lost before it was registered") {
     prepare();
-    if (!stress::refuse_membarrier())
+    if (!support::refuse_membarrier())
         std::_Exit(77);
-    EXPECT(!pyattach::has_quick_fence());
+    EXPECT(!pyattach::has_fast_heavy_fence());
 }
 CHILD("storms that lose membarrier") {
     prepare();
-    EXPECT(pyattach::has_quick_fence() == pyattach::fences_are_asymmetric);
-    if (!stress::refuse_membarrier())
+    EXPECT(pyattach::has_fast_heavy_fence() == pyattach::fences_are_asymmetric);
+    if (!support::refuse_membarrier())
         std::_Exit(77);
     storms();
 }

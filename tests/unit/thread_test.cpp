@@ -1,9 +1,9 @@
 // What the library knows about a thread, without any Python.
-#include "attached.hpp"
-#include "frames.hpp"
-#include "interpreter.hpp"
-#include "mutex.hpp"
-#include "uncancelled.hpp"
+#include "scopes/attached.hpp"
+#include "core/frames.hpp"
+#include "core/interpreter.hpp"
+#include "sync/mutex.hpp"
+#include "platform/uncancelled.hpp"
 
 #include <atomic>
 #include <cstring>
@@ -14,6 +14,7 @@
 
 #include "support/catch.hpp"
 #include "support/threads.hpp"
+#include "core/current.hpp"
 
 using namespace pyattach;
 
@@ -47,7 +48,7 @@ TEST_CASE("frames are a stack through the caller's storage") {
 TEST_CASE("a frame that was written over is not read, and hides those below it") {
     support::run_on_thread([] {
         thread &mine = *own_record();
-        interpreter *const record = mine.met();
+        interpreter *const record = mine.last_interp();
         frame outer{}, inner{};
         push(mine, outer, tag::attached);
         push(mine, inner, tag::detached);
@@ -62,7 +63,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         // Word by word, the outer and the inner one.
         for (frame *scope : {&outer, &inner})
             for (size_t at : {offsetof(frame, tag), offsetof(frame, sum), offsetof(frame, below),
-                              offsetof(frame, where), offsetof(frame, state), offsetof(frame, seat)}) {
+                              offsetof(frame, interp), offsetof(frame, tstate), offsetof(frame, participant)}) {
                 const frame kept = *scope;
                 std::memset(reinterpret_cast<char *>(scope) + at, 0x5a, 4);
                 CHECK(count() == (scope == &outer ? 1 : 0));
@@ -76,7 +77,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         pop(mine, outer);
         CHECK(count() == 0);
         CHECK(open_frames(mine).are_all());
-        CHECK(mine.met() == record);
+        CHECK(mine.last_interp() == record);
     });
 }
 
@@ -145,7 +146,7 @@ TEST_CASE("a thread counts in its own record, and its sums outlive it") {
 }
 
 TEST_CASE("without a Python nobody is attached") {
-    CHECK(current_state() == nullptr);
+    CHECK(current_tstate() == nullptr);
     CHECK(require_attached() == PYATTACH_NOT_ATTACHED);
     ++this_thread.forbidden;
     CHECK(require_attached() == PYATTACH_FORBIDDEN);
@@ -170,7 +171,7 @@ TEST_CASE("the record of a thread that ended is the next thread's, as new, and w
         CHECK(mine->base.tag == tag::base);
         CHECK(mine->batch_left == 0);
         CHECK(mine->exit_rounds == 0);
-        CHECK(mine->seats == nullptr);
+        CHECK(mine->participants == nullptr);
         count(event::nested, 4);
     });
     CHECK(counted(event::nested) == before + 14);
@@ -205,7 +206,7 @@ TEST_CASE("threads that live at once have records of their own, and all that the
 TEST_CASE("words that are zero say that there is no record") {
     alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
-    CHECK_FALSE(words.is_usual());
+    CHECK_FALSE(words.is_fast());
     CHECK(words.record() == nullptr);
 }
 
@@ -225,7 +226,7 @@ TEST_CASE("a record made past the exit hook stays while a lock is held, and goes
     CHECK(run_past_the_hook([] {
         mutex_storage one{};
         mutex::lock(one);
-        drop_late_record(*this_thread.record());
+        discard_late_record(*this_thread.record());
         const bool stays = this_thread.record() != nullptr;
         mutex::unlock(one);
         return stays && !this_thread.record();

@@ -1,6 +1,6 @@
-// What tools/unwinding.py has to refuse, and beside it what it has to let pass. A line that it has to name ends in what it
-// has to say: "finding: noexcept" or "finding: destructor". Parsed by unwinding_test.py, never compiled.
-#include "cpython.hpp"
+// What tools/unwinding.py has to refuse, and beside it what it has to let pass. A line that it has to name ends in what
+// it has to say: "finding: noexcept" or "finding: destructor". Parsed by unwinding_test.py, never compiled.
+#include "cpython/cpython.hpp"
 
 namespace pyattach::cpython {
 
@@ -52,7 +52,7 @@ template <class Call> void through_a_template(Call &&call) noexcept {
 
 void what_never_ends_a_thread() noexcept {
     thread_state *mine = python().current();
-    (void)python().interpreter_of(mine);
+    (void)python().interp_of(mine);
     python().incref(python().none);
 }
 
@@ -78,9 +78,9 @@ struct keeps_one {
 };
 void kept_in_a_member() noexcept {
     guarded([] {
-        keeps_one all; // finding: destructor
+        keeps_one all;         // finding: destructor
         kept_error several[2]; // finding: destructor
-        keeps_one{}; // finding: destructor
+        keeps_one{};           // finding: destructor
     });
 }
 

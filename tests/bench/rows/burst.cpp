@@ -64,7 +64,7 @@ void add_worst_attach(const peer &of) {
     add(
         "worst attach after 1000000 drops", of.name,
         [&of](benchmark::State &state) {
-            keep_a_state(); // which all find: as in rows/drop.cpp
+            keep_a_state(); // which all find: as in rows/decref.cpp
             for (auto _ : state) {
                 dropper other(of);
                 double worst = 0;

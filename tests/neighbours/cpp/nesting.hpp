@@ -23,7 +23,7 @@ namespace neighbours {
 }
 #define NEIGHBOUR_EXPECT(condition) ((condition) ? void() : ::neighbours::fail(__LINE__, #condition))
 
-// Asked of CPython where it can be: up to 3.11 the current state is that of whoever holds the GIL.
+// CPython's own answer where it has one: up to 3.11 the current tstate is that of the thread that holds the GIL.
 inline bool is_attached() {
 #if PY_VERSION_HEX >= 0x030d0000
     bool truth = PyThreadState_GetUnchecked() != nullptr;
@@ -112,8 +112,8 @@ template <class Acquire, class Release> struct nesting {
 
     static void gaps_in_gaps() {
         pyattach::attached here;
-        pyattach::detached one{here.token()};
-        Acquire two;
+        pyattach::detached first{here.token()};
+        Acquire second;
         {
             Release three;
             pyattach::attached four;
@@ -175,8 +175,8 @@ template <class Acquire, class Release> struct nesting {
 
     static std::string names() {
         std::string text;
-        for (const auto &one : all())
-            text += one.first + " ";
+        for (const auto &each : all())
+            text += each.first + " ";
         return text;
     }
 

@@ -1,0 +1,105 @@
+// Say what was misused and abort; tell the message handler what no status can carry.
+#include "base/diagnostics.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/internal_lock.hpp"
+#include "platform/kept_errno.hpp"
+
+namespace pyattach {
+namespace {
+
+// Function and argument belong together, so two atomics would not do.
+internal_lock handler_lock;
+message_handler handler;
+void *handler_arg;
+uint32_t handler_number; // of the one in force; a handler that is set gets the next one
+
+} // namespace
+
+void misuse(const char *what, const char *rule, const char *instead) noexcept {
+    std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
+    std::fflush(stderr);
+    std::abort();
+}
+
+void set_message_handler(message_handler new_handler, void *arg) noexcept {
+    handler_lock.lock();
+    handler = new_handler;
+    handler_arg = arg;
+    ++handler_number;
+    handler_lock.unlock();
+}
+
+namespace {
+
+// The handler, if this site has not told it yet.
+struct listener {
+    message_handler call = nullptr;
+    void *arg = nullptr;
+
+    explicit listener(refusal_site &site) noexcept {
+        handler_lock.lock();
+        message_handler current = handler;
+        arg = handler_arg;
+        const uint32_t number = handler_number;
+        handler_lock.unlock();
+        // Relaxed: the number decides nothing but whether this thread tells it.
+        if (current && site.told_handler.exchange(number, std::memory_order_relaxed) != number)
+            call = current;
+    }
+};
+
+} // namespace
+
+pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
+    const listener to(site);
+    if (to.call) {
+        const kept_errno kept;
+        to.call(sentence, to.arg); // never unwound: a handler does not call Python
+    }
+    return why;
+}
+
+pyattach_status refused_with(pyattach_status why, refusal_site &site, const char *format, ...) noexcept {
+    const listener to(site);
+    if (to.call) {
+        const kept_errno kept;
+        char sentence[1024];
+        va_list arguments;
+        va_start(arguments, format);
+        std::vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        to.call(sentence, to.arg); // never unwound: a handler does not call Python
+    }
+    return why;
+}
+
+void hold_message_handler() noexcept { handler_lock.hold(); }
+void let_message_handler_go() noexcept { handler_lock.let_go(); }
+void restart_message_handler() noexcept {
+    if (!handler_lock.restart())
+        return;
+    handler = nullptr; // with an argument that may be another one's
+    ++handler_number;
+}
+
+void report(const char *format, ...) noexcept {
+    handler_lock.lock();
+    message_handler call = handler;
+    void *arg = handler_arg;
+    handler_lock.unlock();
+    if (!call)
+        return;
+    const kept_errno kept;
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    call(text, arg); // never unwound: a handler does not call Python
+}
+
+} // namespace pyattach

@@ -1,0 +1,59 @@
+// Frames: whether one can be read, and where the calling thread's stack is.
+#include "core/frames.hpp"
+
+#include <cstdio>
+
+#include "base/diagnostics.hpp"
+#include "core/participant.hpp"
+#include "platform/native_thread.hpp"
+
+namespace pyattach {
+
+// The sanitizers mark what was given up, and that is what may be read here.
+__attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const frame &scope) noexcept {
+    if ((scope.tag != tag::attached && scope.tag != tag::detached) || scope.below == &scope)
+        return false;
+    if (!scope.is_fast)
+        return scope.sum == sum_of(scope);
+    // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
+    // (It is never entered in storage that a frame below it has.)
+    const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == short_sum_of(scope.below);
+    const participant *self = me.participants;
+    while (self && self != scope.participant)
+        self = self->next_of_thread;
+    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm;
+}
+
+void begun_twice(const char *kind, const void *storage) noexcept {
+    if (is_on_own_stack(storage))
+        return;
+    char happened[120];
+    std::snprintf(happened, sizeof happened,
+                  "pyattach_%s_begin: a scope of this thread is open in this storage already.", kind);
+    misuse(happened, "A scope that began is ended before its storage is used again.",
+           "Give each call a scope of its own, in automatic storage; pair each begin with one end.");
+}
+
+void check_storage(const thread &me, const char *kind, const void *storage) noexcept {
+    for (const frame &scope : open_frames(me))
+        if (&scope == storage)
+            begun_twice(kind, storage);
+}
+
+void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
+    if (me.top == &on_top)
+        me.top = &me.base;
+    for (frame &scope : open_frames(me))
+        if (scope.below == &on_top) {
+            scope.below = &me.base;
+            scope.sum = scope.is_fast ? short_sum_of(scope.below) : sum_of(scope);
+        }
+    on_top.tag = kind;
+    on_top.dead = on_top.is_fast = false;
+    on_top.nested_before = me.nested_open();
+    on_top.below = me.top;
+    on_top.sum = sum_of(on_top);
+    me.top = &on_top;
+}
+
+} // namespace pyattach

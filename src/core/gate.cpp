@@ -1,0 +1,99 @@
+// The gate of one interpreter: the closing side.
+#include "core/gate.hpp"
+
+#include "platform/clock.hpp"
+#include "platform/uncancelled.hpp"
+
+namespace pyattach {
+
+void gate::put_back(participant &member) noexcept {
+    member.previous = nullptr;
+    member.next = data_->participants;
+    if (data_->participants)
+        data_->participants->previous = &member;
+    data_->participants = &member;
+}
+
+void gate::add(participant &member) noexcept {
+    data_->lock.lock();
+    put_back(member);
+    data_->lock.unlock();
+}
+
+void gate::remove(participant &member) noexcept {
+    data_->lock.lock();
+    (member.previous ? member.previous->next : data_->participants) = member.next;
+    if (member.next)
+        member.next->previous = member.previous;
+    data_->left.fetch_add(1, std::memory_order_relaxed);
+    data_->lock.unlock();
+    futex::wake(data_->left, futex::everyone);
+}
+
+bool gate::is_taken(thread_ident ident) noexcept {
+    data_->lock.lock();
+    const participant *member = data_->participants;
+    while (member && !(member->is_taken && is_same_ident(member->self, ident)))
+        member = member->next;
+    data_->lock.unlock();
+    return member;
+}
+
+bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
+    const participant *keeper = data_->participants;
+    while (keeper && keeper->warm != tstate)
+        keeper = keeper->next;
+    return keeper;
+}
+
+void gate::set(state now) noexcept {
+    word_.store(now, std::memory_order_release);
+    heavy_fence();
+}
+
+void gate::refuse(participant &self, uint8_t before) noexcept { leave(self, before); }
+
+void gate::wake() noexcept {
+    // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
+    // that it will sleep on, which then differs: the wake-up cannot fall between the two.
+    data_->lock.lock();
+    data_->left.fetch_add(1, std::memory_order_relaxed);
+    data_->lock.unlock();
+    futex::wake(data_->left, futex::everyone);
+}
+
+unsigned gate::count(const participant *except, bool attached_only) const noexcept {
+    unsigned inside = 0;
+    for (const participant *member = data_->participants; member; member = member->next) {
+        uint8_t says = member->inside.load(std::memory_order_acquire);
+        if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
+            ++inside;
+    }
+    return inside;
+}
+
+unsigned gate::wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept {
+    uncancelled no_cancel;
+    for (;;) {
+        data_->lock.lock();
+        const unsigned inside = count(except, attached_only);
+        const uint32_t seen = data_->left.load(std::memory_order_relaxed);
+        data_->lock.unlock();
+        const int64_t left_ns = deadline_ns - monotonic_ns();
+        if (inside == 0 || left_ns <= 0)
+            return inside;
+        futex::wait(data_->left, seen, left_ns);
+    }
+}
+
+unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
+    unsigned found = 0;
+    data_->lock.lock();
+    for (const participant *member = data_->participants; member && found < most; member = member->next)
+        if (member != except && member->inside.load(std::memory_order_acquire) != presence::outside)
+            ids[found++] = member->native_id;
+    data_->lock.unlock();
+    return found;
+}
+
+} // namespace pyattach

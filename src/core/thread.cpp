@@ -1,0 +1,227 @@
+// What this library knows about the calling thread.
+#include "core/thread.hpp"
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "base/diagnostics.hpp"
+#include "base/internal_lock.hpp"
+#include "core/after_fork.hpp"
+#include "core/events.hpp"
+#include "core/frames.hpp"
+#include "core/interpreter.hpp"
+#include "platform/exit_key.hpp"
+
+namespace pyattach {
+
+#if defined(PYATTACH_INITIAL_EXEC) && defined(__GLIBC__)
+__thread thread_local_words this_thread __attribute__((tls_model("initial-exec")));
+#else
+__thread thread_local_words this_thread;
+#endif
+
+namespace {
+
+// Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
+internal_lock threads_lock;
+thread *threads;
+// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see
+// participant.hpp). They stay in the list with all that was counted, and change hands without the lock: one exchange
+// takes all there is to take, so nothing can come back in between. In one line of the cache.
+alignas(64) std::atomic<thread *> spares[8];
+std::atomic<uint64_t> counted_elsewhere[events];
+
+// The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
+// CPython's own key and it runs after that one was emptied.
+exit_key own_exit_key;
+
+void on_exit(void *record) noexcept {
+    if (!on_thread_exit(*static_cast<thread *>(record)))
+        own_exit_key.set(record);
+}
+
+thread *take_spare() noexcept {
+    for (std::atomic<thread *> &place : spares)
+        if (place.load(std::memory_order_relaxed))
+            if (thread *taken = place.exchange(nullptr, std::memory_order_acquire))
+                return taken;
+    return nullptr;
+}
+
+bool make_exit_key() noexcept {
+    threads_lock.lock();
+    const bool made = own_exit_key.make(on_exit);
+    threads_lock.unlock();
+    return made;
+}
+
+thread *new_record() noexcept {
+    // Without the hook the record would outlive its thread. Before there is a key there is no spare record.
+    void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
+    if (!memory)
+        return nullptr;
+    thread *made = new (memory) thread();
+    made->base.tag = tag::base;
+    made->fast_participant() = &no_participant;
+    made->top = &made->base;
+    threads_lock.lock();
+    made->next = threads;
+    if (threads)
+        threads->previous = made;
+    threads = made;
+    threads_lock.unlock();
+    return made;
+}
+
+} // namespace
+
+void discard(thread &ended) noexcept {
+    // Release, for the thread that takes it: all that this one wrote there has happened.
+    for (std::atomic<thread *> &place : spares)
+        if (thread *none = nullptr;
+            !place.load(std::memory_order_relaxed) &&
+            place.compare_exchange_strong(none, &ended, std::memory_order_release, std::memory_order_relaxed))
+            return;
+    threads_lock.lock();
+    (ended.previous ? ended.previous->next : threads) = ended.next;
+    if (ended.next)
+        ended.next->previous = ended.previous;
+    for (unsigned i = 0; i < frequent_events; ++i)
+        counted_elsewhere[i].fetch_add(ended.counted.values[i].load(std::memory_order_relaxed),
+                                       std::memory_order_relaxed);
+    threads_lock.unlock();
+    std::free(&ended);
+}
+
+thread *make_record() noexcept {
+    thread *me = take_spare();
+    if (me) {
+        me->base = {};
+        me->base.tag = tag::base;
+        me->fast_participant() = &no_participant;
+        me->nested_ended() = me->nested_open(); // what was counted stays
+        me->top = &me->base;
+        me->exit_rounds = 0;
+        me->batch_left = 0;
+    } else if (!(me = new_record())) {
+        return nullptr;
+    }
+    // A thread that is past its hook gives the record back itself.
+    if (!this_thread.ended && !own_exit_key.set(me)) {
+        discard(*me);
+        return nullptr;
+    }
+    me->current_at = is_stranded() ? &cpython::unknown : cpython::current_at();
+    this_thread.tag(me);
+    return me;
+}
+
+void hold_threads() noexcept { threads_lock.hold(); }
+void let_threads_go() noexcept { threads_lock.let_go(); }
+bool restart_threads() noexcept {
+    if (!threads_lock.restart())
+        return false;
+    threads = nullptr;
+    return true;
+}
+
+size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
+    size_t lost_references = 0;
+    thread *me = this_thread.record();
+    for (std::atomic<thread *> &place : spares)
+        place.store(nullptr, std::memory_order_relaxed);
+    while (thread *record = threads) {
+        threads = record->next;
+        if (record == me)
+            continue;
+        lost_references += record->batch_left;
+        for (unsigned i = 0; i < frequent_events; ++i)
+            counted_elsewhere[i].fetch_add(record->counted.values[i].load(std::memory_order_relaxed),
+                                           std::memory_order_relaxed);
+        while (participant *lost = record->participants) {
+            record->participants = lost->next_of_thread;
+            if (lost->queue && lost->interp->pool.is_given_up())
+                lost_references += lost->queue->waiting();
+            else if (lost->queue)
+                lost->interp->pool.orphan_in_child(*lost->queue);
+            release_data_locked(*lost->interp);
+            std::free(lost);
+        }
+        forget(*record);
+        std::free(record);
+    }
+    threads = me;
+    if (!me)
+        return lost_references;
+    me->next = me->previous = nullptr;
+    // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
+    me->fast_participant() = &no_participant;
+    me->current_at = &cpython::unknown;
+    for (frame &scope : open_frames(*me)) {
+        if (scope.is_fast && scope.tag == tag::attached)
+            scope.replaced = nullptr, scope.back = nullptr;
+        scope.is_fast = false;
+        scope.sum = sum_of(scope);
+    }
+    for (participant *member = me->participants; member; member = member->next_of_thread) {
+        if (member->queue && member->interp->pool.is_given_up()) {
+            lost_references += member->queue->waiting();
+            member->queue = nullptr;
+        }
+        member->native_id = own_native_id();
+        member->interp->gate.put_back(*member);
+    }
+    return lost_references;
+}
+
+bool is_own_tstate(thread_state *tstate) noexcept {
+    // Inside a scope that switched to a sub-interpreter the gilstate_tstate keeps the first state, so the record is
+    // asked first. And it is asked where its scopes cannot be read any more and CPython has emptied the
+    // gilstate_tstate, as when the thread ends: what the library made for this thread is only this thread's, and so is
+    // what a scope is attached with.
+    const thread *me = this_thread.record();
+    if (me && is_of_top(*me, tstate))
+        return true;
+    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
+        const bool is_attached = member->inside.load(std::memory_order_relaxed) == presence::attached;
+        // Addresses of an ended life come again.
+        if ((tstate == member->warm || (is_attached && tstate == member->last)) &&
+            !member->interp->is_cleared.load(std::memory_order_acquire))
+            return true;
+    }
+    return tstate == cpython::python().gilstate_tstate();
+}
+
+void not_open(const char *kind, tag found) noexcept {
+    const char *what = found == tag::ended     ? "scope was ended already"
+                       : found == tag::refused ? "scope was refused when it began"
+                       : kind[0] == 'a'        ? "is not an attached scope"
+                                               : "is not a detached scope";
+    char happened[80], instead[120];
+    std::snprintf(happened, sizeof happened, "pyattach_%s_end: this %s.", kind, what);
+    std::snprintf(instead, sizeof instead, "Look at the status of pyattach_%s_begin, and pair each OK with one end.",
+                  kind);
+    misuse(happened, "A scope that began is ended once, at its own address.", instead);
+}
+
+void count(event what, uint64_t amount) noexcept {
+    thread *me = this_thread.record();
+    if (me && static_cast<unsigned>(what) < frequent_events)
+        me->counted.add(what, amount);
+    else
+        counted_elsewhere[static_cast<unsigned>(what)].fetch_add(amount, std::memory_order_relaxed);
+}
+
+uint64_t counted(event what) noexcept {
+    unsigned i = static_cast<unsigned>(what);
+    threads_lock.lock();
+    uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
+    for (const thread *record = i < frequent_events ? threads : nullptr; record; record = record->next)
+        sum += record->counted.values[i].load(std::memory_order_relaxed);
+    threads_lock.unlock();
+    return sum;
+}
+
+} // namespace pyattach

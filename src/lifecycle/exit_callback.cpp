@@ -1,0 +1,197 @@
+// Exit callbacks: how native code is told in time that an interpreter ends.
+//
+// A callback that is being called is in a list of its own, so that whoever takes it back learns when it has returned,
+// and may then free what its argument points to. That list and the callbacks are under the registry's lock; no
+// callback is called under it (invariant 9).
+#include "lifecycle/exit_callback.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "core/interpreter.hpp"
+#include "core/thread.hpp"
+#include "lifecycle/fork.hpp"
+#include "platform/futex.hpp"
+
+namespace pyattach {
+namespace {
+
+// On the stack of the thread that calls it.
+struct running_callback {
+    const interpreter *of;
+    pyattach_exit_callback call;
+    void *arg;
+    const thread_local_words *by;
+    running_callback *next;
+};
+running_callback *all_running; // under the registry's lock
+
+// Counts the calls that have returned. Not in the interp_data: a thread that waits for a call has no hold on those.
+futex::word returned_calls{0};
+
+exit_callback *take_first_locked(interpreter &interp) noexcept {
+    interp_data &data = *interp.data;
+    exit_callback *first = data.callbacks;
+    if (first && !(data.callbacks = first->next))
+        data.last_callback = &data.callbacks;
+    return first;
+}
+
+void take_from_running_locked(const running_callback &returned) noexcept {
+    running_callback **link = &all_running;
+    while (*link && *link != &returned) // in a fork child it is not pool_entry
+        link = &(*link)->next;
+    if (*link)
+        *link = returned.next;
+}
+
+bool is_running_elsewhere_locked(const interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
+    for (const running_callback *running = all_running; running; running = running->next)
+        if (running->of == &interp && running->call == call && running->arg == arg && running->by != &this_thread)
+            return true;
+    return false;
+}
+
+exit_callback *take_locked(interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
+    if (interp.is_cleared.load(std::memory_order_relaxed))
+        return nullptr;
+    exit_callback **link = &interp.data->callbacks;
+    while (*link && ((*link)->call != call || (*link)->arg != arg))
+        link = &(*link)->next;
+    exit_callback *found = *link;
+    if (found && !(*link = found->next))
+        interp.data->last_callback = link;
+    return found;
+}
+
+// Detached, as the callback may need Python to return.
+void wait_until_returned(const interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
+    thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
+    if (tstate)
+        cpython::save();
+    for (;;) {
+        lock_registry();
+        const bool is_running = is_running_elsewhere_locked(interp, call, arg);
+        // Read under the lock: a call that returns later changes it.
+        const uint32_t seen = returned_calls.load(std::memory_order_relaxed);
+        unlock_registry();
+        if (!is_running)
+            break;
+        futex::wait(returned_calls, seen);
+    }
+    if (tstate)
+        cpython::restore(tstate);
+}
+
+} // namespace
+
+void run_exit_callbacks(interpreter &interp) noexcept {
+    for (;;) {
+        lock_registry();
+        exit_callback *first = take_first_locked(interp);
+        // In the same step, or a thread that takes it back in between would find it in neither list.
+        running_callback running = {};
+        if (first)
+            all_running = &(running = {&interp, first->call, first->arg, &this_thread, all_running});
+        unlock_registry();
+        if (!first)
+            return;
+        auto end_call = [&running]() noexcept {
+            lock_registry();
+            take_from_running_locked(running);
+            returned_calls.fetch_add(1, std::memory_order_relaxed);
+            unlock_registry();
+            futex::wake(returned_calls, futex::everyone);
+        };
+        // The user's, which may call Python without this library, and be ended there.
+        cpython::guarded(
+            [&interp, first] { first->call(reinterpret_cast<pyattach_interpreter *>(&interp), first->arg); }, end_call);
+        std::free(first);
+        end_call();
+    }
+}
+
+void forget_running_exit_callbacks_locked(bool is_lost) noexcept {
+    if (is_lost)
+        all_running = nullptr;
+    for (running_callback **link = &all_running; *link;) {
+        if ((*link)->by == &this_thread)
+            link = &(*link)->next;
+        else
+            *link = (*link)->next;
+    }
+}
+
+void forget_exit_callbacks_of_parent_locked(interp_data &data) noexcept {
+    exit_callback **link = &data.callbacks;
+    while (exit_callback *callback = *link) {
+        if (callback->in_fork_child) {
+            link = &callback->next;
+            continue;
+        }
+        *link = callback->next;
+        std::free(callback);
+    }
+    data.last_callback = link;
+}
+
+status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg,
+                         const pyattach_exit_callback_options *options) noexcept {
+    if (!interp || !call)
+        return PYATTACH_INVALID;
+    pyattach_exit_callback_options wanted = {};
+    if (options) {
+        static refusal_site unsized;
+        if (options->struct_size == 0)
+            return refused(PYATTACH_INVALID, unsized,
+                           "pyattach_exit_callback_add_with: struct_size of the options is zero. It says which members "
+                           "the caller knows of. Set it to sizeof(pyattach_exit_callback_options).");
+        std::memcpy(&wanted, options, std::min(options->struct_size, sizeof wanted));
+    }
+    auto *added = static_cast<exit_callback *>(std::malloc(sizeof(exit_callback)));
+    if (!added)
+        return PYATTACH_NO_MEMORY;
+    *added = {call, arg, wanted.in_fork_child != 0, nullptr};
+    lock_registry();
+    // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
+    // or we see it closed.
+    bool is_open = interp->gate.now() == gate::open;
+    if (is_open) {
+        *interp->data->last_callback = added;
+        interp->data->last_callback = &added->next;
+    }
+    unlock_registry();
+    if (!is_open)
+        std::free(added);
+    return is_open ? PYATTACH_OK : PYATTACH_FINALIZING;
+}
+
+status remove_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg) noexcept {
+    if (!interp || !call)
+        return PYATTACH_INVALID;
+    lock_registry();
+    exit_callback *found = take_locked(*interp, call, arg);
+    const bool must_wait = !found && is_running_elsewhere_locked(*interp, call, arg);
+    const bool is_open = interp->gate.now() == gate::open;
+    unlock_registry();
+    std::free(found);
+    if (found)
+        return PYATTACH_OK;
+    if (must_wait)
+        wait_until_returned(*interp, call, arg);
+    // An interpreter that ends has called it, and a fork child does not have its parent's: that is how it should be,
+    // and nothing to explain.
+    static refusal_site unknown;
+    const bool is_child = fork_generation.load(std::memory_order_relaxed) != 0;
+    return is_open && !is_child
+               ? refused(PYATTACH_INVALID, unknown,
+                         "pyattach_exit_callback_remove: this callback is not registered with this argument. What "
+                         "was added is taken back once. Pass what pyattach_exit_callback_add was given.")
+               : PYATTACH_INVALID;
+}
+
+} // namespace pyattach

@@ -1,0 +1,13 @@
+// The pending exception as an object: taken out, looked at, put back. The contracts stand in include/pyattach/call.h.
+#pragma once
+
+#include "core/thread.hpp"
+#include "cpython/cpython.hpp"
+
+namespace pyattach::call {
+
+status error_take(object **exception) noexcept;
+status error_restore(object *exception) noexcept;
+status error_matches(object *exception, object *type, int *answer) noexcept;
+
+} // namespace pyattach::call

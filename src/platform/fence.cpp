@@ -1,0 +1,80 @@
+// The fence that one side pays for both.
+#include "platform/fence.hpp"
+
+#if defined(__linux__)
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "platform/kept_errno.hpp"
+#endif
+
+namespace pyattach {
+
+bool fences_are_asymmetric;
+
+namespace {
+
+#if defined(__linux__)
+long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
+
+// Where the kernel refuses the command although it offered it, as a sandbox does that was entered since: taking write
+// permission from a page that is in use makes the kernel interrupt every core this process runs on, which is a fence
+// there.
+void interrupt_all_cores() noexcept {
+    long size = sysconf(_SC_PAGESIZE);
+    void *page = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return;
+    *static_cast<volatile char *>(page) = 1;
+    mprotect(page, static_cast<size_t>(size), PROT_READ);
+    munmap(page, static_cast<size_t>(size));
+}
+#endif
+
+} // namespace
+
+void prepare_fences() noexcept {
+    const kept_errno kept;
+#if defined(__linux__)
+#if defined(__x86_64__)
+    // Only asked for: registering a process of several threads takes the kernel milliseconds, and the closing side can
+    // do it. Should it be refused then, there is another way here.
+    long offered = membarrier(MEMBARRIER_CMD_QUERY);
+    fences_are_asymmetric = offered > 0 && (offered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+#else
+    fences_are_asymmetric = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+#endif
+#endif
+}
+
+void heavy_fence() noexcept {
+    const kept_errno kept;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#if defined(__linux__)
+    if (!fences_are_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return;
+    // The first time in this process, and in a fork child.
+    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+        return;
+    interrupt_all_cores();
+#endif
+}
+
+bool has_fast_heavy_fence() noexcept {
+    const kept_errno kept;
+#if defined(__linux__)
+    static std::atomic<bool> is_registered{false};
+    if (!fences_are_asymmetric || is_registered.load(std::memory_order_relaxed))
+        return fences_are_asymmetric;
+    if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
+        return false; // GCOVR_EXCL_LINE: unit/pool_storm_test, which has a build of this for itself
+    is_registered.store(true, std::memory_order_relaxed);
+    return true;
+#else
+    return false;
+#endif
+}
+
+} // namespace pyattach

@@ -1,0 +1,89 @@
+// Threads as the kernel knows them.
+#include "platform/native_thread.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "platform/kept_errno.hpp"
+#include "platform/uncancelled.hpp"
+
+namespace pyattach {
+
+#if defined(__linux__)
+pid_t own_native_id() noexcept { return static_cast<pid_t>(syscall(SYS_gettid)); }
+
+void name_of(pid_t native_id, char (&name)[32]) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", static_cast<int>(native_id));
+    name[0] = '\0';
+    if (std::FILE *file = std::fopen(path, "re")) {
+        if (std::fgets(name, sizeof name, file))
+            name[std::strcspn(name, "\n")] = '\0';
+        std::fclose(file);
+    }
+}
+
+bool has_ended(pid_t native_id) noexcept { return syscall(SYS_tgkill, getpid(), native_id, 0) != 0 && errno == ESRCH; }
+#else
+pid_t own_native_id() noexcept { return 0; }
+void name_of(pid_t, char (&name)[32]) noexcept { name[0] = '\0'; }
+bool has_ended(pid_t) noexcept { return false; }
+#endif
+
+bool is_on_own_stack(const void *storage) noexcept {
+#if defined(__linux__)
+    const kept_errno kept;
+    uncancelled no_cancel; // on the main thread it reads a file
+    pthread_attr_t attributes;
+    void *lowest = nullptr;
+    size_t size = 0;
+    const bool is_known = pthread_getattr_np(pthread_self(), &attributes) == 0;
+    if (is_known) {
+        pthread_attr_getstack(&attributes, &lowest, &size);
+        pthread_attr_destroy(&attributes);
+    }
+    return !is_known || reinterpret_cast<uintptr_t>(storage) - reinterpret_cast<uintptr_t>(lowest) < size;
+#else
+    (void)storage;
+    return true;
+#endif
+}
+
+namespace {
+
+// Signals are for the threads of the program.
+bool create(pthread_t &made, void *(*run)(void *) noexcept, void *argument) noexcept {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const bool is_made = pthread_create(&made, nullptr, run, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return is_made;
+}
+
+} // namespace
+
+bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
+    pthread_t made;
+    const bool is_made = create(made, run, argument);
+    if (is_made)
+        pthread_detach(made);
+    return is_made;
+}
+
+void *run_on_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
+    pthread_t made;
+    void *result = nullptr;
+    if (create(made, run, argument))
+        pthread_join(made, &result);
+    return result;
+}
+
+} // namespace pyattach

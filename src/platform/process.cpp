@@ -1,0 +1,22 @@
+// The process: forking it, and its files.
+#include "platform/process.hpp"
+
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace pyattach {
+
+bool register_fork_handlers(void (*before)() noexcept, void (*in_parent)() noexcept,
+                            void (*in_child)() noexcept) noexcept {
+    return pthread_atfork(before, in_parent, in_child) == 0;
+}
+
+long long fork_process() noexcept { return fork(); }
+
+bool is_directory(const char *path) noexcept {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+} // namespace pyattach

@@ -1,0 +1,190 @@
+// Detached: others may run Python meanwhile.
+#include "scopes/detached.hpp"
+
+#include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "core/interpreter.hpp"
+#include "lifecycle/fork.hpp"
+#include "lifecycle/registration.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
+#include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
+#include "tstate/reattach_guard.hpp"
+
+namespace pyattach::detached {
+namespace {
+
+void check_storage(const detached_scope &scope) noexcept {
+    if (const thread *me = this_thread.record())
+        pyattach::check_storage(*me, "detached", &scope);
+}
+
+status refuse(detached_scope &scope, status why) noexcept {
+    check_storage(scope);
+    scope.tag = tag::refused;
+    return why;
+}
+
+[[noreturn]] void misused(const detached_scope &scope) noexcept {
+    if (scope.tag != tag::detached)
+        not_open("detached", scope.tag);
+    if (this_thread.forbidden)
+        misuse("pyattach_detached_end: the thread is inside a forbidden scope.",
+               "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
+    misuse("pyattach_detached_end: another scope is still open inside this one, or it was begun on another thread.",
+           "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
+}
+
+// The ending thread itself comes back whatever the gate says.
+[[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
+    if (!detached_frame.interp->is_finalizing_thread())
+        return false;
+    detached_frame.participant->inside.store(presence::attached, std::memory_order_relaxed);
+    return true;
+}
+
+// No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
+// ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
+bool is_tstate_freed(const frame &detached_frame) noexcept {
+    if (detached_frame.by_finalizing_thread)
+        return false;
+    return detached_frame.interp ? detached_frame.interp->is_cleared.load(std::memory_order_acquire)
+                                 : cpython::python().is_finalizing() != 0;
+}
+
+[[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
+    if (is_tstate_freed(detached_frame))
+        cpython::park();
+    if (detached_frame.reattach_guard)
+        reattach(*detached_frame.reattach_guard);
+    else
+        cpython::restore(detached_frame.tstate);
+}
+
+// What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
+[[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
+    pop(me, *me.top);
+    if (me.top == &me.base || readable_top(me))
+        me.top->dead = true;
+    return why;
+}
+
+// From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
+status open(frame &detached_frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
+            bool is_finalizing_thread) noexcept {
+    detached_frame.by_finalizing_thread = is_finalizing_thread;
+    detached_frame.tstate = tstate;
+    detached_frame.interp = interp;
+    detached_frame.participant = self;
+    cpython::save();
+    push(me, detached_frame, tag::detached);
+    me.counted.add(event::detaches);
+    if (self)
+        self->interp->gate.leave(*self, presence::detached);
+    return PYATTACH_OK;
+}
+
+status begin_general(detached_scope &scope) noexcept {
+    if (this_thread.forbidden)
+        return refuse(scope, refuse_forbidden());
+    if (is_cut_off())
+        return refuse(scope, refused_after_fork());
+    thread_state *tstate = current_tstate();
+    if (!tstate)
+        return refuse(scope, PYATTACH_NOT_ATTACHED);
+    thread *me = own_record();
+    if (!me)
+        return refuse(scope, PYATTACH_NO_MEMORY);
+    check_storage(scope);
+    interpreter *interp = lookup_or_register(*me, tstate);
+    // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
+    const frame *below = readable_top(*me);
+    participant *self =
+        below && below->tag == tag::attached && below->interp == interp && !below->dead ? below->participant : nullptr;
+    scope.detached_frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
+    // Whoever is attached after CPython raised its flag is the thread that ends it.
+    return open(scope.detached_frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
+}
+
+} // namespace
+
+// The fast_record way: there is less to write, and fences are known to be asymmetric. What the scope on top would say
+// is taken from the record, as it may be one that cannot be read.
+status begin_warm(detached_scope &scope, thread &me) noexcept {
+    // Other code looks at the frame once it is on top, so most of it is written before the call.
+    frame &detached_frame = scope.detached_frame;
+    participant &fast_participant = *me.fast_participant();
+    detached_frame.begin_with(warm_head(tag::detached));
+    detached_frame.nested_before = me.nested_open();
+    detached_frame.below = me.top;
+    detached_frame.sum = short_sum_of(detached_frame.below);
+    set_place(detached_frame, fast_participant);
+    cpython::save();
+    me.top = &detached_frame;
+    me.counted.add(event::detaches);
+    detached_frame.interp->gate.leave_fast(*detached_frame.participant, presence::detached);
+    return PYATTACH_OK;
+}
+
+status end_warm(detached_scope &scope, thread &me) noexcept {
+    const frame &detached_frame = scope.detached_frame;
+    interpreter *interp = detached_frame.interp;
+    if (__builtin_expect(!interp->gate.reenter_fast(*detached_frame.participant), 0) &&
+        !is_finalizing_thread(detached_frame))
+        return stay_out(me, PYATTACH_FINALIZING);
+    cpython::restore(detached_frame.tstate);
+    // Only now: until the call returned the thread was not attached (invariant 2).
+    pop(me, scope.detached_frame);
+    drain_if_allowed(*interp);
+    return PYATTACH_OK;
+}
+
+status begin_slow(detached_scope &scope) noexcept {
+    const kept_errno kept;
+    if (!this_thread.is_fast())
+        return begin_general(scope);
+    thread &me = this_thread.fast_record();
+    // Attached by a scope of ours, as far as can be told at a glance.
+    thread_state *tstate = cpython::peek(me.current_at);
+    const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
+    if (!top || top->dead || top->interp->gate.is_dead())
+        return begin_general(scope);
+    check_storage(scope);
+    return open(scope.detached_frame, me, tstate, top->interp, top->participant, false);
+}
+
+status end_slow(detached_scope &scope) noexcept {
+    const kept_errno kept;
+    frame &detached_frame = scope.detached_frame;
+    thread *me = this_thread.record();
+    if (__builtin_expect(detached_frame.tag != tag::detached || !me || me->top != &detached_frame ||
+                             me->nested_in_top() || this_thread.forbidden,
+                         0))
+        misused(scope);
+    if (is_cut_off()) {
+        if (detached_frame.participant)
+            return stay_out(*me, refused_after_fork());
+        pop(*me, detached_frame);
+        return refused_after_fork();
+    }
+    if (detached_frame.participant) {
+        if (__builtin_expect(!detached_frame.interp->gate.reenter(*detached_frame.participant), 0) &&
+            !is_finalizing_thread(detached_frame))
+            return stay_out(*me, PYATTACH_FINALIZING);
+        cpython::restore(detached_frame.tstate);
+    } else {
+        reattach_unbound(detached_frame);
+    }
+    // Only now: until the call returned the thread was not attached (invariant 2).
+    pop(*me, detached_frame);
+    if (is_raw_fork())
+        forked::come_to_order_attached();
+    if (detached_frame.interp)
+        drain_if_allowed(*detached_frame.interp);
+    discard_late_record(*me);
+    return PYATTACH_OK;
+}
+
+} // namespace pyattach::detached

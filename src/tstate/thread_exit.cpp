@@ -1,0 +1,147 @@
+// Thread exit: what the library does when a thread ends, whatever that thread has left open.
+//
+// A thread that ends inside its scopes (by pthread_exit, by pthread_cancel, by a return in C) has given their storage
+// up, so none of it is read here. The record and the participants know enough: in which interpreters the thread is
+// inside, whether attached or detached, and with which thread state.
+#include "core/events.hpp"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/diagnostics.hpp"
+#include "core/current.hpp"
+#include "core/interpreter.hpp"
+#include "core/section.hpp"
+#include "platform/exit_key.hpp"
+#include "platform/native_thread.hpp"
+#include "tstate/reattach_guard.hpp"
+#include "tstate/warm_state.hpp"
+
+namespace pyattach {
+
+namespace {
+
+void forget(thread &me) noexcept {
+    while (participant *member = me.participants) {
+        me.participants = member->next_of_thread;
+        warm_state::hand_over(*member);
+    }
+    drop_reattach_guards(me);
+    this_thread.tag(nullptr);
+    discard(me);
+}
+
+// CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
+// looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
+// goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
+// and the debugging allocator would end the process.
+// Asked inside the gate, because the end of Python takes the gilstate_tstate away.
+bool is_gilstate_lost(const thread &me) noexcept {
+    participant *self = me.participants;
+    while (self && !(self->warm && self->interp == main_interpreter()))
+        self = self->next_of_thread;
+    const uint8_t before = self ? self->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
+    if (!self || !self->interp->gate.enter(*self))
+        return false;
+    const bool is_lost = !cpython::python().gilstate_tstate();
+    self->interp->gate.leave(*self, before);
+    return is_lost;
+}
+
+// The participant whose interpreter a scope of the library's has attached this thread to, with the state that is
+// current. Other code may have attached it instead, with a state that is not the library's to let go of.
+participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
+    for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
+        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_dead() &&
+            (tstate == self->warm || tstate == self->last))
+            return self;
+    return nullptr;
+}
+
+void release_tstate(participant &self, thread_state *tstate) noexcept {
+    // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
+    // state any more (see is_gilstate_lost), its debugging allocator and its assertions would end the process; then it
+    // is left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
+    const cpython::table &py = cpython::python();
+    const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && self.interp != main_interpreter());
+    if (self.is_temporary && tstate == self.last && is_found) {
+        self.is_temporary = false;
+        cpython::destroy_current(tstate);
+        count(event::states_deleted);
+    } else {
+        cpython::save();
+    }
+}
+
+void tell(const char *kind, const char *consequence) noexcept {
+    const pid_t id = own_native_id();
+    char name[32];
+    name_of(id, name);
+    report("thread %d (%s) ended with %s scope open. %s A scope ends before its thread does: end it on every way out, "
+           "in C "
+           "also where pthread_exit or pthread_cancel leaves it (pthread_cleanup_push).",
+           static_cast<int>(id), name, kind, consequence);
+}
+
+// Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
+void let_go_of_scopes(thread &me) noexcept {
+    thread_state *tstate = current_tstate();
+    participant *attached = attached_by_scope(me, tstate);
+    bool was_detached = false;
+    const bool can_detach = !attached || abandon_sections(me);
+    if (attached && can_detach)
+        release_tstate(*attached, tstate);
+    for (participant *self = me.participants; self; self = self->next_of_thread) {
+        const uint8_t before = self->inside.load(std::memory_order_relaxed);
+        was_detached = was_detached || before == presence::detached;
+        // It is not attached with that one, so another thread has to delete it.
+        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
+            self->warm = self->last;
+        self->is_temporary = false;
+        if (before != presence::outside && (self != attached || can_detach))
+            self->interp->gate.leave(*self, presence::outside);
+    }
+    me.top = &me.base;
+    me.base.dead = false;
+    me.nested_ended() += me.nested_open();
+    me.innermost_section() = nullptr;
+    if (!can_detach)
+        tell("a critical section and an attached",
+             "Python cannot be let go of, as the section's storage is gone: other "
+             "threads may wait for it for ever.");
+    else if (attached)
+        tell("an attached", "Python was let go of for it.");
+    else if (was_detached)
+        tell("a detached", "The interpreter does not wait for it any more.");
+    else
+        tell("a", "Other code attached the thread, and what that holds was left alone.");
+}
+
+bool is_anything_open(const thread &me) noexcept {
+    return me.top != &me.base || me.nested_open() != 0 || me.base.innermost_section;
+}
+
+} // namespace
+
+bool on_thread_exit(thread &me) noexcept {
+    const int kept_errno = errno;
+    if (is_anything_open(me))
+        let_go_of_scopes(me);
+    // Again after destructors of other libraries that still attach; but not in the very last round, where sanitizers
+    // tear down what they know of the thread.
+    const bool is_last = ++me.exit_rounds >= thread_exit_rounds - 1 || is_gilstate_lost(me);
+    if (is_last) {
+        this_thread.ended = 1;
+        this_thread.tag(&me);
+        forget(me);
+    }
+    errno = kept_errno;
+    return is_last;
+}
+
+void discard_late_record_slow(thread &me) noexcept {
+    if (!is_anything_open(me) && !this_thread.drain_disabled)
+        forget(me);
+}
+
+} // namespace pyattach

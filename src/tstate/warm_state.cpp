@@ -1,0 +1,85 @@
+// Warm: the thread state a native thread keeps between attaches.
+#include "tstate/warm_state.hpp"
+
+#include "base/diagnostics.hpp"
+#include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "core/interpreter.hpp"
+#include "objects/decref.hpp"
+#include "objects/drain.hpp"
+
+namespace pyattach::warm_state {
+namespace {
+
+std::atomic<int> policy{PYATTACH_THREADS_WARM};
+
+} // namespace
+
+void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, std::memory_order_relaxed); }
+
+bool is_kept(const interpreter &interp) noexcept {
+    const cpython::table &py = cpython::python();
+    // Past its exit hook a thread has nobody to hand a state over.
+    if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
+        !py.reaps_foreign_tstates)
+        return false;
+    // A state that is kept stays where other code looks for this thread's, which must never be one of a
+    // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
+    if (interp.state == py.main_interpreter())
+        return true;
+    const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
+    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread)
+        if (member->warm && member->interp == main_interpreter())
+            return true;
+    return false;
+}
+
+void hand_over(participant &self) noexcept {
+    self.interp->gate.leave(self, presence::outside);
+    orphan(self);
+    retire(self);
+}
+
+void forget_orphaned(interpreter &interp) noexcept {
+    lock_registry();
+    // In a fork child the gate is not dead, and all of them are empty then.
+    participant *empty = take_all_locked(interp.data->empty), *dead = take_all_locked(interp.data->dead);
+    for_each_locked(empty, vacate_locked);
+    for_each_locked(dead, vacate_locked);
+    unlock_registry();
+}
+
+status release() noexcept {
+    static refusal_site in_use;
+    if (this_thread.forbidden)
+        return refuse_forbidden();
+    thread *me = this_thread.record();
+    if (!me)
+        return PYATTACH_OK;
+    // Also where other code attached the thread with the very state that would go.
+    if (me->top != &me->base || me->nested_open() || current_tstate())
+        return refused(
+            PYATTACH_INVALID, in_use,
+            "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "
+            "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
+    if (is_raw_fork())
+        return refused_after_fork();
+    for (participant *member = me->participants; member; member = member->next_of_thread) {
+        thread_state *tstate = member->warm;
+        if (!tstate)
+            continue;
+        member->warm = nullptr;
+        if (me->fast_participant() == member)
+            me->fast_participant() = &no_participant;
+        // Refused: the interpreter ends, and CPython deletes the state with it.
+        if (!member->interp->gate.enter(*member))
+            continue;
+        cpython::restore(tstate);
+        cpython::destroy_current(tstate);
+        count(event::states_deleted);
+        member->interp->gate.leave(*member, presence::outside);
+    }
+    return PYATTACH_OK;
+}
+
+} // namespace pyattach::warm_state
