@@ -72,6 +72,7 @@ template <class Mutex>
  *
  * PYATTACH_OK: the thread was joined, and the calling thread is attached.
  * PYATTACH_FINALIZING: the thread was joined, but the interpreter ended, and the calling thread is not attached.
+ * PYATTACH_UNSUPPORTED: as pyattach_detached_begin and pyattach_detached_end.
  * Any other status: detaching was refused, and the thread was not joined (see pyattach_detached_begin). */
 template <class Thread> [[nodiscard]] pyattach_status join_detached(std::nothrow_t, token py, Thread &thread) {
     detached gap{std::nothrow, py};
@@ -90,6 +91,7 @@ template <class Thread> void join_detached(token py, Thread &thread) {
  *
  * PYATTACH_OK: the condition is true, `held` is locked, and the thread is attached.
  * PYATTACH_FINALIZING: the interpreter ended meanwhile; `held` was unlocked, and the thread is not attached.
+ * PYATTACH_UNSUPPORTED: as pyattach_detached_begin and pyattach_detached_end.
  * Any other status: detaching was refused, and nothing was waited for (see pyattach_detached_begin). */
 template <class Changed, class Lock, class Condition> [[nodiscard]] pyattach_status
 wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held, Condition condition) {
