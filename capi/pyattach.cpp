@@ -1,7 +1,6 @@
-// The ABI boundary: the functions of the C API, in the order of their headers (those of
-// call.h: call.cpp), call those of src/. No decisions are
-// made here but that NULL is refused or ignored. Each contract is at the declaration. `kept` restores errno for
-// functions of src/ that do not do so themselves.
+// The ABI boundary: each function of the C API, in the order of the headers, calls src/; those of call.h are in
+// call.cpp. Nothing is decided here but that NULL is refused or ignored. `kept` restores errno. Each contract is at the
+// declaration.
 #include "base/diagnostics.hpp"
 #include "base/status.hpp"
 #include "host/start.hpp"
