@@ -48,10 +48,10 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
     scope.is_locked = cpython::python().sections_lock;
     scope.is_pair = what == object_locks || what == mutex_locks;
     scope.owner = &me;
-    scope.outer = static_cast<section_scope *>(me.innermost_section());
+    scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.in = me.top;
     // From here on nothing of ours is drained on this thread: taking the lock may wait, detached by CPython itself.
-    me.innermost_section() = &scope;
+    me.innermost_section = &scope;
     return scope.is_locked ? take(scope, what, one, two) : PYATTACH_OK;
 }
 
@@ -62,7 +62,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *one, void 
 
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *one, void *two) noexcept {
     if (const thread *open = this_thread.record())
-        if (open->base.innermost_section == &scope)
+        if (open->innermost_section == &scope)
             begun_twice("critical_section", &scope);
     scope.tag = tag::refused;
     if (!one || !two)
@@ -78,7 +78,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     if (__builtin_expect(!one || !two || !this_thread.is_fast() || !is_surely_attached(this_thread.fast_record()), 0))
         return open_slow(scope, what, one, two);
     thread &me = this_thread.fast_record();
-    if (__builtin_expect(me.innermost_section() == &scope, 0))
+    if (__builtin_expect(me.innermost_section == &scope, 0))
         return open_in_open(scope, me, what, one, two);
     return link(scope, me, what, one, two);
 }
@@ -92,7 +92,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     if (!me || scope.owner != me)
         misuse("pyattach_critical_section_end: the section was begun on another thread.",
                "A section ends on its own thread.", "End it where it was begun.");
-    if (me->innermost_section() != &scope)
+    if (me->innermost_section != &scope)
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const bool is_attached = current_tstate() != nullptr;
@@ -104,7 +104,7 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
     scope.tag = tag::ended;
     if (scope.is_locked && is_attached)
         unlock_section(scope);
-    me->innermost_section() = scope.outer;
+    me->innermost_section = scope.outer;
     if (this_thread.has_dues())
         pay_dues();
 }
@@ -125,12 +125,12 @@ void end(section_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return end_slow(scope);
     thread &me = this_thread.fast_record();
-    if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section() != &scope ||
+    if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section != &scope ||
                              !is_surely_attached(me),
                          0))
         return end_slow(scope);
     scope.tag = tag::ended;
-    me.innermost_section() = scope.outer;
+    me.innermost_section = scope.outer;
     if (scope.is_locked)
         unlock_section(scope);
 }
