@@ -17,7 +17,7 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
         return scope.sum == sum_of(scope);
     // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
     // (It is never entered in storage that a frame below it has.)
-    const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == short_sum_of(scope.below);
+    const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == fast_sum_of(scope.below);
     const participant *self = me.participants;
     while (self && self != scope.participant)
         self = self->next_of_thread;
@@ -46,10 +46,10 @@ void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
     for (frame &scope : open_frames(me))
         if (scope.below == &on_top) {
             scope.below = &me.base;
-            scope.sum = scope.is_fast ? short_sum_of(scope.below) : sum_of(scope);
+            scope.sum = scope.is_fast ? fast_sum_of(scope.below) : sum_of(scope);
         }
     on_top.tag = kind;
-    on_top.dead = on_top.is_fast = false;
+    on_top.inert = on_top.is_fast = false;
     on_top.nested_before = me.nested_open;
     on_top.below = me.top;
     on_top.sum = sum_of(on_top);

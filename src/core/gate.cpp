@@ -46,12 +46,22 @@ bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
     return keeper;
 }
 
-void gate::set(state now) noexcept {
-    word_.store(now, std::memory_order_release);
+// A loop, because a registration that comes too late may end the gate while the finalizing thread seals it.
+void gate::advance(state to) noexcept {
+    uint32_t now = word_.load(std::memory_order_relaxed);
+    while (now < to && !word_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed))
+        ;
     heavy_fence();
 }
 
-void gate::refuse(participant &self, uint8_t before) noexcept { leave(self, before); }
+#ifdef PYATTACH_TEST_PAUSE
+void gate::reopen() noexcept {
+    word_.store(open, std::memory_order_release);
+    heavy_fence();
+}
+#endif
+
+void gate::refuse(participant &self, presence before) noexcept { leave(self, before); }
 
 void gate::wake() noexcept {
     // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
@@ -65,7 +75,7 @@ void gate::wake() noexcept {
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
     for (const participant *member = data_->participants; member; member = member->next) {
-        uint8_t says = member->inside.load(std::memory_order_acquire);
+        presence says = member->inside.load(std::memory_order_acquire);
         if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
     }

@@ -29,51 +29,48 @@ namespace pyattach {
 
 class gate {
   public:
-    // Sealed: closed, and threads that were detached inside are not waited for or let in any more.
-    enum state : uint32_t { open, closed, sealed, dead };
+    // One life of the interpreter. The finalizing thread takes each step; a step back, or one that was taken already,
+    // changes nothing.
+    //
+    //     open ------> closed ------> sealed ------> ended ------> cleared
+    //        \  close()        seal()         end()        clear()
+    //         \-------------------------------^
+    //           end(): the exit hook could not be registered in time, or was thrown away
+    //
+    //   open     threads enter
+    //   closed   none enters; one that was detached inside may still come back
+    //   sealed   nor does one that was detached: only those that are attached are waited for
+    //   ended    CPython finalizes the interpreter; scopes inside are inert
+    //   cleared  CPython has cleared it, and its address may name another one
+    enum state : uint32_t { open, closed, sealed, ended, cleared };
 
-    // All but the word. Apart, because it goes when nobody holds a participant any more, while the word stays for
-    // whoever still knows the interpreter.
+    // All but the word. Freed with the last participant, while the word stays for handles and scopes that name the
+    // interpreter.
     struct data {
         participant *participants = nullptr;
         internal_lock lock;
         futex::word left{0}; // how often a thread left while the gate was not open, or for good
     };
-    explicit gate(data &its) noexcept : data_(&its) {}
+    explicit gate(data &own_data) noexcept : data_(&own_data) {}
 
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
-    bool is_dead() const noexcept { return word_.load(std::memory_order_relaxed) == dead; }
+    bool is_ended() const noexcept { return word_.load(std::memory_order_relaxed) >= ended; }
 
-    // Announces the thread; false: the gate is closed, and the participant says what it said before.
-    bool enter(participant &self) noexcept {
-        uint8_t before = self.inside.load(std::memory_order_relaxed);
-        return __builtin_expect(announce(self, presence::attached) == open, 1) || (refuse(self, before), false);
+    // Announces the thread, whose presence was `before`. False: the gate is not open, and the presence is `before`
+    // again.
+    bool enter(participant &self, presence before = presence::outside,
+               bool is_asymmetric = fences_are_asymmetric) noexcept {
+        return __builtin_expect(announce(self, presence::attached, is_asymmetric) == open, 1) ||
+               (refuse(self, before), false);
     }
-    // The same where fences are known to be asymmetric, for a participant that says outside; then come_back and leave,
-    // likewise.
-    bool enter_fast(participant &self) noexcept {
-        return __builtin_expect(announce(self, presence::attached, true) == open, 1) ||
+    // Announces the thread at the end of a detached scope. False: the gate is sealed, and the presence is outside.
+    bool reenter(participant &self, bool is_asymmetric = fences_are_asymmetric) noexcept {
+        return __builtin_expect(announce(self, presence::attached, is_asymmetric) < sealed, 1) ||
                (refuse(self, presence::outside), false);
     }
-    bool reenter_fast(participant &self) noexcept {
-        return __builtin_expect(announce(self, presence::attached, true) < sealed, 1) ||
-               (refuse(self, presence::outside), false);
-    }
-    void leave_fast(participant &self, uint8_t now) noexcept {
-        if (__builtin_expect(announce(self, now, true) != open, 0))
-            wake();
-    }
-
-    // Comes back from a detached scope: refused only once the gate is sealed. The participant then says outside.
-    bool reenter(participant &self) noexcept {
-        return __builtin_expect(announce(self, presence::attached) < sealed, 1) ||
-               (refuse(self, presence::outside), false);
-    }
-
-    // Says what the thread is from now on: outside, or inside and detached. Call it after the detach call returned
-    // (invariant 2).
-    void leave(participant &self, uint8_t now) noexcept {
-        if (__builtin_expect(announce(self, now) != open, 0))
+    // The presence from now on: outside or detached.
+    void leave(participant &self, presence after, bool is_asymmetric = fences_are_asymmetric) noexcept {
+        if (__builtin_expect(announce(self, after, is_asymmetric) != open, 0))
             wake();
     }
 
@@ -94,8 +91,14 @@ class gate {
     // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
     bool is_taken(thread_ident ident) noexcept;
 
-    // The closing side.
-    void set(state) noexcept;
+    // The finalizing thread's side.
+    void close() noexcept { advance(closed); }
+    void seal() noexcept { advance(sealed); }
+    void end() noexcept { advance(ended); }
+    void clear() noexcept { word_.store(cleared, std::memory_order_release); }
+#ifdef PYATTACH_TEST_PAUSE // a test's own
+    void reopen() noexcept;
+#endif
     // Waits until nobody but `except` is inside (`attached_only`: inside and attached), or until `deadline_ns` of the
     // monotonic clock. Returns how many still are.
     unsigned wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept;
@@ -104,8 +107,7 @@ class gate {
 
   private:
     // Writes the participant, then looks at the word: the order that everything here rests on.
-    uint32_t announce(participant &self, uint8_t now,
-                      [[maybe_unused]] bool is_asymmetric = fences_are_asymmetric) noexcept {
+    uint32_t announce(participant &self, presence now, [[maybe_unused]] bool is_asymmetric) noexcept {
 #ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
         self.inside.store(now, std::memory_order_release);
         light_fence(is_asymmetric);
@@ -119,7 +121,8 @@ class gate {
 #endif
     }
 
-    void refuse(participant &self, uint8_t before) noexcept;
+    void advance(state to) noexcept;
+    void refuse(participant &self, presence before) noexcept;
     void wake() noexcept;
     unsigned count(const participant *except, bool attached_only) const noexcept;
 

@@ -86,7 +86,7 @@ size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept {
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (data->of->state == state && !data->of->is_cleared.load(std::memory_order_relaxed))
+        if (data->of->state == state && !data->of->is_cleared())
             return data->of;
     return nullptr;
 }

@@ -62,13 +62,16 @@ struct alignas(64) interpreter {
     interp_data *const data; // only for those named above
     // The thread that ends it (the address of its thread-local words), exempt from the gate.
     std::atomic<thread_local_words *> finalizing_thread{nullptr};
-    // Whether the interpreter's atexit knows us. A failure leaves `none`, and the next contact tries again.
+    // Registration of the exit hook with the interpreter's atexit, by the thread that changes `none` to `busy`:
+    //
+    //     none ------> busy ------> registered
+    //          <------
+    //           failed: the next attach tries again
     enum hook_state : uint32_t { none, busy, registered };
     std::atomic<uint32_t> hook{none};
-    // Whether the interpreter's dict keeps us; written by the thread that is busy.
+    // A capsule in the interpreter's own dict names this record; its destructor is called when CPython clears the
+    // interpreter. Set once, by the thread that is busy, and kept when the rest of the registration fails.
     std::atomic<bool> is_kept{false};
-    // CPython has cleared the interpreter; from here on its address may name another one.
-    std::atomic<bool> is_cleared{false};
     std::atomic<bool> timed_out{false};
 
     interpreter(cpython::interp_state *its, pyattach::interp_data &all) noexcept
@@ -79,9 +82,9 @@ struct alignas(64) interpreter {
         const uint32_t seen = hook.load(std::memory_order_relaxed);
         return seen == registered || (seen == busy && is_kept.load(std::memory_order_acquire));
     }
+    bool is_cleared() const noexcept { return gate.now() == gate::cleared; }
     bool is_finalizing_thread() const noexcept {
-        return finalizing_thread.load(std::memory_order_relaxed) == &this_thread &&
-               !is_cleared.load(std::memory_order_relaxed);
+        return finalizing_thread.load(std::memory_order_relaxed) == &this_thread && !is_cleared();
     }
 };
 
@@ -92,7 +95,7 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // as the interpreter is there.
 inline bool is_warm_inside(const thread &me, const thread_state *tstate) noexcept {
     const participant *fast_participant = me.fast_participant;
-    return tstate == fast_participant->warm && __builtin_expect(!fast_participant->interp->gate.is_dead(), 1);
+    return tstate == fast_participant->warm && __builtin_expect(!fast_participant->interp->gate.is_ended(), 1);
 }
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
 
@@ -122,9 +125,9 @@ inline interpreter *main_interpreter() noexcept { return main_record.load(std::m
 // Whether the interpreter of this frame ended below it.
 inline bool is_inert(const frame &scope) noexcept {
     // The ending thread's own scopes have nothing to go back to, unless it opened them while it ended the interpreter.
-    return scope.dead ||
-           (scope.interp && __builtin_expect(scope.interp->gate.is_dead(), 0) && !scope.by_finalizing_thread &&
-            (scope.interp->is_cleared.load(std::memory_order_acquire) || scope.interp->is_finalizing_thread()));
+    return scope.inert ||
+           (scope.interp && __builtin_expect(scope.interp->gate.is_ended(), 0) && !scope.by_finalizing_thread &&
+            (scope.interp->is_cleared() || scope.interp->is_finalizing_thread()));
 }
 
 // Guards the list of interp_data, who holds them, the participants that wait, who deletes their states, and the exit

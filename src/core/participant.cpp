@@ -29,7 +29,7 @@ namespace {
 void give_up_ended_participants(thread &me) noexcept {
     participant **link = &me.participants;
     while (participant *member = *link) {
-        if (!member->interp->is_cleared.load(std::memory_order_acquire) || is_in_use(me, *member)) {
+        if (!member->interp->is_cleared() || is_in_use(me, *member)) {
             link = &member->next_of_thread;
             continue;
         }
@@ -50,7 +50,7 @@ void give_up_ended_participants(thread &me) noexcept {
 participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
     participant *taken = nullptr;
     lock_registry();
-    was_cleared = interp.is_cleared.load(std::memory_order_relaxed);
+    was_cleared = interp.is_cleared();
     participant_list *empty = was_cleared ? nullptr : &interp.data->empty;
     if (empty && empty->first) {
         taken = empty->first;
@@ -127,7 +127,7 @@ void vacate_locked(participant &member) noexcept {
     member.is_temporary = false;
     member.queue = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (!interp.gate.is_dead() && interp.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
+    if (!interp.gate.is_ended() && interp.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
         return push_locked(interp.data->empty, member);
     interp.gate.remove(member);
     std::free(&member);
@@ -136,7 +136,7 @@ void vacate_locked(participant &member) noexcept {
 
 void await_reaper_locked(participant &member) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (member.warm && !member.interp->gate.is_dead())
+    if (member.warm && !member.interp->gate.is_ended())
         push_locked(member.interp->data->dead, member);
     else
         vacate_locked(member);

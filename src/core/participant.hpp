@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/presence.hpp"
 #include "cpython/cpython.hpp"
 #include "platform/native_thread.hpp"
 
@@ -18,12 +19,8 @@ struct interpreter;
 struct decref_queue;
 struct thread;
 
-namespace presence {
-enum value : uint8_t { outside, attached, detached };
-}
-
 struct participant {
-    std::atomic<uint8_t> inside;
+    std::atomic<presence> inside;
     bool is_taken;     // by a thread that lives; under the registry's lock, as is `self`
     bool is_temporary; // `last` is a state that the library made for one scope, which is open
     pid_t native_id;

@@ -200,8 +200,7 @@ bool is_own_tstate(thread_state *tstate) noexcept {
     for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
         const bool is_attached = member->inside.load(std::memory_order_relaxed) == presence::attached;
         // Addresses of an ended life come again.
-        if ((tstate == member->warm || (is_attached && tstate == member->last)) &&
-            !member->interp->is_cleared.load(std::memory_order_acquire))
+        if ((tstate == member->warm || (is_attached && tstate == member->last)) && !member->interp->is_cleared())
             return true;
     }
     return tstate == cpython::python().gilstate_tstate();

@@ -11,72 +11,10 @@
 
 #include "core/counters.hpp"
 #include "core/events.hpp"
+#include "core/frame.hpp"
 #include "cpython/cpython.hpp"
 
 namespace pyattach {
-
-using status = pyattach_status;
-using cpython::thread_state;
-
-struct interpreter;
-struct participant;
-struct reattach_guard;
-struct thread;
-
-// The first word of every scope. Unlikely in memory that was never a scope, so that ending one by mistake is noticed.
-enum class tag : uint32_t {
-    base = 0x0A77AC00, // the thread's own bottom frame
-    attached,          // a scope that attached the thread: a frame
-    detached,          // a frame
-    nested,            // an attached scope that found the thread attached
-    forbidden,
-    section,
-    ended,
-    refused,
-};
-
-struct frame {
-    pyattach::tag tag;
-    bool dead;          // the interpreter ended: scopes in this frame are inert
-    bool is_fast;       // made by the warm path: the state is the thread's warm one, `replaced` and `back` are not set
-    bool temporary : 1; // attached: the state is destroyed with the scope
-    bool by_finalizing_thread : 1; // opened by the ending thread after the gate closed
-    bool had_error : 1;            // attached: the state came with an exception, which is not this scope's to report
-    bool was_detached : 1;         // attached: `replaced` was not attached, but in PyGILState's gilstate_tstate
-    uint8_t spare : 4;
-    uint8_t inside_below;   // attached: what the participant said before
-    uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
-    uint32_t sum;           // of the words below, as far as they are set: see frames.hpp
-    frame *below;
-    interpreter *interp;                // the interpreter; NULL if that never met the library
-    thread_state *tstate;               // attached: its state that is attached; detached: the one to come back to
-    pyattach::participant *participant; // announces this thread there; NULL: the gate does not bind it
-    union {
-        thread_state *replaced; // attached, and not short: the state of another interpreter to go back to
-        pyattach::reattach_guard
-            *reattach_guard; // detached, without a participant: what keeps the state alive on the way back; or NULL
-    };
-    interpreter *back; // its interpreter; NULL if that never met the library. Not set without `replaced`
-
-    thread_state *came_from() const noexcept { return is_fast ? nullptr : replaced; }
-
-    // From the tag to `inside_below`, for a comparison of all at once.
-    uint64_t head() const noexcept {
-        uint64_t all;
-        __builtin_memcpy(&all, this, sizeof all);
-        return all;
-    }
-    void begin_with(uint64_t all) noexcept { __builtin_memcpy(static_cast<void *>(this), &all, sizeof all); }
-};
-static_assert(offsetof(frame, nested_before) == sizeof(uint64_t));
-
-// How the frame of a warm attach begins as long as nothing happened to it; and that of a gap below.
-inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
-    frame fast_record = {};
-    fast_record.tag = kind;
-    fast_record.is_fast = true;
-    return fast_record.head();
-}
 
 // Made at a thread's first attach, and left to the next thread by the exit hook; all but the counters is reset then.
 struct thread {
@@ -208,24 +146,6 @@ inline void discard_late_record(thread &me) noexcept {
 
 // A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.
 [[noreturn]] void not_open(const char *kind, tag found) noexcept;
-
-// What frame::sum says: of a gap of the warm path, and of all frames that the warm path did not make.
-inline uint32_t short_sum_of(const frame *below) noexcept {
-    return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(below));
-}
-__attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scope) noexcept {
-    const bool is_attached = scope.tag == tag::attached;
-    const void *const words[] = {scope.below,
-                                 scope.interp,
-                                 scope.tstate,
-                                 scope.participant,
-                                 is_attached || !scope.participant ? scope.replaced : nullptr,
-                                 is_attached ? scope.back : nullptr};
-    uint64_t sum = 0;
-    for (const void *word : words)
-        sum = (sum + reinterpret_cast<uintptr_t>(word)) * 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
-    return static_cast<uint32_t>(sum >> 32);
-}
 
 inline void pop(thread &me, frame &on_top) noexcept {
     on_top.tag = tag::ended;

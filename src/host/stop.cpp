@@ -106,7 +106,7 @@ status check_callers(const interpreter *interp) noexcept {
     // What is asked here runs Python code, which must not find an exception set; a refusal leaves it as it was.
     cpython::kept_error kept;
     // After a stop that timed out the gate is sealed, and Python's own threads have been joined.
-    const bool is_resumed = interp && interp->gate.now() != gate::open && !interp->gate.is_dead();
+    const bool is_resumed = interp && interp->gate.now() != gate::open && !interp->gate.is_ended();
     if (!is_resumed && cpython::is_exit_under_way())
         return refuse_inside_end();
     if (cpython::is_below_python())
@@ -119,7 +119,7 @@ status check_callers(const interpreter *interp) noexcept {
 // What was open on this thread has nothing to go back to.
 void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
-        scope.dead = true;
+        scope.inert = true;
     for (participant *taken = me.participants; taken; taken = taken->next_of_thread)
         taken->inside.store(presence::outside, std::memory_order_release);
 }
@@ -139,7 +139,7 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
         cpython::report_unraisable();
     // Not as known, or never registered: then all is up to Py_FinalizeEx.
     defer_end(interp);
-    const bool are_run = interp && !interp->gate.is_dead() && cpython::run_exit_functions();
+    const bool are_run = interp && !interp->gate.is_ended() && cpython::run_exit_functions();
     defer_end(nullptr);
     if (!are_run) {
         const status outcome = finalize(me, false);

@@ -68,7 +68,7 @@ void ending::close() noexcept {
     if (where_.gate.now() != gate::open)
         return;
     where_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
-    where_.gate.set(gate::closed);
+    where_.gate.close();
     run_exit_callbacks(where_);
 }
 
@@ -102,7 +102,7 @@ void ending::wait(thread_state *tstate) noexcept {
         const int64_t now_ns = monotonic_ns();
         if (inside && !attached_only && now_ns >= end_of_detached) {
             // From now on who was detached is refused when it comes back (sealed), and only the others are waited for.
-            where_.gate.set(gate::sealed);
+            where_.gate.seal();
             attached_only = true;
             inside = where_.gate.wait(own_, attached_only, 0);
         }
@@ -113,7 +113,7 @@ void ending::wait(thread_state *tstate) noexcept {
         if (!inside || now_ns >= end || !may_go_on)
             break;
     }
-    where_.gate.set(gate::sealed);
+    where_.gate.seal();
     left = where_.gate.wait(own_, true, 0);
     if (left) {
         char what[100];
@@ -139,7 +139,7 @@ void ending::finish() noexcept {
     object *threading_active = where_.data->threading_active.exchange(nullptr, std::memory_order_acq_rel);
     if (!left)
         cpython::decref(threading_active);
-    where_.gate.set(gate::dead);
+    where_.gate.end();
     count(event::drops_leaked, where_.pool.close());
     warm_state::forget_orphaned(where_);
 }

@@ -57,7 +57,7 @@ bool is_running_elsewhere_locked(const interpreter &interp, pyattach_exit_callba
 }
 
 exit_callback *take_locked(interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
-    if (interp.is_cleared.load(std::memory_order_relaxed))
+    if (interp.is_cleared())
         return nullptr;
     exit_callback **link = &interp.data->callbacks;
     while (*link && ((*link)->call != call || (*link)->arg != arg))

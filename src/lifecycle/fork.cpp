@@ -91,8 +91,8 @@ bool forget_contacts() noexcept {
         interpreter &interp = *data->of;
         uint32_t interrupted = interpreter::busy;
         interp.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told = is_told || (!interp.is_cleared.load(std::memory_order_relaxed) &&
-                              interp.hook.load(std::memory_order_relaxed) == interpreter::registered);
+        is_told =
+            is_told || (!interp.is_cleared() && interp.hook.load(std::memory_order_relaxed) == interpreter::registered);
     }
     return is_told;
 }

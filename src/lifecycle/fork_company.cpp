@@ -33,7 +33,7 @@ bool is_known_tstate(const thread_state *tstate) noexcept {
         if (open->tstate == tstate)
             return true;
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (!data->of->is_cleared.load(std::memory_order_relaxed) && data->of->gate.has_warm(tstate))
+        if (!data->of->is_cleared() && data->of->gate.has_warm(tstate))
             return true;
     return false;
 }
@@ -58,7 +58,7 @@ const char *find_company(bool is_something_lost) noexcept {
         return was_inside;
     for (interp_data *data = newest_data(); data; data = data->next) {
         interpreter &interp = *data->of;
-        if (interp.is_cleared.load(std::memory_order_relaxed))
+        if (interp.is_cleared())
             continue;
         if (interp.gate.now() != gate::open || !interp.gate.is_empty_but_for(own_participant(interp)))
             return was_inside;

@@ -30,7 +30,7 @@ void probe::let_go(attempt *held) noexcept {
 
 bool probe::retain_data(interpreter &interp) noexcept {
     lock_registry();
-    const bool is_there = !interp.is_cleared.load(std::memory_order_relaxed);
+    const bool is_there = !interp.is_cleared();
     if (is_there)
         ++interp.data->refs;
     unlock_registry();

@@ -18,7 +18,7 @@ namespace {
 // thrown away.
 void on_interp_cleared(void *value) noexcept {
     interpreter &interp = *static_cast<interpreter *>(value);
-    interp.gate.set(gate::dead);
+    interp.gate.end();
     size_t high_water = interp.pool.high_water();
     count(event::drops_leaked, interp.pool.close());
     warm_state::forget_orphaned(interp);
@@ -32,7 +32,7 @@ void on_interp_cleared(void *value) noexcept {
     if (is_main)
         finalizing::begin_by_host();
     // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
-    interp.is_cleared.store(true, std::memory_order_release);
+    interp.gate.clear();
     release_data_locked(interp);
     unlock_registry();
 }
@@ -56,7 +56,7 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *here) noexce
         // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
         if (is_main_tstate(cpython::python().current()))
             interp.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
-        interp.gate.set(gate::dead);
+        interp.gate.end();
     }
     if (done == cpython::hook::registered)
         interp.data->threading_active.store(cpython::threading_active(), std::memory_order_release);

@@ -13,11 +13,11 @@ interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) no
 
 inline bool is_last_interp(const thread &me, const cpython::interp_state *here) noexcept {
     const interpreter *met = me.last_interp;
-    return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
+    return met && here == met->state && __builtin_expect(!met->gate.is_ended(), 1);
 }
 inline interpreter *lookup_or_register(thread &me, thread_state *tstate) noexcept {
     if (const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr)
-        if (!top->dead && __builtin_expect(!top->interp->gate.is_dead(), 1))
+        if (!top->inert && __builtin_expect(!top->interp->gate.is_ended(), 1))
             return top->interp;
     cpython::interp_state *here = cpython::python().interp_of(tstate);
     return is_last_interp(me, here) ? me.last_interp : lookup_or_register_slow(me, here);

@@ -36,7 +36,7 @@ bool is_queued(interpreter &interp, participant &self, pool::outcome what) noexc
 
 bool queue(interpreter &owner, object *reference) noexcept {
     // An interpreter could end unnoticed otherwise, and its references would be released in its next life.
-    if (!owner.notices_its_end() || owner.gate.is_dead())
+    if (!owner.notices_its_end() || owner.gate.is_ended())
         return false;
     thread *me = this_thread.record();
     participant *self = me ? me->participants : nullptr; // the one it met last, which it nearly always is
@@ -99,8 +99,7 @@ inline void release(object *reference) noexcept {
     thread_state *tstate = current_tstate(); // finds Python if need be
     bool release_now = tstate && !this_thread.forbidden;
     if (release_now && owner)
-        release_now =
-            owner->state == cpython::python().interp_of(tstate) && !owner->is_cleared.load(std::memory_order_acquire);
+        release_now = owner->state == cpython::python().interp_of(tstate) && !owner->is_cleared();
     if (!release_now) {
         defer(owner ? owner : standing_for(tstate), reference);
         return;
@@ -135,7 +134,7 @@ void decref(object *reference, interpreter *owner) noexcept {
     // Whose it is has been compared before it is looked into: the scope on top may be one that cannot be read. A thread
     // that has queued there before has seen the exit hook registered.
     const bool is_detached = me.current_at != &cpython::unknown;
-    if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_dead()) {
+    if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_ended()) {
         if (!self->queue->is_ready())
             return push_fenced(*interp, *self, reference);
         if (!self->queue->push_plainly(reference))

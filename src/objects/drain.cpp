@@ -24,8 +24,8 @@ void schedule(interpreter &interp, participant &self) noexcept {
     if (&interp != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
         interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
         return;
-    uint8_t before = self.inside.load(std::memory_order_relaxed);
-    if (!interp.gate.enter(self))
+    presence before = self.inside.load(std::memory_order_relaxed);
+    if (!interp.gate.enter(self, before))
         return;
     if (!interp.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
         !cpython::add_pending_call(run_scheduled_drain, &interp))
@@ -38,7 +38,7 @@ void schedule(interpreter &interp, participant &self) noexcept {
 // quiet, to the pool where the budget is 0; both are paid when that is over, and a crowded push asks anew in any case.
 int run_scheduled_drain(void *record) noexcept {
     auto &where = *static_cast<interpreter *>(record);
-    if (where.is_cleared.load(std::memory_order_acquire))
+    if (where.is_cleared())
         return 0;
     // Store one, then look at the other, as set_drain_budget does and who pushes and finds the pool crowded: whichever
     // store comes second is followed by a look that sees the first.
@@ -139,7 +139,7 @@ size_t waiting() noexcept {
     cpython::interp_state *state = tstate ? cpython::python().interp_of(tstate) : nullptr;
     lock_registry();
     interpreter *interp = state ? find_interpreter_locked(state) : main_interpreter();
-    size_t all = interp && !interp->is_cleared.load(std::memory_order_relaxed) ? interp->pool.size() : 0;
+    size_t all = interp && !interp->is_cleared() ? interp->pool.size() : 0;
     unlock_registry();
     return all;
 }

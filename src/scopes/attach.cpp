@@ -20,7 +20,7 @@ namespace {
 // after-fork has run, if it ever does.
 void end_cut_off(thread &me, frame &scope) noexcept {
     pop(me, scope);
-    scope.interp->gate.leave(*scope.participant, scope.inside_below);
+    scope.interp->gate.leave(*scope.participant, scope.presence_before);
     discard_late_record(me);
 }
 
@@ -48,7 +48,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     interpreter *back = ended.back;
     if (tstate && ended.was_detached) {
         participant *self = find_participant(me, *back);
-        uint8_t before = self ? self->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
+        presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
         // A thread that is inside already, below a detached scope, is let in as when that ends.
         if (!self || !(before == presence::outside ? back->gate.enter(*self) : back->gate.reenter(*self)))
             return;
@@ -63,10 +63,10 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     frame *below = readable_top(me);
     if (below && below->tag == tag::attached && below->participant && below->tstate == tstate) {
         if (!below->interp->gate.reenter(*below->participant) && !below->by_finalizing_thread) {
-            below->dead = true;
+            below->inert = true;
             return;
         }
-    } else if (back && back->is_cleared.load(std::memory_order_acquire)) {
+    } else if (back && back->is_cleared()) {
         cpython::park();
     } else if (reattach_guard *guard = find_reattach_guard(me, tstate)) {
         return reattach(*guard);
@@ -89,21 +89,21 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
     in.by_finalizing_thread = in.was_detached = false;
     in.participant = find_participant(me, interp);
     if (!in.participant)
-        return interp.is_cleared.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
+        return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(interp);
     if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*in.participant))
         same_ident_batch.take_same_ident();
-    in.inside_below = in.participant->inside.load(std::memory_order_relaxed);
-    if (!interp.gate.enter(*in.participant)) {
+    in.presence_before = in.participant->inside.load(std::memory_order_relaxed);
+    if (!interp.gate.enter(*in.participant, in.presence_before)) {
         in.by_finalizing_thread = interp.is_finalizing_thread();
-        if (interp.is_cleared.load(std::memory_order_acquire) || (checked && !in.by_finalizing_thread))
+        if (interp.is_cleared() || (checked && !in.by_finalizing_thread))
             return PYATTACH_FINALIZING;
         in.participant->inside.store(presence::attached, std::memory_order_relaxed);
     }
     in.tstate = choose_tstate(me, *in.participant, interp, same_ident_batch, in);
     if (!in.tstate) {
-        interp.gate.leave(*in.participant, in.inside_below);
-        return interp.is_cleared.load(std::memory_order_acquire) ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
+        interp.gate.leave(*in.participant, in.presence_before);
+        return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
     cpython::restore_over(replaced, in.tstate);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
@@ -137,11 +137,11 @@ status attach_first(thread &me, thread_state *replaced, attach_result &in) noexc
             is_usable = replaced || tries == most_tries || py.tstate_id(in.tstate) == 1 || cpython::is_usable();
             if (is_usable)
                 lookup_or_register(me, in.tstate);
-            if (main->gate.is_dead())
+            if (main->gate.is_ended())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
                 leave(*in.participant, in.tstate, in.temporary);
-                main->gate.leave(*in.participant, in.inside_below);
+                main->gate.leave(*in.participant, in.presence_before);
                 frame visit{};
                 visit.replaced = in.replaced;
                 visit.back = in.back;
@@ -184,7 +184,7 @@ void detach_from(frame &scope) noexcept {
                    "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
                    "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
         // Left behind by an exit, this thread was refused in somebody's re-attach; its stack is being unwound.
-        scope.dead = true;
+        scope.inert = true;
         pop(*me, scope);
         return;
     }
@@ -194,7 +194,7 @@ void detach_from(frame &scope) noexcept {
     leave(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    scope.interp->gate.leave(*scope.participant, scope.inside_below);
+    scope.interp->gate.leave(*scope.participant, scope.presence_before);
     if (scope.came_from())
         restore_previous(*me, scope);
     remember_interp(*me, scope.came_from() && !scope.was_detached ? scope.back : main_interpreter());

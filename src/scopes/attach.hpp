@@ -14,7 +14,7 @@ struct attach_result {
     thread_state *replaced;
     interpreter *back;
     bool was_detached;
-    uint8_t inside_below;      // what the participant said before
+    presence presence_before;  // what the participant said before
     bool is_new;               // the state was made for this entry
     bool temporary;            // and is destroyed with it
     bool by_finalizing_thread; // the ending thread, past the closed gate

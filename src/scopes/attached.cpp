@@ -33,9 +33,9 @@ inline void open(frame &scope, thread &me, const attach_result &in) noexcept {
     scope.by_finalizing_thread = in.by_finalizing_thread;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.inside_below == presence::outside && in.tstate == in.participant->warm;
+    bool is_ours_from_here = in.presence_before == presence::outside && in.tstate == in.participant->warm;
     scope.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
-    scope.inside_below = in.inside_below;
+    scope.presence_before = in.presence_before;
     scope.tstate = in.tstate;
     scope.interp = in.interp;
     scope.participant = in.participant;
@@ -143,11 +143,11 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     if (cpython::peek(me.current_at))
         return begin_slow(scope);
     participant &fast_participant = *me.fast_participant;
-    if (__builtin_expect(!fast_participant.interp->gate.enter_fast(fast_participant), 0))
+    if (__builtin_expect(!fast_participant.interp->gate.enter(fast_participant, presence::outside, true), 0))
         return begin_slow(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &frame_ = scope.outer;
-    frame_.begin_with(warm_head());
+    frame_.begin_with(fast_head());
     frame_.nested_before = me.nested_open;
     frame_.below = &me.base;
     set_place(frame_, fast_participant);
@@ -166,11 +166,11 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
         return begin_slow(scope);
     const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr;
     interpreter *interp = nullptr;
-    if (top && !top->dead)
+    if (top && !top->inert)
         interp = top->interp;
     else if (py.current_is_own && is_last_interp(me, py.interp_of(tstate)))
         interp = me.last_interp;
-    if (__builtin_expect(!interp || interp->gate.is_dead(), 0))
+    if (__builtin_expect(!interp || interp->gate.is_ended(), 0))
         return begin_slow(scope);
     check_storage(me, "attached", &scope);
     drain_if_allowed(*interp);
@@ -186,7 +186,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     frame &frame_ = scope.outer;
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
-    if (__builtin_expect(frame_.interp->gate.is_dead() || cpython::peek(me.current_at) != frame_.tstate ||
+    if (__builtin_expect(frame_.interp->gate.is_ended() || cpython::peek(me.current_at) != frame_.tstate ||
                              cpython::has_exception(frame_.tstate),
                          0))
         return detach_from(frame_);
@@ -194,7 +194,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     frame_.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    frame_.interp->gate.leave_fast(*frame_.participant, presence::outside);
+    frame_.interp->gate.leave(*frame_.participant, presence::outside, true);
 }
 
 void end_slow(attached_scope &scope) noexcept {
@@ -212,7 +212,7 @@ void end_slow(attached_scope &scope) noexcept {
 
 status begin_in(attached_scope &scope, interpreter &interp) noexcept {
     const kept_errno kept;
-    if (interp.is_cleared.load(std::memory_order_acquire))
+    if (interp.is_cleared())
         return refuse(scope, this_thread.forbidden ? refuse_forbidden() : PYATTACH_FINALIZING);
     return begin_general(scope, current_tstate(), wanted::named, &interp, true);
 }

@@ -80,7 +80,7 @@ inline void end(attached_scope &scope) noexcept {
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == warm_head() && me.top == &scope.outer && me.nested_open == scope.outer.nested_before)
+        if (scope.outer.head() == fast_head() && me.top == &scope.outer && me.nested_open == scope.outer.nested_before)
             return end_warm(scope, me);
     }
     end_slow(scope);

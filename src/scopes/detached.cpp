@@ -50,8 +50,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 bool is_tstate_freed(const frame &detached_frame) noexcept {
     if (detached_frame.by_finalizing_thread)
         return false;
-    return detached_frame.interp ? detached_frame.interp->is_cleared.load(std::memory_order_acquire)
-                                 : cpython::python().is_finalizing() != 0;
+    return detached_frame.interp ? detached_frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
 }
 
 [[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
@@ -67,7 +66,7 @@ bool is_tstate_freed(const frame &detached_frame) noexcept {
 [[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
     pop(me, *me.top);
     if (me.top == &me.base || readable_top(me))
-        me.top->dead = true;
+        me.top->inert = true;
     return why;
 }
 
@@ -102,7 +101,7 @@ status begin_general(detached_scope &scope) noexcept {
     // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
     const frame *below = readable_top(*me);
     participant *self =
-        below && below->tag == tag::attached && below->interp == interp && !below->dead ? below->participant : nullptr;
+        below && below->tag == tag::attached && below->interp == interp && !below->inert ? below->participant : nullptr;
     scope.detached_frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
     return open(scope.detached_frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
@@ -116,22 +115,22 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
     frame &detached_frame = scope.detached_frame;
     participant &fast_participant = *me.fast_participant;
-    detached_frame.begin_with(warm_head(tag::detached));
+    detached_frame.begin_with(fast_head(tag::detached));
     detached_frame.nested_before = me.nested_open;
     detached_frame.below = me.top;
-    detached_frame.sum = short_sum_of(detached_frame.below);
+    detached_frame.sum = fast_sum_of(detached_frame.below);
     set_place(detached_frame, fast_participant);
     cpython::save();
     me.top = &detached_frame;
     me.counted.add(event::detaches);
-    detached_frame.interp->gate.leave_fast(*detached_frame.participant, presence::detached);
+    detached_frame.interp->gate.leave(*detached_frame.participant, presence::detached, true);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const frame &detached_frame = scope.detached_frame;
     interpreter *interp = detached_frame.interp;
-    if (__builtin_expect(!interp->gate.reenter_fast(*detached_frame.participant), 0) &&
+    if (__builtin_expect(!interp->gate.reenter(*detached_frame.participant, true), 0) &&
         !is_finalizing_thread(detached_frame))
         return stay_out(me, PYATTACH_FINALIZING);
     cpython::restore(detached_frame.tstate);
@@ -149,7 +148,7 @@ status begin_slow(detached_scope &scope) noexcept {
     // Attached by a scope of ours, as far as can be told at a glance.
     thread_state *tstate = cpython::peek(me.current_at);
     const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
-    if (!top || top->dead || top->interp->gate.is_dead())
+    if (!top || top->inert || top->interp->gate.is_ended())
         return begin_general(scope);
     check_storage(scope);
     return open(scope.detached_frame, me, tstate, top->interp, top->participant, false);

@@ -23,7 +23,7 @@ status end_slow(detached_scope &) noexcept;
 inline status begin(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
         thread &me = this_thread.fast_record();
-        if (me.top->head() == warm_head() && is_warm_inside(me))
+        if (me.top->head() == fast_head() && is_warm_inside(me))
             return begin_warm(scope, me);
     }
     return begin_slow(scope);
@@ -32,7 +32,7 @@ inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
         const frame &detached_frame = scope.detached_frame;
         thread &me = this_thread.fast_record();
-        if (detached_frame.head() == warm_head(tag::detached) && me.top == &detached_frame &&
+        if (detached_frame.head() == fast_head(tag::detached) && me.top == &detached_frame &&
             me.nested_open == detached_frame.nested_before)
             return end_warm(scope, me);
     }

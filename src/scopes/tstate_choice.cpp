@@ -17,7 +17,7 @@ bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
         return false;
     bool is_ours = tstate == me.ended_tstate;
     for (const participant *member = me.participants; member && !is_ours; member = member->next_of_thread)
-        is_ours = member->last == tstate && member->interp->is_cleared.load(std::memory_order_acquire);
+        is_ours = member->last == tstate && member->interp->is_cleared();
     // The main thread's first state has the same address in every life.
     return is_ours && py.tstate_id(tstate) != 1;
 }
@@ -25,7 +25,7 @@ bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
 // The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
 thread_state *suspended(const thread &me, const interpreter &interp) noexcept {
     for (const frame &scope : open_frames(me)) {
-        if (scope.dead)
+        if (scope.inert)
             continue;
         if (scope.interp == &interp)
             return scope.tstate;

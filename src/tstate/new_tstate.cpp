@@ -35,7 +35,7 @@ thread_state *make_tstate(interpreter &interp) noexcept {
     const bool waits_for_forks = py.free_threaded || py.fork_copies_tstate_lock;
     if (waits_for_forks)
         begin_stop();
-    const bool was_cleared = interp.is_cleared.load(std::memory_order_acquire);
+    const bool was_cleared = interp.is_cleared();
     thread_state *tstate = was_cleared ? nullptr : cpython::new_tstate(interp.state);
     if (waits_for_forks)
         end_stop();

@@ -149,7 +149,7 @@ void reattach(reattach_guard &guard) noexcept {
     guard.is_reattaching.store(1, std::memory_order_seq_cst);
     // Else another thread has used the state meanwhile, and put a reattach_guard of its own in the place of this one.
     if (guard.cleared.load(std::memory_order_seq_cst) &&
-        (cpython::python().is_finalizing() || guard.interp->is_cleared.load(std::memory_order_acquire))) {
+        (cpython::python().is_finalizing() || guard.interp->is_cleared())) {
         // Only between CPython's clearing the state and its being done with the interpreter.
         guard.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
         cpython::park();                                          // GCOVR_EXCL_LINE: as above

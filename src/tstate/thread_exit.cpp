@@ -40,8 +40,8 @@ bool is_gilstate_lost(const thread &me) noexcept {
     participant *self = me.participants;
     while (self && !(self->warm && self->interp == main_interpreter()))
         self = self->next_of_thread;
-    const uint8_t before = self ? self->inside.load(std::memory_order_relaxed) : uint8_t{presence::outside};
-    if (!self || !self->interp->gate.enter(*self))
+    const presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
+    if (!self || !self->interp->gate.enter(*self, before))
         return false;
     const bool is_lost = !cpython::python().gilstate_tstate();
     self->interp->gate.leave(*self, before);
@@ -52,7 +52,7 @@ bool is_gilstate_lost(const thread &me) noexcept {
 // current. Other code may have attached it instead, with a state that is not the library's to let go of.
 participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
     for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
-        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_dead() &&
+        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_ended() &&
             (tstate == self->warm || tstate == self->last))
             return self;
     return nullptr;
@@ -92,7 +92,7 @@ void let_go_of_scopes(thread &me) noexcept {
     if (attached && can_detach)
         release_tstate(*attached, tstate);
     for (participant *self = me.participants; self; self = self->next_of_thread) {
-        const uint8_t before = self->inside.load(std::memory_order_relaxed);
+        const presence before = self->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // It is not attached with that one, so another thread has to delete it.
         if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
@@ -102,7 +102,7 @@ void let_go_of_scopes(thread &me) noexcept {
             self->interp->gate.leave(*self, presence::outside);
     }
     me.top = &me.base;
-    me.base.dead = false;
+    me.base.inert = false;
     me.nested_open = 0;
     me.innermost_section = nullptr;
     if (!can_detach)

@@ -19,7 +19,7 @@
 using namespace support;
 using pyattach::gate;
 using pyattach::participant;
-namespace presence = pyattach::presence;
+using pyattach::presence;
 
 namespace {
 
@@ -96,7 +96,7 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         together.arrive_and_wait();
         idle(round % 64 * 100);
         int64_t deadline = pyattach::monotonic_ns() + limit_ns;
-        the_gate->set(gate::closed);
+        the_gate->close();
         unsigned inside = the_gate->wait(nullptr, false, deadline);
         // At its deadline the wait looks once more, so only the clock tells that it was not woken.
         result.lost += pyattach::monotonic_ns() >= deadline;
@@ -153,13 +153,13 @@ int collisions_missed(int rounds) {
         run_on_core(0);
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
-            the_gate->set(gate::open);
+            the_gate->reopen();
             mine.inside = presence::outside;
             for (line &one : lines)
                 one.stored = 1;
             turn.store(2 * round + 1, std::memory_order_release);
             idle(delay);
-            the_gate->set(gate::closed);
+            the_gate->close();
             bool was_seen = the_gate->wait(nullptr, false, 0) != 0;
             wait_for_turn(2 * round + 2);
             missed += was_let_in && !was_seen;
@@ -212,7 +212,7 @@ TEST_CASE("what a thread did inside has happened when the closer goes on") {
         });
         while (!was_cleared.load(std::memory_order_relaxed))
             sched_yield();
-        the_gate->set(gate::closed);
+        the_gate->close();
         CHECK(the_gate->wait(nullptr, false, 0) == 0);
         CHECK(visits == 5);
         visitor.join();

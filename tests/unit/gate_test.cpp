@@ -12,7 +12,7 @@
 using namespace support;
 using pyattach::gate;
 using pyattach::participant;
-namespace presence = pyattach::presence;
+using pyattach::presence;
 
 namespace {
 
@@ -37,19 +37,32 @@ TEST_CASE("an open gate lets in, a closed one refuses, and the seat says so") {
     CHECK(the_gate->now() == gate::open);
     CHECK(the_gate->enter(mine));
     CHECK(mine.inside == presence::attached);
-    CHECK(the_gate->enter(mine)); // again, from within a detached scope
+    the_gate->leave(mine, presence::detached);
+    CHECK(the_gate->enter(mine, presence::detached)); // an attached scope inside the detached one
     the_gate->leave(mine, presence::detached);
     CHECK(mine.inside == presence::detached);
-    the_gate->set(gate::closed);
+    the_gate->close();
     CHECK(the_gate->now() == gate::closed);
-    CHECK_FALSE(the_gate->enter(mine));
+    CHECK_FALSE(the_gate->enter(mine, presence::detached));
     CHECK(mine.inside == presence::detached); // as before
     the_gate->leave(mine, presence::outside);
     CHECK_FALSE(the_gate->enter(mine));
     CHECK(mine.inside == presence::outside);
-    the_gate->set(gate::dead);
-    CHECK(the_gate->is_dead());
+    the_gate->end();
+    CHECK(the_gate->is_ended());
     CHECK_FALSE(the_gate->enter(mine));
+}
+
+TEST_CASE("a gate takes no step back") {
+    auto the_gate = new_gate();
+    the_gate->end();
+    the_gate->seal();
+    the_gate->close();
+    CHECK(the_gate->now() == gate::ended);
+    the_gate->clear();
+    the_gate->end();
+    CHECK(the_gate->now() == gate::cleared);
+    CHECK(the_gate->is_ended());
 }
 
 TEST_CASE("who is detached inside may come back to a closed gate, not to a sealed one") {
@@ -58,11 +71,11 @@ TEST_CASE("who is detached inside may come back to a closed gate, not to a seale
     the_gate->add(mine);
     CHECK(the_gate->enter(mine));
     the_gate->leave(mine, presence::detached);
-    the_gate->set(gate::closed);
+    the_gate->close();
     CHECK(the_gate->reenter(mine));
     CHECK(mine.inside == presence::attached);
     the_gate->leave(mine, presence::detached);
-    the_gate->set(gate::sealed);
+    the_gate->seal();
     CHECK_FALSE(the_gate->reenter(mine));
     CHECK(mine.inside == presence::outside);
 }
@@ -100,7 +113,7 @@ TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {
         CHECK(the_gate->enter(mine));
         unsigned inside = 1;
         task closer("the closer to be woken", [&] {
-            the_gate->set(gate::closed);
+            the_gate->close();
             inside = the_gate->wait(nullptr, false, pyattach::monotonic_ns() + 2 * far_away);
         });
         closer.wait_until_asleep();
@@ -129,7 +142,7 @@ TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves
                 &closer, nullptr,
                 [](void *it) -> void * {
                     auto &mine = *static_cast<shared *>(it);
-                    mine.the_gate->set(gate::closed);
+                    mine.the_gate->close();
                     pthread_cancel(pthread_self());
                     mine.waits = true;
                     mine.inside = mine.the_gate->wait(nullptr, false, pyattach::monotonic_ns() + 2 * far_away);

@@ -29,7 +29,7 @@ interpreter &new_interpreter() {
 }
 
 void end(interpreter &where) {
-    where.gate.set(gate::dead);
+    where.gate.end();
     warm_state::forget_orphaned(where);
 }
 

@@ -70,7 +70,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
                 CHECK(!open_frames(mine).are_all());
                 std::memcpy(static_cast<void *>(scope), &kept, sizeof kept);
             }
-        outer.dead = true; // which is no part of the sum, and neither is how many were open
+        outer.inert = true; // which is no part of the sum, and neither is how many were open
         ++inner.nested_before;
         CHECK(count() == 2);
         pop(mine, inner);

@@ -1,0 +1,19 @@
+// Presence: what a thread announces of itself in one interpreter's gate.
+#pragma once
+
+#include <cstdint>
+
+namespace pyattach {
+
+// What a thread announces of itself. The gate binds a scope if it changes the thread's presence:
+//
+//                 attached scope begins                  detached scope begins
+//      outside  ------------------------->  attached  -------------------------->  detached
+//               <-------------------------            <--------------------------
+//                 attached scope ends                    detached scope ends
+//
+// `attached` is stored before the call that attaches, and the other two after the call that detached (invariant 2). An
+// attached scope inside a detached one goes from detached to attached, and back at its end.
+enum class presence : uint8_t { outside, attached, detached };
+
+} // namespace pyattach
