@@ -29,7 +29,7 @@ interpreter *standing_for(thread_state *tstate) noexcept {
 #if PYATTACH_REFERENCE_POOL
 
 bool is_queued(interpreter &interp, participant &self, pool::outcome what) noexcept {
-    if (what == pool::outcome::crowded)
+    if (what == pool::outcome::over_mark)
         schedule_drain(interp, self);
     return what != pool::outcome::refused;
 }
@@ -55,15 +55,11 @@ bool queue(interpreter &owner, object *reference) noexcept {
     return is_queued(owner, *self, owner.pool.push(*self->queue, reference));
 }
 
-void note(interpreter &interp, participant &self, pool::outcome what) noexcept {
-    count(is_queued(interp, self, what) ? event::drops_queued : event::drops_leaked);
-}
-// Not inline: they would cost the fast_record case its registers.
-[[gnu::noinline]] void push_fenced(interpreter &interp, participant &self, object *reference) noexcept {
-    note(interp, self, interp.pool.push_fenced(*self.queue, reference));
-}
-[[gnu::noinline]] void enlist(interpreter &interp, participant &self) noexcept {
-    note(interp, self, interp.pool.enlist(*self.queue));
+// Not inline, or the fast path of decref would have to save registers around it.
+[[gnu::noinline]] void finish_push(interpreter &interp, participant &self, object *reference,
+                                   pool::unfinished step) noexcept {
+    const pool::outcome outcome = interp.pool.finish_push(*self.queue, reference, step);
+    count(is_queued(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
 }
 
 #endif
@@ -136,10 +132,9 @@ void decref(object *reference, interpreter *owner) noexcept {
     // that has queued there before has seen the exit hook registered.
     const bool is_detached = me.current_at != &cpython::unknown;
     if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_dead()) {
-        if (!self->queue->is_ready())
-            return push_fenced(*interp, *self, reference);
-        if (!self->queue->push_plainly(reference))
-            return enlist(*interp, *self);
+        const pool::unfinished step = self->queue->push_plain(reference);
+        if (__builtin_expect(step != pool::unfinished::nothing, 0))
+            return finish_push(*interp, *self, reference, step);
         return me.counted.add(event::drops_queued);
     }
 #endif
