@@ -1,15 +1,12 @@
 // Decref: releases a reference now if the thread is attached, else pushes it into the pool of its interpreter.
 #include "objects/decref.hpp"
-#include "objects/drain.hpp"
-
-#include <algorithm>
-#include <utility>
 
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {
@@ -28,14 +25,15 @@ interpreter *default_owner(thread_state *tstate) noexcept {
 
 #if PYATTACH_REFERENCE_POOL
 
-// Schedules a drain if the pool is over its high-water mark.
-bool is_queued(interpreter &interp, participant &self, pool::outcome outcome) noexcept {
+// True: the pool holds the reference. Schedules a drain if the pool is over its high-water mark.
+bool check_outcome(interpreter &interp, participant &self, pool::outcome outcome) noexcept {
     if (outcome == pool::outcome::over_mark)
         schedule_drain(interp, self);
     return outcome != pool::outcome::refused;
 }
 
-bool queue(interpreter &owner, object *reference) noexcept {
+// False: the pool refused, and the reference leaks.
+bool push_to_pool(interpreter &owner, object *reference) noexcept {
     // Otherwise the interpreter could end unnoticed, and its references would be released in the next interpreter at
     // the same address.
     if (!owner.notices_its_end() || owner.gate.is_dead())
@@ -49,27 +47,27 @@ bool queue(interpreter &owner, object *reference) noexcept {
         // are given up as soon as the reference is in the pool.
         if (this_thread.ended || !self || (!self->queue && !(self->queue = owner.pool.add_queue()))) {
             const pool::outcome outcome = owner.pool.push_single(reference, self);
-            const bool is_in_pool = self ? is_queued(owner, *self, outcome) : outcome != pool::outcome::refused;
+            const bool is_in_pool = self ? check_outcome(owner, *self, outcome) : outcome != pool::outcome::refused;
             if (me)
                 discard_late_record(*me);
             return is_in_pool;
         }
     }
-    return is_queued(owner, *self, owner.pool.push(*self->queue, reference));
+    return check_outcome(owner, *self, owner.pool.push(*self->queue, reference));
 }
 
 // Not inline, or the fast path of decref would have to save registers around it.
 [[gnu::noinline]] void finish_push(interpreter &interp, participant &self, object *reference,
                                    pool::unfinished step) noexcept {
     const pool::outcome outcome = interp.pool.finish_push(*self.queue, reference, step);
-    count(is_queued(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
+    count(check_outcome(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
 }
 
 #endif
 
 void defer(interpreter *owner, object *reference) noexcept {
 #if PYATTACH_REFERENCE_POOL
-    if (owner && queue(*owner, reference)) {
+    if (owner && push_to_pool(*owner, reference)) {
         count(event::drops_queued);
         return;
     }

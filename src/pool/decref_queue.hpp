@@ -5,10 +5,9 @@
 // the list, and then reads `pushed_` (pool.hpp). Each side needs a fence between its two steps. A full fence would be
 // most of a push. A fence that the drain makes for both (heavy_fence, see fence.hpp) would add a microsecond to each
 // attach that finds a few references. So there are two modes:
-//   - *fenced*, which is best for few references: a push is an exchange, and both sides use sequentially consistent
-//     operations.
-//   - *plain*, which is best for many: a push is plain stores, and the drain makes all running threads execute a fence
-//     after it took the queue off the list, unless the drain runs on the owner itself.
+//   - *fenced*, the usual mode: a push is an exchange, and both sides use sequentially consistent operations.
+//   - *plain*, while much waits: a push is plain stores. The drain makes all running threads execute a fence after it
+//     took the queue off the list, unless the drain runs on the owner itself. This is an asymmetric fence (P1202).
 //
 // The mode, which the owner alone changes (`is_plain_`, `plain_end_`):
 //
@@ -41,7 +40,8 @@
 //                        leave_list: by the drain or the closing that found it empty
 //
 // "In the list" includes the time in which a drain holds the queue under the pool's lock, and the time between
-// enter_list and the compare-and-swap that links the queue. In a fork child a queue is orphaned in either place.
+// enter_list and the compare-and-swap that links the queue. If that fails because the pool is closed, the owner calls
+// leave_closed_pool. In a fork child a queue is orphaned in either place.
 //
 // The release store of `pushed_` publishes the slots. The acquire load of `pushed_` by a drain precedes its reads of
 // the slots.
