@@ -132,8 +132,8 @@ void decref(object *reference, interpreter *owner) noexcept {
     // `interp` comes from the top frame, which may be one that cannot be read (frames.hpp). So it is compared with the
     // participant's interpreter before it is dereferenced. A thread that has a queue there has checked before that the
     // library is notified of the interpreter's end.
-    const bool is_detached = me.current_at != &cpython::unknown;
-    if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_dead()) {
+    const bool is_surely_detached = me.current_at != &cpython::unknown;
+    if (is_surely_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_dead()) {
         const pool::unfinished step = self->queue->push_plain(reference);
         if (__builtin_expect(step != pool::unfinished::nothing, 0))
             return finish_push(*interp, *self, reference, step);

@@ -39,11 +39,11 @@ void schedule(interpreter &interp, participant &self) noexcept {
     interp.gate.leave(self, before);
 }
 
-// In Python's main thread, attached. It schedules itself again only after it has drained. Otherwise
-// CPython would call it again at once, and from 3.13 on CPython's finalization waits until no pending call is left. A
-// drain that releases nothing is made up for later: if drains are disabled on this thread, when they are enabled again
-// (owe_drain); if the budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water
-// mark schedules another drain in any case.
+// In Python's main thread, attached. It schedules itself again only after it has drained. Otherwise CPython would call
+// it again at once, and from 3.13 on CPython's finalization waits until no pending call is left. A call that must not
+// drain is made up for later: if drains are disabled on this thread, when they are enabled again (owe_drain); if the
+// budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water mark schedules another
+// drain in any case.
 int run_scheduled_drain(void *record) noexcept {
     auto &interp = *static_cast<interpreter *>(record);
     if (interp.is_cleared.load(std::memory_order_acquire))
