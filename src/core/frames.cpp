@@ -50,7 +50,7 @@ void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
         }
     on_top.tag = kind;
     on_top.dead = on_top.is_fast = false;
-    on_top.nested_before = me.nested_open();
+    on_top.nested_before = me.nested_open;
     on_top.below = me.top;
     on_top.sum = sum_of(on_top);
     me.top = &on_top;

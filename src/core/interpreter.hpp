@@ -91,7 +91,7 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // alone, as the scope on top may be one that cannot be read (see frames.hpp). That state is this thread's for as long
 // as the interpreter is there.
 inline bool is_warm_inside(const thread &me, const thread_state *tstate) noexcept {
-    const participant *fast_participant = me.fast_participant();
+    const participant *fast_participant = me.fast_participant;
     return tstate == fast_participant->warm && __builtin_expect(!fast_participant->interp->gate.is_dead(), 1);
 }
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }

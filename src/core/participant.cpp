@@ -34,9 +34,9 @@ void give_up_ended_participants(thread &me) noexcept {
             continue;
         }
         if (member->last && member->last == cpython::python().gilstate_tstate())
-            me.ended_tstate() = member->last;
-        if (me.fast_participant() == member)
-            me.fast_participant() = &no_participant;
+            me.ended_tstate = member->last;
+        if (me.fast_participant == member)
+            me.fast_participant = &no_participant;
         *link = member->next_of_thread;
         member->interp->gate.leave(*member, presence::outside);
         if (decref_queue *queue = std::exchange(member->queue, nullptr))

@@ -16,11 +16,11 @@ void unlock_section(section_scope &scope) noexcept {
 bool abandon_sections(thread &me) noexcept {
     if (!cpython::python().sections_lock)
         return true;
-    while (auto *scope = static_cast<section_scope *>(me.innermost_section())) {
+    while (auto *scope = static_cast<section_scope *>(me.innermost_section)) {
         if (is_on_own_stack(scope) || scope->tag != tag::section || scope->owner != &me)
             return false;
         scope->tag = tag::ended;
-        me.innermost_section() = scope->outer;
+        me.innermost_section = scope->outer;
         unlock_section(*scope);
     }
     return true;

@@ -38,6 +38,11 @@ std::atomic<uint64_t> counted_elsewhere[events];
 exit_key own_exit_key;
 
 void on_exit(void *record) noexcept {
+    // In a fork child, a thread may run on the stack of a thread of the parent that was ending at the fork. glibc then
+    // passes on the values of that thread's keys, and calls this with them; the record is freed. The thread-local words
+    // are the new thread's own.
+    if (this_thread.record() != record)
+        return;
     if (!on_thread_exit(*static_cast<thread *>(record)))
         own_exit_key.set(record);
 }
@@ -57,15 +62,29 @@ bool make_exit_key() noexcept {
     return made;
 }
 
+// What was counted stays, and so does the place in the list.
+void reset(thread &record) noexcept {
+    record.base = {};
+    record.base.tag = tag::base;
+    record.top = &record.base;
+    record.current_at = &cpython::unknown;
+    record.fast_participant = &no_participant;
+    record.last_interp = nullptr;
+    record.innermost_section = nullptr;
+    record.nested_open = record.batch_left = 0;
+    record.participants = nullptr;
+    record.ended_tstate = nullptr;
+    record.reattach_guards = nullptr;
+    record.exit_rounds = 0;
+}
+
 thread *new_record() noexcept {
     // Without the hook the record would outlive its thread. Before there is a key there is no spare record.
     void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
     if (!memory)
         return nullptr;
     thread *made = new (memory) thread();
-    made->base.tag = tag::base;
-    made->fast_participant() = &no_participant;
-    made->top = &made->base;
+    reset(*made);
     threads_lock.lock();
     made->next = threads;
     if (threads)
@@ -98,13 +117,7 @@ void discard(thread &ended) noexcept {
 thread *make_record() noexcept {
     thread *me = take_spare();
     if (me) {
-        me->base = {};
-        me->base.tag = tag::base;
-        me->fast_participant() = &no_participant;
-        me->nested_ended() = me->nested_open(); // what was counted stays
-        me->top = &me->base;
-        me->exit_rounds = 0;
-        me->batch_left = 0;
+        reset(*me);
     } else if (!(me = new_record())) {
         return nullptr;
     }
@@ -157,7 +170,7 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
         return lost_references;
     me->next = me->previous = nullptr;
     // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
-    me->fast_participant() = &no_participant;
+    me->fast_participant = &no_participant;
     me->current_at = &cpython::unknown;
     for (frame &scope : open_frames(*me)) {
         if (scope.is_fast && scope.tag == tag::attached)

@@ -2,9 +2,8 @@
 // (invariant 1).
 //
 // Scopes that change the thread's state form a stack of frames, each in storage of the caller's. Nested attached scopes
-// change nothing; they belong to the frame that is on top when they begin, which must be on top again when they end.
-// How many are open is the difference of two counts that only go up, those begun and those ended: one count that went
-// up and down would make each attach wait for the store of the end before it.
+// change nothing; they belong to the frame that is on top when they begin, which must be on top again when they end. So
+// they are only counted, and each frame notes how many were open when it began.
 #pragma once
 
 #include <cstddef>
@@ -48,10 +47,7 @@ struct frame {
     uint8_t inside_below;   // attached: what the participant said before
     uint32_t nested_before; // how many nested attached scopes were open on the thread when this one began
     uint32_t sum;           // of the words below, as far as they are set: see frames.hpp
-    union {
-        frame *below;
-        void *innermost_section; // of the bottom frame: the thread's
-    };
+    frame *below;
     interpreter *interp;                // the interpreter; NULL if that never met the library
     thread_state *tstate;               // attached: its state that is attached; detached: the one to come back to
     pyattach::participant *participant; // announces this thread there; NULL: the gate does not bind it
@@ -82,44 +78,32 @@ inline uint64_t warm_head(pyattach::tag kind = tag::attached) noexcept {
     return fast_record.head();
 }
 
-// Taken at a thread's first contact, left to the next thread by its exit hook; all but the counts starts anew then.
+// Made at a thread's first attach, and left to the next thread by the exit hook; all but the counters is reset then.
 struct thread {
-    frame base;
     frame *top;
-    // Where CPython keeps this thread's current state (up to 3.11 that of whoever holds the GIL), or cpython::unknown.
+    // Where CPython keeps this thread's current tstate (up to 3.11 that of the thread that holds the GIL), or
+    // cpython::unknown.
     thread_state *const *current_at;
-    participant *participants; // one per interpreter this thread was announced in
+    // The participant in the main interpreter, as long as the fast path may take it without a question: a warm tstate
+    // is in it, the exit hook is registered, entering the gate needs no fence, and `current_at` and the place of the
+    // exception are known. Else no_participant, whose tstate is never current.
+    pyattach::participant *fast_participant;
+    // The interpreter that was looked up last; NULL: none, or one that could not be registered.
+    interpreter *last_interp;
+    void *innermost_section;
+    uint32_t nested_open;            // nested attached scopes
+    uint32_t batch_left;             // references taken out of a pool, which this thread is releasing
+    participant *participants;       // one per interpreter that this thread has attached to
+    thread_state *ended_tstate;      // of an ended interpreter, whose participant was given up; see is_of_ended_interp
+    reattach_guard *reattach_guards; // of tstates of other code's that this thread detached from
     counters counted;
     int exit_rounds;
-    uint32_t batch_left;     // references taken out of a pool, which this thread is releasing
     thread *next, *previous; // all threads
+    frame base;              // the bottom of the stack of frames: attaches nothing
 
-    // In words of the bottom frame that say nothing of it: it attached nothing.
-    // The participant in the main interpreter, as long as a warm state is in it and nothing is left to be asked there:
-    // the hook is registered, going in needs no fence, and `current_at` and the place of the exception are known. Else
-    // no_participant, whose state is never current.
-    pyattach::participant *&fast_participant() noexcept { return base.participant; }
-    const pyattach::participant *fast_participant() const noexcept { return base.participant; }
-    // The interpreter met last; NULL: none, or one that could not be registered.
-    interpreter *&last_interp() noexcept { return base.back; }
-    interpreter *last_interp() const noexcept { return base.back; }
-    void *&innermost_section() noexcept { return base.innermost_section; }
-    // Nested attached scopes that have ended.
-    uint32_t &nested_ended() noexcept { return base.nested_before; }
-    uint32_t nested_open() const noexcept {
-        return static_cast<uint32_t>(
-                   counted.values[static_cast<unsigned>(event::nested)].load(std::memory_order_relaxed)) -
-               base.nested_before;
-    }
-    uint32_t nested_in_top() const noexcept { return nested_open() - (top == &base ? 0 : top->nested_before); }
-    // Of an ended life, whose participant was given up: still in the gilstate_tstate where that survives.
-    thread_state *&ended_tstate() noexcept { return base.tstate; }
-    // To states of other code's that this thread let go of.
-    reattach_guard *&reattach_guards() noexcept { return base.reattach_guard; }
-    reattach_guard *reattach_guards() const noexcept { return base.reattach_guard; }
+    // Those that belong to the frame on top.
+    uint32_t nested_in_top() const noexcept { return nested_open - (top == &base ? 0 : top->nested_before); }
 };
-// With its participant and malloc's words: 240 bytes a thread.
-static_assert(sizeof(void *) != 8 || sizeof(thread) <= 152);
 
 // The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
 // alone.
@@ -187,7 +171,7 @@ struct no_drain_scope : busy {
 
 // No automatic drain now.
 inline bool is_drain_disabled() noexcept {
-    return this_thread.drain_disabled != 0 || (this_thread.record() && this_thread.record()->innermost_section());
+    return this_thread.drain_disabled != 0 || (this_thread.record() && this_thread.record()->innermost_section);
 }
 
 // This thread's record, made if need be; NULL if memory is short.

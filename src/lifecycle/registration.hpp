@@ -12,7 +12,7 @@ namespace pyattach {
 interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept;
 
 inline bool is_last_interp(const thread &me, const cpython::interp_state *here) noexcept {
-    const interpreter *met = me.last_interp();
+    const interpreter *met = me.last_interp;
     return met && here == met->state && __builtin_expect(!met->gate.is_dead(), 1);
 }
 inline interpreter *lookup_or_register(thread &me, thread_state *tstate) noexcept {
@@ -20,13 +20,13 @@ inline interpreter *lookup_or_register(thread &me, thread_state *tstate) noexcep
         if (!top->dead && __builtin_expect(!top->interp->gate.is_dead(), 1))
             return top->interp;
     cpython::interp_state *here = cpython::python().interp_of(tstate);
-    return is_last_interp(me, here) ? me.last_interp() : lookup_or_register_slow(me, here);
+    return is_last_interp(me, here) ? me.last_interp : lookup_or_register_slow(me, here);
 }
 
 // Where the thread is most likely to be asked about next; only with the hook there (see lookup_or_register_slow).
 inline void remember_interp(thread &me, interpreter *interp) noexcept {
     const bool is_registered = interp && interp->hook.load(std::memory_order_acquire) == interpreter::registered;
-    me.last_interp() = is_registered ? interp : nullptr;
+    me.last_interp = is_registered ? interp : nullptr;
 }
 
 // The record for code that runs while Python starts: nothing is registered.

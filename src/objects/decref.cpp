@@ -117,7 +117,7 @@ void decref(object *reference, interpreter *owner) noexcept {
         return decref_slow(reference, owner);
     thread &me = this_thread.fast_record();
     if (const thread_state *tstate = cpython::peek(me.current_at)) {
-        if (is_warm_inside(me, tstate) && (!owner || owner == me.fast_participant()->interp)) {
+        if (is_warm_inside(me, tstate) && (!owner || owner == me.fast_participant->interp)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }

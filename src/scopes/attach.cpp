@@ -165,7 +165,7 @@ void detach_from(frame &scope) noexcept {
                "The scope that attached a thread ends last, on that thread.",
                "End the scopes inside it first; keep scopes in automatic storage.");
     if (is_inert(scope)) {
-        me->nested_ended() += me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
+        me->nested_open -= me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
         pop(*me, scope);
         if (scope.came_from() && !scope.interp->is_finalizing_thread() && !is_cut_off())
             restore_previous(*me, scope);

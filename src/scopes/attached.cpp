@@ -127,7 +127,7 @@ void end_nested(nested_scope &scope) noexcept {
                 break;
             --above.nested_before;
         }
-        ++me->nested_ended();
+        --me->nested_open;
     }
     scope.tag = tag::ended;
     discard_late_record(*me);
@@ -142,13 +142,13 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Attached by other code; or, up to 3.11, somebody is, and this thread will wait for them anyway.
     if (cpython::peek(me.current_at))
         return begin_slow(scope);
-    participant &fast_participant = *me.fast_participant();
+    participant &fast_participant = *me.fast_participant;
     if (__builtin_expect(!fast_participant.interp->gate.enter_fast(fast_participant), 0))
         return begin_slow(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
     frame &frame_ = scope.outer;
     frame_.begin_with(warm_head());
-    frame_.nested_before = me.nested_open();
+    frame_.nested_before = me.nested_open;
     frame_.below = &me.base;
     set_place(frame_, fast_participant);
     cpython::restore(cpython::python(), fast_participant.warm);
@@ -169,7 +169,7 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     if (top && !top->dead)
         interp = top->interp;
     else if (py.current_is_own && is_last_interp(me, py.interp_of(tstate)))
-        interp = me.last_interp();
+        interp = me.last_interp;
     if (__builtin_expect(!interp || interp->gate.is_dead(), 0))
         return begin_slow(scope);
     check_storage(me, "attached", &scope);
@@ -241,7 +241,7 @@ int depth() noexcept {
     const thread *me = this_thread.record();
     if (!me)
         return 0;
-    uint32_t attached = 0, nested_below = me->nested_open();
+    uint32_t attached = 0, nested_below = me->nested_open;
     const uint32_t nested = nested_below;
     frame *at = me->top, *scope;
     while ((scope = readable(*me, at)) && !is_inert(*scope)) {

@@ -37,6 +37,7 @@ void end_slow(attached_scope &) noexcept;
 // `scope` has been looked for among those open.
 inline status nest(attached_scope &scope, thread &me) noexcept {
     scope.nested = {tag::nested, &me, me.top};
+    ++me.nested_open;
     me.counted.add(event::nested);
     return PYATTACH_OK;
 }
@@ -47,10 +48,9 @@ inline status begin(attached_scope &scope) noexcept {
         return begin_slow(scope);
     thread &me = this_thread.fast_record();
     // Nested comes first: a jump counts there.
-    if (__builtin_expect(me.top == &me.base && me.fast_participant() != &no_participant, 0))
+    if (__builtin_expect(me.top == &me.base && me.fast_participant != &no_participant, 0))
         return begin_warm(scope, me);
-    if (__builtin_expect(is_warm_inside(me), 1) &&
-        __builtin_expect(me.fast_participant()->interp->pool.is_empty(), 1) &&
+    if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.fast_participant->interp->pool.is_empty(), 1) &&
         __builtin_expect(static_cast<void *>(&scope) != me.top, 1))
         return nest(scope, me);
     return begin_nested(scope, me);
@@ -63,7 +63,7 @@ inline status assume(attached_scope &scope) noexcept {
     // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
     // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
     // been elsewhere since.
-    const interpreter *interp = me.last_interp();
+    const interpreter *interp = me.last_interp;
     const bool is_there = interp && (__builtin_expect(me.top->interp == interp, 1) || me.top == &me.base);
     if (__builtin_expect(is_there && interp->pool.is_empty(), 1))
         return nest(scope, me);
@@ -76,12 +76,11 @@ inline void end(attached_scope &scope) noexcept {
         nested_scope &nested = scope.nested;
         // The frame on top is nobody else's, so the scope was begun on this thread.
         if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me.top, 1)) {
-            ++me.nested_ended();
+            --me.nested_open;
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == warm_head() && me.top == &scope.outer &&
-            me.nested_open() == scope.outer.nested_before)
+        if (scope.outer.head() == warm_head() && me.top == &scope.outer && me.nested_open == scope.outer.nested_before)
             return end_warm(scope, me);
     }
     end_slow(scope);

@@ -115,9 +115,9 @@ status begin_general(detached_scope &scope) noexcept {
 status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
     frame &detached_frame = scope.detached_frame;
-    participant &fast_participant = *me.fast_participant();
+    participant &fast_participant = *me.fast_participant;
     detached_frame.begin_with(warm_head(tag::detached));
-    detached_frame.nested_before = me.nested_open();
+    detached_frame.nested_before = me.nested_open;
     detached_frame.below = me.top;
     detached_frame.sum = short_sum_of(detached_frame.below);
     set_place(detached_frame, fast_participant);

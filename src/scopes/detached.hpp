@@ -33,7 +33,7 @@ inline status end(detached_scope &scope) noexcept {
         const frame &detached_frame = scope.detached_frame;
         thread &me = this_thread.fast_record();
         if (detached_frame.head() == warm_head(tag::detached) && me.top == &detached_frame &&
-            me.nested_open() == detached_frame.nested_before)
+            me.nested_open == detached_frame.nested_before)
             return end_warm(scope, me);
     }
     return end_slow(scope);

@@ -15,7 +15,7 @@ bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
     if (!py.gilstate_outlives_python)
         return false;
-    bool is_ours = tstate == me.base.tstate; // see thread::ended_tstate
+    bool is_ours = tstate == me.ended_tstate;
     for (const participant *member = me.participants; member && !is_ours; member = member->next_of_thread)
         is_ours = member->last == tstate && member->interp->is_cleared.load(std::memory_order_acquire);
     // The main thread's first state has the same address in every life.
@@ -53,7 +53,7 @@ thread_state *keep(thread &me, participant &self, thread_state *tstate) noexcept
     bool is_registered = self.interp->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
         me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
-    me.fast_participant() =
+    me.fast_participant =
         is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &self : &no_participant;
     return tstate;
 }

@@ -48,11 +48,11 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
     scope.is_locked = cpython::python().sections_lock;
     scope.is_pair = what == object_locks || what == mutex_locks;
     scope.owner = &me;
-    scope.outer = static_cast<section_scope *>(me.innermost_section());
+    scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.in = me.top;
     // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
     // for that without this library.
-    me.innermost_section() = &scope;
+    me.innermost_section = &scope;
     return scope.is_locked ? lock_section(scope, what, first, second) : PYATTACH_OK;
 }
 
@@ -63,7 +63,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
 
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
     if (const thread *record = this_thread.record())
-        if (record->base.innermost_section == &scope)
+        if (record->innermost_section == &scope)
             begun_twice("critical_section", &scope);
     scope.tag = tag::refused;
     if (!first || !second)
@@ -80,7 +80,7 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
                          0))
         return open_slow(scope, what, first, second);
     thread &me = this_thread.fast_record();
-    if (__builtin_expect(me.innermost_section() == &scope, 0))
+    if (__builtin_expect(me.innermost_section == &scope, 0))
         return open_twice(scope, me, what, first, second);
     return link(scope, me, what, first, second);
 }
@@ -94,7 +94,7 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
     if (!me || scope.owner != me)
         misuse("pyattach_critical_section_end: the section was begun on another thread.",
                "A section ends on its own thread.", "End it where it was begun.");
-    if (me->innermost_section() != &scope)
+    if (me->innermost_section != &scope)
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const bool is_attached = current_tstate() != nullptr;
@@ -106,7 +106,7 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
     scope.tag = tag::ended;
     if (scope.is_locked && is_attached)
         unlock_section(scope);
-    me->innermost_section() = scope.outer;
+    me->innermost_section = scope.outer;
     if (this_thread.has_dues())
         pay_dues();
 }
@@ -129,12 +129,12 @@ void end(section_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return end_slow(scope);
     thread &me = this_thread.fast_record();
-    if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section() != &scope ||
+    if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section != &scope ||
                              !is_surely_attached(me),
                          0))
         return end_slow(scope);
     scope.tag = tag::ended;
-    me.innermost_section() = scope.outer;
+    me.innermost_section = scope.outer;
     if (scope.is_locked)
         unlock_section(scope);
 }

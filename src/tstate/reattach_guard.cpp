@@ -76,7 +76,7 @@ bool is_in_use(const thread &me, const reattach_guard &wanted) noexcept {
 }
 
 void drop_cleared(thread &me) noexcept {
-    for (reattach_guard **link = &me.reattach_guards(); reattach_guard *guard = *link;) {
+    for (reattach_guard **link = &me.reattach_guards; reattach_guard *guard = *link;) {
         if (!guard->cleared.load(std::memory_order_acquire) || is_in_use(me, *guard)) {
             link = &guard->next;
             continue;
@@ -103,7 +103,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
     if (is_drain_disabled() || is_ending || is_destroying(me, interp))
         return nullptr;
     const uint64_t id = py.tstate_id(tstate);
-    for (reattach_guard *guard = me.reattach_guards(); guard; guard = guard->next) {
+    for (reattach_guard *guard = me.reattach_guards; guard; guard = guard->next) {
         if (guard->tstate != tstate)
             continue;
         if (guard->id == id && guard->interp == &interp)
@@ -121,8 +121,8 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
         let_go(*made);
         return nullptr;
     }
-    made->next = me.reattach_guards();
-    return me.reattach_guards() = made;
+    made->next = me.reattach_guards;
+    return me.reattach_guards = made;
 }
 
 } // namespace
@@ -130,7 +130,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
 reattach_guard *find_reattach_guard(const thread &me, const thread_state *tstate) noexcept {
     // One that is not cleared is in the dict of a state that lives, so the address names that one. (Or of one that is
     // gone; make() finds that.)
-    for (reattach_guard *guard = me.reattach_guards(); guard; guard = guard->next)
+    for (reattach_guard *guard = me.reattach_guards; guard; guard = guard->next)
         if (guard->tstate == tstate && !guard->cleared.load(std::memory_order_relaxed))
             return guard;
     return nullptr;
@@ -161,8 +161,8 @@ void reattach(reattach_guard &guard) noexcept {
 }
 
 void drop_reattach_guards(thread &me) noexcept {
-    while (reattach_guard *guard = me.reattach_guards()) {
-        me.reattach_guards() = guard->next;
+    while (reattach_guard *guard = me.reattach_guards) {
+        me.reattach_guards = guard->next;
         let_go(*guard);
     }
 }

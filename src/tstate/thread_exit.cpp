@@ -103,8 +103,8 @@ void let_go_of_scopes(thread &me) noexcept {
     }
     me.top = &me.base;
     me.base.dead = false;
-    me.nested_ended() += me.nested_open();
-    me.innermost_section() = nullptr;
+    me.nested_open = 0;
+    me.innermost_section = nullptr;
     if (!can_detach)
         tell("a critical section and an attached",
              "Python cannot be let go of, as the section's storage is gone: other "
@@ -118,7 +118,7 @@ void let_go_of_scopes(thread &me) noexcept {
 }
 
 bool is_anything_open(const thread &me) noexcept {
-    return me.top != &me.base || me.nested_open() != 0 || me.base.innermost_section;
+    return me.top != &me.base || me.nested_open != 0 || me.innermost_section;
 }
 
 } // namespace

@@ -57,7 +57,7 @@ status release() noexcept {
     if (!me)
         return PYATTACH_OK;
     // Also where other code attached the thread with the very state that would go.
-    if (me->top != &me->base || me->nested_open() || current_tstate())
+    if (me->top != &me->base || me->nested_open || current_tstate())
         return refused(
             PYATTACH_INVALID, in_use,
             "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "
@@ -69,8 +69,8 @@ status release() noexcept {
         if (!tstate)
             continue;
         member->warm = nullptr;
-        if (me->fast_participant() == member)
-            me->fast_participant() = &no_participant;
+        if (me->fast_participant == member)
+            me->fast_participant = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the state with it.
         if (!member->interp->gate.enter(*member))
             continue;

@@ -48,7 +48,7 @@ TEST_CASE("frames are a stack through the caller's storage") {
 TEST_CASE("a frame that was written over is not read, and hides those below it") {
     support::run_on_thread([] {
         thread &mine = *own_record();
-        interpreter *const record = mine.last_interp();
+        interpreter *const record = mine.last_interp;
         frame outer{}, inner{};
         push(mine, outer, tag::attached);
         push(mine, inner, tag::detached);
@@ -77,7 +77,7 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
         pop(mine, outer);
         CHECK(count() == 0);
         CHECK(open_frames(mine).are_all());
-        CHECK(mine.last_interp() == record);
+        CHECK(mine.last_interp == record);
     });
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("the record of a thread that ended is the next thread's, as new, and w
     support::run_on_thread([&] {
         thread *mine = own_record();
         CHECK(mine == first);
-        CHECK(mine->nested_open() == 0);
+        CHECK(mine->nested_open == 0);
         CHECK(mine->top == &mine->base);
         CHECK(mine->base.tag == tag::base);
         CHECK(mine->batch_left == 0);
