@@ -128,7 +128,7 @@ pyattach_status pyattach_pool_drain(void) {
 }
 size_t pyattach_pool_size(void) {
     const kept_errno kept;
-    return waiting();
+    return pool_size_of_current();
 }
 void pyattach_set_drain_budget(size_t objects) { set_drain_budget(objects); }
 

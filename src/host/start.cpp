@@ -1,4 +1,4 @@
-// How the main interpreter starts.
+// Start: starts the main interpreter.
 #include "host/start.hpp"
 
 #include "base/diagnostics.hpp"
@@ -13,8 +13,8 @@
 namespace pyattach {
 namespace {
 
-// Claimed. Python does not run, nor does it end.
-status start_claimed(const pyattach_start_options *options) noexcept {
+// Between claim_start and end_start, while Python neither runs nor ends.
+status initialise(const pyattach_start_options *options) noexcept {
     if (!cpython::start(options))
         return PYATTACH_NOT_INITIALIZED;
     main_thread_id.store(own_native_id(), std::memory_order_relaxed);
@@ -45,7 +45,7 @@ status start(const pyattach_start_options *options) noexcept {
                          "pyattach_interpreter_start: no Python is loaded in this process. Python is started by its "
                          "libpython. Load one first with pyattach_python_load, by its path, or with NULL the newest "
                          "that the dynamic linker finds.");
-    // Also by code that Python runs while this thread starts it, from a detached scope.
+    // The second case is code that Python runs while this thread starts it, and that is inside a detached scope.
     if (current_tstate() || is_starter())
         return PYATTACH_OK;
     for (;;) {
@@ -56,26 +56,26 @@ status start(const pyattach_start_options *options) noexcept {
                                "Python is started again after its end. Return first.");
             finalizing::await();
         }
-        // Before the others wait for this thread, since it asks the dynamic linker. Where Python runs already, its host
-        // has decided.
+        // Calls the dynamic linker, so it comes before claim_start, from which on other threads wait for this one.
+        // Where Python runs already, its host has decided whether its symbols are global.
         if (!cpython::python().is_initialized())
             cpython::make_global();
         claim_start();
         const bool was_running = cpython::python().is_initialized() != 0;
-        // Looked at again, as the end may have begun since. It does not begin while nothing runs.
+        // Checked again, because the end may have begun since. It does not begin while Python does not run.
         const bool must_wait = !was_running && is_ending();
-        const status result = was_running || must_wait ? PYATTACH_OK : start_claimed(options);
+        const status result = was_running || must_wait ? PYATTACH_OK : initialise(options);
         end_start();
         if (must_wait)
             continue;
         if (!was_running)
             return result;
-        // Other code initialised it, perhaps is still at it: the first attach waits until it is usable.
-        attached_scope once;
-        const status attached = attached::begin(once);
+        // Other code initialised Python, or is still initialising it. The first attach waits until Python is usable.
+        attached_scope scope;
+        const status attached = attached::begin(scope);
         if (attached == PYATTACH_OK)
-            attached::end(once);
-        // It has ended meanwhile.
+            attached::end(scope);
+        // Not initialized: Python has ended meanwhile, so start again.
         if (attached != PYATTACH_NOT_INITIALIZED)
             return attached;
     }

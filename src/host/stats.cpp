@@ -1,4 +1,4 @@
-// What happened so far, added up.
+// Stats: the sums of the counters of all threads and interpreters.
 #include "host/stats.hpp"
 
 #include <algorithm>

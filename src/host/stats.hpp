@@ -1,11 +1,11 @@
-// Statistics: what has happened so far, for users to read.
+// Stats: what has happened so far, for users to read.
 #pragma once
 
 #include "pyattach/stats.h"
 
 namespace pyattach {
 
-// See stats.h.
+// The contract stands in include/pyattach/stats.h.
 void get_stats(pyattach_stats *out) noexcept;
 
 } // namespace pyattach

@@ -1,16 +1,17 @@
-// Stop: Py_FinalizeEx with a status, and with a limit to what it waits for.
+// Stop: Py_FinalizeEx with a status and a time limit.
 //
-// Py_FinalizeEx cannot be left once it has begun. So what may wait for a native thread is done before, from outside:
+// Py_FinalizeEx cannot be interrupted once it has begun. So each step that may wait for a native thread is done before
+// it:
 //
 //   1. attach, if the caller is not attached;
-//   2. threading._shutdown() and the atexit callbacks, as Py_FinalizeEx does; it finds them done when its turn comes.
-//      The atexit callback of this library does nothing here, since below it there is no way out;
-//   3. detach, close the gate, run the exit callbacks, wait for the threads inside;
-//   4. attach again, and release what the pool holds;
-//   5. Py_FinalizeEx.
+//   2. call threading._shutdown() and the atexit callbacks, as Py_FinalizeEx does, which later finds them done. The
+//      atexit callback of this library does nothing here, because a wait inside it could not be given up;
+//   3. detach, close the gate, run the exit callbacks, and wait for the threads inside;
+//   4. attach again, and release the references in the pool;
+//   5. call Py_FinalizeEx.
 //
-// Attaching (1 and 4) has no limit of its own, so a probe goes first. If a thread keeps Python in native code, Python
-// has not ended, and stop() can be called again; after 3 the gate stays closed.
+// Attaching (1 and 4) has no time limit of its own, so a probe attaches first (probe.hpp). If a thread keeps Python in
+// native code, Python has not ended, and stop() can be called again. After step 3 the gate stays closed.
 #include "host/stop.hpp"
 
 #include <algorithm>
@@ -31,13 +32,13 @@
 namespace pyattach {
 namespace {
 
-// For Python to be had: Python code lets go of it every few milliseconds, however many threads want it.
+// The time within which an attach succeeds unless native code keeps Python: Python code gives other threads a turn
+// every few milliseconds, however many of them wait.
 constexpr int64_t grace_ns = 1000000000;
 
-bool tell_kept(interpreter &interp, const char *what) noexcept {
-    char told[512];
-    tell_who_is_inside(interp, what, told);
-    return false;
+void report_kept(interpreter &interp, const char *problem) noexcept {
+    char message[512];
+    tell_who_is_inside(interp, problem, message);
 }
 
 status refuse_wrong_thread() noexcept {
@@ -74,16 +75,16 @@ status refuse_inside_end() noexcept {
         "under way go on.");
 }
 
-// What can be told before attaching. The state to stop with is `tstate`.
-status check_place(thread &me, thread_state *&tstate) noexcept {
+// What can be checked before attaching. `tstate`: the thread's current one or NULL; set to the one to stop with.
+status check_thread(thread &me, thread_state *&tstate) noexcept {
     static refusal_site detached_scope, inside_call;
     for (const frame &scope : open_frames(me))
         if (scope.tag == tag::detached)
             return refused(PYATTACH_INVALID, detached_scope,
                            "pyattach_interpreter_stop: called inside a detached scope. The code around that scope "
                            "expects Python back. End the scope first.");
-    // CPython's rule: free-threaded 3.13 crashes when another thread than the one that initialised finalises. Its state
-    // is the first one.
+    // CPython's rule: only the thread that initialised Python finalizes it. Free-threaded 3.13 crashes otherwise. That
+    // thread's tstate is the first one, whose id is 1.
     const cpython::table &py = cpython::python();
     if (!tstate)
         tstate = py.gilstate_tstate();
@@ -100,12 +101,12 @@ status check_place(thread &me, thread_state *&tstate) noexcept {
     return PYATTACH_OK;
 }
 
-// The rest, attached.
+// The rest of the checks, on an attached thread.
 status check_callers(const interpreter *interp) noexcept {
     static refusal_site below_python;
-    // What is asked here runs Python code, which must not find an exception set; a refusal leaves it as it was.
+    // The checks run Python code, which must not run with an exception set. A refusal leaves the exception as it was.
     cpython::kept_error kept;
-    // After a stop that timed out the gate is sealed, and Python's own threads have been joined.
+    // An earlier stop timed out: its gate is sealed, and it has joined Python's own threads.
     const bool is_resumed = interp && interp->gate.now() != gate::open && !interp->gate.is_ended();
     if (!is_resumed && cpython::is_exit_under_way())
         return refuse_inside_end();
@@ -116,12 +117,12 @@ status check_callers(const interpreter *interp) noexcept {
     return PYATTACH_OK;
 }
 
-// What was open on this thread has nothing to go back to.
+// The scopes that were open on this thread have no interpreter to return to.
 void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
         scope.inert = true;
-    for (participant *taken = me.participants; taken; taken = taken->next_of_thread)
-        taken->inside.store(presence::outside, std::memory_order_release);
+    for (participant *self = me.participants; self; self = self->next_of_thread)
+        self->inside.store(presence::outside, std::memory_order_release);
 }
 
 status finalize(thread &me, bool has_timed_out) noexcept {
@@ -132,16 +133,17 @@ status finalize(thread &me, bool has_timed_out) noexcept {
     return outcome < 0 ? PYATTACH_PYTHON_ERROR : PYATTACH_OK;
 }
 
-// Attached with `tstate`.
+// Steps 2 to 5, on a thread that is attached with `tstate`.
 status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noexcept {
-    // Ending runs Python code, which must not find an exception set.
+    // The end runs Python code, which must not run with an exception set.
     if (cpython::python().error_occurred())
         cpython::report_unraisable();
-    // Not as known, or never registered: then all is up to Py_FinalizeEx.
+    // If the `atexit` module is not as this library knows it, or if the interpreter was never registered, Py_FinalizeEx
+    // does everything.
     defer_end(interp);
-    const bool are_run = interp && !interp->gate.is_ended() && cpython::run_exit_functions();
+    const bool have_run = interp && !interp->gate.is_ended() && cpython::run_exit_functions();
     defer_end(nullptr);
-    if (!are_run) {
+    if (!have_run) {
         const status outcome = finalize(me, false);
         return interp && interp->timed_out.load(std::memory_order_relaxed) ? PYATTACH_TIMED_OUT : outcome;
     }
@@ -150,7 +152,7 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
     steps.close();
     steps.wait(tstate);
     if (exit_timeout() >= 0 && !steps.python.can_stop_others(monotonic_ns() + grace_ns)) {
-        tell_kept(*interp, "pyattach_interpreter_stop: Python has not ended: a thread keeps it in native code.");
+        report_kept(*interp, "pyattach_interpreter_stop: Python has not ended: a thread keeps it in native code.");
         make_scopes_inert(me);
         return PYATTACH_TIMED_OUT;
     }
@@ -159,16 +161,18 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
     return finalize(me, steps.left != 0);
 }
 
-// With a limit, unless there is none.
+// Step 1. False: not within the time limit.
 bool attach_to_stop(thread_state *tstate, interpreter *interp) noexcept {
     const long long limit = exit_timeout();
     if (interp && limit >= 0) {
         probe python(*interp);
         const int64_t now_ns = monotonic_ns();
         const int64_t wait = std::max<int64_t>(limit, grace_ns);
-        if (!python.can_attach(wait > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait))
-            return tell_kept(*interp, "pyattach_interpreter_stop: Python has not begun to end: a thread keeps it in "
-                                      "native code.");
+        if (!python.can_attach(wait > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait)) {
+            report_kept(*interp, "pyattach_interpreter_stop: Python has not begun to end: a thread keeps it in native "
+                                 "code.");
+            return false;
+        }
     }
     cpython::restore(tstate);
     return true;
@@ -199,10 +203,10 @@ status stop() noexcept {
         return PYATTACH_NO_MEMORY;
     thread_state *const before = current_tstate();
     thread_state *tstate = before;
-    if (status refused = check_place(*me, tstate))
+    if (status refused = check_thread(*me, tstate))
         return refused;
-    interpreter *const known = main_interpreter();
-    if (!before && !attach_to_stop(tstate, known ? known : find_or_make_interpreter(py.main_interpreter())))
+    interpreter *const registered = main_interpreter();
+    if (!before && !attach_to_stop(tstate, registered ? registered : find_or_make_interpreter(py.main_interpreter())))
         return PYATTACH_TIMED_OUT;
     interpreter *interp = lookup_or_register(*me, tstate);
     if (status refused = check_callers(interp)) {

@@ -1,7 +1,7 @@
-// Calls: one CPython call each, with the same beginning and end.
+// Calls: each function is one call of CPython between the same checks and the same status.
 //
-// Everything between that beginning and end happens inside one `guarded` and holds its references in plain pointers:
-// were the thread ended there, destructors would touch Python from a thread that is not attached.
+// That call stands inside one `guarded` and holds its references in plain pointers. If CPython ends the thread there,
+// destructors would release references on a thread that is not attached.
 #include "objects/call.hpp"
 
 #include <cstring>
@@ -17,7 +17,7 @@ namespace {
 using cpython::guarded;
 using cpython::python;
 
-// `make` answers with a new reference, or NULL and an exception.
+// `make` returns a new reference, or NULL with an exception set.
 template <class Make> status produce(bool is_valid, object **result, Make make) noexcept {
     if (result)
         *result = nullptr;
@@ -29,7 +29,7 @@ template <class Make> status produce(bool is_valid, object **result, Make make) 
     return *result ? PYATTACH_OK : PYATTACH_PYTHON_ERROR;
 }
 
-// More than a Python object can hold: a size that was computed wrong.
+// The size is larger than any Python object, so it was computed wrong.
 status refuse_size(object **result, const char *function, size_t most) noexcept {
     static refusal_site too_large;
     if (result)
@@ -40,7 +40,7 @@ status refuse_size(object **result, const char *function, size_t most) noexcept 
                         function, most);
 }
 
-// `act` answers with success, or false and an exception.
+// `act` returns true, or false with an exception set.
 template <class Act> status perform(bool is_valid, Act act) noexcept {
     if (!is_valid)
         return PYATTACH_INVALID;
@@ -49,12 +49,13 @@ template <class Act> status perform(bool is_valid, Act act) noexcept {
     return guarded(act) ? PYATTACH_OK : PYATTACH_PYTHON_ERROR;
 }
 
-// What an object is, by the bits of its type that CPython itself goes by: unlike isinstance() they run no code, and no
-// `__class__` can pretend them. They are part of the stable ABI.
-enum class kind : unsigned long { str = 1ul << 28, dict = 1ul << 29 };
+// Bits of a type's flags, by which CPython itself checks types. They are part of the stable ABI. Unlike isinstance(),
+// reading them runs no code, and a `__class__` attribute does not change them.
+enum class subclass_flag : unsigned long { str = 1ul << 28, dict = 1ul << 29 };
 
-bool require(kind wanted, const char *wanted_name, object *of) {
-    object *type = python().type_of(of);
+// False: `obj` has another type, and a TypeError is set.
+bool require(subclass_flag wanted, const char *wanted_name, object *obj) {
+    object *type = python().type_of(obj);
     bool is_wanted = python().type_flags(type) & static_cast<unsigned long>(wanted);
     if (!is_wanted) {
         object *name = python().get_attribute(type, "__name__");
@@ -69,8 +70,8 @@ bool require(kind wanted, const char *wanted_name, object *of) {
 enum class code_kind : int { statements = 257, expression = 258 };
 
 object *compile(const char *code, code_kind kind) {
-    // Text in memory is UTF-8 whatever a coding line in it says, as for Python's own exec(). CPython then no longer
-    // skips a byte order mark, which files often begin with.
+    // Text in memory is UTF-8, whatever a coding line in it declares, as for Python's exec(). With this flag CPython no
+    // longer skips a byte order mark, with which files often begin.
     struct {
         int flags = 0x0800;
         int feature_version = 0; // for syntax trees only
@@ -90,9 +91,9 @@ object *own_main_module() {
     return borrowed;
 }
 
-// As exec() does. The evaluation itself does not: depending on the version, code in a dict without builtins has next to
-// none of them, or has them without their being seen in the dict.
-bool put_builtins(object *globals) {
+// Adds `__builtins__` to the globals, as exec() does. PyEval_EvalCode does not add it: depending on the version, code
+// in a dict without it has almost no builtins, or has them although the dict does not contain them.
+bool add_builtins(object *globals) {
     constexpr const char *name = "__builtins__";
     return python().dict_get(globals, name) || python().dict_set(globals, name, python().builtins()) == 0;
 }
@@ -104,7 +105,7 @@ object *execute(const char *code, code_kind kind, object *globals, object *local
     object *main = nullptr, *result = nullptr;
     if (!globals && (main = own_main_module()))
         globals = python().module_dict(main);
-    if (globals && require(kind::dict, "dict", globals) && put_builtins(globals))
+    if (globals && require(subclass_flag::dict, "dict", globals) && add_builtins(globals))
         result = python().eval_code(compiled, globals, locals ? locals : globals);
     python().decref(compiled);
     python().decref(main);
@@ -143,7 +144,8 @@ status set_attribute(object *on, const char *name, object *value) noexcept {
 }
 
 status call(object *callable, object *const *args, size_t nargs, object **result) noexcept {
-    // The bound first: no such array exists, and CPython would take the highest bit of nargs for a flag.
+    // The bound is checked first, because no such array exists, and because the highest bit of nargs is a flag in
+    // CPython.
     constexpr size_t most = PTRDIFF_MAX / sizeof(object *);
     if (nargs > most)
         return refuse_size(result, "pyattach_call", most);
@@ -155,7 +157,7 @@ status call(object *callable, object *const *args, size_t nargs, object **result
 
 status to_int64(object *from, int64_t *value) noexcept {
     return perform(from && value, [=] {
-        // Older versions convert anything with __int__ otherwise, floats among them.
+        // Without this, older versions convert every object that has __int__, floats included.
         object *integer = python().index(from);
         if (!integer)
             return false;
@@ -193,7 +195,7 @@ status to_utf8(object *from, const char **text, size_t *size) noexcept {
         *text = nullptr;
     return perform(from && text, [=] {
         ptrdiff_t length = 0;
-        if (!require(kind::str, "str", from) || !(*text = python().utf8_of(from, &length)))
+        if (!require(subclass_flag::str, "str", from) || !(*text = python().utf8_of(from, &length)))
             return false;
         if (size)
             *size = static_cast<size_t>(length);
@@ -206,7 +208,7 @@ status to_bytes(object *from, const char **data, size_t *size) noexcept {
         *data = nullptr;
     return perform(from && data, [=] {
         char *found = nullptr;
-        ptrdiff_t length = 0; // always asked for: without, a NUL inside would be an error
+        ptrdiff_t length = 0; // always passed, because without it CPython refuses bytes that contain a NUL
         if (python().bytes_view(from, &found, &length) < 0)
             return false;
         *data = found;
@@ -229,7 +231,7 @@ status from_bool(int value, object **result) noexcept {
 }
 
 status from_utf8(const char *text, size_t size, object **result) noexcept {
-    // Never NULL to CPython, which would make a str (or bytes) whose content is undefined.
+    // CPython never gets NULL, from which it would make a str (or bytes) with undefined content.
     if (size > PTRDIFF_MAX)
         return refuse_size(result, "pyattach_from_utf8", PTRDIFF_MAX);
     return produce(text || size == 0, result,

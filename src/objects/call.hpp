@@ -1,8 +1,8 @@
-// Calls: as much of Python as a host needs that has no Python.h. The contracts stand in include/pyattach/call.h; what
-// is said here is beyond them.
+// Calls: what a host without Python.h needs of the C API. The contracts stand in include/pyattach/call.h; this header
+// adds to them.
 //
-// INVALID is answered before anything is asked of Python, so a caller's mistake reads the same on every thread. What a
-// function gives back is NULL on every failure if it is a pointer, and untouched if it is a number.
+// Every function checks its arguments before the state of the thread, so INVALID is returned on every thread alike. On
+// every failure a result that is a pointer is NULL, and a result that is a number is unchanged.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ status check_signals() noexcept;
 
 status get_attribute(object *from, const char *name, object **result) noexcept;
 status set_attribute(object *on, const char *name, object *value) noexcept;
-// A NULL among `args` is INVALID too.
+// INVALID also if one of `args` is NULL.
 status call(object *callable, object *const *args, size_t nargs, object **result) noexcept;
 
 status to_int64(object *from, int64_t *value) noexcept;

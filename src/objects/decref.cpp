@@ -1,22 +1,19 @@
-// Drop: a reference is given back, on any thread at any time.
+// Decref: releases a reference now if the thread is attached, else pushes it into the pool of its interpreter.
 #include "objects/decref.hpp"
-#include "objects/drain.hpp"
-
-#include <algorithm>
-#include <utility>
 
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {
 namespace {
 
-// Whose reference a drop on this thread is.
-interpreter *standing_for(thread_state *tstate) noexcept {
+// The interpreter of a reference for which the caller named none; see pool.h.
+interpreter *default_owner(thread_state *tstate) noexcept {
     if (tstate)
         return find_interpreter(cpython::python().interp_of(tstate));
     if (const thread *me = this_thread.record())
@@ -28,49 +25,49 @@ interpreter *standing_for(thread_state *tstate) noexcept {
 
 #if PYATTACH_REFERENCE_POOL
 
-bool is_queued(interpreter &interp, participant &self, pool::outcome what) noexcept {
-    if (what == pool::outcome::crowded)
+// True: the pool holds the reference. Schedules a drain if the pool is over its high-water mark.
+bool check_outcome(interpreter &interp, participant &self, pool::outcome outcome) noexcept {
+    if (outcome == pool::outcome::over_mark)
         schedule_drain(interp, self);
-    return what != pool::outcome::refused;
+    return outcome != pool::outcome::refused;
 }
 
-bool queue(interpreter &owner, object *reference) noexcept {
-    // An interpreter could end unnoticed otherwise, and its references would be released in its next life.
+// False: the pool refused, and the reference leaks.
+bool push_to_pool(interpreter &owner, object *reference) noexcept {
+    // Otherwise the interpreter could end unnoticed, and its references would be released in the next interpreter at
+    // the same address.
     if (!owner.notices_its_end() || owner.gate.is_ended())
         return false;
     thread *me = this_thread.record();
-    participant *self = me ? me->participants : nullptr; // the one it met last, which it nearly always is
+    participant *self = me ? me->participants : nullptr; // the newest one, which is nearly always the right one
     if (__builtin_expect(!self || self->interp != &owner || !self->queue || this_thread.ended, 0)) {
         me = own_record();
         self = me ? find_participant(*me, owner) : nullptr;
-        // Past its exit hook a thread makes nothing that lasts: record and participant go when the reference is queued.
+        // A thread that is past its exit hook makes no queue, because no hook would free it. Its record and participant
+        // are given up as soon as the reference is in the pool.
         if (this_thread.ended || !self || (!self->queue && !(self->queue = owner.pool.add_queue()))) {
-            const pool::outcome what = owner.pool.push_single(reference, self);
-            const bool is_in = self ? is_queued(owner, *self, what) : what != pool::outcome::refused;
+            const pool::outcome outcome = owner.pool.push_single(reference, self);
+            const bool is_in_pool = self ? check_outcome(owner, *self, outcome) : outcome != pool::outcome::refused;
             if (me)
                 discard_late_record(*me);
-            return is_in;
+            return is_in_pool;
         }
     }
-    return is_queued(owner, *self, owner.pool.push(*self->queue, reference));
+    return check_outcome(owner, *self, owner.pool.push(*self->queue, reference));
 }
 
-void note(interpreter &interp, participant &self, pool::outcome what) noexcept {
-    count(is_queued(interp, self, what) ? event::drops_queued : event::drops_leaked);
-}
-// Not inline: they would cost the fast_record case its registers.
-[[gnu::noinline]] void push_fenced(interpreter &interp, participant &self, object *reference) noexcept {
-    note(interp, self, interp.pool.push_fenced(*self.queue, reference));
-}
-[[gnu::noinline]] void enlist(interpreter &interp, participant &self) noexcept {
-    note(interp, self, interp.pool.enlist(*self.queue));
+// Not inline, or the fast path of decref would have to save registers around it.
+[[gnu::noinline]] void finish_push(interpreter &interp, participant &self, object *reference,
+                                   pool::unfinished step) noexcept {
+    const pool::outcome outcome = interp.pool.finish_push(*self.queue, reference, step);
+    count(check_outcome(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
 }
 
 #endif
 
 void defer(interpreter *owner, object *reference) noexcept {
 #if PYATTACH_REFERENCE_POOL
-    if (owner && queue(*owner, reference)) {
+    if (owner && push_to_pool(*owner, reference)) {
         count(event::drops_queued);
         return;
     }
@@ -96,12 +93,12 @@ inline void release(object *reference) noexcept {
 
 [[gnu::noinline]] void decref_slow(object *reference, interpreter *owner) noexcept {
     const kept_errno kept;
-    thread_state *tstate = current_tstate(); // finds Python if need be
+    thread_state *tstate = current_tstate(); // finds Python if it was not found yet
     bool release_now = tstate && !this_thread.forbidden;
     if (release_now && owner)
         release_now = owner->state == cpython::python().interp_of(tstate) && !owner->is_cleared();
     if (!release_now) {
-        defer(owner ? owner : standing_for(tstate), reference);
+        defer(owner ? owner : default_owner(tstate), reference);
         return;
     }
     count(event::drops_now);
@@ -110,8 +107,8 @@ inline void release(object *reference) noexcept {
 
 } // namespace
 
-// Written out for the two fast_record cases, a thread in a warm scope and one that is not attached and gave something
-// back before; the rest is for the slow path.
+// There are two fast paths: a thread in a warm scope, and a thread that is not attached and has a queue in the pool.
+// Everything else takes the slow path.
 void decref(object *reference, interpreter *owner) noexcept {
     if (!reference)
         return;
@@ -131,14 +128,14 @@ void decref(object *reference, interpreter *owner) noexcept {
     interpreter *interp = owner;
     if (!interp)
         interp = top.tag == tag::detached ? top.interp : top.tag == tag::base ? main_interpreter() : nullptr;
-    // Whose it is has been compared before it is looked into: the scope on top may be one that cannot be read. A thread
-    // that has queued there before has seen the exit hook registered.
-    const bool is_detached = me.current_at != &cpython::unknown;
-    if (is_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_ended()) {
-        if (!self->queue->is_ready())
-            return push_fenced(*interp, *self, reference);
-        if (!self->queue->push_plainly(reference))
-            return enlist(*interp, *self);
+    // `interp` comes from the top frame, which may be one that cannot be read (frames.hpp). So it is compared with the
+    // participant's interpreter before it is dereferenced. A thread that has a queue there has checked before that the
+    // library is notified of the interpreter's end.
+    const bool is_surely_detached = me.current_at != &cpython::unknown;
+    if (is_surely_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_ended()) {
+        const pool::unfinished step = self->queue->push_plain(reference);
+        if (__builtin_expect(step != pool::unfinished::nothing, 0))
+            return finish_push(*interp, *self, reference, step);
         return me.counted.add(event::drops_queued);
     }
 #endif

@@ -1,4 +1,4 @@
-// Drop: a reference is given back, on any thread at any time.
+// Decref: gives a reference back, on any thread at any time.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,10 @@
 
 namespace pyattach {
 
-// Gives a reference back; `owner` NULL: of the interpreter this thread stands for (see pool.h).
-void decref(object *, interpreter *owner) noexcept;
-pyattach_status take_reference(object *) noexcept;
+// The contracts stand in include/pyattach/pool.h.
+//
+// `owner` NULL: the interpreter is chosen as pool.h says.
+void decref(object *reference, interpreter *owner) noexcept;
+pyattach_status take_reference(object *reference) noexcept;
 
 } // namespace pyattach

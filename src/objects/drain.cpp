@@ -1,4 +1,4 @@
-// Drain: releases what waits in a pool.
+// Drain: takes references out of a pool in batches and releases them.
 #include "objects/drain.hpp"
 
 #include <algorithm>
@@ -17,9 +17,17 @@ std::atomic<size_t> budget_objects{256};
 
 int run_scheduled_drain(void *record) noexcept;
 
-// No thread attaches, so Python is asked to release what waits. It may be asked on any thread, attached or not, as long
-// as the interpreter is there (the gate) and no traverse runs (it takes a lock of CPython's, which in the child of a
-// raw fork may be held by a thread that is not there). Only the main interpreter listens.
+// The flag of the pool keeps a second call from being added.
+void add_scheduled_drain(interpreter &interp) noexcept {
+    std::atomic<bool> &is_scheduled = interp.pool.is_drain_scheduled();
+    if (!is_scheduled.exchange(true, std::memory_order_relaxed) &&
+        !cpython::add_pending_call(run_scheduled_drain, &interp))
+        is_scheduled.store(false, std::memory_order_relaxed);
+}
+
+// Py_AddPendingCall may be called on any thread, attached or not, while the interpreter exists, which the gate ensures.
+// It takes a lock of CPython's. So it is not called inside tp_traverse, nor in the child of a raw fork, where a thread
+// that is not in the child may hold that lock. CPython runs pending calls in the main interpreter only.
 void schedule(interpreter &interp, participant &self) noexcept {
     if (&interp != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
         interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
@@ -27,22 +35,24 @@ void schedule(interpreter &interp, participant &self) noexcept {
     presence before = self.inside.load(std::memory_order_relaxed);
     if (!interp.gate.enter(self, before))
         return;
-    if (!interp.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
-        !cpython::add_pending_call(run_scheduled_drain, &interp))
-        interp.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
+    add_scheduled_drain(interp);
     interp.gate.leave(self, before);
 }
 
-// In Python's main thread, attached. It asks for itself again only after it has drained, or it would come back at once,
-// and CPython's end waits from 3.13 on until no call is left. So it says that it is owed, to the thread where that is
-// quiet, to the pool where the budget is 0; both are paid when that is over, and a crowded push asks anew in any case.
+// In Python's main thread, attached. It schedules itself again only after it has drained. Otherwise CPython would call
+// it again at once, and from 3.13 on CPython's finalization waits until no pending call is left. A call that must not
+// drain is made up for later: if drains are disabled on this thread, when they are enabled again (owe_drain); if the
+// budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water mark schedules another
+// drain in any case.
 int run_scheduled_drain(void *record) noexcept {
-    auto &where = *static_cast<interpreter *>(record);
-    if (where.is_cleared())
+    auto &interp = *static_cast<interpreter *>(record);
+    if (interp.is_cleared())
         return 0;
-    // Store one, then look at the other, as set_drain_budget does and who pushes and finds the pool crowded: whichever
-    // store comes second is followed by a look that sees the first.
-    where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
+    // This function stores the flag and then loads the budget. set_drain_budget stores the budget and then loads the
+    // flag. With a fence between the two steps on each side, at least one side loads what the other stored (Dekker).
+    // Likewise, a push that finds the pool over its mark stores its reference and then loads the flag, and this
+    // function loads the pool afterwards.
+    interp.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const size_t budget = drain_budget();
     if (budget == 0 || !own_record())
@@ -51,10 +61,9 @@ int run_scheduled_drain(void *record) noexcept {
         this_thread.owe_drain(true);
         return 0;
     }
-    drain(where, budget);
-    if (!where.pool.is_empty() && !where.pool.is_drain_scheduled().exchange(true, std::memory_order_relaxed) &&
-        !cpython::add_pending_call(run_scheduled_drain, record))
-        where.pool.is_drain_scheduled().store(false, std::memory_order_relaxed);
+    drain(interp, budget);
+    if (!interp.pool.is_empty())
+        add_scheduled_drain(interp);
     return 0;
 }
 
@@ -84,7 +93,7 @@ size_t drain(interpreter &interp, size_t most) noexcept {
     const kept_errno keeps;
     object *batch[pool::largest_batch];
     size_t released = 0;
-    // The thread that ends Python may be one that never met this library.
+    // The thread that finalizes Python may have no record yet.
     thread *me = own_record();
     if (!me)
         return 0;
@@ -95,15 +104,15 @@ size_t drain(interpreter &interp, size_t most) noexcept {
     while (released < most && !interp.pool.is_empty()) {
         size_t taken = interp.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)
-            break; // in the hands of another drain
-        // A destructor may drain again by hand; its batch comes on top.
+            break; // another drain took them
+        // A destructor may call a drain itself. The rest of its batch is then counted in addition.
         const uint32_t left_before = me->batch_left;
         cpython::kept_error kept;
         cpython::guarded([&] {
             const cpython::table &py = cpython::python();
-            const cpython::counting how = cpython::trusted.counting.load(std::memory_order_relaxed);
+            const cpython::counting counting = cpython::trusted.counting.load(std::memory_order_relaxed);
             for (size_t i = 0; i < taken; ++i) {
-                if (cpython::decref_fast(how, batch[i]))
+                if (cpython::decref_fast(counting, batch[i]))
                     continue;
                 me->batch_left = left_before + static_cast<uint32_t>(taken - i - 1);
                 py.decref(batch[i]);
@@ -128,20 +137,20 @@ status drain_current() noexcept {
         return PYATTACH_NO_MEMORY;
     interpreter *interp = find_interpreter(cpython::python().interp_of(current_tstate()));
     if (interp)
-        // What destructors give back meanwhile is not promised, so this ends.
+        // References that the destructors give back meanwhile are not included, so this ends.
         drain(*interp, interp->pool.size());
     discard_late_record(*this_thread.record());
     return PYATTACH_OK;
 }
 
-size_t waiting() noexcept {
+size_t pool_size_of_current() noexcept {
     thread_state *tstate = current_tstate();
     cpython::interp_state *state = tstate ? cpython::python().interp_of(tstate) : nullptr;
     lock_registry();
     interpreter *interp = state ? find_interpreter_locked(state) : main_interpreter();
-    size_t all = interp && !interp->is_cleared() ? interp->pool.size() : 0;
+    const size_t size = interp && !interp->is_cleared() ? interp->pool.size() : 0;
     unlock_registry();
-    return all;
+    return size;
 }
 
 void orphan([[maybe_unused]] participant &ending) noexcept {

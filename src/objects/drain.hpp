@@ -1,4 +1,5 @@
-// Drain: releases what waits in a pool; and how CPython is asked to do so where no thread attaches.
+// Drain: releases the references that wait in a pool. Where no thread attaches, CPython is asked to call a drain
+// (Py_AddPendingCall).
 #pragma once
 
 #include <cstddef>
@@ -7,32 +8,33 @@
 
 namespace pyattach {
 
-// Attached to `where`, through us: releases up to `most` references, the pending exception kept, nothing locked.
-// Destructors may give more back. Returns how many it released.
+// On a thread that is attached to `interp`. Releases up to `most` references and returns how many it released. No
+// internal lock is held, and the pending exception is kept. The destructors may give back more references.
 size_t drain(interpreter &interp, size_t most) noexcept;
-// Releases all that waits in the pool of the current interpreter.
+// See pyattach_pool_drain and pyattach_pool_size.
 pyattach_status drain_current() noexcept;
-size_t waiting() noexcept;
+size_t pool_size_of_current() noexcept;
 
-// The thread ends whose participant this is: what it gave back there waits without it, and Python is asked for a drain
-// if there is much of that.
+// The participant's thread ends. Its references stay in the pool, and a drain is scheduled if the pool is over its
+// high-water mark.
 void orphan(participant &ending) noexcept;
-// Python asked this thread for a drain while it was quiet: has it ask again, unless the thread is quiet still.
+// CPython called a drain on this thread while drains were disabled there. Schedules that drain again, unless they still
+// are.
 void reschedule_drain() noexcept;
 
-// How many references an attach releases at most. Where it was 0, Python is asked for what waits meanwhile.
+// See pyattach_set_drain_budget. If the budget was 0, schedules a drain for the references that wait.
 void set_drain_budget(size_t objects) noexcept;
 size_t drain_budget() noexcept;
 
-// On the way in: only if nothing of this thread stands against running foreign destructors now.
+// After an attach. Releases nothing while drains are disabled on this thread, that is, while destructors must not run.
 void drain_if_allowed_slow(interpreter &interp) noexcept;
 inline void drain_if_allowed(interpreter &interp) noexcept {
     if (__builtin_expect(!interp.pool.is_empty(), 0))
         drain_if_allowed_slow(interp);
 }
 
-// Has CPython call a drain of this pool soon, unless that was asked for already. On any thread, attached or not, with
-// its participant there.
+// Asks CPython to call a drain of this pool soon, unless it has been asked already. On any thread, attached or not.
+// `self`: the calling thread's participant in `interp`.
 void schedule_drain(interpreter &interp, participant &self) noexcept;
 
 } // namespace pyattach

@@ -1,4 +1,4 @@
-// The pending exception in words: looked at without being touched.
+// Error message: the pending exception as text. The exception itself stays as it is.
 #include "objects/error_message.hpp"
 
 #include <cstring>
@@ -15,30 +15,30 @@ namespace {
 using cpython::guarded;
 using cpython::python;
 
-// Text that may be longer than its place: what fits is kept, whole characters only, and what would have been the length
-// is counted.
-class cut_text {
+// Text that may be longer than its buffer. The buffer gets as many whole characters as fit, and length() is that of
+// the whole text.
+class truncated_text {
   public:
-    cut_text(char *buffer, size_t size) noexcept : at_(buffer), room_(buffer && size ? size - 1 : 0) {
+    truncated_text(char *buffer, size_t size) noexcept : end_(buffer), left_(buffer && size ? size - 1 : 0) {
         if (buffer && size)
             *buffer = '\0';
     }
 
-    // `text` begins at a character's edge.
+    // `text` begins with a whole character.
     void append(const char *text, size_t size) noexcept {
         length_ += size;
-        bool fits = size <= room_;
+        const bool fits = size <= left_;
         if (!fits) {
-            size = room_;
+            size = left_;
             while (size > 0 && is_inside_character(text[size]))
                 --size;
         }
-        // After a cut nothing may follow, not even a shorter text.
-        room_ = fits ? room_ - size : 0;
+        // After a truncation nothing may follow, not even a shorter text.
+        left_ = fits ? left_ - size : 0;
         if (size > 0) {
-            std::memcpy(at_, text, size);
-            at_ += size;
-            *at_ = '\0';
+            std::memcpy(end_, text, size);
+            end_ += size;
+            *end_ = '\0';
         }
     }
 
@@ -47,16 +47,16 @@ class cut_text {
   private:
     static bool is_inside_character(char byte) noexcept { return (byte & 0xC0) == 0x80; }
 
-    char *at_;
-    size_t room_, length_ = 0;
+    char *end_;
+    size_t left_, length_ = 0;
 };
 
 struct exception {
     object *type, *value, *traceback;
 };
 
-// Lone surrogates, which messages about file names may hold, come out as \udcff, as Python prints them.
-void append_message(object *value, cut_text &out) {
+// Lone surrogates, which messages about file names may contain, become \udcff, as Python prints them.
+void append_message(object *value, truncated_text &out) {
     object *text = value ? python().str(value) : nullptr;
     object *bytes = text ? python().str_encode(text, "utf-8", "backslashreplace") : nullptr;
     char *message = nullptr;
@@ -67,28 +67,28 @@ void append_message(object *value, cut_text &out) {
     }
     python().decref(bytes);
     python().decref(text);
-    // Whatever failed above: nobody asked for it.
+    // An error above is not the caller's exception, so it is cleared.
     python().error_clear();
 }
 
-void describe(const exception &pending, cut_text &out) {
-    // An exception may be pending as a type and the argument for it, with the object still to be made. Made here from a
-    // copy, so that the pending one stays as it is.
+void describe(const exception &pending, truncated_text &out) {
+    // A pending exception may be a type and an argument, from which the object is not made yet. The object is made from
+    // a copy here, so that the pending exception stays as it is.
     exception shown = pending;
     python().incref(shown.type);
     python().incref(shown.value);
     python().incref(shown.traceback);
     python().error_normalize(&shown.type, &shown.value, &shown.traceback);
 
-    // If making it raised, `shown` is that exception instead: neither the same type nor the same object.
-    bool is_it = shown.type == pending.type || shown.value == pending.value;
-    object *type = is_it ? shown.type : pending.type;
-    // As tracebacks name it: the type's own name, without the modules that the names of built-in types begin with.
+    // If making the object raised, `shown` is the exception that was raised: another type and another object.
+    const bool is_same = shown.type == pending.type || shown.value == pending.value;
+    object *type = is_same ? shown.type : pending.type;
+    // The name as tracebacks show it, without the module with which the names of built-in types begin.
     const char *name = python().exception_name(type);
     if (const char *dot = std::strrchr(name, '.'))
         name = dot + 1;
     out.append(name, std::strlen(name));
-    if (is_it)
+    if (is_same)
         append_message(shown.value, out);
 
     python().decref(shown.type);
@@ -99,13 +99,13 @@ void describe(const exception &pending, cut_text &out) {
 } // namespace
 
 size_t error_message(char *buffer, size_t size) noexcept {
-    cut_text out(buffer, size);
+    truncated_text out(buffer, size);
     if (require_attached() != PYATTACH_OK)
         return 0;
     guarded([&out] {
         if (!python().error_occurred())
             return;
-        // Out of the way first: code run with an exception pending would take it for its own.
+        // Fetched first, because Python code that runs with an exception pending would treat that as its own.
         exception pending;
         python().error_fetch(&pending.type, &pending.value, &pending.traceback);
         describe(pending, out);
@@ -117,7 +117,7 @@ size_t error_message(char *buffer, size_t size) noexcept {
 void error_clear() noexcept {
     if (require_attached() != PYATTACH_OK)
         return;
-    // The exception may be the last to hold a traceback, and so whole frames with everything in them.
+    // Guarded, because this may release the last reference to a traceback, and with it frames and all their objects.
     guarded([] { python().error_clear(); });
 }
 

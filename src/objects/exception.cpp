@@ -1,7 +1,7 @@
-// The pending exception as an object.
+// Exception: the pending exception as an object.
 //
-// The three words in which CPython up to 3.11 keeps it are asked for on every version: from 3.12 on, where it is one
-// object, fetching and restoring them is the same with two of the words made up.
+// CPython up to 3.11 keeps the pending exception in three words (type, value, traceback), from 3.12 on in one. The
+// functions that fetch and restore three words are used on every version, since from 3.12 on they convert.
 #include "objects/exception.hpp"
 
 #include "base/diagnostics.hpp"
@@ -15,13 +15,13 @@ namespace {
 using cpython::guarded;
 using cpython::python;
 
-// By the bit of its type that CPython itself goes by, so no `__class__` can pretend it.
+// Reads the flag of the type by which CPython itself checks this. A `__class__` attribute does not change it.
 bool is_exception(object *obj) {
     constexpr unsigned long is_exception_class = 1ul << 30;
     object *type = python().type_of(obj);
-    bool answer = python().type_flags(type) & is_exception_class;
+    const bool is_subclass = python().type_flags(type) & is_exception_class;
     python().decref(type);
-    return answer;
+    return is_subclass;
 }
 
 } // namespace
@@ -37,7 +37,7 @@ status error_take(object **exception) noexcept {
         python().error_fetch(&type, &value, &traceback);
         if (!type)
             return;
-        // C code raises without making the object, and without telling it its traceback.
+        // C code raises without making the object, and without setting the object's traceback.
         python().error_normalize(&type, &value, &traceback);
         if (traceback)
             python().exception_set_traceback(value, traceback);
@@ -61,7 +61,7 @@ status error_restore(object *exception) noexcept {
             "BaseException. Pass what pyattach_error_take gave, or an exception that was made by calling its class.");
     return guarded([exception] {
         python().incref(exception);
-        // Drops the one that was pending, and with it, maybe, whole frames.
+        // Releases the exception that was pending, and perhaps frames with it.
         python().error_restore(python().type_of(exception), exception, python().exception_traceback(exception));
         return PYATTACH_OK;
     });

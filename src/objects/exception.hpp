@@ -1,4 +1,5 @@
-// The pending exception as an object: taken out, looked at, put back. The contracts stand in include/pyattach/call.h.
+// Exception: takes the pending exception out as an object, compares it, and puts it back. The contracts stand in
+// include/pyattach/call.h.
 #pragma once
 
 #include "core/thread.hpp"

@@ -1,4 +1,4 @@
-// What an object is.
+// Type: the type of an object, and questions about it.
 #include "objects/type.hpp"
 
 #include "core/current.hpp"
@@ -11,7 +11,7 @@ namespace {
 using cpython::guarded;
 using cpython::python;
 
-// CPython asks the type, which may have a say of its own.
+// May run Python code, because a type can define __instancecheck__ or __subclasscheck__.
 status ask(int (*const question)(object *, object *), object *obj, object *type, int *answer) noexcept {
     int found = guarded([=] { return question(obj, type); });
     if (found < 0)

@@ -1,4 +1,4 @@
-// What one thread gives back to one pool.
+// Decref queue: the part that is not inline.
 #include "pool/decref_queue.hpp"
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 namespace pyattach {
 namespace {
 
-// So much waits that a fence of all threads, some microseconds at worst, is nothing beside it.
+// With so many references waiting, a fence of all threads, some microseconds at worst, is nothing beside their release.
 constexpr uint64_t plain_from = 4 * chunk::fewest;
-// So many pushes make one write to a word that all threads share.
+// After so many pushes the owner adds them to the pool's count, which is a word that all threads share.
 constexpr uint64_t count_from = 4 * chunk::fewest;
 
 chunk *new_chunk(unsigned size) noexcept {
@@ -28,8 +28,8 @@ chunk *new_chunk(unsigned size) noexcept {
 } // namespace
 
 spare_chunks::~spare_chunks() {
-    for (auto &one : of_size)
-        std::free(one.load(std::memory_order_relaxed));
+    for (std::atomic<chunk *> &spare : of_size)
+        std::free(spare.load(std::memory_order_relaxed));
 }
 
 decref_queue *decref_queue::make() noexcept {
@@ -42,100 +42,106 @@ decref_queue *decref_queue::make() noexcept {
         return nullptr;
     }
     decref_queue *queue = new (memory) decref_queue();
-    queue->head = queue->tail = first;
-    queue->from = queue->at = first->begin();
+    queue->head_ = queue->tail_ = first;
+    queue->next_take_ = queue->next_push_ = first->begin();
     return queue;
 }
 
 void decref_queue::destroy(decref_queue *queue) noexcept {
-    while (chunk *first = queue->head) {
-        queue->head = first->next;
+    while (chunk *first = queue->head_) {
+        queue->head_ = first->next;
         std::free(first);
     }
-    std::free(queue->spare.load(std::memory_order_relaxed));
+    std::free(queue->spare_.load(std::memory_order_relaxed));
     std::free(queue);
 }
 
-// Where an emptied chunk is kept; NULL: nowhere.
-std::atomic<chunk *> *decref_queue::spare_of(unsigned size, spare_chunks &of_pool) noexcept {
-    return size == 0 ? &spare : size + 1 < chunk::sizes ? &of_pool.of_size[size] : nullptr;
+// The place for an emptied chunk. NULL: chunks of this size are not kept.
+std::atomic<chunk *> *decref_queue::spare_of(unsigned size, spare_chunks &spares) noexcept {
+    return size == 0 ? &spare_ : size + 1 < chunk::sizes ? &spares.of_size[size] : nullptr;
 }
 
-bool decref_queue::extend(spare_chunks &of_pool) noexcept {
-    const uint64_t many = waiting();
-    // As large as what waits, so that a burst asks the allocator seldom. (That of a thread other than the main one asks
-    // the kernel for every page.)
+bool decref_queue::extend(spare_chunks &spares) noexcept {
+    // As large as what waits, so that a burst seldom calls the allocator. (The arena of a thread other than the main
+    // one gets each page from the kernel.)
+    const uint64_t waits = waiting();
     unsigned size = 0;
-    while (size + 1 < chunk::sizes && chunk::fewest << (size + 1) <= many)
+    while (size + 1 < chunk::sizes && chunk::fewest << (size + 1) <= waits)
         ++size;
-    std::atomic<chunk *> *kept = spare_of(size, of_pool);
-    chunk *fresh = kept ? kept->exchange(nullptr, std::memory_order_acquire) : nullptr;
+    std::atomic<chunk *> *spare = spare_of(size, spares);
+    chunk *fresh = spare ? spare->exchange(nullptr, std::memory_order_acquire) : nullptr;
     if (!fresh)
         fresh = new_chunk(size);
     if (!fresh)
         return false;
     fresh->next = nullptr;
-    tail->next = fresh;
-    tail = fresh;
-    at = fresh->begin();
+    tail_->next = fresh;
+    tail_ = fresh;
+    next_push_ = fresh->begin();
     return true;
 }
 
+// Returns whether the queue was in the list after the push.
 bool decref_queue::publish_fenced() noexcept {
-    const uint64_t before = pushed.load(std::memory_order_relaxed);
+    const uint64_t before = pushed_.load(std::memory_order_relaxed);
 #ifndef PYATTACH_TEST_SWAPPED
-    pushed.exchange(before + 1, std::memory_order_seq_cst);
+    pushed_.exchange(before + 1, std::memory_order_seq_cst);
     pause_between();
-    return in_pool_list.load(std::memory_order_seq_cst);
+    return in_pool_list_.load(std::memory_order_seq_cst);
 #else
-    bool seen = in_pool_list.load(std::memory_order_seq_cst);
+    bool was_in_list = in_pool_list_.load(std::memory_order_seq_cst);
     pause_between();
-    pushed.exchange(before + 1, std::memory_order_seq_cst);
-    return seen;
+    pushed_.exchange(before + 1, std::memory_order_seq_cst);
+    return was_in_list;
 #endif
 }
 
-bool decref_queue::push_fenced(object *reference, spare_chunks &of_pool, bool &was_in_pool_list,
-                               bool &is_count_due) noexcept {
-    is_count_due = at == tail->end();
-    if (is_count_due && !extend(of_pool))
-        return false;
-    is_count_due = is_count_due && pushed.load(std::memory_order_relaxed) - counted >= count_from;
-    *at++ = reference;
-    was_in_pool_list = publish_fenced();
-    if (is_plain.load(std::memory_order_relaxed))
-        plain_end = tail->end();
+// After a fenced push.
+void decref_queue::advance_mode() noexcept {
+    if (is_plain_.load(std::memory_order_relaxed))
+        plain_end_ = tail_->end();
     else if (waiting() >= plain_from && has_fast_heavy_fence())
-        is_plain.store(true, std::memory_order_seq_cst); // from the push after next: see above
-    return true;
+        is_plain_.store(true, std::memory_order_seq_cst);
 }
 
-void decref_queue::become_fenced() noexcept {
-    plain_end = nullptr;
-    is_plain.store(false, std::memory_order_relaxed);
+decref_queue::fenced_push decref_queue::push_fenced(object *reference, spare_chunks &spares,
+                                                    bool &is_count_due) noexcept {
+    const bool is_full = next_push_ == tail_->end();
+    if (is_full && !extend(spares))
+        return fenced_push::no_memory;
+    is_count_due = is_full && pushed_.load(std::memory_order_relaxed) - counted_ >= count_from;
+    *next_push_++ = reference;
+    const bool is_in_list = publish_fenced();
+    advance_mode();
+    return is_in_list ? fenced_push::in_list : fenced_push::outside;
 }
 
-void decref_queue::undo_push() noexcept {
-    --at;
-    pushed.store(pushed.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+bool decref_queue::leave_closed_pool() noexcept {
+    const bool is_undone = waiting() != 0;
+    if (is_undone) {
+        --next_push_;
+        pushed_.store(pushed_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    }
+    in_pool_list_.store(false, std::memory_order_relaxed);
+    return is_undone;
 }
 
-size_t decref_queue::take(object **references, size_t most, spare_chunks &of_pool) noexcept {
+size_t decref_queue::take(object **references, size_t most, spare_chunks &spares) noexcept {
     const size_t all = std::min<uint64_t>(waiting(), most);
     for (size_t left = all; left != 0;) {
-        if (from == head->end()) {
-            chunk *empty = head;
-            head = empty->next;
-            from = head->begin();
-            std::atomic<chunk *> *kept = spare_of(empty->size, of_pool);
-            std::free(kept ? kept->exchange(empty, std::memory_order_acq_rel) : empty);
+        if (next_take_ == head_->end()) {
+            chunk *empty = head_;
+            head_ = empty->next;
+            next_take_ = head_->begin();
+            std::atomic<chunk *> *spare = spare_of(empty->size, spares);
+            std::free(spare ? spare->exchange(empty, std::memory_order_acq_rel) : empty);
         }
-        const size_t part = std::min<size_t>(left, static_cast<size_t>(head->end() - from));
-        references = std::copy_n(from, part, references);
-        from += part;
+        const size_t part = std::min<size_t>(left, static_cast<size_t>(head_->end() - next_take_));
+        references = std::copy_n(next_take_, part, references);
+        next_take_ += part;
         left -= part;
     }
-    taken.store(taken.load(std::memory_order_relaxed) + all, std::memory_order_relaxed);
+    taken_.store(taken_.load(std::memory_order_relaxed) + all, std::memory_order_relaxed);
     return all;
 }
 

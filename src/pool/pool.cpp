@@ -1,4 +1,4 @@
-// References given back by threads that were not attached.
+// Pool: the part that is not inline.
 #include "pool/pool.hpp"
 
 #include <algorithm>
@@ -36,16 +36,14 @@ void pool::unlink_and_free(decref_queue &queue) noexcept {
 bool pool::orphan(decref_queue &queue) noexcept {
     data_->lock.lock();
     const bool is_over_mark = add_waiting(queue.take_uncounted());
-    // Listed: a drain finds it in the list, and frees it when it is empty.
-    if (queue.in_pool_list.load(std::memory_order_relaxed))
-        queue.is_orphan = true;
-    else
+    if (!queue.orphan())
         unlink_and_free(queue);
     data_->lock.unlock();
     return is_over_mark;
 }
 
-bool pool::list(pool_entry &entry) noexcept {
+// False: the pool is closed.
+bool pool::link(pool_entry &entry) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
@@ -56,78 +54,80 @@ bool pool::list(pool_entry &entry) noexcept {
     return true;
 }
 
-pool::outcome pool::push_fenced(decref_queue &queue, object *reference) noexcept {
-    bool in_pool_list, is_count_due;
-    if (!queue.push_fenced(reference, data_->spares, in_pool_list, is_count_due))
+pool::outcome pool::finish_push(decref_queue &queue, object *reference, unfinished step) noexcept {
+    if (step == unfinished::listing)
+        return enlist(queue);
+    bool is_count_due;
+    const decref_queue::fenced_push pushed = queue.push_fenced(reference, data_->spares, is_count_due);
+    if (pushed == decref_queue::fenced_push::no_memory)
         return outcome::refused;
     const bool is_over_mark = is_count_due && add_waiting(queue.take_uncounted());
-    const outcome enlisted = in_pool_list ? outcome::queued : enlist(queue);
-    return is_over_mark && enlisted == outcome::queued ? outcome::crowded : enlisted;
+    const outcome enlisted = pushed == decref_queue::fenced_push::in_list ? outcome::queued : enlist(queue);
+    return is_over_mark && enlisted == outcome::queued ? outcome::over_mark : enlisted;
 }
 
+// By the owner, whose push found the queue outside the list.
 pool::outcome pool::enlist(decref_queue &queue) noexcept {
     queue.become_fenced();
-    if (queue.in_pool_list.exchange(true, std::memory_order_seq_cst) || list(queue))
+    if (!queue.enter_list() || link(queue))
         return outcome::queued;
-    // Closed, which left nothing behind but what it could not see: at most this one. But it, or a drain before it, may
-    // have taken this one before this thread looked.
+    // The pool is closed. The closing left nothing in the queue but what it could not read, which is at most the last
+    // push. A drain, or the closing, may also have taken this one before the owner read the flag.
     data_->lock.lock();
-    const bool is_left = queue.waiting() != 0;
-    if (is_left)
-        queue.undo_push();
-    queue.in_pool_list.store(false, std::memory_order_relaxed);
+    const bool is_undone = queue.leave_closed_pool();
     data_->lock.unlock();
-    return is_left ? outcome::refused : outcome::queued;
+    return is_undone ? outcome::refused : outcome::queued;
 }
 
 pool::outcome pool::push_single(object *reference, bool is_counted) noexcept {
-    auto *one = static_cast<single_entry *>(std::malloc(sizeof(single_entry)));
-    if (!one)
+    auto *entry = static_cast<single_entry *>(std::malloc(sizeof(single_entry)));
+    if (!entry)
         return outcome::refused;
-    one->single = reference;
-    one->is_counted = is_counted;
-    if (!list(*one)) {
-        std::free(one);
+    entry->single = reference;
+    entry->is_counted = is_counted;
+    if (!link(*entry)) {
+        std::free(entry);
         return outcome::refused;
     }
-    return is_counted && add_waiting(1) ? outcome::crowded : outcome::queued;
+    return is_counted && add_waiting(1) ? outcome::over_mark : outcome::queued;
 }
 
-pool_entry *pool::take_list(uintptr_t leave_behind) noexcept {
+// Empty if the pool is closed.
+pool_entry *pool::take_list(uintptr_t new_head) noexcept {
     uintptr_t head = head_.load(std::memory_order_relaxed);
     do {
         if (head == closed)
             return nullptr;
-    } while (!head_.compare_exchange_weak(head, leave_behind, std::memory_order_acquire, std::memory_order_relaxed));
-    // The newest is on top; go on with what has waited longest.
+    } while (!head_.compare_exchange_weak(head, new_head, std::memory_order_acquire, std::memory_order_relaxed));
+    // The newest entry is on top. The result begins with the oldest.
     pool_entry *oldest = nullptr;
-    for (auto *one = reinterpret_cast<pool_entry *>(head); one;) {
-        pool_entry *next = one->next;
-        one->next = oldest;
-        oldest = one;
-        one = next;
+    for (auto *entry = reinterpret_cast<pool_entry *>(head); entry;) {
+        pool_entry *next = entry->next;
+        entry->next = oldest;
+        oldest = entry;
+        entry = next;
     }
     return oldest;
 }
 
-// Returns `rest`, with those in front that were given something meanwhile.
+// Returns `rest`, preceded by the queues that their owners pushed into meanwhile.
 pool_entry *pool::delist(decref_queue *emptied, const decref_queue *own, pool_entry *rest) noexcept {
     bool needs_fence = false;
     for (decref_queue *queue = emptied; queue; queue = queue->next_emptied) {
-        queue->in_pool_list.exchange(false, std::memory_order_seq_cst);
-        needs_fence = needs_fence || (queue != own && queue->is_plain.load(std::memory_order_seq_cst));
+        const bool may_be_plain = queue->leave_list();
+        needs_fence = needs_fence || (queue != own && may_be_plain);
     }
-    // One for all. This thread is not between the two lines of a push of its own.
+    // One fence for all queues. `own` needs none, because its owner is this thread, which is not within a push.
     if (needs_fence)
         heavy_fence();
     for (decref_queue *queue = emptied, *following; queue; queue = following) {
         following = queue->next_emptied;
-        if (queue->pushed.load(std::memory_order_seq_cst) != queue->taken.load(std::memory_order_relaxed)) {
-            if (!queue->in_pool_list.exchange(true, std::memory_order_seq_cst)) {
+        if (!queue->is_empty_outside()) {
+            if (queue->enter_list()) {
                 queue->next = rest;
                 rest = queue;
             }
-        } else if (queue->is_orphan) {
+        } else if (queue->is_orphan()) {
             unlink_and_free(*queue);
         }
     }
@@ -158,23 +158,24 @@ size_t pool::take(object **references, size_t most, const decref_queue *own) noe
             std::free(entry);
             continue;
         }
-        auto &from = *static_cast<decref_queue *>(entry);
-        taken += from.take(references + taken, most - taken, data_->spares);
-        if (from.waiting() == 0) {
-            from.next_emptied = emptied;
-            emptied = &from;
+        auto &queue = *static_cast<decref_queue *>(entry);
+        taken += queue.take(references + taken, most - taken, data_->spares);
+        if (queue.waiting() == 0) {
+            queue.next_emptied = emptied;
+            emptied = &queue;
         } else {
-            from.next = rest;
-            rest = &from;
+            queue.next = rest;
+            rest = &queue;
         }
     }
     data_->waiting.fetch_sub(static_cast<int64_t>(taken - uncounted), std::memory_order_relaxed);
     rest = delist(emptied, own, rest);
-    // Back into the list, the oldest first, so that it is on the bottom again. (It is open: closing takes the lock.)
+    // Back into the list, the oldest first, so that it is at the bottom again. The pool is open, because closing takes
+    // the lock.
     while (rest) {
         pool_entry *entry = rest;
         rest = entry->next;
-        list(*entry);
+        link(*entry);
     }
     data_->lock.unlock();
     return taken;
@@ -185,16 +186,16 @@ size_t pool::size() noexcept {
     data_->lock.lock();
     for (const decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
         waiting += queue->waiting();
-    // Under the lock nobody takes anything out of the list, so it can be walked while others put something in front.
+    // Under the lock no thread takes entries out of the list, so it can be read while owners link entries in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
-    for (auto *one = reinterpret_cast<const pool_entry *>(head == closed ? 0 : head); one; one = one->next)
-        waiting += one->single != nullptr;
+    for (auto *entry = reinterpret_cast<const pool_entry *>(head == closed ? 0 : head); entry; entry = entry->next)
+        waiting += entry->single != nullptr;
     data_->lock.unlock();
     return waiting;
 }
 
 size_t pool::high_water() noexcept {
-    // What waits falls only in a drain, and each looks how much there is before it begins.
+    // What waits only becomes less in a drain, and each drain notes how much waits before it begins.
     return std::max(size(), data_->high_water.load(std::memory_order_relaxed));
 }
 
@@ -210,18 +211,18 @@ size_t pool::close() noexcept {
             std::free(entry);
         }
     }
-    // All decref_queues, not those in the list alone: a thread may be about to list its own, with more in it than the
-    // one it will be refused for. After the fence each push has been seen, or sees its decref_queue unlisted, and the
-    // pool closed.
+    // All queues, and not only those in the list: an owner may be about to link its queue, which may hold more than the
+    // one reference that the owner is refused. After the fence each push is either read here, or its owner reads that
+    // the queue is outside the list, and then that the pool is closed.
     for (decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
-        queue->in_pool_list.exchange(false, std::memory_order_seq_cst);
+        queue->leave_list();
     heavy_fence();
     for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
         older = queue->older;
         object *forgotten[chunk::fewest];
         while (size_t part = queue->take(forgotten, chunk::fewest, data_->spares))
             leaked += part;
-        if (queue->is_orphan)
+        if (queue->is_orphan())
             unlink_and_free(*queue);
     }
     data_->lock.unlock();
@@ -241,7 +242,7 @@ bool pool::restart() noexcept {
 
 void pool::relist() noexcept {
     data_->is_given_up = false;
-    // A thread that is not here may have been about to ask.
+    // A thread that is not in the child may have set this and not yet called CPython.
     data_->is_drain_scheduled.store(false, std::memory_order_relaxed);
     pool_entry *singles = nullptr;
     for (pool_entry *entry = take_list(0), *next; entry; entry = next) {
@@ -251,22 +252,22 @@ void pool::relist() noexcept {
             singles = entry;
         }
     }
-    int64_t waiting = 0;
+    int64_t counted = 0;
     while (pool_entry *entry = singles) {
         singles = entry->next;
-        waiting += static_cast<single_entry *>(entry)->is_counted;
-        list(*entry);
+        counted += static_cast<single_entry *>(entry)->is_counted;
+        link(*entry);
     }
     for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
         older = queue->older;
-        const bool has_something = queue->waiting() != 0;
+        const uint64_t waiting = queue->waiting();
         queue->take_uncounted();
-        waiting += static_cast<int64_t>(queue->waiting());
-        queue->in_pool_list.store(has_something && list(*queue), std::memory_order_relaxed);
-        if (!has_something && queue->is_orphan)
+        counted += static_cast<int64_t>(waiting);
+        queue->set_place_in_child(waiting != 0 && link(*queue));
+        if (waiting == 0 && queue->is_orphan())
             unlink_and_free(*queue);
     }
-    data_->waiting.store(waiting, std::memory_order_relaxed);
+    data_->waiting.store(counted, std::memory_order_relaxed);
 }
 
 } // namespace pyattach

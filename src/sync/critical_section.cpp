@@ -15,72 +15,74 @@ namespace {
 
 enum kind { object_lock, object_locks, mutex_lock, mutex_locks };
 
-void lock(void *at, kind what, void *one, void *two) {
+void lock(void *section, kind what, void *first, void *second) {
     const cpython::table &py = cpython::python();
     switch (what) {
     case object_lock:
-        return py.section_begin(at, static_cast<object *>(one));
+        return py.section_begin(section, static_cast<object *>(first));
     case object_locks:
-        return py.section2_begin(at, static_cast<object *>(one), static_cast<object *>(two));
+        return py.section2_begin(section, static_cast<object *>(first), static_cast<object *>(second));
     case mutex_lock:
-        // 3.13 exports only the slow half, which links the section and takes the mutex whether or not it is contended.
-        return py.section_begin_mutex ? py.section_begin_mutex(at, one) : py.section_begin_slow(at, one);
+        // 3.13 exports only the slow half. It links the section and locks the mutex, whether or not that is contended.
+        return py.section_begin_mutex ? py.section_begin_mutex(section, first) : py.section_begin_slow(section, first);
     case mutex_locks:
         if (py.section2_begin_mutex)
-            return py.section2_begin_mutex(at, one, two);
-        // In address order, as the fast half would have sorted them.
-        if (two < one)
-            std::swap(one, two);
-        return py.section2_begin_slow(at, one, two, 0);
+            return py.section2_begin_mutex(section, first, second);
+        // The slow half expects the mutexes in the order of their addresses, into which the fast half would sort them.
+        if (second < first)
+            std::swap(first, second);
+        return py.section2_begin_slow(section, first, second, 0);
     }
 }
 
-// Of the two halves of begin and end the locking is apart, and so is whatever is not fast_record: what is left calls
-// nobody. `lock` is called on free-threaded builds only, with the storage that CPython links.
-[[gnu::noinline]] status take(section_scope &scope, kind what, void *one, void *two) noexcept {
+// Locking and the slow paths are functions of their own, so that the fast path of begin and end contains no call. Only
+// on free-threaded builds a section is locked; CPython links `storage` then.
+[[gnu::noinline]] status lock_section(section_scope &scope, kind what, void *first, void *second) noexcept {
     const kept_errno kept;
-    cpython::guarded([&] { lock(scope.storage, what, one, two); });
+    cpython::guarded([&] { lock(scope.storage, what, first, second); });
     return PYATTACH_OK;
 }
 
-inline status link(section_scope &scope, thread &me, kind what, void *one, void *two) noexcept {
+inline status link(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
     scope.tag = tag::section;
     scope.is_locked = cpython::python().sections_lock;
     scope.is_pair = what == object_locks || what == mutex_locks;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.in = me.top;
-    // From here on nothing of ours is drained on this thread: taking the lock may wait, detached by CPython itself.
+    // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
+    // for that without this library.
     me.innermost_section = &scope;
-    return scope.is_locked ? take(scope, what, one, two) : PYATTACH_OK;
+    return scope.is_locked ? lock_section(scope, what, first, second) : PYATTACH_OK;
 }
 
-[[gnu::noinline]] status open_in_open(section_scope &scope, thread &me, kind what, void *one, void *two) noexcept {
+[[gnu::noinline]] status open_twice(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
     begun_twice("critical_section", &scope);
-    return link(scope, me, what, one, two);
+    return link(scope, me, what, first, second);
 }
 
-[[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *one, void *two) noexcept {
-    if (const thread *open = this_thread.record())
-        if (open->innermost_section == &scope)
+[[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
+    if (const thread *record = this_thread.record())
+        if (record->innermost_section == &scope)
             begun_twice("critical_section", &scope);
     scope.tag = tag::refused;
-    if (!one || !two)
+    if (!first || !second)
         return PYATTACH_INVALID;
     if (status refused = require_attached())
         return refused;
     thread *me = own_record();
-    return me ? link(scope, *me, what, one, two) : PYATTACH_NO_MEMORY;
+    return me ? link(scope, *me, what, first, second) : PYATTACH_NO_MEMORY;
 }
 
-// Of one lock `two` is the same.
-inline status open(section_scope &scope, kind what, void *one, void *two) noexcept {
-    if (__builtin_expect(!one || !two || !this_thread.is_fast() || !is_surely_attached(this_thread.fast_record()), 0))
-        return open_slow(scope, what, one, two);
+// For one lock, `second` is the same as `first`.
+inline status open(section_scope &scope, kind what, void *first, void *second) noexcept {
+    if (__builtin_expect(!first || !second || !this_thread.is_fast() || !is_surely_attached(this_thread.fast_record()),
+                         0))
+        return open_slow(scope, what, first, second);
     thread &me = this_thread.fast_record();
     if (__builtin_expect(me.innermost_section == &scope, 0))
-        return open_in_open(scope, me, what, one, two);
-    return link(scope, me, what, one, two);
+        return open_twice(scope, me, what, first, second);
+    return link(scope, me, what, first, second);
 }
 
 [[gnu::noinline]] void end_slow(section_scope &scope) noexcept {
@@ -96,8 +98,8 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
         misuse("pyattach_critical_section_end: a section inside this one is still open.",
                "Sections end innermost first.", "End the inner one first.");
     const bool is_attached = current_tstate() != nullptr;
-    // Or its interpreter ended below it, and CPython's half of it with the thread state; or this is a fork child that
-    // keeps its hands off Python.
+    // There are two more cases without misuse. The interpreter ended while the section was open, and CPython's half of
+    // the section ended with the tstate. Or this is a fork child in which Python must not be used.
     if (!is_attached && !is_stranded() && !(me->top == scope.in && is_inert(*scope.in)))
         misuse("pyattach_critical_section_end: the thread is not attached.", "A section ends on an attached thread.",
                "End it before detaching for good; end detached scopes inside it first.");
@@ -113,12 +115,14 @@ inline status open(section_scope &scope, kind what, void *one, void *two) noexce
 
 status begin(section_scope &scope, object *obj) noexcept { return open(scope, object_lock, obj, obj); }
 
-status begin(section_scope &scope, object *obj, object *two) noexcept { return open(scope, object_locks, obj, two); }
+status begin(section_scope &scope, object *first, object *second) noexcept {
+    return open(scope, object_locks, first, second);
+}
 
-status begin(section_scope &scope, mutex_storage *mutex_) noexcept { return open(scope, mutex_lock, mutex_, mutex_); }
+status begin(section_scope &scope, mutex_storage *mutex) noexcept { return open(scope, mutex_lock, mutex, mutex); }
 
-status begin(section_scope &scope, mutex_storage *mutex_, mutex_storage *other) noexcept {
-    return open(scope, mutex_ == other ? mutex_lock : mutex_locks, mutex_, other);
+status begin(section_scope &scope, mutex_storage *first, mutex_storage *second) noexcept {
+    return open(scope, first == second ? mutex_lock : mutex_locks, first, second);
 }
 
 void end(section_scope &scope) noexcept {

@@ -1,4 +1,4 @@
-// Mutex: a lock that detaches while it waits.
+// Mutex: a lock that detaches the thread while it waits.
 #include "sync/mutex.hpp"
 
 #include "base/diagnostics.hpp"
@@ -15,104 +15,104 @@
 namespace pyattach::mutex {
 namespace {
 
-// A waiter that began before Python was loaded sleeps where CPython's own unlock does not look; it looks again by
-// itself.
-constexpr int64_t look_again_ns = 10000000;
+// A thread that began to wait before Python was loaded sleeps on the word, where CPython's own unlock does not wake it.
+// So it wakes by itself and checks again.
+constexpr int64_t recheck_ns = 10000000;
 
-// Takes it if it is free, and leaves the word with `mark` set besides.
-bool take(mutex_storage &mutex_, uint32_t mark) noexcept {
-    uint32_t seen = mutex_.word.load(std::memory_order_relaxed);
+// Locks the mutex if it is free, with the bits of `flags` set besides.
+bool lock_if_free(mutex_storage &storage, uint32_t flags) noexcept {
+    uint32_t seen = storage.word.load(std::memory_order_relaxed);
     while (!(seen & locked))
-        if (mutex_.word.compare_exchange_weak(seen, seen | locked | mark, std::memory_order_acquire,
-                                              std::memory_order_relaxed))
+        if (storage.word.compare_exchange_weak(seen, seen | locked | flags, std::memory_order_acquire,
+                                               std::memory_order_relaxed))
             return true;
     return false;
 }
 
-// Not attached, or not to be detached.
-void wait(mutex_storage &mutex_) noexcept {
-    const bool is_attached = current_tstate() != nullptr; // finds Python if need be
+// On a thread that is not attached, or must not detach. Returns when the mutex is locked.
+void wait_for_lock(mutex_storage &storage) noexcept {
+    const bool is_attached = current_tstate() != nullptr; // finds Python if it was not found yet
     const cpython::table &py = cpython::python();
-    // In a fork child a lock of CPython's parking lot may be held by a thread that is not here.
-    const bool is_parking = py.has_mutex && !is_raw_fork();
-    if (is_parking && !is_attached) {
-        // Not cancelled in CPython's parking lot, which would keep a waiter on a stack that is gone.
+    // In a fork child, a thread that is not in the child may hold a lock of CPython's parking lot.
+    const bool uses_parking_lot = py.has_mutex && !is_raw_fork();
+    if (uses_parking_lot && !is_attached) {
+        // If the thread were cancelled there, the parking lot would keep a pointer into a stack that is gone.
         uncancelled no_cancel;
-        cpython::guarded([&py, &mutex_] { py.mutex_lock(&mutex_); });
+        cpython::guarded([&py, &storage] { py.mutex_lock(&storage); });
         return;
     }
-    // Who has waited cannot know whether others still do, so it locks with the mark: one wake-up too many at the end,
-    // never one too few.
-    while (!take(mutex_, awaited)) {
-        uint32_t seen = mutex_.word.load(std::memory_order_relaxed);
-        if (!(seen & locked) || (!(seen & awaited) &&
-                                 !mutex_.word.compare_exchange_strong(seen, seen | awaited, std::memory_order_relaxed)))
+    // A thread that has waited cannot determine whether other threads still wait, so it locks with the flag set. At the
+    // end that is one wake-up too many, but never one too few.
+    while (!lock_if_free(storage, awaited)) {
+        uint32_t seen = storage.word.load(std::memory_order_relaxed);
+        if (!(seen & locked) || (!(seen & awaited) && !storage.word.compare_exchange_strong(seen, seen | awaited,
+                                                                                            std::memory_order_relaxed)))
             continue;
-        futex::wait(mutex_.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : look_again_ns);
+        futex::wait(storage.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : recheck_ns);
     }
 }
 
 } // namespace
 
-bool try_lock(mutex_storage &mutex_) noexcept {
-    if (!take(mutex_, 0))
+bool try_lock(mutex_storage &storage) noexcept {
+    if (!lock_if_free(storage, 0))
         return false;
     ++this_thread.drain_disabled;
     return true;
 }
 
-// Not inline, or taking a free mutex would pay for what this keeps.
-[[gnu::noinline]] static void lock_slow(mutex_storage &mutex_) noexcept {
+// Not inline, or lock() would save registers for this even where the mutex is free.
+[[gnu::noinline]] static void lock_slow(mutex_storage &storage) noexcept {
     const kept_errno kept;
     detached_scope detached_frame;
     const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
-    // Quiet already while coming back: a destructor run by the re-attach would run under the lock.
+    // Drains are disabled before the thread attaches again. A destructor that the attach runs would run under the lock.
     ++this_thread.drain_disabled;
     if (!is_detached) {
-        // Not attached, or inside tp_traverse, where nothing may detach.
-        wait(mutex_);
+        // The thread is not attached, or it is inside tp_traverse, where nothing may detach.
+        wait_for_lock(storage);
         return;
     }
-    wait(mutex_);
+    wait_for_lock(storage);
     if (detached::end(detached_frame) != PYATTACH_OK) {
-        unlock(mutex_);
+        unlock(storage);
         cpython::park();
     }
 }
 
-void lock(mutex_storage &mutex_) noexcept {
-    if (__builtin_expect(!try_lock(mutex_), 0))
-        lock_slow(mutex_);
+void lock(mutex_storage &storage) noexcept {
+    if (__builtin_expect(!try_lock(storage), 0))
+        lock_slow(storage);
 }
 
-void unlock(mutex_storage &mutex_) noexcept {
+void unlock(mutex_storage &storage) noexcept {
     if (this_thread.drain_disabled)
         --this_thread.drain_disabled;
-    // What was open when the lock was taken may have ended under it.
+    // While the lock was held, a drain may have been postponed, and the record of a thread past its exit hook was kept.
     if (this_thread.has_dues())
         pay_dues();
     uint32_t seen = locked;
     if (__builtin_expect(
-            mutex_.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
+            storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
         return;
     if (!(seen & locked))
         misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
                "Pair each lock with one unlock.");
     if (!(seen & parked) &&
-        mutex_.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
-        // By address alone: the mutex may be gone already, and a wake-up too many harms nobody.
-        futex::wake(mutex_.word, 1);
+        storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
+        // The kernel uses the address alone. The mutex may be freed already, and a superfluous wake-up does no harm.
+        futex::wake(storage.word, 1);
         return;
     }
-    // In a fork child that Python is not in order in, those that were parked are not here, and others sleep on the
-    // word.
+    // In the child of a raw fork, the threads that were parked in the parking lot are not in the child, and the child's
+    // threads sleep on the word.
     if (is_raw_fork()) {
-        mutex_.word.store(0, std::memory_order_release);
-        futex::wake(mutex_.word, futex::everyone);
+        storage.word.store(0, std::memory_order_release);
+        futex::wake(storage.word, futex::everyone);
         return;
     }
-    // A thread is parked in CPython's parking lot: only CPython can wake it.
-    cpython::python().mutex_unlock(&mutex_);
+    // A thread is parked in CPython's parking lot, and only CPython can wake it.
+    cpython::python().mutex_unlock(&storage);
 }
 
 } // namespace pyattach::mutex

@@ -1,10 +1,17 @@
-// Mutex: a lock that detaches while it waits.
+// Mutex: a lock that detaches the thread while it waits.
 //
-// Byte 0 is CPython's PyMutex: bit 0 locked, bit 1 somebody is parked in CPython's parking lot. Where PyMutex exists
-// its own slow path does the waiting, after we detached through the gate, so critical sections and we can hold the same
-// mutex. Where it does not (up to 3.12, or no Python yet) waiters set a flag in byte 1, and sleep on the word; bit 1 is
-// then never set. Locked and awaited are in one word because unlocking must not touch the mutex after it let go: the
-// next owner may free it.
+// Byte 0 is CPython's PyMutex: bit 0 is set while the mutex is locked, bit 1 while a thread is parked in CPython's
+// parking lot. Where PyMutex exists, the thread detaches through the gate, and then waits in PyMutex's own slow path.
+// So critical sections of CPython can use the same mutex. Where PyMutex does not exist (up to 3.12, or before Python is
+// loaded), a waiting thread sets a flag in byte 1 and sleeps on the word; bit 1 is never set then.
+//
+//     0 ----------------------> locked ----------------------------> locked, awaited
+//       <----------------------        a thread waits on the word            |
+//               unlock                                                       | unlock: wakes one thread, which locks
+//       <--------------------------------------------------------------------+ the mutex with the flag set
+//
+// The flag is in the same word as the lock, because unlocking must not read or write the mutex after it is free: the
+// next owner may free its memory.
 #pragma once
 
 #include <atomic>
@@ -26,11 +33,12 @@ constexpr uint32_t locked = 1, parked = 2, awaited = 0x100;
 constexpr uint32_t locked = 1u << 24, parked = 2u << 24, awaited = 1u << 16;
 #endif
 
-void lock(mutex_storage &) noexcept;
-bool try_lock(mutex_storage &) noexcept;
-void unlock(mutex_storage &) noexcept;
-inline bool is_locked(const mutex_storage &mutex_) noexcept {
-    return mutex_.word.load(std::memory_order_relaxed) & locked;
+// The contracts stand in include/pyattach/mutex.h.
+void lock(mutex_storage &storage) noexcept;
+bool try_lock(mutex_storage &storage) noexcept;
+void unlock(mutex_storage &storage) noexcept;
+inline bool is_locked(const mutex_storage &storage) noexcept {
+    return storage.word.load(std::memory_order_relaxed) & locked;
 }
 
 } // namespace mutex

@@ -12,74 +12,82 @@
 namespace pyattach::once {
 namespace {
 
-// The lower two bits of the state. While an initialiser runs, the others hold the fork generation of its process.
+// The lower two bits of the state. While an initialiser runs, the other bits hold the fork generation of its process.
+//
+//                 a thread begins          another thread waits
+//      undone ------------------> running ----------------------> awaited
+//        ^                           |                               |
+//        |      init failed          |                               |       init returned OK
+//        +---------------------------+-------------------------------+------------------------> done
+//
+// In a fork child, a thread that finds running or awaited with the initialiser's thread left behind begins anew.
 enum : uint32_t { undone, running, awaited, done, kind = 3 };
 
-// The initialiser's thread may be one that the end of the interpreter parked: then it runs for ever.
-constexpr int64_t look_again_ns = 50000000;
+// A waiting thread wakes by itself to check the gate. The end of the interpreter may have parked the initialiser's
+// thread, and then the initialiser never returns.
+constexpr int64_t recheck_ns = 50000000;
 
-uint32_t running_here() noexcept { return fork_generation.load(std::memory_order_relaxed) << 2 | running; }
+uint32_t running_in_this_process() noexcept { return fork_generation.load(std::memory_order_relaxed) << 2 | running; }
 
 bool is_under_way(uint32_t seen) noexcept { return (seen & kind) == running || (seen & kind) == awaited; }
 
-// The initialiser was run by a thread that this fork child does not have, so it is to run anew, as POSIX has it for
-// pthread_once. The state was written before the fork, and so was the runner, if it is the thread that survived: that
-// thread is in its initialiser still. Of any other thread nothing will come any more, also where the address of its
-// words is a new thread's by now.
+// The thread that ran the initialiser is not in this fork child, so the initialiser runs anew, as POSIX specifies for
+// pthread_once. The state is from before the fork. If the runner is the thread that survived the fork, it still runs
+// its initialiser. Any other runner is not in the child, even if a new thread's words have the runner's address now.
 bool is_left_behind(const once_storage &once, uint32_t seen) noexcept {
-    return is_under_way(seen) && (seen & ~kind) != (running_here() & ~kind) &&
+    return is_under_way(seen) && (seen & ~kind) != (running_in_this_process() & ~kind) &&
            once.runner.load(std::memory_order_relaxed) != surviving_thread.load(std::memory_order_relaxed);
 }
 
-// Returns when no initialiser runs any more, or the waiter's interpreter (in whose gap it waits, if any) is past
-// waiting.
+// Returns when no initialiser runs any more, or when the gate of the interpreter from which the waiting thread detached
+// is sealed. `detached_frame`: the frame of that detached scope; NULL: the thread did not detach.
 void wait(once_storage &once, const frame *detached_frame) noexcept {
     while (!detached_frame || !detached_frame->interp || detached_frame->interp->gate.now() < gate::sealed) {
         uint32_t seen = once.state.load(std::memory_order_acquire);
         const uint32_t marked = (seen & ~kind) | awaited;
         if ((seen & kind) == running && !once.state.compare_exchange_strong(seen, marked, std::memory_order_relaxed))
-            continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
+            continue; // GCOVR_EXCL_LINE: only if another thread changes the state in between
         if (!is_under_way(seen))
             return;
-        futex::wait(once.state, marked, detached_frame ? look_again_ns : -1);
+        futex::wait(once.state, marked, detached_frame ? recheck_ns : -1);
     }
 }
 
-void enlist(once_storage &once, uint32_t outcome) noexcept {
+void finish(once_storage &once, uint32_t outcome) noexcept {
     once.runner.store(nullptr, std::memory_order_relaxed);
-    // Release: a thread that sees it done sees what init wrote.
+    // Release: a thread that loads `done` also reads what init wrote.
     if ((once.state.exchange(outcome, std::memory_order_release) & kind) == awaited)
         futex::wake(once.state, futex::everyone);
 }
 
 status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept {
     const kept_errno kept;
-    if (!prepare_fork()) // a child counts its generation
+    if (!prepare_fork()) // registers the handler that counts fork generations
         return PYATTACH_NO_MEMORY;
     for (;;) {
         uint32_t seen = once.state.load(std::memory_order_acquire);
         if (seen == done)
             return PYATTACH_OK;
         if (seen == undone || is_left_behind(once, seen)) {
-            if (!once.state.compare_exchange_strong(seen, running_here(), std::memory_order_acquire))
-                continue; // GCOVR_EXCL_LINE: only if another thread changes it between the two
+            if (!once.state.compare_exchange_strong(seen, running_in_this_process(), std::memory_order_acquire))
+                continue; // GCOVR_EXCL_LINE: only if another thread changes the state in between
             once.runner.store(&this_thread, std::memory_order_relaxed);
-            // The user's, which may call Python without this library. Ended inside, the thread is parked here, and the
-            // next one begins anew.
+            // Guarded, because user code may call Python without this library. If CPython ends the thread inside, the
+            // thread is parked here, and the next thread begins anew.
             status outcome =
-                cpython::guarded([init, arg] { return init(arg); }, [&once]() noexcept { enlist(once, undone); });
-            enlist(once, outcome == PYATTACH_OK ? done : undone);
+                cpython::guarded([init, arg] { return init(arg); }, [&once]() noexcept { finish(once, undone); });
+            finish(once, outcome == PYATTACH_OK ? done : undone);
             return outcome;
         }
-        // Only this thread can have stored its own address.
+        // Only this thread stores its own address, so the relaxed load cannot be mistaken.
         if (once.runner.load(std::memory_order_relaxed) == &this_thread)
             misuse("pyattach_once_run: the initialiser runs its own once.", "An initialiser does not wait for itself.",
                    "Move the common part out of the initialiser.");
-        detached_scope detached_frame;
-        bool detach = detached::begin(detached_frame) == PYATTACH_OK;
-        wait(once, detach ? &detached_frame.detached_frame : nullptr);
-        if (detach)
-            if (status refused = detached::end(detached_frame))
+        detached_scope scope;
+        const bool is_detached = detached::begin(scope) == PYATTACH_OK;
+        wait(once, is_detached ? &scope.detached_frame : nullptr);
+        if (is_detached)
+            if (status refused = detached::end(scope))
                 return refused;
     }
 }

@@ -9,7 +9,7 @@
 namespace pyattach {
 
 struct once_storage {
-    std::atomic<uint32_t> state; // 0 undone, 1 running, 2 running and awaited, 3 done; see once.cpp
+    std::atomic<uint32_t> state; // drawn in once.cpp
     uint32_t unused;
     std::atomic<thread_local_words *> runner;
     void *spare[2];
@@ -18,7 +18,8 @@ static_assert(sizeof(once_storage) == 32);
 
 namespace once {
 
-status run(once_storage &, status (*init)(void *), void *arg) noexcept;
+// The contract stands in include/pyattach/once.h.
+status run(once_storage &storage, status (*init)(void *), void *arg) noexcept;
 
 } // namespace once
 } // namespace pyattach

@@ -1,4 +1,4 @@
-/* The pool of one interpreter (src/pool.hpp, src/pool.cpp): threads that give back, each into a producer of its own, go over
+/* The pool of one interpreter (src/pool/): threads that give back, each into a producer of its own, go over
  * to plain stores and back again, and end; drains; and with CLOSING the pool's end besides.
  *
  * A thread's stores stay with it for a time, while it sees them itself: each is written out at any time, at the latest by an
@@ -7,7 +7,7 @@
  * That is less than x86 does, where all come out in one order; a sequentially consistent store waits here as well, as the
  * standard lets it before a relaxed load. Taking the lock writes nothing out.
  *
- * A chunk has one slot, so that every push needs another one. That in src/pool.cpp a chunk's first push is a fenced one is a
+ * A chunk has one slot, so that every push needs another one. That in src/pool/ a chunk's first push is a fenced one is a
  * choice here: whoever is plain pushes one way or the other. So is whether enough waits to become plain; and whether the
  * first thread is within a burst already when this begins.
  *

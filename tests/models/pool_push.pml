@@ -1,6 +1,6 @@
 /* Of pool.pml: how a thread gives a reference back, and ends. */
 
-/* pool::list: the link, and a compare-and-swap */
+/* pool::link: the link, and a compare-and-swap */
 inline list(p) {
     seen = head;
     do
@@ -34,7 +34,7 @@ inline free_producer(p) {
     }
 }
 
-/* pool::extend; in an atomic step, as what it writes is in nobody's reach yet */
+/* decref_queue::extend; in an atomic step, as what it writes is in nobody's reach yet */
 inline extend() {
     fresh = spare[me];
     spare[me] = NOBODY;
@@ -55,7 +55,7 @@ inline extend() {
     fresh = NOBODY
 }
 
-/* The store or the exchange of pool::publish_plainly and pool::publish_fenced */
+/* The store or the exchange of decref_queue::publish_plain and publish_fenced */
 inline publish() {
     atomic {
         own_pushed[me] = own_pushed[me] + 1;
@@ -66,7 +66,7 @@ inline publish() {
     }
 }
 
-/* pool::settle, but for its first two lines: see look() */
+/* pool::enlist, but for its first two lines: see look() */
 inline settle() {
     atomic { write_out(me); is_in = is_listed[me]; is_listed[me] = true };
     if

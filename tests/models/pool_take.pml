@@ -34,7 +34,7 @@ inline hand_back(emptied_chunk) {
     spare[one] = emptied_chunk
 }
 
-/* pool::take_from: `part` references out of `one` */
+/* decref_queue::take: `part` references out of `one` */
 inline take_from() {
     do
     :: part == 0 -> break
@@ -80,7 +80,7 @@ inline ask() {
     needs_fence = needs_fence || (one != own && is_plain[one])
 }
 
-/* pool::unlist: what was given something meanwhile goes in front of `rest` */
+/* pool::delist: what was given something meanwhile goes in front of `rest` */
 inline unlist() {
 #ifdef FENCE_FIRST
     heavy_fence();

@@ -18,6 +18,7 @@
 
 using namespace support;
 using pyattach::decref_queue;
+using mode = decref_queue::push_mode;
 using pyattach::object;
 using pyattach::pool;
 
@@ -54,7 +55,7 @@ size_t stranded_between(int waiting, bool is_plain) {
     decref_queue *mine = queue->add_queue();
     task pusher("the thread that pushes to end", [&] {
         push_many(*queue, *mine, waiting);
-        EXPECT(mine->is_plain == is_plain);
+        EXPECT((mine->mode() == mode::plain) == is_plain);
         is_between = &between;
         pausing_until = &has_emptied;
         push_many(*queue, *mine, 1);
@@ -170,9 +171,9 @@ TEST_CASE("a producer is plain while much waits, and fenced when a drain has emp
     decref_queue *mine = queue->add_queue();
     for (int round = 0; round < 3; ++round) {
         push_many(*queue, *mine, few);
-        CHECK(!mine->is_plain);
+        CHECK(mine->mode() == mode::fenced);
         push_many(*queue, *mine, many);
-        CHECK(mine->is_plain == pyattach::fences_are_asymmetric);
+        CHECK((mine->mode() == mode::plain) == pyattach::fences_are_asymmetric);
         CHECK(take_all(*queue, round == 0 ? mine : nullptr) == few + many);
         CHECK(queue->size() == 0);
     }

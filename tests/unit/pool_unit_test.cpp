@@ -92,7 +92,7 @@ TEST_CASE("a fork child lists again what waits, with and without a producer") {
     REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
     queue.push(*theirs, address(4));
     queue.hold();
-    theirs->in_pool_list = false; // as if that thread had been about to list it
+    theirs->set_place_in_child(false); // as if that thread had been about to list it
     queue.orphan_in_child(*theirs);
     queue.orphan_in_child(*idle);
     queue.relist();
@@ -157,7 +157,7 @@ TEST_CASE("the pool calls for help once in a while when nobody drains it") {
     decref_queue *mine = queue.add_queue();
     int calls = 0;
     for (object *one : addresses(1, 10000))
-        calls += queue.push(*mine, one) == pool::outcome::crowded;
+        calls += queue.push(*mine, one) == pool::outcome::over_mark;
     CHECK(calls == 4); // with 3904 waiting, and every 1952 after that
     take(queue, 10000);
     CHECK(queue.push(*mine, address(1)) == pool::outcome::queued);
@@ -179,7 +179,7 @@ TEST_CASE("the pool calls for help when many threads have left a little each, an
     for (int thread = 0; thread < 20; ++thread) {
         CHECK(queue.orphan(*queue.add_queue()) == (waiting >= pool::high_water_mark));
         REQUIRE(queue.push_single(address(1), true) ==
-                (++waiting >= pool::high_water_mark ? pool::outcome::crowded : pool::outcome::queued));
+                (++waiting >= pool::high_water_mark ? pool::outcome::over_mark : pool::outcome::queued));
     }
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("the pool calls for help when living threads have given back some hund
     for (int thread = 0; thread < 8; ++thread) {
         decref_queue *living = queue.add_queue();
         for (object *one : addresses(1, 1000))
-            calls += queue.push(*living, one) == pool::outcome::crowded;
+            calls += queue.push(*living, one) == pool::outcome::over_mark;
     }
     CHECK(calls >= 1);
     take(queue, 8000);
@@ -205,7 +205,7 @@ TEST_CASE("references that are not counted when they are queued are not when the
     take(queue, 2 * pool::high_water_mark);
     for (int i = 1; i < pool::high_water_mark; ++i)
         REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
-    CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
+    CHECK(queue.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
 TEST_CASE("a fork child counts anew what waits") {
@@ -219,7 +219,7 @@ TEST_CASE("a fork child counts anew what waits") {
     queue.let_go();
     CHECK_FALSE(queue.is_drain_scheduled());
     CHECK(queue.push_single(address(1), true) == pool::outcome::queued);
-    CHECK(queue.push_single(address(1), true) == pool::outcome::crowded);
+    CHECK(queue.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
 TEST_CASE("nothing is lost or doubled between threads that push and threads that take") {
