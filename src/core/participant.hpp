@@ -9,7 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 #include "platform/native_thread.hpp"
 
 namespace pyattach {

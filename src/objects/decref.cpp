@@ -10,6 +10,8 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/layout.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {

@@ -21,7 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 #include "platform/fence.hpp"
 
 namespace pyattach {
