@@ -1,6 +1,8 @@
-// An asymmetric fence (P1202): the fence between the store of one word and the load of another, on two sides of which
-// one executes it millions of times and the other seldom. The frequent side's light fence costs nothing. The seldom
-// side's heavy fence pays for both with membarrier(2), which makes every running thread of the process pass a fence.
+// An asymmetric fence (P1202), for two sides that each store a word of their own and then load the other side's word.
+//
+// One side does that millions of times, the other seldom. The frequent side's light fence orders the compiler only. The
+// seldom side's heavy fence pays for both with membarrier(2), which makes every running thread of the process pass a
+// fence. Where the kernel does not offer that, both are full fences.
 #pragma once
 
 #include <atomic>
@@ -13,6 +15,7 @@ extern bool fences_are_asymmetric;
 // Sets the flag above. Called once in each process.
 void prepare_fences() noexcept;
 
+// `is_asymmetric`: the flag above, or `true` where the caller has checked it.
 inline void light_fence(bool is_asymmetric) noexcept {
     if (__builtin_expect(is_asymmetric, 1))
         std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -35,7 +35,7 @@ inline void wait(word &value, uint32_t seen, int64_t timeout_ns = -1) noexcept {
 #endif
 }
 
-// Wakes at most `how_many` threads that wait on this word. Reads nothing but the word's address.
+// Wakes at most `how_many` threads that wait on this word. Uses only the address of the word.
 inline void wake(word &value, int how_many) noexcept {
 #if defined(__linux__)
     const kept_errno kept;
