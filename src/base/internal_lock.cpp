@@ -37,8 +37,8 @@ int64_t grace_left_ns(int64_t &deadline_ns) noexcept {
 } // namespace
 
 bool internal_lock::lock_until(int64_t deadline_ns) noexcept {
-    // A thread that has waited cannot tell whether other threads still wait, so it sets `awaited` when it locks. The
-    // last unlock may then wake no thread, but no waiting thread is left asleep.
+    // A thread that has waited cannot determine whether other threads still wait, so it sets `awaited` when it locks.
+    // The last unlock may then wake no thread, but no waiting thread is left asleep.
     uint32_t mark = 0;
     int64_t grace_deadline_ns = 0;
     for (;;) {

@@ -61,7 +61,7 @@ void restore_keeping_errno(thread_state *tstate) {
     errno = kept;
 }
 
-// Whether PyMutex is one byte whose bit 0 says locked, and whose other bits are zero while no thread waits. Locking a
+// Whether PyMutex is one byte whose bit 0 means locked, and whose other bits are zero while no thread waits. Locking a
 // free one needs no tstate.
 bool is_mutex_as_known(const table &py) noexcept {
     if (!py.mutex_lock || !py.mutex_unlock)

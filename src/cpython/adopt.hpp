@@ -13,8 +13,8 @@ struct reason {
 };
 
 // Fills a table through `handle` (as for dlsym) and publishes it, unless another thread has published one meanwhile.
-// The Python of the published table stays loaded. UNSUPPORTED: this Python is unusable, and `why` says what is missing.
-// NO_MEMORY. Calls the dynamic linker, so no lock may be held.
+// The Python of the published table stays loaded. UNSUPPORTED: this Python is unusable, and `why` names what is
+// missing. NO_MEMORY. Calls the dynamic linker, so no lock may be held.
 pyattach_status adopt(void *handle, reason &why) noexcept;
 
 // The PY_VERSION_HEX that belongs to the text that Py_GetVersion returns.

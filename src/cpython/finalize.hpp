@@ -5,8 +5,8 @@
 namespace pyattach::cpython {
 
 // Does what Py_FinalizeEx does first, in its order: joins Python's own threads, and calls the atexit callbacks.
-// Py_FinalizeEx finds both done later. False: nothing was done, because the module `atexit` is not as known. Runs
-// Python code.
+// Py_FinalizeEx finds both done later. False: nothing was done, because the module `atexit` or its function
+// _run_exitfuncs is missing. Runs Python code.
 bool run_exit_functions() noexcept;
 // Whether exit callbacks run already, or are about to: one that is registered now never runs. Runs Python code; leaves
 // no exception.

@@ -62,7 +62,8 @@ pyattach_status adopt_or_close(void *handle, void *address, reason &why) noexcep
 }
 
 // A handle for the only libpython among the loaded libraries, including those loaded RTLD_LOCAL. The caller closes it.
-// `address` is what python_in() finds. NULL: there is no libpython, or more than one, and `outcome` says which.
+// `address` is what python_in() finds. NULL: there is no libpython, or more than one, and `outcome` is the status of
+// that.
 void *open_loaded(void *&address, reason &why, pyattach_status &outcome) noexcept {
     candidates loaded = {};
     loader::for_each_library(note_libpython, &loaded);

@@ -1,4 +1,4 @@
-// What CPython does around a fork, and what a fork child has to know of CPython.
+// What CPython does around a fork, and what a fork child finds out about CPython.
 #include "cpython/fork.hpp"
 
 #include <cerrno>

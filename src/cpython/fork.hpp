@@ -1,4 +1,4 @@
-// What CPython does around a fork, and what a fork child has to know of CPython.
+// What CPython does around a fork, and what a fork child finds out about CPython.
 #pragma once
 
 #include "cpython/table.hpp"
@@ -8,8 +8,8 @@ namespace pyattach::cpython {
 // Forks as os.fork() does. The thread is attached to the main interpreter, and so are both processes afterwards. Runs
 // Python code. Negative: there is no child, and `error` is errno's value.
 long long fork(int &error) noexcept;
-// In the child of a fork that CPython was not told of: does what CPython would have done before and after the fork.
-// The thread is attached, and was the only attached thread at the time of the fork. Runs Python code.
+// In the child of a fork of which CPython was not notified: does what CPython would have done before and after the
+// fork. The thread is attached, and no other thread has been attached in the child. Runs Python code.
 void order_after_fork() noexcept;
 // Takes no lock of CPython's, so a fork child may call it.
 bool has_sub_interpreters() noexcept;

@@ -9,9 +9,9 @@ namespace {
 
 // The guards that are held now, so that a fork child can close those of threads that are not in the child.
 //
-// A thread takes an entry before it asks CPython for the guard, so that between CPython's answer and its store into the
-// entry there is nothing else. CPython forks with the lock held under which it gives guards out. A thread that has
-// succeeded in attaching gives its entry back while it is attached, and Python does not fork meanwhile.
+// A thread takes an entry before it requests the guard, so that between CPython's answer and its store into the entry
+// there is nothing else. CPython forks with the lock held under which it gives guards out. A thread that has succeeded
+// in attaching gives its entry back while it is attached, and Python does not fork meanwhile.
 struct held_guard {
     std::atomic<void *> guard;
     thread_ident owner;

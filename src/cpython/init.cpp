@@ -1,4 +1,4 @@
-// Starting CPython with options, without its headers, and how far its initialization has come.
+// Starting CPython with options, without its headers.
 //
 // Py_InitializeEx ends the process when it fails. So Python is started with a PyConfig, which returns a failure. Only
 // the first fields of the PyConfig are written, after a check of what CPython has written there.

@@ -1,4 +1,4 @@
-// Starting CPython, and how far its initialization has come.
+// Starting CPython, and whether its initialization has reached user code.
 #pragma once
 
 #include "cpython/table.hpp"

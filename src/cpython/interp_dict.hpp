@@ -1,5 +1,5 @@
-// What this library keeps in an interpreter's own dict: its record, and the time of a timed-out exit. Each function
-// but the last needs an attached thread and keeps the pending exception.
+// What this library keeps in an interpreter's own dict: its record, and the time of a timed-out exit. Each function but
+// the last needs an attached thread and keeps the pending exception.
 #pragma once
 
 #include "cpython/table.hpp"

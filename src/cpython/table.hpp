@@ -1,6 +1,6 @@
 // The table of CPython's functions and capabilities, filled at run time.
 //
-// This folder is the only place that knows a version or a symbol of CPython. Other code asks for a capability by its
+// This folder is the only place that depends on a version or a symbol of CPython. Other code tests a capability by its
 // name, or calls CPython through the table.
 #pragma once
 
@@ -53,7 +53,7 @@ struct table {
     bool reaps_foreign_tstates;   // false on debug builds: their assertions forbid deleting another thread's tstate
     bool fork_copies_tstate_lock; // up to 3.11; see new_tstate
     bool sections_lock;           // free-threaded: critical sections are more than a no-op
-    bool has_mutex;               // PyMutex exists, with the two known bits
+    bool has_mutex;               // PyMutex exists; its bit 0 means locked, bit 1 that a thread waits
     bool free_threaded, debug;
     unsigned version_hex;
     const char *path;
@@ -64,8 +64,8 @@ struct table {
 };
 
 // The table in use. Until a Python is found, this is `no_python_table`: its `current` searches for a Python first, and
-// its other functions are NULL. So "is this thread attached?" needs no test for "is there a Python?". A caller asks
-// that question, or calls find(), before it calls anything else through the table.
+// its other functions are NULL. So "is this thread attached?" needs no test for "is there a Python?". A caller calls
+// `current` or find() before any other function of the table.
 extern std::atomic<const table *> published;
 extern const table no_python_table;
 

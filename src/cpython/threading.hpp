@@ -1,7 +1,7 @@
 // The module `threading`: importing it without claiming the main thread, and its dict of threads.
 //
-// `threading._active` maps thread idents to thread objects. Where a native thread asks for its thread object, Python
-// makes a dummy thread (threading._DummyThread) and stores it there, and up to 3.12 it stays there after the thread has
+// `threading._active` maps thread idents to thread objects. Where a native thread calls current_thread(), Python makes
+// a dummy thread (threading._DummyThread) and stores it there, and up to 3.12 it stays there after the thread has
 // ended. The system gives the ident of an ended thread to a new thread. Each function needs an attached thread.
 #pragma once
 
