@@ -3,6 +3,7 @@
 // declaration.
 #include "base/diagnostics.hpp"
 #include "base/status.hpp"
+#include "cpython/find.hpp"
 #include "host/start.hpp"
 #include "host/stats.hpp"
 #include "host/stop.hpp"

@@ -5,7 +5,8 @@
 
 namespace pyattach {
 
-// A second, from the first question on: for waits for somebody who may be waiting for this very thread.
+// A time limit of one second that starts at the first call of left_ns(). For waits for another thread that may be
+// waiting for the calling thread.
 class lazy_deadline {
   public:
     int64_t left_ns() noexcept {

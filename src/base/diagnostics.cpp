@@ -1,4 +1,4 @@
-// Say what was misused and abort; tell the message handler what no status can carry.
+// Diagnostics: misuse and the message handler.
 #include "base/diagnostics.hpp"
 
 #include <cstdarg>
@@ -11,11 +11,11 @@
 namespace pyattach {
 namespace {
 
-// Function and argument belong together, so two atomics would not do.
+// The lock keeps the function and its argument together, which two atomics could not.
 internal_lock handler_lock;
 message_handler handler;
 void *handler_arg;
-uint32_t handler_number; // of the one in force; a handler that is set gets the next one
+uint32_t handler_number; // the number of the current handler; each handler that is set gets the next number
 
 } // namespace
 
@@ -35,19 +35,19 @@ void set_message_handler(message_handler new_handler, void *arg) noexcept {
 
 namespace {
 
-// The handler, if this site has not told it yet.
-struct listener {
+// The current handler, if this site has not called it yet.
+struct uncalled_handler {
     message_handler call = nullptr;
     void *arg = nullptr;
 
-    explicit listener(refusal_site &site) noexcept {
+    explicit uncalled_handler(refusal_site &site) noexcept {
         handler_lock.lock();
         message_handler current = handler;
         arg = handler_arg;
         const uint32_t number = handler_number;
         handler_lock.unlock();
-        // Relaxed: the number decides nothing but whether this thread tells it.
-        if (current && site.told_handler.exchange(number, std::memory_order_relaxed) != number)
+        // Relaxed: the number decides only whether this thread calls the handler.
+        if (current && site.last_handler.exchange(number, std::memory_order_relaxed) != number)
             call = current;
     }
 };
@@ -55,24 +55,24 @@ struct listener {
 } // namespace
 
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept {
-    const listener to(site);
-    if (to.call) {
+    const uncalled_handler uncalled(site);
+    if (uncalled.call) {
         const kept_errno kept;
-        to.call(sentence, to.arg); // never unwound: a handler does not call Python
+        uncalled.call(sentence, uncalled.arg); // never unwound: a handler does not call Python
     }
     return why;
 }
 
 pyattach_status refused_with(pyattach_status why, refusal_site &site, const char *format, ...) noexcept {
-    const listener to(site);
-    if (to.call) {
+    const uncalled_handler uncalled(site);
+    if (uncalled.call) {
         const kept_errno kept;
         char sentence[1024];
         va_list arguments;
         va_start(arguments, format);
         std::vsnprintf(sentence, sizeof sentence, format, arguments);
         va_end(arguments);
-        to.call(sentence, to.arg); // never unwound: a handler does not call Python
+        uncalled.call(sentence, uncalled.arg); // never unwound: a handler does not call Python
     }
     return why;
 }
@@ -82,7 +82,7 @@ void let_message_handler_go() noexcept { handler_lock.let_go(); }
 void restart_message_handler() noexcept {
     if (!handler_lock.restart())
         return;
-    handler = nullptr; // with an argument that may be another one's
+    handler = nullptr; // `handler_arg` may belong to another handler
     ++handler_number;
 }
 

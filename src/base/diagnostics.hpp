@@ -1,4 +1,5 @@
-// Say what was misused and abort; tell the message handler what no status can carry. The library prints nothing else.
+// Diagnostics: misuse aborts with a message on stderr, and the message handler receives what no status can carry. The
+// library prints nothing else.
 #pragma once
 
 #include <atomic>
@@ -8,32 +9,34 @@
 
 namespace pyattach {
 
-// Three sentences: what happened, the rule it broke, what to do instead.
+// Prints three sentences and aborts: what happened, which rule was broken, what to do instead.
 [[noreturn]] void misuse(const char *what, const char *rule, const char *instead) noexcept;
 
 using message_handler = void (*)(const char *message, void *arg);
 void set_message_handler(message_handler handler, void *arg) noexcept;
 
-// Formats as printf and hands the text to the handler, if there is one. Called with no lock held.
+// Formats as printf does, and calls the handler with the text, if there is a handler. The caller holds no lock. Keeps
+// errno.
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...) noexcept;
 
-// A place that refuses calls explains itself once to each message handler: a thread that polls until Python is there
-// must not fill a log. Constant-initialised: `static refusal_site here;` in the function that refuses.
+// A place in the library that refuses calls. It calls each message handler once, because a thread that polls until a
+// Python is there must not fill a log. Constant-initialised: declare it as `static refusal_site` in the function that
+// refuses.
 struct refusal_site {
-    std::atomic<uint32_t> told_handler{0}; // the number of the handler that was told last
+    std::atomic<uint32_t> last_handler{0}; // the number of the handler that this site has called last
 };
-// Tells the message handler `sentence` (what happened, which rule, what to do instead) unless it was told by this site
-// before; returns `why`. Called with no lock held. Keeps errno.
+// Calls the message handler with `sentence` (what happened, which rule, what to do instead), unless this site has
+// called that handler before. Returns `why`. The caller holds no lock. Keeps errno.
 pyattach_status refused(pyattach_status why, refusal_site &site, const char *sentence) noexcept;
 
-// The same of a sentence that is formatted as by printf, only if the handler is to be told.
+// The same with a sentence that is formatted as printf does, only where the handler is called.
 __attribute__((format(printf, 3, 4))) pyattach_status refused_with(pyattach_status why, refusal_site &site,
                                                                    const char *format, ...) noexcept;
 
-// Around fork().
+// Around fork(), as internal_lock.hpp defines the three.
 void hold_message_handler() noexcept;
 void let_message_handler_go() noexcept;
-// In the child. A handler that another thread was about to set is not called there.
+// In the child, a handler that another thread was setting is not called.
 void restart_message_handler() noexcept;
 
 } // namespace pyattach

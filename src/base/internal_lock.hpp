@@ -1,4 +1,5 @@
-// Internal lock: guards the library's own lists. A fork holds them all, and no thread has to wait for the fork.
+// Internal lock: guards the library's own lists. A forking thread holds them all, and no other thread has to wait for
+// the end of the fork.
 //
 //                lock               hold (the forking thread, before the fork)
 //     free  ------------> locked       free ----> held ----> free   let_go (in the parent)
@@ -6,26 +7,28 @@
 //               unlock                               v | unlock
 //                                                borrowed
 //
-// The handlers of pthread_atfork hold every internal lock over the fork, so that the child finds nothing half written.
-// But handlers of other libraries run in between: one that is older than ours may join worker threads before the fork,
-// or start some after it and wait for them (pools of linear algebra and RPC libraries do), and a thread that begins or
-// ends needs these locks. So a thread that finds a lock held for a fork waits for a moment only, which is longer than
-// most forks take, and then *borrows* it. That is safe in the parent, because the forking thread touches nothing that
-// it holds between its handlers; it takes its hold away afterwards, and a borrowed lock is then simply a locked one.
-// After the first borrowing there is evidence that a handler waits, and no other thread waits any more until the fork
-// is over. The forking thread itself, in handlers of other libraries, borrows at once.
+// This library's pthread_atfork handlers *hold* every internal lock over the fork, so that the child finds nothing half
+// written. But handlers of other libraries run between them. A handler that was registered before this library's may
+// join worker threads before the fork, or start threads after it and wait for them (thread pools of linear algebra and
+// RPC libraries do), and a thread that begins or ends needs these locks. So a thread that finds a lock held waits for a
+// short time, which is longer than most forks take, and then *borrows* the lock.
 //
-// In the child a lock may turn out to be borrowed: then its borrower, which is not there, may have been half way
-// through. What the lock guards is given up unread. The child sees the borrowing, because the borrower marked the lock
-// before it wrote anything: fork() copies a process so that each thread's writes up to some moment are there, and none
-// after it (the kernel holds the page tables of the process while it copies them; a thread that would write to a page
-// that was copied waits until all are).
+// Borrowing is safe in the parent, because the forking thread neither reads nor writes what the locks guard between its
+// two handlers. The second handler ends the hold; a lock that is borrowed at that time becomes an ordinary locked one.
+// The first borrowing is evidence that a handler is waiting, so from then until the end of the fork every other thread
+// borrows without waiting. The forking thread itself borrows at once, in handlers of other libraries.
 //
-// Two threads may fork at once. The second one waits for the first, as for a lock, and as shortly: then it borrows all
-// locks over its own fork. They are locked and not held then, and what they guard is whole.
+// In the child a lock may be borrowed. Its borrower is not in the child and may have been interrupted in the middle of
+// a change, so the child gives up what the lock guards without reading it. The child sees that the lock is borrowed,
+// because the borrower marked the lock before it wrote anything else, and fork() copies each thread's writes up to some
+// moment and none after it. (The kernel holds the page tables of the process while it copies them. A thread that would
+// write to a page that has been copied waits until all pages are.)
 //
-// Locking is one compare-and-swap, and so is unlocking. Unlocking does not touch the lock once it let go, except for
-// its address: what it is part of may be gone.
+// Two threads may fork at the same time. The second one waits for the first as it would for a held lock, and then
+// borrows all locks over its own fork. They are locked and not held then, and what they guard is complete.
+//
+// Locking is one compare-and-swap, and so is unlocking. After the lock has been released, unlock() uses only its
+// address, because the object that contains the lock may have been freed.
 #pragma once
 
 #include "platform/futex.hpp"
@@ -42,20 +45,22 @@ class internal_lock {
         if (__builtin_expect(!change(0, locked, std::memory_order_acquire), 0))
             lock_slow();
     }
-    // False: not within this time; or it is held for a fork, and its turn to be borrowed has not come by then.
+    // False: the lock is still locked, or still held for a fork and not yet to be borrowed, after this time.
     bool lock_within(int64_t limit_ns) noexcept;
     void unlock() noexcept {
         if (__builtin_expect(!change(locked, 0, std::memory_order_release), 0))
             unlock_slow();
     }
 
-    // Around fork(), by the thread that forks, between fork_hold::begin and fork_hold::end. The second one turns a lock
-    // that the thread has locked into one that is held.
+    // Around fork(). The forking thread calls these between fork_hold::begin and fork_hold::end.
     void hold() noexcept;
+    // Holds a lock that the forking thread has locked.
     void hold_locked() noexcept;
+    // False: the lock could not be locked within this time, and is not held.
     bool hold_within(int64_t limit_ns) noexcept;
+    // In the parent: ends the hold.
     void let_go() noexcept;
-    // In the child. True: a thread that is not there had borrowed it.
+    // In the child: makes the lock free. True: a thread that is not in the child had borrowed it.
     bool restart() noexcept;
 
   private:
@@ -71,17 +76,17 @@ class internal_lock {
     futex::word word_{0};
 };
 
-// Which thread holds all locks for a fork.
+// Records which thread holds all internal locks for a fork.
 namespace fork_hold {
 
-// Before the first lock is held. False: this thread holds them all already, because a handler of another library forks
-// in the middle of a fork; then there is nothing to hold or to let go of.
+// Called before the first lock is held. False: this thread holds them all already, because a handler of another library
+// forks within a fork. Then the caller neither holds the locks nor lets them go.
 bool begin() noexcept;
-// In the parent, before the first lock is let go of. False: likewise.
+// Called in the parent before the first lock is let go. False: as above.
 bool is_outermost() noexcept;
-// Whether the locks are held, not merely locked by the second of two threads that fork.
+// Whether the locks are held; false for the second of two forking threads, which has only locked them.
 bool is_first() noexcept;
-// After the last lock was let go of in the parent, or restarted in the child.
+// Called after the last lock has been let go in the parent, or restarted in the child.
 void end() noexcept;
 void end_in_child() noexcept;
 

@@ -1,4 +1,4 @@
-// A status in words.
+// The sentence that describes each status.
 #include "base/status.hpp"
 
 namespace pyattach {

@@ -1,4 +1,4 @@
-// A status in words.
+// The sentence that describes each status.
 #pragma once
 
 #include "pyattach/base.h"

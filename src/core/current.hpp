@@ -3,6 +3,7 @@
 
 #include "core/frames.hpp"
 #include "core/thread.hpp"
+#include "cpython/layout.hpp"
 
 namespace pyattach {
 

@@ -19,7 +19,7 @@
 #include "core/frames.hpp"
 #include "core/gate.hpp"
 #include "core/thread.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/layout.hpp"
 #include "platform/futex.hpp"
 #include "pool/pool.hpp"
 #include "pyattach/interpreter.h"

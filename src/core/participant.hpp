@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "core/presence.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 #include "platform/native_thread.hpp"
 
 namespace pyattach {

@@ -2,6 +2,7 @@
 #include "core/section.hpp"
 
 #include "core/frames.hpp"
+#include "cpython/guarded.hpp"
 #include "platform/kept_errno.hpp"
 #include "platform/native_thread.hpp"
 

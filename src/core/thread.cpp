@@ -12,6 +12,7 @@
 #include "core/events.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/layout.hpp"
 #include "platform/exit_key.hpp"
 
 namespace pyattach {

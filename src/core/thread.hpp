@@ -12,7 +12,7 @@
 #include "core/counters.hpp"
 #include "core/events.hpp"
 #include "core/frame.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach {
 

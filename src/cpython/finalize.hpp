@@ -1,17 +1,19 @@
-// What Py_FinalizeEx does before it can no longer be left, done by hand; and what is to be known before. Attached.
+// The first steps of Py_FinalizeEx, which can still be left, and what a caller checks before them. Each function needs
+// an attached thread.
 #pragma once
 
 namespace pyattach::cpython {
 
-// What Py_FinalizeEx does first, in its order: joins Python's own threads, and calls the atexit callbacks; it finds
-// that done later. False: nothing was done, as `atexit` is not as known. Runs Python code.
+// Does what Py_FinalizeEx does first, in its order: joins Python's own threads, and calls the atexit callbacks.
+// Py_FinalizeEx finds both done later. False: nothing was done, because the module `atexit` or its function
+// _run_exitfuncs is missing. Runs Python code.
 bool run_exit_functions() noexcept;
-// Exit callbacks run already, or are about to: one that is registered now never runs. Runs Python code; leaves no
-// exception.
+// Whether exit callbacks run already, or are about to: one that is registered now never runs. Runs Python code; leaves
+// no exception.
 bool is_exit_under_way() noexcept;
-// A Python function called this thread here.
+// Whether a Python function is on the calling thread's stack.
 bool is_below_python() noexcept;
-// Free-threaded: has all other threads stop for a moment, which waits for each that is attached in native code.
+// Free-threaded: stops all other threads for a moment, which waits for each that is attached in native code.
 void stop_others_once() noexcept;
 
 } // namespace pyattach::cpython

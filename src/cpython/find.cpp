@@ -1,5 +1,5 @@
 // Finds CPython in this process, or loads it.
-#include "cpython/cpython.hpp"
+#include "cpython/find.hpp"
 
 #include <climits>
 #include <cstdio>
@@ -8,7 +8,7 @@
 #include <initializer_list>
 
 #include "base/diagnostics.hpp"
-#include "cpython/table.hpp"
+#include "cpython/adopt.hpp"
 #include "platform/kept_errno.hpp"
 #include "platform/loader.hpp"
 #include "pyattach/interpreter.h"
@@ -16,21 +16,22 @@
 namespace pyattach::cpython {
 namespace {
 
-// No lock of this library is held over the dynamic linker (invariant 9): dlopen runs the constructors of what it loads
-// under the dynamic linker's own lock, and a constructor may call this library while another thread looks for a Python.
-// So each thread fills a table of its own, and the first to finish publishes its table with one compare-and-swap.
+// No internal lock is held over the dynamic linker (invariant 9). dlopen runs the constructors of a library that it
+// loads under the dynamic linker's own lock, and a constructor may call this library while another thread searches for
+// a Python. So each thread fills a table of its own, and the first to finish publishes its table with one
+// compare-and-swap.
 
-// libpython3.11.so.1.0, libpython3.13t.so: yes. libpython3.so, which only forwards to one of them: no.
+// True of libpython3.11.so.1.0 and libpython3.13t.so. False of libpython3.so, which only forwards to one of them.
 bool is_libpython(const char *path) noexcept {
     const char *slash = std::strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     return std::strncmp(name, "libpython3.", 11) == 0 && name[11] >= '0' && name[11] <= '9';
 }
 
-// CPython 3.15 is the newest known; later ones are taken if they still have every function.
+// CPython 3.15 is the newest known version. Later ones are accepted if they still have every function.
 constexpr int newest_minor = 15;
 
-// Each explains itself once to a message handler, because a thread may ask again and again until a Python is there.
+// Each site calls a message handler once, because a thread may repeat its call until a Python is there.
 refusal_site two_pythons, other_implementation, unusable_python;
 
 struct candidates {
@@ -44,14 +45,15 @@ void note_libpython(const char *path, void *into) noexcept {
         std::snprintf(all.path[all.count++], PATH_MAX, "%s", path);
 }
 
-// The address tells which Python it is: each that is loaded has its own. NULL: none.
+// The address of a function of the Python in this library. It identifies the Python, as each loaded Python has its own.
+// NULL: the library holds none.
 void *python_in(void *handle) noexcept { return loader::symbol(handle, "Py_IsInitialized"); }
 bool is_in_use(void *address) noexcept {
     return address && address == reinterpret_cast<void *>(python().is_initialized);
 }
 
-// Takes the Python that `handle` has at `address`, and closes the handle unless that is the one in use: it stays open,
-// also where adopt() could not keep it otherwise.
+// Adopts the Python that python_in() has found at `address`. Closes the handle unless that Python is the one in use:
+// its handle stays open, also where adopt() could not pin the library.
 pyattach_status adopt_or_close(void *handle, void *address, reason &why) noexcept {
     const pyattach_status outcome = adopt(handle, why);
     if (outcome || !is_in_use(address))
@@ -59,13 +61,14 @@ pyattach_status adopt_or_close(void *handle, void *address, reason &why) noexcep
     return outcome;
 }
 
-// The only libpython among the loaded libraries, those loaded RTLD_LOCAL included; to be closed. NULL: there is none,
-// or more than one, and `outcome` says which. `address`: where that Python is.
+// A handle for the only libpython among the loaded libraries, including those loaded RTLD_LOCAL. The caller closes it.
+// `address` is what python_in() finds. NULL: there is no libpython, or more than one, and `outcome` is the status of
+// that.
 void *open_loaded(void *&address, reason &why, pyattach_status &outcome) noexcept {
     candidates loaded = {};
     loader::for_each_library(note_libpython, &loaded);
     if (loaded.count == 1)
-        // By path: by soname fails for a library without one.
+        // Opened by its path, because opening by soname fails for a library without one.
         if (void *handle = loader::open_loaded(loaded.path[0])) {
             if ((address = python_in(handle)))
                 return handle;
@@ -90,10 +93,10 @@ void *open_loaded(void *&address, reason &why, pyattach_status &outcome) noexcep
     return nullptr;
 }
 
-pyattach_status look_for_python(reason &why) noexcept {
+pyattach_status search_process(reason &why) noexcept {
     if (is_found())
         return PYATTACH_OK;
-    // What the global scope resolves is what other code in the process uses, so it wins.
+    // Other code in the process uses the Python of the global scope, so that one wins.
     if (python_in(loader::global_scope))
         return adopt(loader::global_scope, why);
     pyattach_status outcome = PYATTACH_OK;
@@ -101,11 +104,11 @@ pyattach_status look_for_python(reason &why) noexcept {
     return handle ? adopt_or_close(handle, address, why) : outcome;
 }
 
-// Opens `name`, and takes it if it holds a Python that can be used. Opened out of the global scope first: one that is
-// refused must not stay in the way of the next. OK: a Python is in use, perhaps another that another thread named
+// Opens `name`, and adopts the Python in it if that is usable. The library is opened outside of the global scope first,
+// because a refused one must not hide the next. OK: a Python is in use, which may be one that another thread has named
 // meanwhile.
 pyattach_status try_library(const char *name, reason &why) noexcept {
-    // A libpython that such a program opens brings a second libc, which knows nothing of the first one's threads.
+    // A libpython that such a program opens brings a second libc, which has no record of the first libc's threads.
     if (loader::is_static_program()) {
         std::snprintf(
             why.text, sizeof why.text,
@@ -126,20 +129,20 @@ pyattach_status try_library(const char *name, reason &why) noexcept {
     return PYATTACH_NO_PYTHON;
 }
 
-// The newest usable libpython that the dynamic linker knows by name.
+// Adopts the newest usable libpython that the dynamic linker finds by its name.
 pyattach_status try_default(reason &why) noexcept {
     pyattach_status outcome = PYATTACH_NO_PYTHON;
     for (int minor = newest_minor; minor >= 9; --minor)
         for (const char *flavour : {"", "t"}) {
             char name[40];
             std::snprintf(name, sizeof name, "libpython3.%d%s.so.1.0", minor, flavour);
-            reason of_this;
-            pyattach_status tried = try_library(name, of_this);
+            reason rejected_because;
+            pyattach_status tried = try_library(name, rejected_because);
             if (tried == PYATTACH_OK || tried == PYATTACH_NO_MEMORY)
                 return tried;
             if (tried == PYATTACH_UNSUPPORTED) {
                 outcome = tried;
-                why = of_this;
+                why = rejected_because;
             }
         }
     if (outcome == PYATTACH_NO_PYTHON)
@@ -150,25 +153,26 @@ pyattach_status try_default(reason &why) noexcept {
 // Whether `path`, as given to load(), names the Python in use.
 bool is_path_of_python(const char *path) noexcept {
     if (void *handle = loader::open_loaded(path)) {
-        const bool is_it = is_in_use(python_in(handle));
+        const bool is_same = is_in_use(python_in(handle));
         loader::close(handle);
-        if (is_it)
+        if (is_same)
             return true;
     }
-    // The program itself, which no path opens.
+    // The program itself cannot be opened by its path, so the file names are compared.
     char named[PATH_MAX];
     return realpath(path, named) && std::strcmp(named, python().path) == 0;
 }
 
 pyattach_status load_named(const char *path, reason &why) noexcept {
     if (!is_found()) {
-        // What is in scope already is found first, so that a second Python beside it is noticed rather than half used.
+        // A Python in the global scope is adopted first, so that a second one is refused below rather than half used.
         pyattach_status outcome =
             python_in(loader::global_scope) ? adopt(loader::global_scope, why) : try_library(path, why);
         if (outcome)
             return outcome;
     }
-    // Also where this thread has opened it: another thread may have named another one at the same time, and won.
+    // Checked also where this thread has opened the library: another thread may have named another Python at the same
+    // time, and published its table first.
     if (is_path_of_python(path))
         return PYATTACH_OK;
     std::snprintf(
@@ -180,7 +184,7 @@ pyattach_status load_named(const char *path, reason &why) noexcept {
 }
 
 pyattach_status load_any(reason &why) noexcept {
-    pyattach_status outcome = look_for_python(why);
+    pyattach_status outcome = search_process(why);
     return outcome == PYATTACH_NO_PYTHON ? try_default(why) : outcome;
 }
 
@@ -191,7 +195,7 @@ pyattach_status find() noexcept {
         return PYATTACH_OK;
     const kept_errno kept;
     reason why;
-    pyattach_status outcome = look_for_python(why);
+    pyattach_status outcome = search_process(why);
     return outcome && why.text[0] ? refused(outcome, why.site ? *why.site : unusable_python, why.text) : outcome;
 }
 
@@ -209,8 +213,22 @@ pyattach_status load(const char *path) noexcept {
     if (!outcome)
         make_global();
     else if (why.text[0])
-        report("%s", why.text); // at each call, since each may name another one
+        report("%s", why.text); // at each call, since each call may name another library
     return outcome;
+}
+
+void make_global() noexcept {
+    // Once true it stays true. Relaxed: the flag only saves a second call of the dynamic linker.
+    static std::atomic<bool> is_global{false};
+    if (is_global.load(std::memory_order_relaxed))
+        return;
+    if (loader::pin(reinterpret_cast<const void *>(python().is_initialized), true)) {
+        is_global.store(true, std::memory_order_relaxed);
+    } else {
+        const char *error = loader::last_error();
+        report("the symbols of %.250s could not be made global, so extension modules may not find them: %.250s",
+               python().path, error ? error : "no reason given");
+    }
 }
 
 pyattach_status describe(pyattach_python *out) noexcept {
@@ -226,8 +244,8 @@ pyattach_status describe(pyattach_python *out) noexcept {
     if (pyattach_status missing = find())
         return missing;
     const table &py = python();
-    pyattach_python all = {out->struct_size, py.version_hex, py.free_threaded, py.debug, py.path};
-    std::memcpy(out, &all, out->struct_size < sizeof all ? out->struct_size : sizeof all);
+    pyattach_python result = {out->struct_size, py.version_hex, py.free_threaded, py.debug, py.path};
+    std::memcpy(out, &result, out->struct_size < sizeof result ? out->struct_size : sizeof result);
     return PYATTACH_OK;
 }
 

@@ -1,9 +1,10 @@
-// What CPython does around a fork, and which of its thread states could be inside.
+// What CPython does around a fork, and what a fork child finds out about CPython.
 #include "cpython/fork.hpp"
 
-#include "platform/process.hpp"
-
 #include <cerrno>
+
+#include "cpython/exception.hpp"
+#include "platform/process.hpp"
 
 namespace pyattach::cpython {
 

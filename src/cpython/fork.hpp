@@ -1,27 +1,19 @@
-// What CPython does around a fork, and what of this library's dealings with it a fork must not find half done.
+// What CPython does around a fork, and what a fork child finds out about CPython.
 #pragma once
 
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach::cpython {
 
-// The guards and new thread states of cpython_guard.cpp, held and restarted as internal_lock.hpp has it.
-void hold_guards() noexcept;
-void let_guards_go() noexcept;
-void restart_guards() noexcept;
-void hold_tstates() noexcept;
-void let_tstates_go() noexcept;
-void restart_tstates() noexcept;
-
-// As os.fork(), with what CPython does around it. Attached to the main interpreter, and so are both processes
-// afterwards; runs Python code. Negative: there is no child, and `error` is errno's.
+// Forks as os.fork() does. The thread is attached to the main interpreter, and so are both processes afterwards. Runs
+// Python code. Negative: there is no child, and `error` is errno's value.
 long long fork(int &error) noexcept;
-// In the child of a fork that CPython was not told of: what it would have done before and after. Attached, as the only
-// thread that ever was; runs Python code.
+// In the child of a fork of which CPython was not notified: does what CPython would have done before and after the
+// fork. The thread is attached, and no other thread has been attached in the child. Runs Python code.
 void order_after_fork() noexcept;
-// Takes no lock of CPython's, and so may be asked in a fork child.
+// Takes no lock of CPython's, so a fork child may call it.
 bool has_sub_interpreters() noexcept;
-// Whether all thread states of the main interpreter are known to the caller. In a fork child alone.
+// Whether `is_known` is true of each tstate of the main interpreter. In a fork child alone.
 bool all_tstates(bool (*is_known)(const thread_state *tstate) noexcept) noexcept;
 
 } // namespace pyattach::cpython

@@ -1,6 +1,8 @@
-// Starts CPython, with options, without its headers. Py_InitializeEx ends the process when it fails, so PyConfig is
-// used, which reports; of which only the head is touched, and that is checked.
-#include "cpython/cpython.hpp"
+// Starting CPython with options, without its headers.
+//
+// Py_InitializeEx ends the process when it fails. So Python is started with a PyConfig, which returns a failure. Only
+// the first fields of the PyConfig are written, after a check of what CPython has written there.
+#include "cpython/init.hpp"
 
 #include <climits>
 #include <cstddef>
@@ -9,13 +11,15 @@
 #include <utility>
 
 #include "base/diagnostics.hpp"
+#include "cpython/exception.hpp"
+#include "cpython/module.hpp"
 #include "platform/process.hpp"
 #include "pyattach/interpreter.h"
 
 namespace pyattach::cpython {
 namespace {
 
-// PyConfig: these five ints open it in every version from 3.9 to 3.15; the whole is below 1 KiB.
+// PyConfig begins with these five ints in every version from 3.9 to 3.15, and is smaller than 1 KiB.
 struct config {
     int kind, isolated, use_environment, dev_mode, install_signal_handlers;
     unsigned char rest[4076];
@@ -28,7 +32,7 @@ bool failed(const char *message) noexcept {
 }
 
 bool start_by_config(const table &py, const pyattach_start_options &wanted) {
-    // Kept by CPython until it ends, and by the next start if that gives none.
+    // CPython keeps these texts until it ends, and uses them at the next start if that passes none.
     for (auto [text, set] :
          {std::pair(wanted.program_name, py.set_program_name), std::pair(wanted.home, py.set_home)}) {
         if (!text)
@@ -38,29 +42,30 @@ bool start_by_config(const table &py, const pyattach_start_options &wanted) {
             return failed("the program's name or its home cannot be decoded in this locale");
         set(decoded);
     }
-    config all = {};
-    py.config_init(&all);
-    if (all.use_environment != 1 || all.install_signal_handlers != 1)
+    config options = {};
+    py.config_init(&options);
+    if (options.use_environment != 1 || options.install_signal_handlers != 1)
         return failed("its PyConfig does not begin as known"); // GCOVR_EXCL_LINE: every Python so far begins as known
     if (wanted.isolated) {
-        all.isolated = 1;
-        all.use_environment = 0;
+        options.isolated = 1;
+        options.use_environment = 0;
     }
-    all.install_signal_handlers = wanted.install_signal_handlers != 0;
-    init_outcome outcome = py.config_start(&all);
-    py.config_clear(&all);
+    options.install_signal_handlers = wanted.install_signal_handlers != 0;
+    init_outcome outcome = py.config_start(&options);
+    py.config_clear(&options);
     return outcome.kind == 0 || failed(outcome.message);
 }
 
-// CPython cannot be started again after it failed half way, so what is sure to fail is refused before it begins.
-bool is_home_there(const char *home) noexcept {
+// After a start that has failed half way, CPython cannot be started again. So a home that is sure to make it fail is
+// refused before the start.
+bool is_home_a_directory(const char *home) noexcept {
     char first[PATH_MAX]; // "prefix" or "prefix:exec_prefix"
     std::snprintf(first, sizeof first, "%.*s", static_cast<int>(std::strcspn(home, ":")), home);
     return is_directory(first);
 }
 
 bool start(const table &py, const pyattach_start_options &wanted) {
-    if (wanted.home && !is_home_there(wanted.home))
+    if (wanted.home && !is_home_a_directory(wanted.home))
         return failed("its home is not a directory");
     if (py.config_init && py.config_start && py.config_clear && py.decode_locale && py.set_program_name && py.set_home)
         return start_by_config(py, wanted);
@@ -77,10 +82,32 @@ bool start(const pyattach_start_options *options) noexcept {
     return guarded([&] {
         const table &py = python();
         bool has_started = start(py, wanted);
-        // Half way CPython leaves a thread state behind, which would make this thread look attached.
+        // A start that has failed half way leaves a current tstate behind, with which this thread would count as
+        // attached.
         if (!has_started && py.current())
             py.save();
         return has_started;
+    });
+}
+
+bool is_usable() noexcept {
+    kept_error kept;
+    return guarded([] {
+        const table &py = python();
+        object *site = loaded_module("site");
+        if (!site) {
+            object *sys = loaded_module("sys");
+            object *flags = sys ? py.get_attribute(sys, "flags") : nullptr;
+            bool without_site = flags && is_attribute_true(flags, "no_site");
+            py.decref(flags);
+            py.error_clear();
+            return without_site;
+        }
+        object *spec = py.get_attribute(site, "__spec__");
+        bool is_importing = spec && is_attribute_true(spec, "_initializing");
+        py.decref(spec);
+        py.error_clear();
+        return !is_importing;
     });
 }
 

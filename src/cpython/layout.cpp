@@ -1,13 +1,21 @@
-// Where CPython keeps the answers to the questions asked most often, and whether this one does.
+// Layout: the known places of each version, and their checks.
 #include "cpython/layout.hpp"
 
+#include "cpython/exception.hpp"
 #include "platform/loader.hpp"
 
 namespace pyattach::cpython {
 namespace {
 
-// From the headers of each version; the same on free-threaded builds, where all pointers have 8 bytes.
-constexpr places known[] = {
+struct known_layout {
+    unsigned minor;     // 0x030d stands for all versions 3.13
+    unsigned exception; // offsetof(PyThreadState, current_exception); up to 3.11 of curexc_type
+    unsigned current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current); later 0: a thread-local
+    cpython::counting counting; // on builds that are not free-threaded
+};
+
+// From the headers of each version, for pointers of 8 bytes. Free-threaded builds have the same offsets.
+constexpr known_layout known_layouts[] = {
     {0x0309, 88, 568, counting::in_64_bits}, {0x030a, 88, 568, counting::in_64_bits},
     {0x030b, 96, 576, counting::in_64_bits}, {0x030c, 96, 0, counting::in_32_bits},
     {0x030d, 112, 0, counting::in_32_bits},  {0x030e, 112, 0, counting::in_32_bits},
@@ -21,9 +29,9 @@ thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
 
 } // namespace
 
-bool is_exception_at(unsigned exception) noexcept {
+bool is_exception_at(unsigned offset) noexcept {
     const table &py = python();
-    auto *const at = reinterpret_cast<const object *const *>(reinterpret_cast<const char *>(py.current()) + exception);
+    auto *const at = reinterpret_cast<const object *const *>(reinterpret_cast<const char *>(py.current()) + offset);
     kept_error kept;
     return guarded([&py, at] {
         bool is_right = !peek(at);
@@ -35,14 +43,14 @@ bool is_exception_at(unsigned exception) noexcept {
     });
 }
 
-bool is_current_at(thread_state *const *where) noexcept {
+bool is_current_at(thread_state *const *at) noexcept {
     const table &py = python();
     thread_state *const tstate = py.current();
-    bool is_right = peek(where) == tstate;
+    bool is_right = peek(at) == tstate;
     save(py);
-    is_right = is_right && peek(where) != tstate;
+    is_right = is_right && peek(at) != tstate;
     restore(py, tstate);
-    return is_right && peek(where) == tstate;
+    return is_right && peek(at) == tstate;
 }
 
 bool is_counted(counting how) noexcept {
@@ -54,7 +62,7 @@ bool is_counted(counting how) noexcept {
             py.error_clear();
             return false;
         }
-        // Of the only reference nothing is taken; of two, one.
+        // decref_fast must refuse the only reference, and give back one of two.
         bool is_right = !decref_fast(how, obj);
         py.incref(obj);
         if (!decref_fast(how, obj)) {
@@ -63,7 +71,7 @@ bool is_counted(counting how) noexcept {
         }
         is_right = is_right && !decref_fast(how, obj);
         py.decref(obj);
-        return is_right && (how != counting::in_32_bits || peek(short_count(py.none)) < 0);
+        return is_right && (how != counting::in_32_bits || peek(refcount_32(py.none)) < 0);
     });
 }
 
@@ -74,26 +82,27 @@ bool find_current(size_t (&index)[2]) noexcept {
     loader::thread_locals locals;
     if (!py.thread_local_at || !loader::find_thread_locals(code, locals))
         return false;
-    // Code that reaches its thread-locals through TLS descriptors (always on arm64) never has the linker note where
-    // this thread's are; asking for one of them does.
+    // Where code reaches its thread-locals through TLS descriptors (always on arm64), the dynamic linker does not
+    // record their address in this thread before __tls_get_addr is called for one of them.
     if (!locals.begin && locals.module) {
         thread_local_at(locals.module, 0);
         loader::find_thread_locals(code, locals);
     }
     if (!locals.begin)
         return false;
-    // Others keep the same state while the thread is detached, such as what PyGILState looks at from 3.15.
+    // Other thread-locals hold the same tstate, but keep it while the thread is detached, such as the GILState slot
+    // from 3.15.
     unsigned found = 0;
     for (uintptr_t at = (locals.begin + sizeof(void *) - 1) & -sizeof(void *); at + sizeof(void *) <= locals.end;
          at += sizeof(void *)) {
-        auto *where = reinterpret_cast<thread_state *const *>(at);
-        if (peek(where) != tstate || !is_current_at(where))
+        auto *candidate = reinterpret_cast<thread_state *const *>(at);
+        if (peek(candidate) != tstate || !is_current_at(candidate))
             continue;
         index[0] = locals.module;
         index[1] = at - locals.begin;
         ++found;
     }
-    // On some machines __tls_get_addr counts from elsewhere.
+    // On some machines __tls_get_addr adds the offset to another base.
     return found == 1 && reinterpret_cast<uintptr_t>(thread_local_at(index[0], index[1])) == locals.begin + index[1];
 }
 
@@ -101,15 +110,15 @@ void trust_layout() noexcept {
     const table &py = python();
     if (is_layout_trusted() || py.debug || sizeof(void *) != 8)
         return;
-    for (const places &where : known) {
-        if (where.minor != py.version_hex >> 16 || !is_exception_at(where.exception))
+    for (const known_layout &known : known_layouts) {
+        if (known.minor != py.version_hex >> 16 || !is_exception_at(known.exception))
             continue;
-        if (where.current) {
+        if (known.current) {
             if (!py.runtime)
                 continue; // GCOVR_EXCL_LINE: every Python so far exports it
-            auto *shared = reinterpret_cast<thread_state *const *>(py.runtime + where.current);
+            auto *shared = reinterpret_cast<thread_state *const *>(py.runtime + known.current);
             if (!is_current_at(shared))
-                continue; // GCOVR_EXCL_LINE: no Python so far is built so that it stands elsewhere
+                continue; // GCOVR_EXCL_LINE: no Python so far is built with another offset
             trusted.shared.store(shared, std::memory_order_relaxed);
         } else {
             size_t index[2];
@@ -118,9 +127,10 @@ void trust_layout() noexcept {
             trusted.module.store(index[0], std::memory_order_relaxed);
             trusted.offset.store(index[1], std::memory_order_relaxed);
         }
-        if (!py.free_threaded && is_counted(where.counting))
-            trusted.counting.store(where.counting, std::memory_order_relaxed);
-        trusted.exception_at.store(where.exception, std::memory_order_release);
+        if (!py.free_threaded && is_counted(known.counting))
+            trusted.counting.store(known.counting, std::memory_order_relaxed);
+        // Last, and with release: a thread that reads it with acquire reads the other fields as stored above.
+        trusted.exception_at.store(known.exception, std::memory_order_release);
     }
 }
 

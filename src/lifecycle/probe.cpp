@@ -5,6 +5,8 @@
 #include <new>
 
 #include "cpython/finalize.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/tstate.hpp"
 #include "platform/clock.hpp"
 #include "platform/native_thread.hpp"
 #include "tstate/new_tstate.hpp"

@@ -9,6 +9,7 @@
 #include "base/diagnostics.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
 
 namespace pyattach::call {
 

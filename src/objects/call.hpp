@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "core/thread.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach::call {
 

@@ -7,6 +7,8 @@
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "objects/drain.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/layout.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {

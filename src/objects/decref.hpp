@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "core/interpreter.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach {
 

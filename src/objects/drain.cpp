@@ -6,6 +6,9 @@
 
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "cpython/exception.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/layout.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {

@@ -6,7 +6,7 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/guarded.hpp"
 
 namespace pyattach::call {
 

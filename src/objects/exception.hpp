@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/thread.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach::call {
 

@@ -3,6 +3,7 @@
 
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
 
 namespace pyattach::call {
 

@@ -5,7 +5,7 @@
 
 namespace pyattach {
 
-// Nanoseconds since some moment in the past; never set back.
+// Nanoseconds since a fixed moment in the past. The clock is never set back.
 int64_t monotonic_ns() noexcept;
 
 } // namespace pyattach

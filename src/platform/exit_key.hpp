@@ -1,4 +1,4 @@
-// Exit key: has a function called when a thread ends.
+// Exit key: registers a function that the system calls when a thread ends.
 #pragma once
 
 #include <climits>
@@ -6,18 +6,19 @@
 
 namespace pyattach {
 
-// How often the system calls the destructors of a thread's data at its end, as long as some is left.
+// The number of rounds in which the system calls the destructors of an ending thread's data, while any data is left.
 constexpr int thread_exit_rounds = PTHREAD_DESTRUCTOR_ITERATIONS;
 
-// A key of POSIX's, not a C++ thread_local: the system takes keys in the order in which they were made, so that the
-// function of a key that is made later runs later.
+// A POSIX key, not a C++ thread_local: the system processes keys in the order in which they were made, so the function
+// of a key that is made later runs later.
 class exit_key {
   public:
-    // False: there are no more keys. Under a lock of the caller's.
+    // Makes the key at the first call. False: the system has no more keys. The caller holds a lock over this call.
     bool make(void (*on_exit)(void *value) noexcept) noexcept {
         return is_made_ = is_made_ || pthread_key_create(&key_, on_exit) == 0;
     }
-    // For this thread. False: no memory. The function is called with `value` unless that is NULL.
+    // Sets the calling thread's value. The function is called with it at the thread's end, unless it is NULL. False: no
+    // memory.
     bool set(void *value) noexcept { return pthread_setspecific(key_, value) == 0; }
 
   private:

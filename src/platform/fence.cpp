@@ -1,4 +1,4 @@
-// The fence that one side pays for both.
+// The asymmetric fence: the side that pays for both.
 #include "platform/fence.hpp"
 
 #if defined(__linux__)
@@ -19,9 +19,9 @@ namespace {
 #if defined(__linux__)
 long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
 
-// Where the kernel refuses the command although it offered it, as a sandbox does that was entered since: taking write
-// permission from a page that is in use makes the kernel interrupt every core this process runs on, which is a fence
-// there.
+// The fallback where the kernel refuses a command that it offered earlier, because the process has entered a sandbox
+// since. Taking write permission from a page that is in use makes the kernel interrupt every core on which this process
+// runs, and the interrupt is a fence there.
 void interrupt_all_cores() noexcept {
     long size = sysconf(_SC_PAGESIZE);
     void *page = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -39,8 +39,8 @@ void prepare_fences() noexcept {
     const kept_errno kept;
 #if defined(__linux__)
 #if defined(__x86_64__)
-    // Only asked for: registering a process of several threads takes the kernel milliseconds, and the closing side can
-    // do it. Should it be refused then, there is another way here.
+    // The process is not registered yet: for a process of several threads that takes the kernel milliseconds, and the
+    // side with the heavy fence can do it. If the kernel refuses it then, interrupt_all_cores() works on this machine.
     long offered = membarrier(MEMBARRIER_CMD_QUERY);
     fences_are_asymmetric = offered > 0 && (offered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
 #else
@@ -55,7 +55,7 @@ void heavy_fence() noexcept {
 #if defined(__linux__)
     if (!fences_are_asymmetric || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return;
-    // The first time in this process, and in a fork child.
+    // The process is not registered before the first heavy fence, nor is a fork child.
     if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return;
     interrupt_all_cores();
@@ -69,7 +69,7 @@ bool has_fast_heavy_fence() noexcept {
     if (!fences_are_asymmetric || is_registered.load(std::memory_order_relaxed))
         return fences_are_asymmetric;
     if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
-        return false; // GCOVR_EXCL_LINE: unit/pool_storm_test, which has a build of this for itself
+        return false; // GCOVR_EXCL_LINE: run by unit/pool_storm_test, which compiles this file for itself
     is_registered.store(true, std::memory_order_relaxed);
     return true;
 #else

@@ -1,18 +1,21 @@
-// The fence between "I write mine" and "I look at yours", where one side does that millions of times and the other
-// seldom: the seldom one pays for both with membarrier(2), which makes every running thread of the process pass a
-// fence.
+// An asymmetric fence (P1202), for two sides that each store a word of their own and then load the other side's word.
+//
+// One side does that millions of times, the other seldom. The frequent side's light fence orders the compiler only. The
+// seldom side's heavy fence pays for both with membarrier(2), which makes every running thread of the process pass a
+// fence. Where the kernel does not offer that, both are full fences.
 #pragma once
 
 #include <atomic>
 
 namespace pyattach {
 
-// The kernel offers membarrier; set before the first gate is used, never changed.
+// Whether the kernel offers membarrier. Set before the first gate is used, and never changed afterwards.
 extern bool fences_are_asymmetric;
 
-// Once per process, before that.
+// Sets the flag above. Called once in each process.
 void prepare_fences() noexcept;
 
+// `is_asymmetric`: the flag above, or `true` where the caller has checked it.
 inline void light_fence(bool is_asymmetric) noexcept {
     if (__builtin_expect(is_asymmetric, 1))
         std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -20,11 +23,11 @@ inline void light_fence(bool is_asymmetric) noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 void heavy_fence() noexcept;
-// Whether that is a matter of microseconds. The first to ask may wait for the kernel, milliseconds if there are several
-// threads.
+// Whether heavy_fence() takes microseconds only. The first call may wait for the kernel, some milliseconds if the
+// process has several threads.
 bool has_fast_heavy_fence() noexcept;
 
-#ifdef PYATTACH_TEST_PAUSE // a test's own
+#ifdef PYATTACH_TEST_PAUSE // defined by a test
 void pause_between() noexcept;
 #else
 inline void pause_between() noexcept {}

@@ -1,8 +1,8 @@
-// errno, as the caller had it, after work that changes it: a destructor that a drain runs, a wait, the dynamic linker.
+// Restores errno after work that changes it: a destructor that a drain runs, a wait, a call of the dynamic linker.
 //
-// Code that detached around a system call looks at errno after it attached again, as it may over
-// Py_BEGIN_ALLOW_THREADS. So every function of the C ABI keeps errno. The fast paths call only what keeps it by itself;
-// whatever else they lead to has one of these.
+// Other code that has detached around a system call reads errno after it has attached again, as it may with
+// Py_BEGIN_ALLOW_THREADS. So every function of the C ABI keeps errno. The fast paths call only functions that keep it
+// by themselves. Each slow path to which they lead has a kept_errno.
 #pragma once
 
 #include <cerrno>

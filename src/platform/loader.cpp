@@ -1,4 +1,4 @@
-// The dynamic linker, as glibc and musl have it.
+// The dynamic linker of glibc or musl.
 #include "platform/loader.hpp"
 
 #include <cstdio>
@@ -19,7 +19,8 @@ struct wanted_locals {
     thread_locals *found;
 };
 
-int look_into(dl_phdr_info *library, size_t, void *wanted) noexcept {
+// Called with each loaded library. Stops at the one that contains the wanted code.
+int read_thread_locals(dl_phdr_info *library, size_t, void *wanted) noexcept {
     const auto &search = *static_cast<wanted_locals *>(wanted);
     bool has_code = false;
     size_t size = 0;
@@ -37,7 +38,7 @@ int look_into(dl_phdr_info *library, size_t, void *wanted) noexcept {
     return 1;
 }
 
-// NULL: `address` is in no library.
+// The library that contains `address`; NULL: no library does.
 const link_map *library_of(const void *address) noexcept {
     Dl_info info;
     link_map *library = nullptr;
@@ -55,23 +56,24 @@ void close(void *handle) noexcept { dlclose(handle); }
 const char *last_error() noexcept { return dlerror(); }
 
 void for_each_library(void (*visit)(const char *path, void *argument) noexcept, void *argument) noexcept {
-    visitor each = {visit, argument};
+    visitor caller = {visit, argument};
     dl_iterate_phdr(
-        [](dl_phdr_info *library, size_t, void *into) {
-            const auto &each = *static_cast<visitor *>(into);
-            each.visit(library->dlpi_name, each.argument);
+        [](dl_phdr_info *library, size_t, void *data) {
+            const auto &caller = *static_cast<visitor *>(data);
+            caller.visit(library->dlpi_name, caller.argument);
             return 0;
         },
-        &each);
+        &caller);
 }
 
 bool is_static_program() noexcept {
     bool has_linker = false;
-    // The program comes first; it names its dynamic linker, also where that was called with the program's name.
+    // The first entry is the program. Its headers name its dynamic linker, also where the user has started the dynamic
+    // linker with the program's name as an argument.
     dl_iterate_phdr(
-        [](dl_phdr_info *program, size_t, void *into) {
+        [](dl_phdr_info *program, size_t, void *result) {
             for (int i = 0; i < program->dlpi_phnum; ++i)
-                *static_cast<bool *>(into) |= program->dlpi_phdr[i].p_type == PT_INTERP;
+                *static_cast<bool *>(result) |= program->dlpi_phdr[i].p_type == PT_INTERP;
             return 1;
         },
         &has_linker);
@@ -81,11 +83,11 @@ bool is_static_program() noexcept {
 bool pin(const void *address, bool makes_global) noexcept {
     const link_map *library = library_of(address);
     if (!library || !library->l_name[0])
-        return true; // the program itself, which stays, and is in the global scope
+        return true; // the program itself, which is never unloaded, and is in the global scope
     const int scope = makes_global ? RTLD_GLOBAL : 0;
     void *handle = dlopen(library->l_name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE | scope);
     if (handle)
-        dlclose(handle); // which undoes neither flag
+        dlclose(handle); // RTLD_NODELETE and RTLD_GLOBAL stay in force
     return handle;
 }
 
@@ -95,7 +97,7 @@ void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
     link_map *library = nullptr;
     if (!dladdr1(address, &info, reinterpret_cast<void **>(&library), RTLD_DL_LINKMAP))
         return;
-    // The main program has an empty name in its link map, and argv[0] in dli_fname.
+    // For the main program, the name in the link map is empty and dli_fname is argv[0].
     bool is_program = library && library->l_name[0] == '\0';
     const char *name = is_program ? "/proc/self/exe" : info.dli_fname;
     if (!realpath(name, path))
@@ -105,7 +107,7 @@ void path_of(const void *address, char (&path)[PATH_MAX]) noexcept {
 bool find_thread_locals(const void *code, thread_locals &found) noexcept {
     found = {};
     wanted_locals wanted = {reinterpret_cast<uintptr_t>(code), &found};
-    return dl_iterate_phdr(look_into, &wanted) != 0;
+    return dl_iterate_phdr(read_thread_locals, &wanted) != 0;
 }
 
 } // namespace pyattach::loader

@@ -1,4 +1,4 @@
-// Threads as the kernel knows them.
+// Native threads.
 #include "platform/native_thread.hpp"
 
 #include <cerrno>
@@ -40,7 +40,7 @@ bool has_ended(pid_t) noexcept { return false; }
 bool is_on_own_stack(const void *storage) noexcept {
 #if defined(__linux__)
     const kept_errno kept;
-    uncancelled no_cancel; // on the main thread it reads a file
+    uncancelled no_cancel; // on the main thread pthread_getattr_np reads a file, which is a cancellation point
     pthread_attr_t attributes;
     void *lowest = nullptr;
     size_t size = 0;
@@ -58,12 +58,12 @@ bool is_on_own_stack(const void *storage) noexcept {
 
 namespace {
 
-// Signals are for the threads of the program.
-bool create(pthread_t &made, void *(*run)(void *) noexcept, void *argument) noexcept {
+// All signals are blocked in the new thread, so that the system delivers them to threads of the program.
+bool create(pthread_t &thread, void *(*run)(void *) noexcept, void *argument) noexcept {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const bool is_made = pthread_create(&made, nullptr, run, argument) == 0;
+    const bool is_made = pthread_create(&thread, nullptr, run, argument) == 0;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return is_made;
 }
@@ -71,18 +71,18 @@ bool create(pthread_t &made, void *(*run)(void *) noexcept, void *argument) noex
 } // namespace
 
 bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
-    pthread_t made;
-    const bool is_made = create(made, run, argument);
+    pthread_t helper;
+    const bool is_made = create(helper, run, argument);
     if (is_made)
-        pthread_detach(made);
+        pthread_detach(helper);
     return is_made;
 }
 
 void *run_on_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
-    pthread_t made;
+    pthread_t helper;
     void *result = nullptr;
-    if (create(made, run, argument))
-        pthread_join(made, &result);
+    if (create(helper, run, argument))
+        pthread_join(helper, &result);
     return result;
 }
 

@@ -1,5 +1,5 @@
-// Threads as the kernel knows them, by the number that debuggers show; and as POSIX does, by an ident that is given
-// again once a thread has ended.
+// Native threads. The kernel identifies a thread by a number, which debuggers show. POSIX identifies it by an ident,
+// which the system gives to a new thread once the old one has ended.
 #pragma once
 
 #include <cstddef>
@@ -9,23 +9,24 @@
 
 namespace pyattach {
 
-// This thread's; 0 where that is not known.
+// The calling thread's number; 0: unknown.
 pid_t own_native_id() noexcept;
-// "" where the kernel does not say.
+// The name of a thread of this process; "": unknown.
 void name_of(pid_t native_id, char (&name)[32]) noexcept;
-// False also where that is not known.
+// Whether the thread with this number has ended. False also where that is unknown.
 bool has_ended(pid_t native_id) noexcept;
 
 using thread_ident = pthread_t;
 inline thread_ident own_ident() noexcept { return pthread_self(); }
-inline bool is_same_ident(thread_ident one, thread_ident other) noexcept { return pthread_equal(one, other) != 0; }
+inline bool is_same_ident(thread_ident left, thread_ident right) noexcept { return pthread_equal(left, right) != 0; }
 
-// Whether the storage is on the stack that the system gave to this thread; true also where that is not known.
+// Whether the storage is on the stack that the system has given to the calling thread. True also where that is unknown.
 bool is_on_own_stack(const void *storage) noexcept;
 
-// Starts a thread of the library's own, which has no signals delivered to it. False: it cannot be had. The second one
-// returns when the thread has ended, with what `run` returned; NULL also where it cannot be had.
+// Starts a helper thread of this library, in which all signals are blocked. False: the system refuses to start one.
 bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept;
+// The same, and waits until the helper thread has ended. Returns the result of `run`; NULL also where the system
+// refuses to start a thread.
 void *run_on_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept;
 
 } // namespace pyattach

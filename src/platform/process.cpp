@@ -15,8 +15,8 @@ bool register_fork_handlers(void (*before)() noexcept, void (*in_parent)() noexc
 long long fork_process() noexcept { return fork(); }
 
 bool is_directory(const char *path) noexcept {
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 } // namespace pyattach

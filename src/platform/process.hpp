@@ -3,10 +3,10 @@
 
 namespace pyattach {
 
-// Registers handlers for every later fork(). False: no memory.
+// Registers handlers that every later fork() calls. False: no memory.
 bool register_fork_handlers(void (*before)() noexcept, void (*in_parent)() noexcept,
                             void (*in_child)() noexcept) noexcept;
-// As fork(): 0 in the child; negative: there is none, and errno says why.
+// Calls fork(). 0: this is the child. Negative: there is no child, and errno is set.
 long long fork_process() noexcept;
 bool is_directory(const char *path) noexcept;
 

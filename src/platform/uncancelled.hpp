@@ -1,7 +1,7 @@
-// Uncancelled: pthread_cancel takes effect after what runs here, not inside it.
+// Uncancelled: a pthread_cancel takes effect after the end of this scope, not inside it.
 //
-// A wait of the C library's is where a cancelled thread ends. Ended there, it would leave a lock taken or a waiter
-// queued on its dead stack, and its unwinding would end the process at the first function that is noexcept.
+// The waits of the C library are cancellation points. A thread that ended in one would leave a lock locked, or a waiter
+// queued on its former stack. Its unwinding would terminate the process at the first noexcept function.
 #pragma once
 
 #include <cstdint>

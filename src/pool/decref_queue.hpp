@@ -50,7 +50,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 #include "platform/fence.hpp"
 
 namespace pyattach {

@@ -5,6 +5,8 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/layout.hpp"
 #include "lifecycle/fork.hpp"
 #include "lifecycle/registration.hpp"
 #include "objects/decref.hpp"

@@ -11,6 +11,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "cpython/find.hpp"
 #include "cpython/fork.hpp"
 #include "lifecycle/fork.hpp"
 #include "scopes/attached.hpp"

@@ -1,6 +1,7 @@
 // Which tstate a thread attaches with.
 #include "scopes/tstate_choice.hpp"
 
+#include "cpython/layout.hpp"
 #include "platform/fence.hpp"
 #include "tstate/new_tstate.hpp"
 #include "tstate/warm_state.hpp"

@@ -8,6 +8,7 @@
 #include "core/current.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach::critical_section {

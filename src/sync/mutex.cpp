@@ -6,6 +6,7 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "cpython/guarded.hpp"
 #include "lifecycle/fork.hpp"
 #include "platform/futex.hpp"
 #include "platform/kept_errno.hpp"

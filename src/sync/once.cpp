@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
 #include "lifecycle/fork.hpp"
 #include "platform/futex.hpp"
 #include "platform/kept_errno.hpp"

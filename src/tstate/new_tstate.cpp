@@ -3,6 +3,8 @@
 
 #include "base/deadline.hpp"
 #include "core/current.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/tstate.hpp"
 #include "platform/futex.hpp"
 
 namespace pyattach {

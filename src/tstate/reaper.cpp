@@ -4,6 +4,10 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "cpython/exception.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/threading.hpp"
+#include "cpython/tstate.hpp"
 #include "platform/futex.hpp"
 #include "tstate/new_tstate.hpp"
 

@@ -6,6 +6,8 @@
 #include <new>
 
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/tstate.hpp"
 #include "platform/clock.hpp"
 #include "platform/futex.hpp"
 

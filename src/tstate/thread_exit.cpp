@@ -12,6 +12,8 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/section.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/tstate.hpp"
 #include "platform/exit_key.hpp"
 #include "platform/native_thread.hpp"
 #include "tstate/reattach_guard.hpp"

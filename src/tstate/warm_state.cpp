@@ -5,6 +5,8 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/guarded.hpp"
+#include "cpython/tstate.hpp"
 #include "objects/decref.hpp"
 #include "objects/drain.hpp"
 

@@ -18,7 +18,7 @@ NULL_CHECK = re.compile(r"^!?\(?[\w.>-]+(?: (?:\|\||&&) !?[\w.>-]+)*\)?$")
 ELSEWHERE = {
     ("src/base/status.cpp", "case"): "the sentence of each status",
     ("src/cpython/find.cpp", ""): "find() tells each reason that a Python cannot be used",
-    ("src/cpython/table.cpp", ""): "likewise",
+    ("src/cpython/adopt.cpp", ""): "likewise",
     ("src/host/start.cpp", "cpython::start"): "cpython/init.cpp tells why Python did not start",
     ("src/lifecycle/exit_callback.cpp", ": PYATTACH_INVALID"): "an exit callback that has been called is no mistake",
     ("src/host/stop.cpp", "refuse"): "through refused_with()",

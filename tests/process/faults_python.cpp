@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 #include "support/python.hpp"
 
 namespace faults {

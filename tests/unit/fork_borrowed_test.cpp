@@ -1,5 +1,5 @@
 // A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
-#include "cpython/fork.hpp"
+#include "cpython/guards.hpp"
 #include "base/diagnostics.hpp"
 #include "core/interpreter.hpp"
 

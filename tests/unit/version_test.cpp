@@ -1,5 +1,5 @@
 // What Py_GetVersion says as one number. sys.hexversion is the same: api/interpreter_test.
-#include "cpython/table.hpp"
+#include "cpython/adopt.hpp"
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
 // What tools/unwinding.py has to refuse, and beside it what it has to let pass. A line that it has to name ends in what
 // it has to say: "finding: noexcept" or "finding: destructor". Parsed by unwinding_test.py, never compiled.
-#include "cpython/cpython.hpp"
+#include "cpython/exception.hpp"
 
 namespace pyattach::cpython {
 
