@@ -6,9 +6,9 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
-#include "objects/drain.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
+#include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach {
