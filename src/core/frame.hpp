@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/presence.hpp"
-#include "cpython/cpython.hpp"
+#include "cpython/table.hpp"
 
 namespace pyattach {
 
