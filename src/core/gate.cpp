@@ -6,14 +6,6 @@
 
 namespace pyattach {
 
-void gate::put_back(participant &member) noexcept {
-    member.previous = nullptr;
-    member.next = data_->participants;
-    if (data_->participants)
-        data_->participants->previous = &member;
-    data_->participants = &member;
-}
-
 void gate::add(participant &member) noexcept {
     data_->lock.lock();
     put_back(member);
@@ -22,28 +14,26 @@ void gate::add(participant &member) noexcept {
 
 void gate::remove(participant &member) noexcept {
     data_->lock.lock();
-    (member.previous ? member.previous->next : data_->participants) = member.next;
-    if (member.next)
-        member.next->previous = member.previous;
+    data_->participants.remove(member);
     data_->left.fetch_add(1, std::memory_order_relaxed);
     data_->lock.unlock();
     futex::wake(data_->left, futex::everyone);
 }
 
 bool gate::is_taken(thread_ident ident) noexcept {
+    bool is_found = false;
     data_->lock.lock();
-    const participant *member = data_->participants;
-    while (member && !(member->is_taken && is_same_ident(member->self, ident)))
-        member = member->next;
+    for (const participant &member : data_->participants)
+        is_found = is_found || (member.is_taken && is_same_ident(member.self, ident));
     data_->lock.unlock();
-    return member;
+    return is_found;
 }
 
 bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
-    const participant *keeper = data_->participants;
-    while (keeper && keeper->warm != tstate)
-        keeper = keeper->next;
-    return keeper;
+    for (const participant &member : data_->participants)
+        if (member.warm == tstate)
+            return true;
+    return false;
 }
 
 // A loop, because a registration that comes too late may end the gate while the finalizing thread seals it.
@@ -74,9 +64,9 @@ void gate::wake() noexcept {
 
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
-    for (const participant *member = data_->participants; member; member = member->next) {
-        presence says = member->inside.load(std::memory_order_acquire);
-        if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
+    for (const participant &member : data_->participants) {
+        const presence says = member.inside.load(std::memory_order_acquire);
+        if (&member != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
     }
     return inside;
@@ -99,9 +89,9 @@ unsigned gate::wait(const participant *except, bool attached_only, int64_t deadl
 unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();
-    for (const participant *member = data_->participants; member && found < most; member = member->next)
-        if (member != except && member->inside.load(std::memory_order_acquire) != presence::outside)
-            ids[found++] = member->native_id;
+    for (const participant &member : data_->participants)
+        if (found < most && &member != except && member.inside.load(std::memory_order_acquire) != presence::outside)
+            ids[found++] = member.native_id;
     data_->lock.unlock();
     return found;
 }

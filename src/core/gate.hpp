@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "base/internal_lock.hpp"
+#include "base/list.hpp"
 #include "core/participant.hpp"
 #include "platform/fence.hpp"
 
@@ -47,7 +48,7 @@ class gate {
     // All but the word. Freed with the last participant, while the word stays for handles and scopes that name the
     // interpreter.
     struct data {
-        participant *participants = nullptr;
+        list<participant, &participant::next, &participant::previous> participants;
         internal_lock lock;
         futex::word left{0}; // how often a thread left while the gate was not open, or for good
     };
@@ -79,8 +80,8 @@ class gate {
     void let_go() noexcept { data_->lock.let_go(); }
     // True: a thread that is not there had borrowed the lock, so the list of participants may be half written.
     bool restart() noexcept { return data_->lock.restart(); }
-    void empty() noexcept { data_->participants = nullptr; }
-    void put_back(participant &) noexcept;
+    void empty() noexcept { data_->participants.forget_all(); }
+    void put_back(participant &member) noexcept { data_->participants.push_front(member); }
 
     void add(participant &) noexcept;
     void remove(participant &) noexcept;

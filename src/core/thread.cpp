@@ -8,6 +8,7 @@
 
 #include "base/diagnostics.hpp"
 #include "base/internal_lock.hpp"
+#include "base/list.hpp"
 #include "core/after_fork.hpp"
 #include "core/events.hpp"
 #include "core/frames.hpp"
@@ -27,7 +28,7 @@ namespace {
 
 // Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
 internal_lock threads_lock;
-thread *threads;
+list<thread, &thread::next, &thread::previous> threads;
 // Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see
 // participant.hpp). They stay in the list with all that was counted, and change hands without the lock: one exchange
 // takes all there is to take, so nothing can come back in between. In one line of the cache.
@@ -87,10 +88,7 @@ thread *new_record() noexcept {
     thread *made = new (memory) thread();
     reset(*made);
     threads_lock.lock();
-    made->next = threads;
-    if (threads)
-        threads->previous = made;
-    threads = made;
+    threads.push_front(*made);
     threads_lock.unlock();
     return made;
 }
@@ -105,9 +103,7 @@ void discard(thread &ended) noexcept {
             place.compare_exchange_strong(none, &ended, std::memory_order_release, std::memory_order_relaxed))
             return;
     threads_lock.lock();
-    (ended.previous ? ended.previous->next : threads) = ended.next;
-    if (ended.next)
-        ended.next->previous = ended.previous;
+    threads.remove(ended);
     for (unsigned i = 0; i < frequent_events; ++i)
         counted_elsewhere[i].fetch_add(ended.counted.values[i].load(std::memory_order_relaxed),
                                        std::memory_order_relaxed);
@@ -137,7 +133,7 @@ void let_threads_go() noexcept { threads_lock.let_go(); }
 bool restart_threads() noexcept {
     if (!threads_lock.restart())
         return false;
-    threads = nullptr;
+    threads.forget_all();
     return true;
 }
 
@@ -146,16 +142,15 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
     thread *me = this_thread.record();
     for (std::atomic<thread *> &place : spares)
         place.store(nullptr, std::memory_order_relaxed);
-    while (thread *record = threads) {
-        threads = record->next;
-        if (record == me)
+    for (thread &record : threads) {
+        if (&record == me)
             continue;
-        lost_references += record->batch_left;
+        lost_references += record.batch_left;
         for (unsigned i = 0; i < frequent_events; ++i)
-            counted_elsewhere[i].fetch_add(record->counted.values[i].load(std::memory_order_relaxed),
+            counted_elsewhere[i].fetch_add(record.counted.values[i].load(std::memory_order_relaxed),
                                            std::memory_order_relaxed);
-        while (participant *lost = record->participants) {
-            record->participants = lost->next_of_thread;
+        while (participant *lost = record.participants) {
+            record.participants = lost->next_of_thread;
             if (lost->queue && lost->interp->pool.is_given_up())
                 lost_references += lost->queue->waiting();
             else if (lost->queue)
@@ -163,13 +158,13 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
             release_data_locked(*lost->interp);
             std::free(lost);
         }
-        forget(*record);
-        std::free(record);
+        forget(record);
+        std::free(&record);
     }
-    threads = me;
+    threads.forget_all();
     if (!me)
         return lost_references;
-    me->next = me->previous = nullptr;
+    threads.push_front(*me);
     // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
     me->fast_participant = &no_participant;
     me->current_at = &cpython::unknown;
@@ -231,8 +226,9 @@ uint64_t counted(event what) noexcept {
     unsigned i = static_cast<unsigned>(what);
     threads_lock.lock();
     uint64_t sum = counted_elsewhere[i].load(std::memory_order_relaxed);
-    for (const thread *record = i < frequent_events ? threads : nullptr; record; record = record->next)
-        sum += record->counted.values[i].load(std::memory_order_relaxed);
+    if (i < frequent_events)
+        for (const thread &record : threads)
+            sum += record.counted.values[i].load(std::memory_order_relaxed);
     threads_lock.unlock();
     return sum;
 }

@@ -199,8 +199,8 @@ struct decref_queue : pool_entry {
 
   public:
     // The pool's links, under its lock:
-    decref_queue *next_emptied = nullptr;            // of those that one drain emptied
-    decref_queue *older = nullptr, *newer = nullptr; // of all queues of the pool
+    decref_queue *next_emptied = nullptr;                              // of those that one drain emptied
+    decref_queue *next_in_pool = nullptr, *previous_in_pool = nullptr; // of all queues of the pool
 };
 
 } // namespace pyattach

@@ -7,10 +7,8 @@
 namespace pyattach {
 
 pool::data::~data() {
-    while (decref_queue *queue = decref_queues) {
-        decref_queues = queue->older;
-        decref_queue::destroy(queue);
-    }
+    for (decref_queue &queue : decref_queues)
+        decref_queue::destroy(&queue);
 }
 
 decref_queue *pool::add_queue() noexcept {
@@ -18,18 +16,13 @@ decref_queue *pool::add_queue() noexcept {
     if (!queue)
         return nullptr;
     data_->lock.lock();
-    queue->older = data_->decref_queues;
-    if (data_->decref_queues)
-        data_->decref_queues->newer = queue;
-    data_->decref_queues = queue;
+    data_->decref_queues.push_front(*queue);
     data_->lock.unlock();
     return queue;
 }
 
 void pool::unlink_and_free(decref_queue &queue) noexcept {
-    (queue.newer ? queue.newer->older : data_->decref_queues) = queue.older;
-    if (queue.older)
-        queue.older->newer = queue.newer;
+    data_->decref_queues.remove(queue);
     decref_queue::destroy(&queue);
 }
 
@@ -184,8 +177,8 @@ size_t pool::take(object **references, size_t most, const decref_queue *own) noe
 size_t pool::size() noexcept {
     size_t waiting = 0;
     data_->lock.lock();
-    for (const decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
-        waiting += queue->waiting();
+    for (const decref_queue &queue : data_->decref_queues)
+        waiting += queue.waiting();
     // Under the lock no thread takes entries out of the list, so it can be read while owners link entries in front.
     uintptr_t head = head_.load(std::memory_order_acquire);
     for (auto *entry = reinterpret_cast<const pool_entry *>(head == closed ? 0 : head); entry; entry = entry->next)
@@ -214,16 +207,15 @@ size_t pool::close() noexcept {
     // All queues, and not only those in the list: an owner may be about to link its queue, which may hold more than the
     // one reference that the owner is refused. After the fence each push is either read here, or its owner reads that
     // the queue is outside the list, and then that the pool is closed.
-    for (decref_queue *queue = data_->decref_queues; queue; queue = queue->older)
-        queue->leave_list();
+    for (decref_queue &queue : data_->decref_queues)
+        queue.leave_list();
     heavy_fence();
-    for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
-        older = queue->older;
+    for (decref_queue &queue : data_->decref_queues) {
         object *forgotten[chunk::fewest];
-        while (size_t part = queue->take(forgotten, chunk::fewest, data_->spares))
+        while (size_t part = queue.take(forgotten, chunk::fewest, data_->spares))
             leaked += part;
-        if (queue->is_orphan())
-            unlink_and_free(*queue);
+        if (queue.is_orphan())
+            unlink_and_free(queue);
     }
     data_->lock.unlock();
     return leaked;
@@ -233,7 +225,7 @@ bool pool::restart() noexcept {
     data_->is_given_up = data_->lock.restart();
     if (!data_->is_given_up)
         return false;
-    data_->decref_queues = nullptr;
+    data_->decref_queues.forget_all();
     data_->is_drain_scheduled.store(false, std::memory_order_relaxed);
     if (head_.load(std::memory_order_relaxed) != closed)
         head_.store(0, std::memory_order_relaxed);
@@ -258,14 +250,13 @@ void pool::relist() noexcept {
         counted += static_cast<single_entry *>(entry)->is_counted;
         link(*entry);
     }
-    for (decref_queue *queue = data_->decref_queues, *older; queue; queue = older) {
-        older = queue->older;
-        const uint64_t waiting = queue->waiting();
-        queue->take_uncounted();
+    for (decref_queue &queue : data_->decref_queues) {
+        const uint64_t waiting = queue.waiting();
+        queue.take_uncounted();
         counted += static_cast<int64_t>(waiting);
-        queue->set_place_in_child(waiting != 0 && link(*queue));
-        if (waiting == 0 && queue->is_orphan())
-            unlink_and_free(*queue);
+        queue.set_place_in_child(waiting != 0 && link(queue));
+        if (waiting == 0 && queue.is_orphan())
+            unlink_and_free(queue);
     }
     data_->waiting.store(counted, std::memory_order_relaxed);
 }

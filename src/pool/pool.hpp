@@ -23,6 +23,7 @@
 #pragma once
 
 #include "base/internal_lock.hpp"
+#include "base/list.hpp"
 #include "pool/decref_queue.hpp"
 
 namespace pyattach {
@@ -36,7 +37,7 @@ class pool {
     // stays for threads that still hold a pointer to the interpreter.
     struct data {
         internal_lock lock;
-        decref_queue *decref_queues = nullptr;
+        list<decref_queue, &decref_queue::next_in_pool, &decref_queue::previous_in_pool> decref_queues;
         std::atomic<size_t> high_water{0};
         spare_chunks spares;
         // How many references wait in the whole pool, to be compared with high_water_mark. It lacks what each thread

@@ -146,6 +146,31 @@ def check_cycles(arrows):
         visit(word)
 
 
+def check_picture(root):
+    """The picture in ARCHITECTURE.md names each folder of src/ and each file in it, and nothing else."""
+    block = (root / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    drawn, floor, is_source = set(), None, False
+    for line in block.splitlines():
+        if not line.strip():
+            continue
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        if indent == 0:
+            is_source = name == "src/"
+        elif is_source and indent == 2:
+            floor = name.rstrip("/")
+        elif is_source and indent == 4:
+            drawn.add(f"{floor}/{name.split('.')[0]}")
+    there = {str(path.relative_to(root / "src").with_suffix("")) for path in (root / "src").glob("*/*")}
+    for name in sorted(there - drawn):
+        problem("ARCHITECTURE.md", 1, f"the picture does not name src/{name}")
+    for name in sorted(drawn - there):
+        problem("ARCHITECTURE.md", 1, f"the picture names src/{name}, which does not exist")
+    floors = [line.split("/")[0].strip() for line in block.splitlines() if re.match(r"  \w+/", line)]
+    floors = [floor for floor in floors if floor in FLOORS]
+    if floors != FLOORS[::-1]:
+        problem("ARCHITECTURE.md", 1, "the picture has the floors in another order")
+
+
 def main(root):
     root = Path(root)
     sources = {".c", ".cpp", ".h", ".hpp", ".inc"}
@@ -171,6 +196,7 @@ def main(root):
             if folder in ("include", "src", "capi") and path.parent != root / "src" / "cpython":
                 check_knowledge(root, path, text)
     check_cycles(arrows)
+    check_picture(root)
     for text in problems:
         print(text)
     print(f"{seen} files read, {len(problems)} problems")
