@@ -63,16 +63,16 @@ void tell_who_is_inside(interpreter &interp, const char *what, char (&told)[512]
 void defer_end(const interpreter *interp) noexcept { deferred.store(interp, std::memory_order_relaxed); }
 
 ending::ending(interpreter &interp) noexcept
-    : python(interp), where_(interp), own_(own_participant(interp)), earlier_(cpython::timed_out_since(interp.state)) {
+    : python(interp), interp_(interp), own_(own_participant(interp)), earlier_(cpython::timed_out_since(interp.state)) {
     told_[0] = '\0';
 }
 
 void ending::close() noexcept {
-    if (where_.gate.now() != gate::open)
+    if (interp_.gate.now() != gate::open)
         return;
-    where_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
-    where_.gate.close();
-    run_exit_callbacks(where_);
+    interp_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
+    interp_.gate.close();
+    run_exit_callbacks(interp_);
 }
 
 // Attaching waits without a limit, and here a thread may be inside that keeps Python: so it is found out first whether
@@ -96,18 +96,18 @@ void ending::wait(thread_state *tstate) noexcept {
     // Up to 3.13 a sub-interpreter aborts when a state is left at its end, so there everybody is waited for to the
     // last.
     const cpython::table &py = cpython::python();
-    const bool may_leave_tstates = py.sub_interpreters_keep_tstates || where_.state == py.main_interpreter();
+    const bool may_leave_tstates = py.sub_interpreters_keep_tstates || interp_.state == py.main_interpreter();
     const int64_t end_of_detached = may_leave_tstates ? std::min(end, begin + detached_limit_ns) : end;
     bool attached_only = false;
     for (;;) {
         const int64_t slice = std::min(monotonic_ns() + signal_interval_ns, attached_only ? end : end_of_detached);
-        unsigned inside = where_.gate.wait(own_, attached_only, slice);
+        unsigned inside = interp_.gate.wait(own_, attached_only, slice);
         const int64_t now_ns = monotonic_ns();
         if (inside && !attached_only && now_ns >= end_of_detached) {
             // From now on who was detached is refused when it comes back (sealed), and only the others are waited for.
-            where_.gate.seal();
+            interp_.gate.seal();
             attached_only = true;
-            inside = where_.gate.wait(own_, attached_only, 0);
+            inside = interp_.gate.wait(own_, attached_only, 0);
         }
         // A handler that raises, as Ctrl-C does, ends the wait.
         bool may_go_on = true;
@@ -116,35 +116,35 @@ void ending::wait(thread_state *tstate) noexcept {
         if (!inside || now_ns >= end || !may_go_on)
             break;
     }
-    where_.gate.seal();
-    left = where_.gate.wait(own_, true, 0);
+    interp_.gate.seal();
+    left = interp_.gate.wait(own_, true, 0);
     if (left) {
         char what[100];
         std::snprintf(what, sizeof what,
                       "The interpreter's end has waited to its limit; %u native thread%s still inside.", left,
                       left == 1 ? " is" : "s are");
-        tell_who_is_inside(where_, what, told_);
+        tell_who_is_inside(interp_, what, told_);
         count(event::exit_timeouts);
     }
-    where_.timed_out.store(left != 0, std::memory_order_relaxed);
+    interp_.timed_out.store(left != 0, std::memory_order_relaxed);
 }
 
 void ending::finish() noexcept {
     if (left && !earlier_)
-        cpython::note_time_out(where_.state, began_);
+        cpython::note_time_out(interp_.state, began_);
     if (left)
         cpython::warn(told_);
     // Destructors may give more back; the second and later rounds release that.
-    for (int round = 0; round < 100 && !where_.pool.is_empty(); ++round)
-        drain(where_, where_.pool.size());
-    reap_all(where_);
+    for (int round = 0; round < 100 && !interp_.pool.is_empty(); ++round)
+        drain(interp_, interp_.pool.size());
+    reap_all(interp_);
     // After a time-out a thread may be looking into it; then it is left to that one.
-    object *threading_active = where_.data->threading_active.exchange(nullptr, std::memory_order_acq_rel);
+    object *threading_active = interp_.data->threading_active.exchange(nullptr, std::memory_order_acq_rel);
     if (!left)
         cpython::decref(threading_active);
-    where_.gate.end();
-    count(event::drops_leaked, where_.pool.close());
-    warm_state::forget_orphaned(where_);
+    interp_.gate.end();
+    count(event::drops_leaked, interp_.pool.close());
+    warm_state::forget_orphaned(interp_);
 }
 
 void close_interpreter(void *record) noexcept {

@@ -38,7 +38,7 @@ class ending {
   private:
     void look_for_signals(thread_state *tstate, int64_t end, bool &may_go_on) noexcept;
 
-    interpreter &where_;
+    interpreter &interp_;
     const participant *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own
     int64_t earlier_;        // when another copy of this library, which timed out, began to wait; or 0
     int64_t began_ = 0;

@@ -95,15 +95,15 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
             return true;
         let_go(last_);
         void *memory = std::malloc(sizeof(attempt));
-        if (!memory || !retain_data(where_)) {
+        if (!memory || !retain_data(interp_)) {
             std::free(memory);
             last_ = nullptr;
             return true;
         }
-        last_ = new (memory) attempt(where_, stops_others);
+        last_ = new (memory) attempt(interp_, stops_others);
         const bool is_made = start_helper(make, last_);
         if (!is_made) {
-            release_data(where_);
+            release_data(interp_);
             last_->refs.store(1, std::memory_order_relaxed); // there is no other thread to hold it
             let_go(last_);
             last_ = nullptr;

@@ -16,7 +16,7 @@ namespace pyattach {
 
 class probe {
   public:
-    explicit probe(interpreter &interp) noexcept : where_(interp) {}
+    explicit probe(interpreter &interp) noexcept : interp_(interp) {}
     probe(const probe &) = delete;
     probe &operator=(const probe &) = delete;
     ~probe();
@@ -38,7 +38,7 @@ class probe {
     static bool retain_data(interpreter &) noexcept;
     static void release_data(interpreter &) noexcept;
 
-    interpreter &where_;
+    interpreter &interp_;
     attempt *last_ = nullptr; // shared with the thread that makes it
 };
 

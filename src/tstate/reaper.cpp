@@ -97,11 +97,11 @@ void reap(interpreter &interp, uint32_t at_least) noexcept {
 // Under the registry's lock.
 void reap_batch::list_locked() noexcept {
     if (!std::exchange(is_listed_, true))
-        next_ = std::exchange(where_.data->reap_batches, this);
+        next_ = std::exchange(interp_.data->reap_batches, this);
 }
 
 void reap_batch::unlock_and_tell() noexcept {
-    futex::word &changed = where_.data->reap_batches_changed;
+    futex::word &changed = interp_.data->reap_batches_changed;
     changed.fetch_add(1, std::memory_order_relaxed);
     unlock_registry();
     futex::wake(changed, futex::everyone);
@@ -112,7 +112,7 @@ reap_batch::~reap_batch() {
         return;
     lock_registry();
     for_each_locked(taken_, await_reaper_locked);
-    reap_batch **link = &where_.data->reap_batches;
+    reap_batch **link = &interp_.data->reap_batches;
     while (*link != this)
         link = &(*link)->next_;
     *link = next_;
@@ -120,7 +120,7 @@ reap_batch::~reap_batch() {
 }
 
 void reap_batch::take_same_ident() noexcept {
-    interp_data &data = *where_.data;
+    interp_data &data = *interp_.data;
     for (lazy_deadline limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
@@ -150,7 +150,7 @@ void reap_batch::take_same_ident() noexcept {
 void reap_batch::take_all() noexcept {
     lock_registry();
     list_locked();
-    take_orphaned_locked(*where_.data, taken_, [](const participant &) noexcept { return true; });
+    take_orphaned_locked(*interp_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
@@ -161,9 +161,9 @@ bool reap_batch::is_free_to_go(const participant &member) const noexcept {
         return false;
     // Whoever is given the ident from here on waits.
     lock_registry();
-    const bool is_given_again = where_.gate.is_taken(member.self);
+    const bool is_given_again = interp_.gate.is_taken(member.self);
     unlock_registry();
-    object *threading_active = where_.data->threading_active.load(std::memory_order_acquire);
+    object *threading_active = interp_.data->threading_active.load(std::memory_order_acquire);
     return !is_given_again &&
            !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.self)));
 }
@@ -209,9 +209,9 @@ void reap_batch::done_with(bool is_deleted) noexcept {
 // gilstate_tstate. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the
 // two, and they are done with one by one.
 void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
-    if (orphaned_in(where_) >= batch_size_free_threaded)
+    if (orphaned_in(interp_) >= batch_size_free_threaded)
         take_all();
-    thread_state *tstate = has_taken() ? make_tstate(where_) : nullptr;
+    thread_state *tstate = has_taken() ? make_tstate(interp_) : nullptr;
     if (!tstate)
         return;
     no_drain_scope no_drain;
@@ -219,7 +219,7 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
     while (take_next()) {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();
-            if (thread_state *unused = make_tstate(where_))
+            if (thread_state *unused = make_tstate(interp_))
                 cpython::empty_free_lists(now_->warm, unused);
             py.tstate_clear(now_->warm);
             py.tstate_delete(now_->warm);
@@ -236,7 +236,7 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
 void reap_batch::destroy_at_exit() noexcept {
     take_all();
     while (take_next()) {
-        destroy_tstates(where_, now_);
+        destroy_tstates(interp_, now_);
         done_with(true);
     }
 }

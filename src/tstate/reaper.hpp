@@ -25,7 +25,7 @@ namespace pyattach {
 // that deletes them, and pool_entry in the interpreter's interp_data, for same_ident and for fork().
 class reap_batch {
   public:
-    explicit reap_batch(interpreter &interp) noexcept : where_(interp) {}
+    explicit reap_batch(interpreter &interp) noexcept : interp_(interp) {}
     reap_batch(const reap_batch &) = delete;
     reap_batch &operator=(const reap_batch &) = delete;
     ~reap_batch();
@@ -51,7 +51,7 @@ class reap_batch {
     void done_with(bool is_deleted) noexcept;
     bool is_free_to_go(const participant &) const noexcept;
 
-    interpreter &where_;
+    interpreter &interp_;
     const thread_local_words *const by_ = &this_thread;
     participant *taken_ = nullptr; // a same_ident that comes meanwhile takes its own out of these
     participant *now_ = nullptr;   // but waits for this one
