@@ -156,7 +156,7 @@ size_t pool_size_of_current() noexcept {
     return size;
 }
 
-void orphan([[maybe_unused]] participant &ending) noexcept {
+void orphan_queue([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &interp = *ending.interp;
     decref_queue *queue = std::exchange(ending.queue, nullptr);

@@ -38,7 +38,7 @@ bool is_kept(const interpreter &interp) noexcept {
 
 void hand_over(participant &self) noexcept {
     self.interp->gate.leave(self, presence::outside);
-    orphan(self);
+    orphan_queue(self);
     retire(self);
 }
 
