@@ -41,7 +41,7 @@ constexpr int64_t grace_ns = 1000000000;
 
 void report_kept(interpreter &interp, const char *problem) noexcept {
     char message[512];
-    tell_who_is_inside(interp, problem, message);
+    report_threads_inside(interp, problem, message);
 }
 
 status refuse_wrong_thread() noexcept {

@@ -46,7 +46,7 @@ void set_exit_timeout(long long timeout_ns) noexcept {
 }
 long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_order_relaxed); }
 
-void tell_who_is_inside(interpreter &interp, const char *what, char (&told)[512]) noexcept {
+void report_threads_inside(interpreter &interp, const char *what, char (&told)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
     const unsigned pool_entry = interp.gate.who(own_participant(interp), ids, most);
@@ -123,7 +123,7 @@ void ending::wait(thread_state *tstate) noexcept {
         std::snprintf(what, sizeof what,
                       "The interpreter's end has waited to its limit; %u native thread%s still inside.", left,
                       left == 1 ? " is" : "s are");
-        tell_who_is_inside(interp_, what, told_);
+        report_threads_inside(interp_, what, told_);
         count(event::exit_timeouts);
     }
     interp_.timed_out.store(left != 0, std::memory_order_relaxed);

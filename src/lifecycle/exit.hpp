@@ -47,7 +47,7 @@ class ending {
 
 // Tells the message handler `what`, and which threads are inside but this one; leaves the text in `told`. Attached or
 // not.
-void tell_who_is_inside(interpreter &, const char *what, char (&told)[512]) noexcept;
+void report_threads_inside(interpreter &, const char *what, char (&told)[512]) noexcept;
 
 // While `where` is named here its atexit callback does nothing: the thread that ends it does all that later. NULL:
 // none.
