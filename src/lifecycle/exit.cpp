@@ -60,7 +60,7 @@ void report_threads_inside(interpreter &interp, const char *what, char (&told)[5
     report("%s", told);
 }
 
-void defer_end(const interpreter *interp) noexcept { deferred.store(interp, std::memory_order_relaxed); }
+void suppress_exit_hook(const interpreter *interp) noexcept { deferred.store(interp, std::memory_order_relaxed); }
 
 ending::ending(interpreter &interp) noexcept
     : python(interp), interp_(interp), own_(own_participant(interp)), earlier_(cpython::timed_out_since(interp.state)) {

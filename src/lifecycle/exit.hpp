@@ -51,6 +51,6 @@ void report_threads_inside(interpreter &, const char *what, char (&told)[512]) n
 
 // While `where` is named here its atexit callback does nothing: the thread that ends it does all that later. NULL:
 // none.
-void defer_end(const interpreter *interp) noexcept;
+void suppress_exit_hook(const interpreter *interp) noexcept;
 
 } // namespace pyattach
