@@ -121,7 +121,7 @@ inline thread *own_record() noexcept {
 // Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
 // and puts this thread's participants back into their gates.
 void hold_threads() noexcept;
-void let_threads_go() noexcept;
+void release_hold_on_threads() noexcept;
 // In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
 bool restart_threads() noexcept;
 // `forget` is called with the record of each other thread before that goes.

@@ -47,21 +47,21 @@ void hold_all() noexcept {
     hold_locked_registry();
 }
 
-void let_all_go() noexcept {
+void release_all_holds() noexcept {
     if (fork_hold::is_outermost()) {
-        cpython::let_guards_go();
-        cpython::let_tstates_go();
-        let_message_handler_go();
-        let_threads_go();
+        cpython::release_hold_on_guards();
+        cpython::release_hold_on_tstates();
+        release_hold_on_message_handler();
+        release_hold_on_threads();
         // A borrower may have put interp_data into the list or taken some out, and may be at it.
         const bool is_first = fork_hold::is_first();
         if (is_first)
             lock_registry();
         for (interp_data *data = newest_data(); data; data = data->next) {
-            data->of->pool.let_go();
-            data->of->gate.let_go();
+            data->of->pool.release_hold();
+            data->of->gate.release_hold();
         }
-        let_registry_go();
+        release_hold_on_registry();
         if (is_first)
             unlock_registry();
         fork_hold::end();
@@ -149,7 +149,7 @@ void in_child() noexcept {
 
 bool prepare_fork_locked() noexcept {
     static bool is_prepared;
-    return is_prepared = is_prepared || register_fork_handlers(hold_all, let_all_go, in_child);
+    return is_prepared = is_prepared || register_fork_handlers(hold_all, release_all_holds, in_child);
 }
 
 bool prepare_fork() noexcept {
