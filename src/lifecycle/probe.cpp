@@ -23,7 +23,7 @@ struct probe::attempt {
     attempt(interpreter &there, bool others) noexcept : interp(there), stops_others(others) {}
 };
 
-void probe::let_go(attempt *held) noexcept {
+void probe::release(attempt *held) noexcept {
     if (held && held->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         held->~attempt();
         std::free(held);
@@ -45,7 +45,7 @@ void probe::release_data(interpreter &interp) noexcept {
     unlock_registry();
 }
 
-probe::~probe() { let_go(last_); }
+probe::~probe() { release(last_); }
 
 // On a thread of its own. It is no thread of this library's otherwise: it has no record and no participant, so no exit
 // waits for it.
@@ -70,7 +70,7 @@ void *probe::make(void *shared) noexcept {
     release_data(mine->interp);
     mine->is_over.store(1, std::memory_order_release);
     futex::wake(mine->is_over, futex::everyone);
-    let_go(mine);
+    release(mine);
     return nullptr;
 }
 
@@ -93,7 +93,7 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
                 return false;
         if (tries)
             return true;
-        let_go(last_);
+        release(last_);
         void *memory = std::malloc(sizeof(attempt));
         if (!memory || !retain_data(interp_)) {
             std::free(memory);
@@ -105,7 +105,7 @@ bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
         if (!is_made) {
             release_data(interp_);
             last_->refs.store(1, std::memory_order_relaxed); // there is no other thread to hold it
-            let_go(last_);
+            release(last_);
             last_ = nullptr;
             return true;
         }

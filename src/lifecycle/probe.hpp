@@ -34,7 +34,7 @@ class probe {
     struct attempt;
     bool succeeds(bool stops_others, int64_t deadline_ns) noexcept;
     static void *make(void *) noexcept;
-    static void let_go(attempt *) noexcept;
+    static void release(attempt *) noexcept;
     static bool retain_data(interpreter &) noexcept;
     static void release_data(interpreter &) noexcept;
 

@@ -45,7 +45,7 @@ int64_t limit_ns() noexcept {
     return hung_limit_ns;
 }
 
-void let_go(reattach_guard &guard) noexcept {
+void release(reattach_guard &guard) noexcept {
     if (guard.refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
         std::free(&guard);
 }
@@ -66,7 +66,7 @@ void on_cleared(void *value) noexcept {
         while (guard.is_reattaching.load(std::memory_order_acquire) && monotonic_ns() < until)
             futex::wait(guard.is_reattaching, 1, millisecond_ns);
     }
-    let_go(guard);
+    release(guard);
 }
 
 bool is_in_use(const thread &me, const reattach_guard &wanted) noexcept {
@@ -84,7 +84,7 @@ void drop_cleared(thread &me) noexcept {
             continue;
         }
         *link = guard->next;
-        let_go(*guard);
+        release(*guard);
     }
 }
 
@@ -120,7 +120,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
     no_drain_scope no_drain; // a collection runs destructors, which may attach
     auto *made = new (memory) reattach_guard{nullptr, tstate, id, &interp, &this_thread};
     if (!cpython::keep_in_tstate(made, on_cleared)) {
-        let_go(*made);
+        release(*made);
         return nullptr;
     }
     made->next = me.reattach_guards;
@@ -165,7 +165,7 @@ void reattach(reattach_guard &guard) noexcept {
 void drop_reattach_guards(thread &me) noexcept {
     while (reattach_guard *guard = me.reattach_guards) {
         me.reattach_guards = guard->next;
-        let_go(*guard);
+        release(*guard);
     }
 }
 
