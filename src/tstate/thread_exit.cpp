@@ -86,7 +86,7 @@ void tell(const char *kind, const char *consequence) noexcept {
 }
 
 // Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
-void let_go_of_scopes(thread &me) noexcept {
+void end_open_scopes(thread &me) noexcept {
     thread_state *tstate = current_tstate();
     participant *attached = attached_by_scope(me, tstate);
     bool was_detached = false;
@@ -128,7 +128,7 @@ bool is_anything_open(const thread &me) noexcept {
 bool on_thread_exit(thread &me) noexcept {
     const int kept_errno = errno;
     if (is_anything_open(me))
-        let_go_of_scopes(me);
+        end_open_scopes(me);
     // Again after destructors of other libraries that still attach; but not in the very last round, where sanitizers
     // tear down what they know of the thread.
     const bool is_last = ++me.exit_rounds >= thread_exit_rounds - 1 || is_gilstate_lost(me);
