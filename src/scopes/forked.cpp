@@ -27,7 +27,7 @@ after_fork now() noexcept { return python_after_fork.load(std::memory_order_rela
 void put_in_order() noexcept {
     no_drain_scope no_drain;
     python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
-    cpython::order_after_fork();
+    cpython::repair_after_fork();
     order_restored(); // by a hook of Python's already, if that could be called
 }
 
