@@ -159,7 +159,7 @@ bool prepare_fork() noexcept {
     return is_prepared;
 }
 
-void order_restored() noexcept {
+void on_after_fork_in_child() noexcept {
     this_thread.forking = 0;
     // Begun by this process, where Python was put in order after a fork that nothing announced. Or new thread states
     // would wait for its end.

@@ -9,6 +9,6 @@ bool prepare_fork() noexcept;
 bool prepare_fork_locked() noexcept;
 
 // Python has put itself in order in the child; attached.
-void order_restored() noexcept;
+void on_after_fork_in_child() noexcept;
 
 } // namespace pyattach

@@ -55,7 +55,7 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *here) noexce
         interp.is_kept.store(cpython::attach_record(here, &interp, on_interp_cleared), std::memory_order_release);
     if (interp.is_kept.load(std::memory_order_relaxed))
         done = cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
-                                                  fork_begins, fork_ended, order_restored,
+                                                  on_before_fork, on_after_fork_in_parent, on_after_fork_in_child,
                                                   []() noexcept { ++this_thread.registering; }});
     if (done == cpython::hook::too_late) {
         // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.

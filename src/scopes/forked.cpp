@@ -28,7 +28,7 @@ void put_in_order() noexcept {
     no_drain_scope no_drain;
     python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
     cpython::repair_after_fork();
-    order_restored(); // by a hook of Python's already, if that could be called
+    on_after_fork_in_child(); // by a hook of Python's already, if that could be called
 }
 
 status put_in_order_from_outside() noexcept {

@@ -60,14 +60,14 @@ void end_stop() noexcept {
         futex::wake(stops, futex::everyone);
 }
 
-void fork_begins() noexcept {
+void on_before_fork() noexcept {
     ++this_thread.forking;
     forks.fetch_add(1, std::memory_order_seq_cst);
     lazy_deadline limit;
     await_none(stops, limit);
 }
 
-void fork_ended() noexcept {
+void on_after_fork_in_parent() noexcept {
     // Neither below zero, should Python call this without the other.
     if (this_thread.forking)
         --this_thread.forking;

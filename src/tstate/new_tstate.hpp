@@ -21,8 +21,8 @@ void begin_stop() noexcept;
 void end_stop() noexcept;
 // Around os.fork() and its like: Python tells beforehand, and the parent afterwards. Attached. The first lets go of the
 // interpreter while it waits.
-void fork_begins() noexcept;
-void fork_ended() noexcept;
+void on_before_fork() noexcept;
+void on_after_fork_in_parent() noexcept;
 // In a fork child, within fork(): threads that made states, or forked, are not there. Then, attached: every fork is
 // over.
 void forget_os_fork() noexcept;
