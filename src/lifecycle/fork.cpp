@@ -18,7 +18,7 @@
 #include "cpython/tstate.hpp"
 #include "lifecycle/exit_callback.hpp"
 #include "lifecycle/finalizing.hpp"
-#include "lifecycle/fork_company.hpp"
+#include "lifecycle/fork_obstacle.hpp"
 #include "lifecycle/starting.hpp"
 #include "platform/futex.hpp"
 #include "platform/process.hpp"
@@ -108,7 +108,7 @@ void look_around(bool is_something_lost) noexcept {
     else if (this_thread.forking)
         now = after_fork::announced;
     else if (before == after_fork::in_order) {
-        const char *obstacle = find_company(is_something_lost);
+        const char *obstacle = find_fork_obstacle(is_something_lost);
         set_fork_obstacle(obstacle);
         now = obstacle ? after_fork::crowded : after_fork::alone;
     } else if (before == after_fork::alone && survivor == &this_thread)

@@ -1,5 +1,5 @@
 // Company: whether another thread was inside Python when this process was forked off.
-#include "lifecycle/fork_company.hpp"
+#include "lifecycle/fork_obstacle.hpp"
 
 #include "core/interpreter.hpp"
 #include "cpython/fork.hpp"
@@ -52,7 +52,7 @@ const participant *own_participant(const interpreter &interp) noexcept {
 // sees what each thread wrote up to some moment and nothing after it, as internal_lock.hpp says: so a thread whose
 // participant says outside held no lock of Python's, the GIL included. Of states that this library did not make nothing
 // is known.
-const char *find_company(bool is_something_lost) noexcept {
+const char *find_fork_obstacle(bool is_something_lost) noexcept {
     const cpython::table &py = cpython::python();
     if (is_something_lost)
         return was_inside;
