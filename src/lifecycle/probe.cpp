@@ -55,7 +55,7 @@ void *probe::make(void *shared) noexcept {
         reap_batch same_ident_batch(mine->interp);
         if (cpython::python().free_threaded) {
             same_ident_batch.take_same_ident();
-            same_ident_batch.destroy_before_coming(nullptr);
+            same_ident_batch.destroy_before_attach(nullptr);
         }
     }
     // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never
