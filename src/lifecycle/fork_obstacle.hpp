@@ -1,10 +1,11 @@
-// Company: whether another thread was inside Python when this process was forked off.
+// Fork obstacle: what prevents the use of Python in the child of a raw fork().
 #pragma once
 
 namespace pyattach {
 
-// In the child of a raw fork(), while the participants of all threads are there still. `is_something_lost`: a thread
-// that is not there had borrowed a lock. What stands against using Python, as a sentence; NULL: nothing.
+// In the child of a raw fork(), before the participants of the other threads are discarded. Returns a sentence that
+// names the obstacle: another thread may have been inside Python, or there are sub-interpreters. NULL: there is no
+// obstacle. `is_something_lost`: a thread that is not in the child had borrowed an internal lock.
 const char *find_fork_obstacle(bool is_something_lost) noexcept;
 
 } // namespace pyattach
