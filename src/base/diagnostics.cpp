@@ -78,7 +78,7 @@ pyattach_status refused_with(pyattach_status why, refusal_site &site, const char
 }
 
 void hold_message_handler() noexcept { handler_lock.hold(); }
-void let_message_handler_go() noexcept { handler_lock.let_go(); }
+void release_hold_on_message_handler() noexcept { handler_lock.release_hold(); }
 void restart_message_handler() noexcept {
     if (!handler_lock.restart())
         return;

@@ -35,7 +35,7 @@ __attribute__((format(printf, 3, 4))) pyattach_status refused_with(pyattach_stat
 
 // Around fork(), as internal_lock.hpp defines the three.
 void hold_message_handler() noexcept;
-void let_message_handler_go() noexcept;
+void release_hold_on_message_handler() noexcept;
 // In the child, a handler that another thread was setting is not called.
 void restart_message_handler() noexcept;
 

@@ -98,7 +98,7 @@ bool internal_lock::hold_within(int64_t limit_ns) noexcept {
     return true;
 }
 
-void internal_lock::let_go() noexcept {
+void internal_lock::release_hold() noexcept {
     if (!is_forking())
         return unlock();
     // `held` may be clear: a thread that borrowed other locks may have made this one, or taken it into use, during the

@@ -2,7 +2,7 @@
 // the end of the fork.
 //
 //                lock               hold (the forking thread, before the fork)
-//     free  ------------> locked       free ----> held ----> free   let_go (in the parent)
+//     free  ------------> locked       free ----> held ----> free   release_hold (in the parent)
 //           <------------                       lock | ^
 //               unlock                               v | unlock
 //                                                borrowed
@@ -59,7 +59,7 @@ class internal_lock {
     // False: the lock could not be locked within this time, and is not held.
     bool hold_within(int64_t limit_ns) noexcept;
     // In the parent: ends the hold.
-    void let_go() noexcept;
+    void release_hold() noexcept;
     // In the child: makes the lock free. True: a thread that is not in the child had borrowed it.
     bool restart() noexcept;
 

@@ -16,9 +16,9 @@ bool on_thread_exit(thread &me) noexcept;
 // it.
 void discard_late_record_slow(thread &me) noexcept;
 
-// objects/decref.cpp: does what waited until this thread's drains are enabled again and it is not inside a section, or
+// objects/drain.cpp: does what waited until this thread's drains are enabled again and it is not inside a section, or
 // until nothing is open in the record of a thread that is past its exit hook. Takes no lock that is held while Python
 // code runs.
-void pay_dues() noexcept;
+void run_deferred() noexcept;
 
 } // namespace pyattach

@@ -77,7 +77,7 @@ class gate {
 
     // Around fork(). In the child the list of participants is not read: the participants that are there are put back.
     void hold() noexcept { data_->lock.hold(); }
-    void let_go() noexcept { data_->lock.let_go(); }
+    void release_hold() noexcept { data_->lock.release_hold(); }
     // True: a thread that is not there had borrowed the lock, so the list of participants may be half written.
     bool restart() noexcept { return data_->lock.restart(); }
     void empty() noexcept { data_->participants.forget_all(); }

@@ -40,7 +40,7 @@ void free_data(interp_data &data) noexcept {
 void lock_registry() noexcept { registry_lock.lock(); }
 void unlock_registry() noexcept { registry_lock.unlock(); }
 void hold_locked_registry() noexcept { registry_lock.hold_locked(); }
-void let_registry_go() noexcept { registry_lock.let_go(); }
+void release_hold_on_registry() noexcept { registry_lock.release_hold(); }
 bool restart_registry() noexcept {
     if (!registry_lock.restart())
         return false;

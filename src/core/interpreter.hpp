@@ -137,7 +137,7 @@ void unlock_registry() noexcept;
 // Around fork(). Held once all interp_data' locks are; let go of last. In the child true: a thread that is not there
 // had borrowed it, so what other threads left in all interp_data, and the exit callbacks, are given up.
 void hold_locked_registry() noexcept;
-void let_registry_go() noexcept;
+void release_hold_on_registry() noexcept;
 bool restart_registry() noexcept;
 // Under that lock, or in a fork child: all interp_data, also of interpreters that are gone, newest first.
 interp_data *newest_data() noexcept;

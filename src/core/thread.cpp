@@ -129,7 +129,7 @@ thread *make_record() noexcept {
 }
 
 void hold_threads() noexcept { threads_lock.hold(); }
-void let_threads_go() noexcept { threads_lock.let_go(); }
+void release_hold_on_threads() noexcept { threads_lock.release_hold(); }
 bool restart_threads() noexcept {
     if (!threads_lock.restart())
         return false;

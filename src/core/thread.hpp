@@ -49,13 +49,13 @@ struct thread_local_words {
     uintptr_t tagged = 0;        // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
     uint16_t forbidden = 0;      // forbidden scopes open
     uint8_t ended : 1;           // the thread's exit hook has run
-    uint8_t owes_drain : 1;      // Python asked this thread for a drain while it was quiet; see pay_dues
+    uint8_t drain_deferred : 1;  // Python asked this thread for a drain while it was quiet; see run_deferred
     uint8_t registering : 6;     // runs code for the registration of an exit hook
     uint8_t forking = 0;         // forks that Python has announced on this thread, and that are not over
     uint16_t drain_disabled = 0; // locks held, drains running; see is_drain_disabled
     uint16_t busy = 0;           // calls of this library's that run foreign code, which must find Python afterwards
 
-    constexpr thread_local_words() noexcept : ended(0), owes_drain(0), registering(0) {}
+    constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), registering(0) {}
 
     // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
     // glibc lists a thread where dlopen looks only after it has set up its words.
@@ -67,15 +67,15 @@ struct thread_local_words {
     thread &fast_record() const noexcept { return *reinterpret_cast<thread *>(tagged - fast_bit); }
 
     // Bits of one byte, so this is one look.
-    bool has_dues() const noexcept { return __builtin_expect((ended | owes_drain) != 0, 0); }
+    bool has_deferred() const noexcept { return __builtin_expect((ended | drain_deferred) != 0, 0); }
 
     // After anything of this has changed.
     void tag(thread *record) noexcept {
-        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || owes_drain ? 0 : fast_bit);
+        tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || drain_deferred ? 0 : fast_bit);
     }
     // A thread that owes one takes no short ways, so that the end of a section has nothing to ask.
-    void owe_drain(bool owes) noexcept {
-        owes_drain = owes;
+    void set_drain_deferred(bool owes) noexcept {
+        drain_deferred = owes;
         tag(record());
     }
 };
@@ -100,8 +100,8 @@ struct no_drain_scope : busy {
     no_drain_scope() noexcept { ++this_thread.drain_disabled; }
     ~no_drain_scope() {
         --this_thread.drain_disabled;
-        if (__builtin_expect(this_thread.owes_drain, 0))
-            pay_dues();
+        if (__builtin_expect(this_thread.drain_deferred, 0))
+            run_deferred();
     }
     no_drain_scope(const no_drain_scope &) = delete;
     no_drain_scope &operator=(const no_drain_scope &) = delete;
@@ -121,7 +121,7 @@ inline thread *own_record() noexcept {
 // Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
 // and puts this thread's participants back into their gates.
 void hold_threads() noexcept;
-void let_threads_go() noexcept;
+void release_hold_on_threads() noexcept;
 // In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
 bool restart_threads() noexcept;
 // `forget` is called with the record of each other thread before that goes.

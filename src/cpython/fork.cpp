@@ -18,7 +18,7 @@ long long fork(int &error) noexcept {
     return pid;
 }
 
-void order_after_fork() noexcept {
+void repair_after_fork() noexcept {
     const table &py = python();
     kept_error kept;
     guarded([&py] {

@@ -10,7 +10,7 @@ namespace pyattach::cpython {
 long long fork(int &error) noexcept;
 // In the child of a fork of which CPython was not notified: does what CPython would have done before and after the
 // fork. The thread is attached, and no other thread has been attached in the child. Runs Python code.
-void order_after_fork() noexcept;
+void repair_after_fork() noexcept;
 // Takes no lock of CPython's, so a fork child may call it.
 bool has_sub_interpreters() noexcept;
 // Whether `is_known` is true of each tstate of the main interpreter. In a fork child alone.

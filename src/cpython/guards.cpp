@@ -89,7 +89,7 @@ void release_lost_guards() noexcept {
 }
 
 void hold_guards() noexcept { held_lock.hold(); }
-void let_guards_go() noexcept { held_lock.let_go(); }
+void release_hold_on_guards() noexcept { held_lock.release_hold(); }
 void restart_guards() noexcept { held_lock.restart(); }
 
 } // namespace pyattach::cpython

@@ -17,7 +17,7 @@ void release_lost_guards() noexcept;
 
 // Around a fork, as internal_lock.hpp defines the three.
 void hold_guards() noexcept;
-void let_guards_go() noexcept;
+void release_hold_on_guards() noexcept;
 void restart_guards() noexcept;
 
 } // namespace pyattach::cpython

@@ -35,9 +35,9 @@ void hold_tstates() noexcept {
     constexpr int64_t limit_ns = 100000000;
     holds_tstates = making_tstate.hold_within(limit_ns);
 }
-void let_tstates_go() noexcept {
+void release_hold_on_tstates() noexcept {
     if (holds_tstates)
-        making_tstate.let_go();
+        making_tstate.release_hold();
     holds_tstates = false;
 }
 void restart_tstates() noexcept {

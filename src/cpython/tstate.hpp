@@ -14,7 +14,7 @@ namespace pyattach::cpython {
 thread_state *new_tstate(interp_state *interp) noexcept;
 // Around a fork, as internal_lock.hpp defines the three: for threads that are in new_tstate.
 void hold_tstates() noexcept;
-void let_tstates_go() noexcept;
+void release_hold_on_tstates() noexcept;
 void restart_tstates() noexcept;
 
 // Destroys the current tstate, which leaves the thread detached. Runs Python code.

@@ -41,7 +41,7 @@ constexpr int64_t grace_ns = 1000000000;
 
 void report_kept(interpreter &interp, const char *problem) noexcept {
     char message[512];
-    tell_who_is_inside(interp, problem, message);
+    report_threads_inside(interp, problem, message);
 }
 
 status refuse_wrong_thread() noexcept {
@@ -143,9 +143,9 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
         cpython::report_unraisable();
     // If the `atexit` module is not as this library knows it, or if the interpreter was never registered, Py_FinalizeEx
     // does everything.
-    defer_end(interp);
+    suppress_exit_hook(interp);
     const bool have_run = interp && !interp->gate.is_ended() && cpython::run_exit_functions();
-    defer_end(nullptr);
+    suppress_exit_hook(nullptr);
     if (!have_run) {
         const status outcome = finalize(me, false);
         return interp && interp->timed_out.load(std::memory_order_relaxed) ? PYATTACH_TIMED_OUT : outcome;

@@ -1,4 +1,5 @@
-// How an interpreter ends: refuse, tell, wait, release.
+// The end of an interpreter: close the gate, call the exit callbacks, wait for the threads inside, release what is
+// left.
 #pragma once
 
 #include "lifecycle/probe.hpp"
@@ -9,48 +10,48 @@ namespace pyattach {
 struct interpreter;
 struct participant;
 
-// What the interpreter's atexit calls, attached, with its record.
+// The exit hook: the interpreter's atexit calls it on an attached thread, with the interpreter's record.
 void close_interpreter(void *record) noexcept;
 
+// How long an exit waits for the threads inside. Negative: without a limit.
 void set_exit_timeout(long long timeout_ns) noexcept;
-// Negative: for ever.
 long long exit_timeout() noexcept;
 
-// The end of one interpreter, in its steps, on the thread that ends it: made attached; `close` and `wait` detached, in
-// this order; `finish` attached.
+// The steps of one interpreter's end. The finalizing thread makes the object attached, calls `close` and then `wait`
+// detached, and calls `finish` attached.
 class ending {
   public:
     explicit ending(interpreter &interp) noexcept;
     ending(const ending &) = delete;
     ending &operator=(const ending &) = delete;
 
-    // Closes the gate, and runs the exit callbacks. A second time it does nothing.
+    // Closes the gate, and calls the exit callbacks. A second call does nothing.
     void close() noexcept;
-    // For the threads inside, up to the limits. Who is inside at the limit is told before anything else is waited for.
-    // Attaches for moments with `tstate`, so that signals are noticed.
+    // Waits for the threads inside, up to the limits. At the limit it reports the threads that are still inside, before
+    // any other wait begins. It attaches with `tstate` for moments, to run signal handlers.
     void wait(thread_state *tstate) noexcept;
-    // Releases what there is to release; from here on the interpreter is dead to this library.
+    // Releases what waits in the pool and deletes the orphaned tstates. From then on the gate has ended.
     void finish() noexcept;
 
-    probe python;      // of this interpreter
+    probe python;      // for this interpreter
     unsigned left = 0; // threads that were attached inside when the wait gave up
 
   private:
-    void look_for_signals(thread_state *tstate, int64_t end, bool &may_go_on) noexcept;
+    bool run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept;
 
-    interpreter &where_;
-    const participant *own_; // not waited for: this thread may be ending the interpreter inside a scope of its own
-    int64_t earlier_;        // when another copy of this library, which timed out, began to wait; or 0
-    int64_t began_ = 0;
-    char told_[512];
+    interpreter &interp_;
+    const participant *own_; // not waited for: the finalizing thread may be inside a scope of its own
+    int64_t earlier_ns_;     // when another copy of this library, which timed out, began to wait; or 0
+    int64_t began_ns_ = 0;
+    char report_[512];
 };
 
-// Tells the message handler `what`, and which threads are inside but this one; leaves the text in `told`. Attached or
-// not.
-void tell_who_is_inside(interpreter &, const char *what, char (&told)[512]) noexcept;
+// Writes `problem` and the list of the other threads inside the interpreter into `text`, and reports it to the message
+// handler. Attached or not.
+void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept;
 
-// While `where` is named here its atexit callback does nothing: the thread that ends it does all that later. NULL:
-// none.
-void defer_end(const interpreter *interp) noexcept;
+// Until the next call, the exit hook of this interpreter does nothing, because the finalizing thread takes the same
+// steps later. NULL: the hook of each interpreter does its work.
+void suppress_exit_hook(const interpreter *interp) noexcept;
 
 } // namespace pyattach

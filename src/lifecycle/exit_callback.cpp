@@ -1,8 +1,8 @@
-// Exit callbacks: how native code is told in time that an interpreter ends.
+// Exit callbacks: functions of native code that are called when an interpreter begins to end.
 //
-// A callback that is being called is in a list of its own, so that whoever takes it back learns when it has returned,
-// and may then free what its argument points to. That list and the callbacks are under the registry's lock; no
-// callback is called under it (invariant 9).
+// While a callback is being called, the call is in a list of its own. So a thread that removes the callback can wait
+// for the call to return, and may then free what its argument points to. The registry's lock guards that list and the
+// callbacks. No callback is called under it (invariant 9).
 #include "lifecycle/exit_callback.hpp"
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 namespace pyattach {
 namespace {
 
-// On the stack of the thread that calls it.
+// A call that is under way, on the stack of the calling thread.
 struct running_callback {
     const interpreter *of;
     pyattach_exit_callback call;
@@ -31,7 +31,8 @@ struct running_callback {
 };
 running_callback *all_running; // under the registry's lock
 
-// Counts the calls that have returned. Not in the interp_data: a thread that waits for a call has no hold on those.
+// Counts the calls that have returned. It is not in the interp_data, because a thread that waits for a call has no
+// reference to them.
 futex::word returned_calls{0};
 
 exit_callback *take_first_locked(interpreter &interp) noexcept {
@@ -44,7 +45,7 @@ exit_callback *take_first_locked(interpreter &interp) noexcept {
 
 void take_from_running_locked(const running_callback &returned) noexcept {
     running_callback **link = &all_running;
-    while (*link && *link != &returned) // in a fork child it is not pool_entry
+    while (*link && *link != &returned) // in a fork child it is not in the list
         link = &(*link)->next;
     if (*link)
         *link = returned.next;
@@ -69,7 +70,7 @@ exit_callback *take_locked(interpreter &interp, pyattach_exit_callback call, con
     return found;
 }
 
-// Detached, as the callback may need Python to return.
+// Waits detached, because the callback may have to attach before it can return.
 void wait_until_returned(const interpreter &interp, pyattach_exit_callback call, const void *arg) noexcept {
     thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
     if (tstate)
@@ -94,7 +95,8 @@ void run_exit_callbacks(interpreter &interp) noexcept {
     for (;;) {
         lock_registry();
         exit_callback *first = take_first_locked(interp);
-        // In the same step, or a thread that takes it back in between would find it in neither list.
+        // The callback changes lists in one step. Otherwise a thread that removes it in between would find it in
+        // neither list.
         running_callback running = {};
         if (first)
             all_running = &(running = {&interp, first->call, first->arg, &this_thread, all_running});
@@ -108,7 +110,7 @@ void run_exit_callbacks(interpreter &interp) noexcept {
             unlock_registry();
             futex::wake(returned_calls, futex::everyone);
         };
-        // The user's, which may call Python without this library, and be ended there.
+        // The callback is the user's. It may call Python without this library, and CPython may end the thread there.
         cpython::guarded(
             [&interp, first] { first->call(reinterpret_cast<pyattach_interpreter *>(&interp), first->arg); }, end_call);
         std::free(first);
@@ -158,8 +160,8 @@ status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void 
         return PYATTACH_NO_MEMORY;
     *added = {call, arg, wanted.in_fork_child != 0, nullptr};
     lock_registry();
-    // Under the lock that the ending thread takes to fetch callbacks after it closed the gate: either it sees this one
-    // or we see it closed.
+    // The finalizing thread closes the gate before it takes callbacks out under this lock. So either it takes this one,
+    // too, or this thread reads that the gate is closed.
     bool is_open = interp->gate.now() == gate::open;
     if (is_open) {
         *interp->data->last_callback = added;
@@ -184,8 +186,8 @@ status remove_exit_callback(interpreter *interp, pyattach_exit_callback call, vo
         return PYATTACH_OK;
     if (must_wait)
         wait_until_returned(*interp, call, arg);
-    // An interpreter that ends has called it, and a fork child does not have its parent's: that is how it should be,
-    // and nothing to explain.
+    // No message if the interpreter ends, because it has called the callback, or in a fork child, which does not have
+    // its parent's callbacks: both are to be expected.
     static refusal_site unknown;
     const bool is_child = fork_generation.load(std::memory_order_relaxed) != 0;
     return is_open && !is_child

@@ -1,4 +1,4 @@
-// Exit callbacks: how native code is told in time that an interpreter ends.
+// Exit callbacks: functions of native code that are called when an interpreter begins to end.
 #pragma once
 
 #include "pyattach/interpreter.h"
@@ -8,19 +8,21 @@ namespace pyattach {
 struct interpreter;
 struct interp_data;
 
-// `options` NULL: all are zero.
-pyattach_status add_exit_callback(interpreter *, pyattach_exit_callback, void *arg,
+// See pyattach_exit_callback_add_with. `options` NULL: all options are zero.
+pyattach_status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg,
                                   const pyattach_exit_callback_options *options) noexcept;
-// Waits, detached, for a call that is under way on another thread.
-pyattach_status remove_exit_callback(interpreter *, pyattach_exit_callback, void *arg) noexcept;
+// See pyattach_exit_callback_remove. If another thread is calling the callback, waits detached until it has returned.
+pyattach_status remove_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg) noexcept;
 
-// By the ending thread, detached, once the gate has closed: each once, in the order of registration.
+// On the finalizing thread, detached, after the gate has closed: calls each callback once, in the order of
+// registration.
 void run_exit_callbacks(interpreter &interp) noexcept;
 
-// In a fork child: the threads that were calling some are not there. `is_lost`: the list was being changed, and is not
-// read.
+// In a fork child: forgets the calls of threads that are not in the child. `is_lost`: such a thread was changing the
+// list, so the list is not read.
 void forget_running_exit_callbacks_locked(bool is_lost) noexcept;
-// Likewise: those that were not asked for in children, as the threads that they would wake and join are not there.
-void forget_exit_callbacks_of_parent_locked(interp_data &) noexcept;
+// In a fork child: removes the callbacks that were not registered for children, because the threads that they would
+// wake and join are not in the child.
+void forget_exit_callbacks_of_parent_locked(interp_data &data) noexcept;
 
 } // namespace pyattach

@@ -11,28 +11,31 @@ namespace {
 
 enum : uint32_t { no, yes, awaited };
 futex::word state{no};
-std::atomic<thread_local_words *> by{nullptr};
+std::atomic<thread_local_words *> finalizing_thread{nullptr};
 std::atomic<bool> is_stop{false}, is_end_expected{false};
-// After an end by the host: until then other threads than this one take it to go on.
+// After an end by the host, threads other than the finalizing one treat it as under way for this time, while
+// Py_FinalizeEx executes its last instructions on the finalizing thread, the settling one.
 constexpr int64_t settling_ns = 100000000;
-std::atomic<int64_t> settled_at{0};
-std::atomic<const thread_local_words *> settling{nullptr};
+std::atomic<int64_t> settled_at_ns{0};
+std::atomic<const thread_local_words *> settling_thread{nullptr};
 
 void begin(bool as_stop) noexcept {
-    by.store(&this_thread, std::memory_order_relaxed);
+    finalizing_thread.store(&this_thread, std::memory_order_relaxed);
     is_stop.store(as_stop, std::memory_order_relaxed);
-    // Sequentially consistent, before CPython says "not initialised": who reads that and then this sees both.
+    // Sequentially consistent, and stored before CPython reports "not initialised". So a thread that reads that report
+    // and then this word reads `yes`.
     state.store(yes, std::memory_order_seq_cst);
 }
 
 void end() noexcept {
-    by.store(nullptr, std::memory_order_relaxed);
+    finalizing_thread.store(nullptr, std::memory_order_relaxed);
     if (state.exchange(no, std::memory_order_release) == awaited)
         futex::wake(state, futex::everyone);
 }
 
-// Its atexit callbacks were thrown away, so nothing marked its beginning, but it can be inferred: CPython has raised
-// its flag, which goes down with the next start, and the interpreter that was met here is not cleared yet.
+// Whether an end is under way whose beginning was not recorded, because the atexit callbacks were discarded. It is
+// inferred: CPython has set its finalizing flag, which the next start resets, and the registered main interpreter is
+// not cleared yet.
 bool is_inferred() noexcept {
     const cpython::table &py = cpython::python();
     const interpreter *main = main_interpreter();
@@ -41,8 +44,8 @@ bool is_inferred() noexcept {
 }
 
 bool is_settling() noexcept {
-    const int64_t until = settled_at.load(std::memory_order_acquire);
-    return until && settling.load(std::memory_order_relaxed) != &this_thread && monotonic_ns() < until;
+    const int64_t until_ns = settled_at_ns.load(std::memory_order_acquire);
+    return until_ns && settling_thread.load(std::memory_order_relaxed) != &this_thread && monotonic_ns() < until_ns;
 }
 
 } // namespace
@@ -61,14 +64,14 @@ void end_by_host() noexcept {
     is_end_expected.store(false, std::memory_order_relaxed);
     if (is_stop.load(std::memory_order_relaxed))
         return;
-    settling.store(&this_thread, std::memory_order_relaxed);
-    settled_at.store(monotonic_ns() + settling_ns, std::memory_order_release);
+    settling_thread.store(&this_thread, std::memory_order_relaxed);
+    settled_at_ns.store(monotonic_ns() + settling_ns, std::memory_order_release);
     end();
 }
 void expect_end() noexcept { is_end_expected.store(true, std::memory_order_relaxed); }
 
 bool is_own() noexcept {
-    return by.load(std::memory_order_relaxed) == &this_thread ||
+    return finalizing_thread.load(std::memory_order_relaxed) == &this_thread ||
            (state.load(std::memory_order_relaxed) == no && is_inferred() &&
             main_thread_id.load(std::memory_order_relaxed) == own_native_id());
 }

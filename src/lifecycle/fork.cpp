@@ -1,9 +1,11 @@
-// fork: what the child keeps, and what it forgets.
+// fork: what the child keeps, and what it discards.
 //
-// Before the fork every internal lock is held, so the child finds nothing half written, but for what a thread had to
-// borrow meanwhile (internal_lock.hpp), which the child gives up. In the child only the forking thread lives: the
-// records and participants of all others go, their thread states are left to CPython, which frees them itself; queued
-// references stay. CPython is left alone here: this runs inside fork(), before Python's own after-fork.
+// The forking thread holds every internal lock over the fork, so the child finds nothing half written. The exception is
+// what a thread that borrowed a lock was changing (internal_lock.hpp), which the child discards. In the child only the
+// forking thread exists. The records and participants of all other threads are discarded. Their tstates are left to
+// CPython, which frees them itself. Queued references stay. The handlers run inside fork(), before Python's own
+// after-fork. So in the child they call nothing of CPython but functions that read which tstates and interpreters there
+// are (fork_obstacle.hpp), and those that release lost guards.
 #include "lifecycle/fork.hpp"
 
 #include <initializer_list>
@@ -18,7 +20,7 @@
 #include "cpython/tstate.hpp"
 #include "lifecycle/exit_callback.hpp"
 #include "lifecycle/finalizing.hpp"
-#include "lifecycle/fork_company.hpp"
+#include "lifecycle/fork_obstacle.hpp"
 #include "lifecycle/starting.hpp"
 #include "platform/futex.hpp"
 #include "platform/process.hpp"
@@ -31,11 +33,12 @@ namespace pyattach {
 
 namespace {
 
-// In this order; where the library holds one of these while it takes another, it is the registry's first.
+// Holds the locks in this order. Where the library locks one of them while it has locked another, the registry's lock
+// is the first.
 void hold_all() noexcept {
     if (!fork_hold::begin())
         return;
-    lock_registry(); // and not merely held: the list of interp_data stays as it is
+    lock_registry(); // not only held, so that no borrower changes the list of interp_data
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->of->gate.hold();
         data->of->pool.hold();
@@ -47,28 +50,28 @@ void hold_all() noexcept {
     hold_locked_registry();
 }
 
-void let_all_go() noexcept {
+void release_all_holds() noexcept {
     if (fork_hold::is_outermost()) {
-        cpython::let_guards_go();
-        cpython::let_tstates_go();
-        let_message_handler_go();
-        let_threads_go();
-        // A borrower may have put interp_data into the list or taken some out, and may be at it.
+        cpython::release_hold_on_guards();
+        cpython::release_hold_on_tstates();
+        release_hold_on_message_handler();
+        release_hold_on_threads();
+        // A borrower may have changed the list of interp_data, and may still be changing it.
         const bool is_first = fork_hold::is_first();
         if (is_first)
             lock_registry();
         for (interp_data *data = newest_data(); data; data = data->next) {
-            data->of->pool.let_go();
-            data->of->gate.let_go();
+            data->of->pool.release_hold();
+            data->of->gate.release_hold();
         }
-        let_registry_go();
+        release_hold_on_registry();
         if (is_first)
             unlock_registry();
         fork_hold::end();
     }
 }
 
-// Gives up what was being changed under a borrowed lock, before anything looks at it. True: there was something.
+// Discards what was being changed under a borrowed lock, before other code reads it. True: there was something.
 bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
     bool is_something_lost = restart_threads() || is_registry_lost;
@@ -85,44 +88,45 @@ bool restart_locks() noexcept {
     return is_something_lost;
 }
 
-// Python tells when it is in order again, if a first contact got as far as asking for that. One that did not begins
-// anew.
-bool forget_contacts() noexcept {
-    bool is_told = false;
+// Resets the registrations that the fork interrupted, so that they begin anew. True: an interpreter is registered, so
+// CPython calls on_after_fork_in_child when Python may be used again.
+bool reset_registrations() noexcept {
+    bool is_registered = false;
     for (interp_data *data = newest_data(); data; data = data->next) {
         interpreter &interp = *data->of;
         uint32_t interrupted = interpreter::busy;
         interp.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
-        is_told =
-            is_told || (!interp.is_cleared() && interp.hook.load(std::memory_order_relaxed) == interpreter::registered);
+        is_registered = is_registered || (!interp.is_cleared() &&
+                                          interp.hook.load(std::memory_order_relaxed) == interpreter::registered);
     }
-    return is_told;
+    return is_registered;
 }
 
-void look_around(bool is_something_lost) noexcept {
+// Determines whether Python can be used in this child. `is_something_lost`: see find_fork_obstacle.
+void assess_python(bool is_something_lost) noexcept {
     const after_fork before = python_after_fork.load(std::memory_order_relaxed);
     const thread_local_words *survivor = surviving_thread.exchange(&this_thread, std::memory_order_relaxed);
-    after_fork now = after_fork::in_order;
-    if (!forget_contacts())
+    after_fork outcome = after_fork::in_order;
+    if (!reset_registrations())
         set_fork_obstacle(nullptr);
     else if (this_thread.forking)
-        now = after_fork::announced;
+        outcome = after_fork::announced;
     else if (before == after_fork::in_order) {
-        const char *obstacle = find_company(is_something_lost);
+        const char *obstacle = find_fork_obstacle(is_something_lost);
         set_fork_obstacle(obstacle);
-        now = obstacle ? after_fork::crowded : after_fork::alone;
+        outcome = obstacle ? after_fork::crowded : after_fork::alone;
     } else if (before == after_fork::alone && survivor == &this_thread)
-        now = after_fork::alone; // a daemon forks twice; nothing has attached in between
+        outcome = after_fork::alone; // a daemon forks twice; no thread has attached in between
     else
-        now = after_fork::crowded;
-    python_after_fork.store(now, std::memory_order_relaxed);
+        outcome = after_fork::crowded;
+    python_after_fork.store(outcome, std::memory_order_relaxed);
 }
 
 void in_child() noexcept {
     fork_generation.fetch_add(1, std::memory_order_relaxed);
     forget_start();
     finalizing::forget();
-    look_around(restart_locks());
+    assess_python(restart_locks());
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->of->gate.empty();
         reap_batch::forget_locked(*data);
@@ -136,12 +140,13 @@ void in_child() noexcept {
     for (interp_data *data = newest_data(); data; data = data->next)
         data->of->pool.relist();
     fork_hold::end_in_child();
-    // Their states went with their threads; CPython frees them.
+    // The orphaned tstates are left to CPython, which frees them.
     for (interp_data *data = newest_data(), *next; data; data = next) {
-        next = data->next; // they may go with their last participant
+        next = data->next; // vacating the last participant may free them
         warm_state::forget_orphaned(*data->of);
     }
-    // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
+    // This calls CPython, which decrements a count and frees memory. Otherwise finalization in the child would wait for
+    // these guards for ever.
     cpython::release_lost_guards();
 }
 
@@ -149,7 +154,7 @@ void in_child() noexcept {
 
 bool prepare_fork_locked() noexcept {
     static bool is_prepared;
-    return is_prepared = is_prepared || register_fork_handlers(hold_all, let_all_go, in_child);
+    return is_prepared = is_prepared || register_fork_handlers(hold_all, release_all_holds, in_child);
 }
 
 bool prepare_fork() noexcept {
@@ -159,10 +164,10 @@ bool prepare_fork() noexcept {
     return is_prepared;
 }
 
-void order_restored() noexcept {
+void on_after_fork_in_child() noexcept {
     this_thread.forking = 0;
-    // Begun by this process, where Python was put in order after a fork that nothing announced. Or new thread states
-    // would wait for its end.
+    // After a raw fork() the child itself has run Python's preparation for a fork, which counted one. No tstate must
+    // wait for the end of that fork.
     end_all_os_forks();
     python_after_fork.store(after_fork::in_order, std::memory_order_relaxed);
     if (thread *me = this_thread.record())

@@ -1,14 +1,14 @@
-// fork: what the child keeps, and what it forgets.
+// fork: what the child keeps, and what it discards.
 #pragma once
 
 namespace pyattach {
 
-// Before the first record is used, and before Python's first guard. False: no memory. The second under the registry's
-// lock.
+// Registers the handlers of pthread_atfork, once. Called before the first record is used, and before Python's first
+// guard. False: no memory. The second is for callers under the registry's lock.
 bool prepare_fork() noexcept;
 bool prepare_fork_locked() noexcept;
 
-// Python has put itself in order in the child; attached.
-void order_restored() noexcept;
+// In the child, attached, after Python's own after-fork: Python may be used again.
+void on_after_fork_in_child() noexcept;
 
 } // namespace pyattach

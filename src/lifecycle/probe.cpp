@@ -1,4 +1,4 @@
-// Probe: can Python be had, now or soon?
+// Probe: tests whether a thread could attach within a time limit.
 #include "lifecycle/probe.hpp"
 
 #include <cstdlib>
@@ -18,15 +18,15 @@ struct probe::attempt {
     interpreter &interp;
     const bool stops_others;
     futex::word is_over{0};
-    std::atomic<int> refs{2}; // the thread that asked, and the one that finds out
+    std::atomic<int> refs{2}; // of the probe and of the helper thread
 
-    attempt(interpreter &there, bool others) noexcept : interp(there), stops_others(others) {}
+    attempt(interpreter &of, bool others) noexcept : interp(of), stops_others(others) {}
 };
 
-void probe::let_go(attempt *held) noexcept {
-    if (held && held->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        held->~attempt();
-        std::free(held);
+void probe::release(attempt *shared) noexcept {
+    if (shared && shared->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        shared->~attempt();
+        std::free(shared);
     }
 }
 
@@ -45,32 +45,32 @@ void probe::release_data(interpreter &interp) noexcept {
     unlock_registry();
 }
 
-probe::~probe() { let_go(last_); }
+probe::~probe() { release(last_); }
 
-// On a thread of its own. It is no thread of this library's otherwise: it has no record and no participant, so no exit
-// waits for it.
-void *probe::make(void *shared) noexcept {
-    auto *mine = static_cast<attempt *>(shared);
+// On the helper thread. It has no record and no participant, so no exit waits for it.
+void *probe::run_helper(void *shared) noexcept {
+    auto *probed = static_cast<attempt *>(shared);
     {
-        reap_batch same_ident_batch(mine->interp);
+        reap_batch same_ident_batch(probed->interp);
         if (cpython::python().free_threaded) {
             same_ident_batch.take_same_ident();
-            same_ident_batch.destroy_before_coming(nullptr);
+            same_ident_batch.destroy_before_attach(nullptr);
         }
     }
-    // The interp_data are held for this thread, since it has no participant. Should it be parked here, they are never
-    // freed.
-    if (thread_state *tstate = make_tstate(mine->interp)) {
+    // The helper has a reference to the interp_data of its own, because it has no participant. If it is parked here,
+    // the data are never freed.
+    if (thread_state *tstate = make_tstate(probed->interp)) {
         cpython::restore(tstate);
-        if (mine->stops_others)
+        if (probed->stops_others)
             cpython::stop_others_once();
-        // An interpreter that ends up to 3.13 tolerates no other state: so it goes before this is said to be over.
+        // Up to 3.13 an interpreter that ends tolerates no other tstate. So the tstate is destroyed before `is_over` is
+        // set.
         cpython::destroy_current(tstate);
     }
-    release_data(mine->interp);
-    mine->is_over.store(1, std::memory_order_release);
-    futex::wake(mine->is_over, futex::everyone);
-    let_go(mine);
+    release_data(probed->interp);
+    probed->is_over.store(1, std::memory_order_release);
+    futex::wake(probed->is_over, futex::everyone);
+    release(probed);
     return nullptr;
 }
 
@@ -86,26 +86,26 @@ bool probe::can_stop_others(int64_t deadline_ns) noexcept {
 }
 
 bool probe::succeeds(bool stops_others, int64_t deadline_ns) noexcept {
-    // One that was left waiting comes first: while it waits, a second one would, too.
+    // A helper that was left waiting is waited for first, because while it waits, a second one would wait, too.
     for (int tries = 0;; ++tries) {
         for (int64_t left; is_waiting(); futex::wait(last_->is_over, 0, left))
             if ((left = deadline_ns - monotonic_ns()) <= 0)
                 return false;
         if (tries)
             return true;
-        let_go(last_);
+        release(last_);
         void *memory = std::malloc(sizeof(attempt));
-        if (!memory || !retain_data(where_)) {
+        if (!memory || !retain_data(interp_)) {
             std::free(memory);
             last_ = nullptr;
             return true;
         }
-        last_ = new (memory) attempt(where_, stops_others);
-        const bool is_made = start_helper(make, last_);
+        last_ = new (memory) attempt(interp_, stops_others);
+        const bool is_made = start_helper(run_helper, last_);
         if (!is_made) {
-            release_data(where_);
-            last_->refs.store(1, std::memory_order_relaxed); // there is no other thread to hold it
-            let_go(last_);
+            release_data(interp_);
+            last_->refs.store(1, std::memory_order_relaxed); // there is no helper
+            release(last_);
             last_ = nullptr;
             return true;
         }

@@ -1,4 +1,4 @@
-// Registration: records, and the hooks that CPython calls.
+// Registration: makes the records of interpreters, and registers the hooks that CPython calls.
 #include "lifecycle/registration.hpp"
 
 #include "base/deadline.hpp"
@@ -19,15 +19,15 @@
 namespace pyattach {
 namespace {
 
-// CPython clears the interpreter: the capsule in its dict dies. Covers also an interpreter whose atexit callbacks were
-// thrown away.
+// The destructor of the capsule in the interpreter's dict, which CPython calls when it clears the interpreter. This
+// also covers an interpreter whose atexit callbacks were discarded.
 void on_interp_cleared(void *value) noexcept {
     interpreter &interp = *static_cast<interpreter *>(value);
     interp.gate.end();
     size_t high_water = interp.pool.high_water();
     count(event::drops_leaked, interp.pool.close());
     warm_state::forget_orphaned(interp);
-    // Still there only if the exit hook never ran.
+    // The reference is still there only if the exit hook has never run.
     cpython::decref(interp.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &interp;
     const bool is_main =
@@ -36,29 +36,32 @@ void on_interp_cleared(void *value) noexcept {
     note_high_water_locked(high_water);
     if (is_main)
         finalizing::begin_by_host();
-    // Last, and with release: who sees it gone sees it dead. Under the lock: who saw it not gone there has a hold.
+    // The last step, with release: a thread that reads `cleared` also reads what this function stored before. It is
+    // done under the registry's lock: a thread that read there that the interpreter is not cleared has a reference to
+    // its data.
     interp.gate.clear();
     release_data_locked(interp);
     unlock_registry();
 }
 
-// By the thread that won.
-void register_hooks_now(interpreter &interp, cpython::interp_state *here) noexcept {
+// On the registering thread, the one that changed the hook's state to busy.
+void register_hooks_now(interpreter &interp, cpython::interp_state *state) noexcept {
     ++this_thread.registering;
     if (is_main_tstate(cpython::python().current()))
         main_thread_id.store(own_native_id(), std::memory_order_relaxed);
     cpython::trust_layout();
     auto done = cpython::hook::failed;
-    // Not asked of the dict, which finds nothing when memory is short; and a second capsule would end the first one,
-    // which says that the interpreter is gone.
+    // This does not search the dict for the capsule, because that finds nothing if memory is short. A second capsule
+    // would replace the first one, whose destructor marks the interpreter as cleared.
     if (!interp.is_kept.load(std::memory_order_relaxed))
-        interp.is_kept.store(cpython::attach_record(here, &interp, on_interp_cleared), std::memory_order_release);
+        interp.is_kept.store(cpython::attach_record(state, &interp, on_interp_cleared), std::memory_order_release);
     if (interp.is_kept.load(std::memory_order_relaxed))
-        done = cpython::register_exit_hook(here, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
-                                                  fork_begins, fork_ended, order_restored,
-                                                  []() noexcept { ++this_thread.registering; }});
+        done = cpython::register_exit_hook(state, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
+                                                   on_before_fork, on_after_fork_in_parent, on_after_fork_in_child,
+                                                   []() noexcept { ++this_thread.registering; }});
     if (done == cpython::hook::too_late) {
-        // Exit callbacks of the main interpreter run on its first thread, which stays free to attach and detach.
+        // CPython calls the exit callbacks of the main interpreter on its main thread, so that is the finalizing
+        // thread, which may go on attaching and detaching.
         if (is_main_tstate(cpython::python().current()))
             interp.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
         interp.gate.end();
@@ -71,22 +74,24 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *here) noexce
     --this_thread.registering;
 }
 
-// Registers the exit hook, or waits for the thread that does. That one runs Python code, imports among it, for some
-// hundred milliseconds; a thread that went on meanwhile would do so without the hook, and an exit would not wait for
+// Registers the hooks, or waits for the registering thread. The registration runs Python code, among it imports, for
+// some hundred milliseconds. A thread that did not wait would run without the exit hook, and an exit would not wait for
 // it.
 //
-// It waits detached, as the registering thread needs the GIL, and holds nothing of the library's. But it may hold what
-// the registering thread comes to need: an import lock, if it attaches below an import, or any lock of the program's,
-// as import hooks and audit hooks are anybody's code. So it gives up after a second, and goes on as if it had not
-// asked. Nor does a registration wait for itself: code that it runs may attach, on this thread or on the one that
-// imports `threading` for it. One of another interpreter is not waited for either, as that may be the other way round,
-// too. And an exit that begins meanwhile waits for the waiting thread, whose participant says attached, longer than a
-// second.
-void register_hooks(interpreter &interp, cpython::interp_state *here) noexcept {
+// The thread waits detached, because the registering thread needs the GIL, and it holds no internal lock. But it may
+// hold what the registering thread comes to need: an import lock, if it attaches below an import, or any lock of the
+// program, because import hooks and audit hooks can be any code. So it gives up after one second, and goes on without
+// the hook.
+//
+// A registration does not wait for itself: code that it runs may attach, on the registering thread or on the helper
+// thread that imports `threading`. Nor does it wait for the registration of another interpreter, because that one may
+// be waiting for this one. An exit that begins meanwhile waits for the waiting thread, whose participant contains
+// `attached`, and its limit for attached threads is longer than one second.
+void register_hooks(interpreter &interp, cpython::interp_state *state) noexcept {
     for (lazy_deadline limit;;) {
         uint32_t seen = interpreter::none;
         if (interp.hook.compare_exchange_strong(seen, interpreter::busy, std::memory_order_acquire))
-            return register_hooks_now(interp, here);
+            return register_hooks_now(interp, state);
         int64_t left;
         if (seen == interpreter::registered || this_thread.registering || (left = limit.left_ns()) <= 0)
             return;
@@ -117,20 +122,21 @@ interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept {
     return interp;
 }
 
-interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *here) noexcept {
-    no_drain_scope no_drain; // collections run destructors, which may attach
-    // The capsule in the interpreter's own dict tells this life from an earlier one at the same address.
-    auto *record = static_cast<interpreter *>(cpython::attached_record(here));
+interpreter *lookup_or_register_slow(thread &me, cpython::interp_state *state) noexcept {
+    no_drain_scope no_drain; // a collection runs destructors, which may attach
+    // The capsule in the interpreter's own dict distinguishes it from an earlier interpreter at the same address.
+    auto *record = static_cast<interpreter *>(cpython::attached_record(state));
     if (!record) {
-        // Past its end, an interpreter still runs destructors; it registers nothing any more.
+        // After its finalization an interpreter still runs destructors, but it is not registered any more.
         if (!cpython::python().is_initialized())
-            return find_interpreter(here);
-        record = find_or_make_interpreter(here);
+            return find_interpreter(state);
+        record = find_or_make_interpreter(state);
         if (!record)
             return nullptr;
     }
-    register_hooks(*record, here);
-    // Remembered only once the hook is there, so that after a failure every contact comes here and tries again.
+    register_hooks(*record, state);
+    // The record becomes the last one only if the hook is registered. So after a failure each lookup gets here and
+    // tries again.
     remember_interp(me, record);
     me.current_at = cpython::current_at();
     return record;

@@ -1,4 +1,4 @@
-// Starting: one thread initialises Python, all others wait.
+// Starting: one thread initialises Python, and all others wait.
 #include "lifecycle/starting.hpp"
 
 #include "core/thread.hpp"
@@ -7,8 +7,8 @@
 namespace pyattach {
 namespace {
 
-// 0: nobody starts Python; 1: somebody does; 2: and somebody waits. Two threads racing in Py_Initialize crash inside
-// CPython.
+// 0: no thread starts Python; 1: a thread starts it; 2: and other threads wait. Two threads that call Py_Initialize at
+// the same time crash inside CPython.
 futex::word starting{0};
 std::atomic<thread_local_words *> starter{nullptr};
 
@@ -34,7 +34,7 @@ void end_start() noexcept {
 bool is_starter() noexcept { return starter.load(std::memory_order_relaxed) == &this_thread; }
 
 void wait_for_start() noexcept {
-    // Code that Python runs while it starts (sitecustomize) is the starter itself.
+    // Code that Python runs while it starts (sitecustomize) runs on the starter.
     while (uint32_t seen = starting.load(std::memory_order_acquire)) {
         if (is_starter())
             return;

@@ -1,17 +1,18 @@
-// Starting: one thread initialises Python, all others wait until it is usable.
+// Starting: one thread initialises Python, and all others wait until it is usable.
 #pragma once
 
 namespace pyattach {
 
-// The caller is the only one that may start Python, from the first to the second. Waits for another one. Not attached.
+// Between the first and the second, the calling thread is the only one that may start Python. The first waits for
+// another thread that starts it. Not attached.
 void claim_start() noexcept;
 void end_start() noexcept;
-// Returns at once unless another thread is inside start(); not attached.
+// Waits while another thread starts Python. Not attached.
 void wait_for_start() noexcept;
-// This thread is inside start(): it runs code that Python runs while it starts.
+// Whether the calling thread starts Python. Then it runs code that Python calls while it starts.
 bool is_starter() noexcept;
 
-// In a fork child: whoever started Python is not there.
+// In a fork child: forgets a start on a thread that is not in the child.
 void forget_start() noexcept;
 
 } // namespace pyattach

@@ -44,9 +44,9 @@ void schedule(interpreter &interp, participant &self) noexcept {
 
 // In Python's main thread, attached. It schedules itself again only after it has drained. Otherwise CPython would call
 // it again at once, and from 3.13 on CPython's finalization waits until no pending call is left. A call that must not
-// drain is made up for later: if drains are disabled on this thread, when they are enabled again (owe_drain); if the
-// budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water mark schedules another
-// drain in any case.
+// drain is made up for later: if drains are disabled on this thread, when they are enabled again (set_drain_deferred);
+// if the budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water mark schedules
+// another drain in any case.
 int run_scheduled_drain(void *record) noexcept {
     auto &interp = *static_cast<interpreter *>(record);
     if (interp.is_cleared())
@@ -61,7 +61,7 @@ int run_scheduled_drain(void *record) noexcept {
     if (budget == 0 || !own_record())
         return 0;
     if (is_drain_disabled()) {
-        this_thread.owe_drain(true);
+        this_thread.set_drain_deferred(true);
         return 0;
     }
     drain(interp, budget);
@@ -156,7 +156,7 @@ size_t pool_size_of_current() noexcept {
     return size;
 }
 
-void orphan([[maybe_unused]] participant &ending) noexcept {
+void orphan_queue([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &interp = *ending.interp;
     decref_queue *queue = std::exchange(ending.queue, nullptr);
@@ -169,13 +169,13 @@ void reschedule_drain() noexcept {
 #if PYATTACH_REFERENCE_POOL
     if (is_drain_disabled() || this_thread.forbidden)
         return;
-    this_thread.owe_drain(false);
+    this_thread.set_drain_deferred(false);
     schedule_drain_if_needed();
 #endif
 }
 
-void pay_dues() noexcept {
-    if (this_thread.owes_drain)
+void run_deferred() noexcept {
+    if (this_thread.drain_deferred)
         reschedule_drain();
     if (thread *me = this_thread.ended ? this_thread.record() : nullptr)
         discard_late_record_slow(*me);

@@ -17,7 +17,7 @@ size_t pool_size_of_current() noexcept;
 
 // The participant's thread ends. Its references stay in the pool, and a drain is scheduled if the pool is over its
 // high-water mark.
-void orphan(participant &ending) noexcept;
+void orphan_queue(participant &ending) noexcept;
 // CPython called a drain on this thread while drains were disabled there. Schedules that drain again, unless they still
 // are.
 void reschedule_drain() noexcept;

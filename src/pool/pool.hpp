@@ -89,7 +89,7 @@ class pool {
 
     // Around fork(): while the lock is held, no drain is taking references out.
     void hold() noexcept { data_->lock.hold(); }
-    void let_go() noexcept { data_->lock.let_go(); }
+    void release_hold() noexcept { data_->lock.release_hold(); }
     // In the child. True: a thread that is not in the child had borrowed the lock, so all queues are given up, and the
     // pool begins anew.
     bool restart() noexcept;

@@ -86,7 +86,7 @@ enum class wanted { any, main, named };
     if (status missing = cpython::find())
         return refuse(scope, missing);
     if (is_raw_fork())
-        if (status disorder = forked::come_to_order())
+        if (status disorder = forked::ensure_usable())
             return refuse(scope, disorder);
     thread *me = own_record();
     if (!me)

@@ -181,7 +181,7 @@ status end_slow(detached_scope &scope) noexcept {
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(*me, detached_frame);
     if (is_raw_fork())
-        forked::come_to_order_attached();
+        forked::ensure_usable_attached();
     if (detached_frame.interp)
         drain_if_allowed(*detached_frame.interp);
     discard_late_record(*me);

@@ -27,8 +27,8 @@ after_fork now() noexcept { return python_after_fork.load(std::memory_order_rela
 void put_in_order() noexcept {
     no_drain_scope no_drain;
     python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
-    cpython::order_after_fork();
-    order_restored(); // by a hook of Python's already, if that could be called
+    cpython::repair_after_fork();
+    on_after_fork_in_child(); // by a hook of Python's already, if that could be called
 }
 
 status put_in_order_from_outside() noexcept {
@@ -60,7 +60,7 @@ status order_alone() noexcept {
 
 } // namespace
 
-status come_to_order() noexcept {
+status ensure_usable() noexcept {
     switch (now()) {
     case after_fork::in_order:
     case after_fork::ordering:
@@ -74,7 +74,7 @@ status come_to_order() noexcept {
     return refused_after_fork();
 }
 
-void come_to_order_attached() noexcept {
+void ensure_usable_attached() noexcept {
     if (now() == after_fork::alone && is_survivor())
         put_in_order();
 }
@@ -89,7 +89,7 @@ status forked() noexcept {
         return refused(PYATTACH_NOT_INITIALIZED, not_running,
                        "pyattach_forked: Python does not run, so there is nothing to put in order. It is called in the "
                        "child of a process in which Python ran. Start Python in the child instead.");
-    return now() == after_fork::announced ? refused_after_fork() : come_to_order();
+    return now() == after_fork::announced ? refused_after_fork() : ensure_usable();
 }
 
 status fork(long long *pid) noexcept {

@@ -104,7 +104,7 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
         return use(self, tstate);
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
-        same_ident_batch.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
+        same_ident_batch.destroy_before_attach(in.was_detached ? nullptr : in.replaced);
     if (!(tstate = make_tstate(interp)))
         return nullptr;
     count(event::states_created);

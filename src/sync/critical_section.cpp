@@ -108,8 +108,8 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
     if (scope.is_locked && is_attached)
         unlock_section(scope);
     me->innermost_section = scope.outer;
-    if (this_thread.has_dues())
-        pay_dues();
+    if (this_thread.has_deferred())
+        run_deferred();
 }
 
 } // namespace

@@ -90,8 +90,8 @@ void unlock(mutex_storage &storage) noexcept {
     if (this_thread.drain_disabled)
         --this_thread.drain_disabled;
     // While the lock was held, a drain may have been postponed, and the record of a thread past its exit hook was kept.
-    if (this_thread.has_dues())
-        pay_dues();
+    if (this_thread.has_deferred())
+        run_deferred();
     uint32_t seen = locked;
     if (__builtin_expect(
             storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))

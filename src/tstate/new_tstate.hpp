@@ -1,31 +1,30 @@
-// New tstates: made while nobody forks.
+// New tstates: made while no fork is under way.
 //
-// Free-threaded 3.13: whoever stops an interpreter's other threads, as making a thread state may do to have room for
-// it, holds a mutex while it waits for its turn; os.fork() stops them too, and copies that mutex as it finds it,
-// locked, into a child where nobody is left to unlock it. So this library makes states while nobody forks, and
-// os.fork() waits until they are made; a second at most. What others do is Python's own risk.
+// On free-threaded 3.13 a thread that stops the other threads of an interpreter holds a mutex while it waits for its
+// turn. Making a tstate may stop the others, to have room for it. os.fork() stops the others, too, and copies that
+// mutex in the state in which it finds it. If it is locked, no thread in the child unlocks it. So this library makes
+// tstates while no fork is under way, and os.fork() waits until they are made, for one second at most. The library
+// cannot prevent this for tstates that other code makes.
 //
-// Up to 3.11 the same goes for the lock under which CPython makes a thread state.
+// Up to 3.11 the same holds for the lock under which CPython makes a tstate.
 #pragma once
 
 #include "core/interpreter.hpp"
 
 namespace pyattach {
 
-// A state for this thread. NULL: no memory, or the interpreter has ended meanwhile: where CPython would leave a fork
-// child a lock locked, this waits while somebody forks.
+// A new tstate for the calling thread. NULL: no memory, or CPython has cleared the interpreter meanwhile. Where CPython
+// would leave a lock locked in a fork child, this function waits for the end of a fork.
 thread_state *make_tstate(interpreter &interp) noexcept;
 
-// Attached or not. Waits, detached, while somebody forks; a second at most.
-void begin_stop() noexcept;
-void end_stop() noexcept;
-// Around os.fork() and its like: Python tells beforehand, and the parent afterwards. Attached. The first lets go of the
-// interpreter while it waits.
-void fork_begins() noexcept;
-void fork_ended() noexcept;
-// In a fork child, within fork(): threads that made states, or forked, are not there. Then, attached: every fork is
-// over.
+// Around os.fork() and its like: CPython calls the first before the fork, and the second in the parent. Attached. The
+// first waits, detached, until no tstate is being made, for one second at most.
+void on_before_fork() noexcept;
+void on_after_fork_in_parent() noexcept;
+// In a fork child, within fork(): the threads that made tstates or forked are not in the child, so nothing waits for
+// them.
 void forget_os_fork() noexcept;
+// Later in the child, attached: no fork is under way.
 void end_all_os_forks() noexcept;
 
 } // namespace pyattach

@@ -1,4 +1,4 @@
-// Reaper: deleting the states that ended threads left behind.
+// Reaper: deletes the tstates of ended threads.
 #include "tstate/reaper.hpp"
 
 #include <utility>
@@ -14,15 +14,17 @@
 namespace pyattach {
 namespace {
 
-// How many dead states make a batch. From 3.12 each batch costs a state made and destroyed besides. Free-threaded,
-// newcomers delete those of their same_ident, so a batch is made of idents that nobody was given again.
+// How many orphaned tstates make a batch. From 3.12 each batch also costs one tstate that is made and destroyed for it.
+// Free-threaded, a thread deletes the orphaned tstates of its own ident first, so the batch is only for tstates whose
+// ident no new thread has got.
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
 bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.self, own_ident()); }
 
 bool has_thread_ended(const participant &member) noexcept {
-    // A thread with the same ident can exist only after the other's end. (Past its exit hook it may be that one.)
+    // Two threads have the same ident only one after the other. So the calling thread is a later one, unless its exit
+    // hook has run: then `member` may be its own.
     if (has_own_ident(member))
         return !this_thread.ended;
     return has_ended(member.native_id);
@@ -37,7 +39,7 @@ uint32_t orphaned_in(const interpreter &interp) noexcept {
     return interp.data->dead.count.load(std::memory_order_relaxed);
 }
 
-// A dead state waits whose thread had the ident that the system gave to this one.
+// Whether an orphaned tstate in the list belongs to an ended thread that had the calling thread's ident.
 bool has_same_ident(const participant_list &list) noexcept {
     if (list.count.load(std::memory_order_relaxed) == 0)
         return false;
@@ -49,8 +51,8 @@ bool has_same_ident(const participant_list &list) noexcept {
     return member;
 }
 
-// Of a list. Attached; destructors run on this thread's own state. Should memory be short, they leak, and are not
-// counted.
+// Deletes the tstates of a list of participants. Attached; destructors run on this thread's own tstate. If memory is
+// short, the tstates leak and are not counted.
 void destroy_tstates(interpreter &interp, const participant *first) noexcept {
     const cpython::table &py = cpython::python();
     no_drain_scope no_drain;
@@ -60,9 +62,9 @@ void destroy_tstates(interpreter &interp, const participant *first) noexcept {
         thread_state *scratch = py.delete_empties_gilstate ? make_tstate(interp) : nullptr;
         if (py.delete_empties_gilstate && !scratch)
             return;
-        // All are cleared, which runs destructors, before the first is deleted: that empties this thread's
-        // gilstate_tstate, which they may look at. A scratch state on top takes the blow; when it is gone, ours is
-        // bound to the gilstate_tstate again.
+        // All tstates are cleared before the first is deleted. Clearing runs destructors, which may read this thread's
+        // GILState slot, and from 3.12 deleting a tstate empties that slot. So a scratch tstate is current during the
+        // deletions. When it has been destroyed, CPython stores this thread's own tstate in the slot again.
         for (const participant *member = first; member; member = member->next_of_thread)
             py.tstate_clear(member->warm);
         if (scratch)
@@ -82,51 +84,51 @@ void reap(interpreter &interp, uint32_t at_least) noexcept {
     lock_registry();
     participant *all = take_all_locked(interp.data->dead);
     unlock_registry();
-    participant *is_cleared = nullptr;
-    move_locked(all, is_cleared, has_thread_ended);
-    if (is_cleared)
-        destroy_tstates(interp, is_cleared);
+    participant *ended = nullptr;
+    move_locked(all, ended, has_thread_ended);
+    if (ended)
+        destroy_tstates(interp, ended);
     lock_registry();
     for_each_locked(all, await_reaper_locked);
-    for_each_locked(is_cleared, vacate_locked);
+    for_each_locked(ended, vacate_locked);
     unlock_registry();
 }
 
 } // namespace
 
-// Under the registry's lock.
-void reap_batch::list_locked() noexcept {
-    if (!std::exchange(is_listed_, true))
-        next_ = std::exchange(where_.data->reap_batches, this);
+void reap_batch::link_locked() noexcept {
+    if (!std::exchange(is_linked_, true))
+        next_ = std::exchange(interp_.data->reap_batches, this);
 }
 
-void reap_batch::unlock_and_tell() noexcept {
-    futex::word &changed = where_.data->reap_batches_changed;
+void reap_batch::unlock_and_wake() noexcept {
+    futex::word &changed = interp_.data->reap_batches_changed;
     changed.fetch_add(1, std::memory_order_relaxed);
     unlock_registry();
     futex::wake(changed, futex::everyone);
 }
 
 reap_batch::~reap_batch() {
-    if (!is_listed_)
+    if (!is_linked_)
         return;
     lock_registry();
     for_each_locked(taken_, await_reaper_locked);
-    reap_batch **link = &where_.data->reap_batches;
+    reap_batch **link = &interp_.data->reap_batches;
     while (*link != this)
         link = &(*link)->next_;
     *link = next_;
-    unlock_and_tell();
+    unlock_and_wake();
 }
 
 void reap_batch::take_same_ident() noexcept {
-    interp_data &data = *where_.data;
+    interp_data &data = *interp_.data;
     for (lazy_deadline limit;;) {
         bool must_wait = false, is_nested = false;
         lock_registry();
         for (reap_batch *other = data.reap_batches; other; other = other->next_) {
-            is_nested |= other != this && other->by_ == by_; // a destructor that runs there is coming in
-            must_wait |= other->now_ && has_own_ident(*other->now_);
+            // A destructor that runs in a deletion on this thread attaches.
+            is_nested |= other != this && other->owner_ == owner_;
+            must_wait |= other->current_ && has_own_ident(*other->current_);
         }
         if (!is_nested) {
             take_orphaned_locked(data, taken_, has_own_ident);
@@ -134,7 +136,7 @@ void reap_batch::take_same_ident() noexcept {
                 if (other != this)
                     move_locked(other->taken_, taken_, has_own_ident);
             if (taken_)
-                list_locked();
+                link_locked();
         }
         const uint32_t seen = data.reap_batches_changed.load(std::memory_order_relaxed);
         unlock_registry();
@@ -149,27 +151,27 @@ void reap_batch::take_same_ident() noexcept {
 
 void reap_batch::take_all() noexcept {
     lock_registry();
-    list_locked();
-    take_orphaned_locked(*where_.data, taken_, [](const participant &) noexcept { return true; });
+    link_locked();
+    take_orphaned_locked(*interp_.data, taken_, [](const participant &) noexcept { return true; });
     unlock_registry();
 }
 
-bool reap_batch::is_free_to_go(const participant &member) const noexcept {
+bool reap_batch::may_delete(const participant &member) const noexcept {
     if (has_own_ident(member))
         return has_thread_ended(member);
     if (!has_thread_ended(member))
         return false;
-    // Whoever is given the ident from here on waits.
+    // A thread that gets the ident from now on waits in take_same_ident.
     lock_registry();
-    const bool is_given_again = where_.gate.is_taken(member.self);
+    const bool is_reused = interp_.gate.is_taken(member.self);
     unlock_registry();
-    object *threading_active = where_.data->threading_active.load(std::memory_order_acquire);
-    return !is_given_again &&
+    object *threading_active = interp_.data->threading_active.load(std::memory_order_acquire);
+    return !is_reused &&
            !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.self)));
 }
 
 bool reap_batch::has_taken() const noexcept {
-    if (!is_listed_)
+    if (!is_linked_)
         return false;
     lock_registry();
     const bool has = taken_;
@@ -177,41 +179,43 @@ bool reap_batch::has_taken() const noexcept {
     return has;
 }
 
-// The next one that may be deleted is `now_`. Attached.
+// Makes the next tstate that may be deleted `current_`. Attached. False: there is none.
 bool reap_batch::take_next() noexcept {
     for (;;) {
         lock_registry();
-        now_ = taken_;
-        if (now_)
-            taken_ = std::exchange(now_->next_of_thread, nullptr);
+        current_ = taken_;
+        if (current_)
+            taken_ = std::exchange(current_->next_of_thread, nullptr);
         unlock_registry();
-        if (!now_)
+        if (!current_)
             return false;
-        if (is_free_to_go(*now_))
+        if (may_delete(*current_))
             return true;
-        done_with(false);
+        finish_current(false);
     }
 }
 
-void reap_batch::done_with(bool is_deleted) noexcept {
+void reap_batch::finish_current(bool is_deleted) noexcept {
     lock_registry();
-    participant &member = *std::exchange(now_, nullptr);
+    participant &member = *std::exchange(current_, nullptr);
     if (is_deleted)
         vacate_locked(member);
     else
         await_reaper_locked(member);
-    unlock_and_tell();
+    unlock_and_wake();
 }
 
-// On a state made for the purpose. For what is freed meanwhile is put down to the state that is current, also memory of
-// other states of this thread's (_PyMem_mi_page_maybe_free; of a second same_ident too, so that one state serves both
-// and goes last); clearing a state does away with the current one's free lists for good; and deleting one empties the
-// gilstate_tstate. A fork child clears again what is cleared and not deleted, and crashes: so nothing comes between the
-// two, and they are done with one by one.
-void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
-    if (orphaned_in(where_) >= batch_size_free_threaded)
+// The deletions run on a tstate that is made for them, for three reasons. CPython attributes what is freed meanwhile to
+// the tstate that is current, also memory of this thread's other tstates (_PyMem_mi_page_maybe_free). Clearing a tstate
+// empties the free lists of the current tstate for good. Deleting one empties the GILState slot. If two orphaned
+// tstates have this thread's ident, one new tstate serves for both, and is destroyed last.
+//
+// A fork child clears again each tstate that is cleared and not deleted, and crashes. So nothing runs between the
+// clearing and the deletion of a tstate, and the tstates are finished one by one.
+void reap_batch::destroy_before_attach(thread_state *replaced) noexcept {
+    if (orphaned_in(interp_) >= batch_size_free_threaded)
         take_all();
-    thread_state *tstate = has_taken() ? make_tstate(where_) : nullptr;
+    thread_state *tstate = has_taken() ? make_tstate(interp_) : nullptr;
     if (!tstate)
         return;
     no_drain_scope no_drain;
@@ -219,13 +223,13 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
     while (take_next()) {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();
-            if (thread_state *unused = make_tstate(where_))
-                cpython::empty_free_lists(now_->warm, unused);
-            py.tstate_clear(now_->warm);
-            py.tstate_delete(now_->warm);
+            if (thread_state *unused = make_tstate(interp_))
+                cpython::empty_free_lists(current_->warm, unused);
+            py.tstate_clear(current_->warm);
+            py.tstate_delete(current_->warm);
         });
         count(event::states_deleted);
-        done_with(true);
+        finish_current(true);
     }
     if (replaced)
         cpython::destroy_swapped(tstate, replaced);
@@ -236,15 +240,15 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
 void reap_batch::destroy_at_exit() noexcept {
     take_all();
     while (take_next()) {
-        destroy_tstates(where_, now_);
-        done_with(true);
+        destroy_tstates(interp_, current_);
+        finish_current(true);
     }
 }
 
 void reap_batch::forget_locked(interp_data &data) noexcept {
     for (reap_batch *batch = std::exchange(data.reap_batches, nullptr); batch; batch = batch->next_) {
-        if (batch->now_)
-            push_locked(data.dead, *batch->now_);
+        if (batch->current_)
+            push_locked(data.dead, *batch->current_);
         while (participant *member = batch->taken_) {
             batch->taken_ = member->next_of_thread;
             push_locked(data.dead, *member);

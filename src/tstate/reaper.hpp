@@ -1,67 +1,78 @@
-// Reaper: deleting the states that ended threads left behind.
+// Reaper: deletes the tstates of ended threads.
 //
-// Not by the ending thread, which never waits for Python (invariant 7), but by a later one that needs a new state; and
-// only once the kernel says that the thread is gone: a destructor of it may still attach through PyGILState_*, which
-// finds the state in its gilstate_tstate.
+// A tstate that this library made is *orphaned* from the end of its thread until it is deleted. Its participant waits
+// for that in the interpreter's list `interp_data::dead`.
 //
-// A free-threaded CPython takes an ident for a thread, and the system gives idents again. An object belongs to
-// the ident that made it; that one counts without atomics, and what others give back of it is queued to the first
-// state of that ident, whose thread is to merge it (Python/brc.c); and memory belongs to the ident that asked for
-// it. So while a dead state is there, what a new thread of the same ident gives away does not die before the next
-// collection; and whoever deletes the dead state touches counts and memory that the new thread takes for its own.
-// Therefore, there,
-//   - a thread that comes in without a state takes the states of its same_ident, and deletes them before it has one of
-//     its own: the ident is the same, so it is as if their own thread did;
-//   - if another thread is deleting one of them it waits; a second at most, because a destructor that runs there may
-//     wait for this very thread;
-//   - a state whose ident another thread of this library's or of `threading`'s has now stays until that one ends.
+// The ending thread does not delete its tstate, because its end never waits for Python (invariant 7). A later thread
+// that needs a new tstate deletes the orphaned one, and only after the kernel has reported the end of the first thread.
+// Until then a destructor of that thread may still attach through PyGILState_*, which finds the tstate in its GILState
+// slot.
+//
+// A free-threaded CPython identifies a thread by its ident, and the system gives the ident of an ended thread to a new
+// one. An object belongs to the ident that created it. The thread with that ident counts the object's references
+// without atomics. References to it that other threads give back are queued to the first tstate of that ident, whose
+// thread is to merge them (Python/brc.c). Memory, too, belongs to the ident that allocated it. So while an orphaned
+// tstate exists, an object that a new thread of the same ident gives away is not freed before the next collection. And
+// a thread that deletes the orphaned tstate writes to counts and memory that the new thread treats as its own.
+// Therefore, on a free-threaded Python:
+//   - A thread that attaches without a tstate takes the orphaned tstates of its own ident, and deletes them before it
+//     has a tstate of its own. The ident is the same, so the effect is as if their own threads deleted them.
+//   - If another thread is deleting one of them, the thread waits for it. It waits for one second at most, because a
+//     destructor that runs in the deletion may wait for the waiting thread.
+//   - An orphaned tstate stays while its ident belongs to another thread that this library or `threading` has a record
+//     of.
 #pragma once
 
 #include "core/interpreter.hpp"
 
 namespace pyattach {
 
-// Free-threaded: dead states on their way from the interpreter's list to their end, or back. On the stack of the thread
-// that deletes them, and pool_entry in the interpreter's interp_data, for same_ident and for fork().
+// Free-threaded: orphaned tstates that one thread, the *owner*, has taken out of the interpreter's list to delete them.
+// The owner has the batch on its stack. While it is linked in interp_data::reap_batches, other threads find it, and so
+// does the child of a fork.
 class reap_batch {
   public:
-    explicit reap_batch(interpreter &interp) noexcept : where_(interp) {}
+    explicit reap_batch(interpreter &interp) noexcept : interp_(interp) {}
     reap_batch(const reap_batch &) = delete;
     reap_batch &operator=(const reap_batch &) = delete;
     ~reap_batch();
 
-    // Those whose ident this thread has. May wait: not attached there, and not inside the gate.
+    // Takes the tstates that have the owner's ident. May wait, so the owner is not attached to the interpreter and not
+    // inside its gate.
     void take_same_ident() noexcept;
     void take_all() noexcept;
-    // Deletes them, and if there is a batch others, too. Attached nowhere, or to another interpreter with `replaced`;
-    // before this thread has a state of its own there. Runs Python code (destructors of thread-local data).
-    void destroy_before_coming(thread_state *replaced) noexcept;
-    // All there are, attached there. Clears free lists of the thread's own state for good: at the end alone.
+    // Deletes the tstates that were taken, and the other orphaned ones if there are enough of them. The owner has no
+    // tstate of its own in the interpreter yet. It is detached, or attached to another interpreter with `replaced`.
+    // Runs Python code (destructors of thread-local data).
+    void destroy_before_attach(thread_state *replaced) noexcept;
+    // Deletes all orphaned tstates, on an owner that is attached to the interpreter. This empties free lists of the
+    // owner's own tstate for good, so it is done only when the interpreter ends.
     void destroy_at_exit() noexcept;
 
-    // In a fork child, under the registry's lock: what was being deleted goes to the dead. (A child forked by a
-    // destructor that runs in a deletion has to exec or to _exit: CPython deletes the state as well.)
-    static void forget_locked(interp_data &) noexcept;
+    // In a fork child, under the registry's lock: orphans again what other threads were deleting. (If a destructor that
+    // runs in a deletion forks, the child has to call exec or _exit, because CPython deletes the tstate as well.)
+    static void forget_locked(interp_data &data) noexcept;
 
   private:
-    void list_locked() noexcept;
-    void unlock_and_tell() noexcept;
+    void link_locked() noexcept;
+    void unlock_and_wake() noexcept;
     bool has_taken() const noexcept;
     bool take_next() noexcept;
-    void done_with(bool is_deleted) noexcept;
-    bool is_free_to_go(const participant &) const noexcept;
+    void finish_current(bool is_deleted) noexcept;
+    bool may_delete(const participant &member) const noexcept;
 
-    interpreter &where_;
-    const thread_local_words *const by_ = &this_thread;
-    participant *taken_ = nullptr; // a same_ident that comes meanwhile takes its own out of these
-    participant *now_ = nullptr;   // but waits for this one
+    interpreter &interp_;
+    const thread_local_words *const owner_ = &this_thread;
+    participant *taken_ = nullptr;   // a thread with the ident of one of these takes that one for itself
+    participant *current_ = nullptr; // being deleted; a thread with its ident waits
     reap_batch *next_ = nullptr;
-    bool is_listed_ = false;
+    bool is_linked_ = false;
 };
 
-// With a GIL, for a thread that has just made its state there and is attached with it: deletes dead ones if there is a
-// batch. Runs Python code; keeps the pending exception. The same of all, on every build, when the interpreter ends.
+// With a GIL. The calling thread is attached to the interpreter with the tstate that it has just made. Deletes the
+// orphaned tstates if there are enough for a batch. Runs Python code, and keeps the pending exception.
 void reap_some(interpreter &interp) noexcept;
+// When the interpreter ends, on every build: deletes all orphaned tstates. Attached; as above.
 void reap_all(interpreter &interp) noexcept;
 
 } // namespace pyattach

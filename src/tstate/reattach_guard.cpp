@@ -1,4 +1,4 @@
-// Reattach guard: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
+// Reattach guard: keeps CPython from freeing a tstate while a thread is re-attaching to it.
 #include "tstate/reattach_guard.hpp"
 
 #include <atomic>
@@ -14,9 +14,9 @@
 namespace pyattach {
 
 struct reattach_guard {
-    reattach_guard *next; // of its thread
+    reattach_guard *next; // of the same thread
     thread_state *tstate;
-    uint64_t id; // the state's, as addresses come again
+    uint64_t id; // of the tstate, because its address may be used again
     interpreter *interp;
     thread_local_words *owner;
     futex::word is_reattaching{0};
@@ -27,46 +27,48 @@ struct reattach_guard {
 namespace {
 
 constexpr int64_t millisecond_ns = 1000000;
-// A thread that CPython ends says so as soon as it is scheduled. One that hangs never does; then this is for one that
-// was about to look into its state.
+// How long the destructor waits. A thread that CPython ends resets `is_reattaching` as soon as it is scheduled. A
+// thread that CPython hangs never does; there the limit is for a thread that was about to read its tstate.
 constexpr int64_t ended_limit_ns = 2000 * millisecond_ns, hung_limit_ns = 20 * millisecond_ns;
 
-// One end of Python waits this long in all: whoever is in the window was in it when the flag went up.
+// All destructors of one end of Python share one deadline, because a thread that is in the window was in it when the
+// flag was set.
 std::atomic<const interpreter *> ending{nullptr};
 std::atomic<int64_t> deadline_of_wait_ns{0};
 
 int64_t limit_ns() noexcept {
-#ifdef __GLIBC__ // elsewhere a thread ends without unwinding
+#ifdef __GLIBC__ // elsewhere a thread that CPython ends is not unwound
     const cpython::table &py = cpython::python();
-    // Free-threaded, one that waits for the world to start again is forgotten there.
+    // Free-threaded, CPython never wakes a thread that waits until the stopped threads may run again.
     if (py.ends_refused_threads && !py.free_threaded)
         return ended_limit_ns;
 #endif
     return hung_limit_ns;
 }
 
-void let_go(reattach_guard &guard) noexcept {
+void release(reattach_guard &guard) noexcept {
     if (guard.refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
         std::free(&guard);
 }
 
-// The capsule's destructor. Attached, and staying so: whoever waits for the GIL leaves only if nobody hands it on.
+// The capsule's destructor. The thread stays attached: a thread that waits for the GIL leaves only while no other
+// thread passes the GIL on.
 void on_cleared(void *value) noexcept {
     reattach_guard &guard = *static_cast<reattach_guard *>(value);
     guard.cleared.store(true, std::memory_order_seq_cst);
-    // A thread that clears its own state is not coming back to it, nor is one that has ended. (If the owner's address
-    // is this thread's by now, the owner has ended.)
-    bool may_come = guard.owner != &this_thread && guard.refs.load(std::memory_order_acquire) == 2;
-    if (may_come && guard.is_reattaching.load(std::memory_order_seq_cst)) {
+    // A thread that clears its own tstate is not re-attaching to it, and neither is one that has ended. (If this
+    // thread's words have the address that the owner's had, the owner has ended, too.)
+    bool may_reattach = guard.owner != &this_thread && guard.refs.load(std::memory_order_acquire) == 2;
+    if (may_reattach && guard.is_reattaching.load(std::memory_order_seq_cst)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(guard.interp, std::memory_order_relaxed) != guard.interp)
             deadline_of_wait_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
         const int64_t until = deadline_of_wait_ns.load(std::memory_order_relaxed);
-        // Looks again by itself, so that coming back needs no wake-up.
+        // Reads the word every millisecond, so that the re-attaching thread need not wake this one.
         while (guard.is_reattaching.load(std::memory_order_acquire) && monotonic_ns() < until)
             futex::wait(guard.is_reattaching, 1, millisecond_ns);
     }
-    let_go(guard);
+    release(guard);
 }
 
 bool is_in_use(const thread &me, const reattach_guard &wanted) noexcept {
@@ -84,12 +86,13 @@ void drop_cleared(thread &me) noexcept {
             continue;
         }
         *link = guard->next;
-        let_go(*guard);
+        release(*guard);
     }
 }
 
-// Inside without a scope: this library is destroying a state of its own. The gate waits for the thread, and what is put
-// into the dict of a state that CPython has begun to clear stays when the state is gone.
+// Whether the thread is inside the gate without a scope: then this library is destroying a tstate of its own. No guard
+// is needed, because the gate waits for the thread. And what is stored in the dict of a tstate that CPython has begun
+// to clear remains after the tstate is freed.
 bool is_destroying(const thread &me, const interpreter &interp) noexcept {
     const participant *self = me.participants;
     while (self && self->interp != &interp)
@@ -100,7 +103,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
 
 [[gnu::noinline]] reattach_guard *make(thread &me, interpreter &interp, thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
-    // Once the flag is up only the thread that ends Python is attached, which CPython always lets in.
+    // Once the flag is set, only the finalizing thread is attached, and CPython always admits that one.
     bool is_ending = !py.is_initialized() || interp.finalizing_thread.load(std::memory_order_relaxed) == &this_thread;
     if (is_drain_disabled() || is_ending || is_destroying(me, interp))
         return nullptr;
@@ -109,8 +112,9 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
         if (guard->tstate != tstate)
             continue;
         if (guard->id == id && guard->interp == &interp)
-            return nullptr; // being cleared by this thread, whose destructors run; what is put in the dict now stays
-        // Put there by a destructor while CPython cleared a state that is gone by now, as its address is another one's.
+            return nullptr; // this thread is clearing the tstate, so what is stored in its dict now remains
+        // A destructor stored this guard while CPython cleared its tstate. That tstate has been freed, because another
+        // one has its address.
         guard->cleared.store(true, std::memory_order_relaxed);
     }
     drop_cleared(me);
@@ -120,7 +124,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
     no_drain_scope no_drain; // a collection runs destructors, which may attach
     auto *made = new (memory) reattach_guard{nullptr, tstate, id, &interp, &this_thread};
     if (!cpython::keep_in_tstate(made, on_cleared)) {
-        let_go(*made);
+        release(*made);
         return nullptr;
     }
     made->next = me.reattach_guards;
@@ -130,8 +134,8 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
 } // namespace
 
 reattach_guard *find_reattach_guard(const thread &me, const thread_state *tstate) noexcept {
-    // One that is not cleared is in the dict of a state that lives, so the address names that one. (Or of one that is
-    // gone; make() finds that.)
+    // A guard that is not cleared is in the dict of an existing tstate, so the address identifies that tstate. (If the
+    // tstate has been freed all the same, make() detects that.)
     for (reattach_guard *guard = me.reattach_guards; guard; guard = guard->next)
         if (guard->tstate == tstate && !guard->cleared.load(std::memory_order_relaxed))
             return guard;
@@ -149,14 +153,15 @@ reattach_guard *make_reattach_guard(thread &me, interpreter &interp, thread_stat
 
 void reattach(reattach_guard &guard) noexcept {
     guard.is_reattaching.store(1, std::memory_order_seq_cst);
-    // Else another thread has used the state meanwhile, and put a reattach_guard of its own in the place of this one.
+    // If Python does not end, the guard is cleared because another thread has used the tstate meanwhile and stored a
+    // guard of its own in place of this one.
     if (guard.cleared.load(std::memory_order_seq_cst) &&
         (cpython::python().is_finalizing() || guard.interp->is_cleared())) {
-        // Only between CPython's clearing the state and its being done with the interpreter.
+        // Only after CPython has cleared the tstate and before it has finished with the interpreter.
         guard.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
         cpython::park();                                          // GCOVR_EXCL_LINE: as above
     }
-    // Release: what the thread read of its state was read before CPython frees that.
+    // Release: the thread's reads of its tstate precede the freeing by CPython.
     auto arrived = [&guard]() noexcept { guard.is_reattaching.store(0, std::memory_order_release); };
     cpython::guarded([&guard] { cpython::python().restore(guard.tstate); }, arrived);
     arrived();
@@ -165,7 +170,7 @@ void reattach(reattach_guard &guard) noexcept {
 void drop_reattach_guards(thread &me) noexcept {
     while (reattach_guard *guard = me.reattach_guards) {
         me.reattach_guards = guard->next;
-        let_go(*guard);
+        release(*guard);
     }
 }
 

@@ -1,39 +1,43 @@
-// Reattach guard: what keeps CPython from freeing a thread state under a thread that is just coming back to it.
+// Reattach guard: keeps CPython from freeing a tstate while a thread is re-attaching to it.
 //
-// Up to 3.13 the end of Python raises a flag and then clears and frees the states of all other threads. An attach looks
-// at the flag first and into its state next; a thread that is not scheduled between the two until Python has ended
-// finds freed memory. Threads that this library attached are not there then: the gate has seen to it. The gate cannot
-// see to others, for up to the flag they have to be let in: exit callbacks that run after ours may wait for them.
+// Up to 3.13 finalization sets a flag, and then clears and frees the tstates of all other threads. A thread that
+// attaches reads the flag first and its tstate next. If it is not scheduled between the two until Python has ended, it
+// reads freed memory. A thread that this library attached is never there at that time, because the gate has excluded
+// it. The gate cannot exclude other threads: until the flag is set they have to be admitted, because exit callbacks
+// that run after this library's may wait for them.
 //
-// But CPython clears a state before it frees it, and clearing drops the state's dict. So a capsule in that dict has its
-// destructor called between the flag and the end of the memory, and the destructor waits until the thread is out of
-// the window:
+// But CPython clears a tstate before it frees it, and clearing releases the tstate's dict. So the destructor of a
+// capsule in that dict is called after the flag is set and before the memory is freed. The destructor waits until the
+// thread has left that window:
 //
-//   come back:  coming = 1;  cleared by the end? coming = 0, park : attach;  coming = 0
-//   clear:      cleared = 1;  coming? wait, with a limit;  [CPython frees the state]
+//   re-attach:  is_reattaching = 1;  cleared at the end of Python? is_reattaching = 0, park
+//                                    else attach, is_reattaching = 0
+//   clear:      cleared = 1;  is_reattaching? wait, with a limit;  [CPython frees the tstate]
 //
-// Each side writes one word and reads the other, sequentially consistent: whichever store comes second is followed by
-// a look that sees the first. So either the thread does not touch its state any more, or the state outlives the call.
-// The call ends: the flag is up, so on its next look, at the latest after one switch interval, CPython ends the thread,
-// which guarded() turns into "coming = 0, park". Where CPython hangs it instead nobody hears of that, and the limit is
-// short: the window is a few instructions, in a call that sleeps only where it looks at the flag again.
+// Each side stores to its own word and then loads the other one, sequentially consistent. So the side that stores
+// second loads what the first one stored (Dekker). Either the thread does not touch its tstate any more, or the tstate
+// outlives the call. The call ends: the flag is set, so when the thread next reads it, after one switch interval at the
+// latest, CPython ends the thread, and `guarded` turns that into "is_reattaching = 0, park". Where CPython hangs the
+// thread instead, nothing reports that, and so the limit is short. A short limit suffices, because the window is a few
+// instructions, and the call sleeps only at places after which it reads the flag again.
 //
-// A reattach_guard has two holders, its thread and the capsule; the last one frees it.
+// A reattach guard has two references, one of its thread and one of the capsule. The last one to go frees it.
 #pragma once
 
 #include "core/thread.hpp"
 
 namespace pyattach {
 
-// Attached, with the state `now` of other code's: the reattach_guard to it, made if need be. NULL: none is needed, or
-// none can be had (no memory; locks are held, as making one may collect garbage; the end is too near), and the thread
-// comes back as through Py_END_ALLOW_THREADS.
+// The calling thread is attached with `tstate`, which other code made. The reattach guard of that tstate, which is made
+// if there is none. NULL: none is needed, or none can be made, and the thread re-attaches as through
+// Py_END_ALLOW_THREADS. None can be made if there is no memory, if locks are held (making one may collect garbage), or
+// if the end of Python is too near.
 reattach_guard *make_reattach_guard(thread &me, interpreter &interp, thread_state *tstate) noexcept;
-// The one made earlier; NULL: none, or CPython has cleared the state.
+// The guard that was made earlier for this tstate; NULL: none, or CPython has cleared the tstate.
 reattach_guard *find_reattach_guard(const thread &me, const thread_state *tstate) noexcept;
-// Attaches its state again; parks if CPython refuses.
-void reattach(reattach_guard &) noexcept;
+// Attaches the thread with the guard's tstate again, and parks it if CPython refuses.
+void reattach(reattach_guard &guard) noexcept;
 // The thread has ended, or is not in this fork child.
-void drop_reattach_guards(thread &) noexcept;
+void drop_reattach_guards(thread &ended) noexcept;
 
 } // namespace pyattach

@@ -1,8 +1,8 @@
-// Thread exit: what the library does when a thread ends, whatever that thread has left open.
+// Thread exit: what the library does when a thread ends, also inside scopes.
 //
-// A thread that ends inside its scopes (by pthread_exit, by pthread_cancel, by a return in C) has given their storage
-// up, so none of it is read here. The record and the participants know enough: in which interpreters the thread is
-// inside, whether attached or detached, and with which thread state.
+// When a thread ends inside its scopes (by pthread_exit, by pthread_cancel, by a return in C), their storage no longer
+// exists, so this file does not read it. The thread's record and participants contain what is needed: in which
+// interpreters the thread is inside, whether it is attached or detached there, and with which tstate.
 #include "core/events.hpp"
 
 #include <cerrno>
@@ -33,11 +33,12 @@ void forget(thread &me) noexcept {
     discard(me);
 }
 
-// CPython's own key is older, and emptied first. Up to 3.11 attaching does not put a state back where PyGILState_*
-// looks, and later only one that was not there before. So what attaches from now on needs a state made for it, which
-// goes there; with the warm one, code that asks for this thread's state would make a second one and wait for itself,
-// and the debugging allocator would end the process.
-// Asked inside the gate, because the end of Python takes the gilstate_tstate away.
+// Whether CPython has emptied the GILState slot of this ending thread. Its pthread key is older than this library's, so
+// its destructor runs first. Up to 3.11 attaching does not store the tstate in the slot again, and from 3.12 it does so
+// only with a tstate that was not in the slot before. So from now on an attach needs a new tstate, which is stored in
+// the slot. If the thread attached with its warm tstate, code that calls PyGILState_Ensure would make a second tstate
+// and wait for itself, and the debugging allocator would end the process. The slot is read inside the gate, because
+// finalization deletes it.
 bool is_gilstate_lost(const thread &me) noexcept {
     participant *self = me.participants;
     while (self && !(self->warm && self->interp == main_interpreter()))
@@ -50,8 +51,9 @@ bool is_gilstate_lost(const thread &me) noexcept {
     return is_lost;
 }
 
-// The participant whose interpreter a scope of the library's has attached this thread to, with the state that is
-// current. Other code may have attached it instead, with a state that is not the library's to let go of.
+// The participant in the interpreter to which a scope of this library has attached the thread with `tstate`, the
+// current one. NULL: there is none; other code may have attached the thread, and the library does not detach a tstate
+// of other code.
 participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
     for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
         if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_ended() &&
@@ -61,9 +63,10 @@ participant *attached_by_scope(const thread &me, const thread_state *tstate) noe
 }
 
 void release_tstate(participant &self, thread_state *tstate) noexcept {
-    // A state that was made for the scope goes with it, as at the scope's own end. Where CPython does not find the
-    // state any more (see is_gilstate_lost), its debugging allocator and its assertions would end the process; then it
-    // is left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
+    // A tstate that was made for the scope is destroyed with it, as the scope's own end does. But if CPython does not
+    // find the tstate in the GILState slot (see is_gilstate_lost), its debugging allocator and its assertions would end
+    // the process. Then the tstate is left to the reaper. (Up to 3.11 they do not check that once there are
+    // sub-interpreters.)
     const cpython::table &py = cpython::python();
     const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && self.interp != main_interpreter());
     if (self.is_temporary && tstate == self.last && is_found) {
@@ -75,18 +78,18 @@ void release_tstate(participant &self, thread_state *tstate) noexcept {
     }
 }
 
-void tell(const char *kind, const char *consequence) noexcept {
+void report_open_scope(const char *kind, const char *consequence) noexcept {
     const pid_t id = own_native_id();
     char name[32];
     name_of(id, name);
-    report("thread %d (%s) ended with %s scope open. %s A scope ends before its thread does: end it on every way out, "
-           "in C "
-           "also where pthread_exit or pthread_cancel leaves it (pthread_cleanup_push).",
-           static_cast<int>(id), name, kind, consequence);
+    report(
+        "thread %d (%s) ended with %s scope open. %s A scope ends before its thread does: end it on every way out, in "
+        "C also where pthread_exit or pthread_cancel leaves it (pthread_cleanup_push).",
+        static_cast<int>(id), name, kind, consequence);
 }
 
-// Nothing of this thread is open from here on. Detach first, leave the gate second (invariant 2).
-void let_go_of_scopes(thread &me) noexcept {
+// Ends everything that is open on this thread. It detaches first, and leaves the gate second (invariant 2).
+void end_open_scopes(thread &me) noexcept {
     thread_state *tstate = current_tstate();
     participant *attached = attached_by_scope(me, tstate);
     bool was_detached = false;
@@ -96,7 +99,7 @@ void let_go_of_scopes(thread &me) noexcept {
     for (participant *self = me.participants; self; self = self->next_of_thread) {
         const presence before = self->inside.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
-        // It is not attached with that one, so another thread has to delete it.
+        // The thread is not attached with this tstate, so the reaper has to delete it on another thread.
         if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
             self->warm = self->last;
         self->is_temporary = false;
@@ -108,15 +111,15 @@ void let_go_of_scopes(thread &me) noexcept {
     me.nested_open = 0;
     me.innermost_section = nullptr;
     if (!can_detach)
-        tell("a critical section and an attached",
-             "Python cannot be let go of, as the section's storage is gone: other "
-             "threads may wait for it for ever.");
+        report_open_scope("a critical section and an attached",
+                          "Python cannot be let go of, as the section's storage is gone: other "
+                          "threads may wait for it for ever.");
     else if (attached)
-        tell("an attached", "Python was let go of for it.");
+        report_open_scope("an attached", "Python was let go of for it.");
     else if (was_detached)
-        tell("a detached", "The interpreter does not wait for it any more.");
+        report_open_scope("a detached", "The interpreter does not wait for it any more.");
     else
-        tell("a", "Other code attached the thread, and what that holds was left alone.");
+        report_open_scope("a", "Other code attached the thread, and what that holds was left alone.");
 }
 
 bool is_anything_open(const thread &me) noexcept {
@@ -128,9 +131,9 @@ bool is_anything_open(const thread &me) noexcept {
 bool on_thread_exit(thread &me) noexcept {
     const int kept_errno = errno;
     if (is_anything_open(me))
-        let_go_of_scopes(me);
-    // Again after destructors of other libraries that still attach; but not in the very last round, where sanitizers
-    // tear down what they know of the thread.
+        end_open_scopes(me);
+    // The hook asks for another round, because destructors of other libraries may still attach. It does its work before
+    // the last round, in which sanitizers free their own data of the thread.
     const bool is_last = ++me.exit_rounds >= thread_exit_rounds - 1 || is_gilstate_lost(me);
     if (is_last) {
         this_thread.ended = 1;

@@ -1,4 +1,4 @@
-// Warm: the thread state a native thread keeps between attaches.
+// Warm tstate: the tstate that a native thread keeps between attaches.
 #include "tstate/warm_state.hpp"
 
 #include "base/diagnostics.hpp"
@@ -21,12 +21,13 @@ void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, s
 
 bool is_kept(const interpreter &interp) noexcept {
     const cpython::table &py = cpython::python();
-    // Past its exit hook a thread has nobody to hand a state over.
+    // After its exit hook a thread cannot hand a tstate over any more.
     if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
         !py.reaps_foreign_tstates)
         return false;
-    // A state that is kept stays where other code looks for this thread's, which must never be one of a
-    // sub-interpreter: so there only if the thread has a warm state of the main interpreter to be found instead.
+    // A tstate that is kept stays in the thread's GILState slot, where other code finds it. That must never be a tstate
+    // of a sub-interpreter. So one of a sub-interpreter is kept only if the thread has a warm tstate of the main
+    // interpreter, which the slot contains instead.
     if (interp.state == py.main_interpreter())
         return true;
     const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
@@ -38,13 +39,13 @@ bool is_kept(const interpreter &interp) noexcept {
 
 void hand_over(participant &self) noexcept {
     self.interp->gate.leave(self, presence::outside);
-    orphan(self);
+    orphan_queue(self);
     retire(self);
 }
 
 void forget_orphaned(interpreter &interp) noexcept {
     lock_registry();
-    // In a fork child the gate is not dead, and all of them are empty then.
+    // In a fork child the gate has not ended, so vacate_locked makes the participants vacant ones.
     participant *empty = take_all_locked(interp.data->empty), *dead = take_all_locked(interp.data->dead);
     for_each_locked(empty, vacate_locked);
     for_each_locked(dead, vacate_locked);
@@ -58,7 +59,7 @@ status release() noexcept {
     thread *me = this_thread.record();
     if (!me)
         return PYATTACH_OK;
-    // Also where other code attached the thread with the very state that would go.
+    // The call is refused also where other code has attached the thread, perhaps with the tstate to be deleted.
     if (me->top != &me->base || me->nested_open || current_tstate())
         return refused(
             PYATTACH_INVALID, in_use,
@@ -73,7 +74,7 @@ status release() noexcept {
         member->warm = nullptr;
         if (me->fast_participant == member)
             me->fast_participant = &no_participant;
-        // Refused: the interpreter ends, and CPython deletes the state with it.
+        // Refused: the interpreter ends, and CPython deletes the tstate with it.
         if (!member->interp->gate.enter(*member))
             continue;
         cpython::restore(tstate);

@@ -1,7 +1,7 @@
-// Warm: the thread state a native thread keeps between attaches, and what becomes of it when the thread ends.
+// Warm tstate: the tstate that a native thread keeps between attaches, and what is done with it when the thread ends.
 //
-// A thread's exit never blocks on Python (invariant 7): its exit hook hands the participant with the warm state to the
-// interpreter's list of dead states; see reap_batch.hpp.
+// A thread's end never waits for Python (invariant 7). So the exit hook does not delete the warm tstate, but puts its
+// participant into the interpreter's list of orphaned tstates, for the reaper (reaper.hpp).
 #pragma once
 
 #include "core/thread.hpp"
@@ -9,17 +9,19 @@
 
 namespace pyattach::warm_state {
 
-void set_policy(pyattach_thread_policy) noexcept;
-// Whether a state that this thread makes there now outlives its scope.
+// See pyattach_set_thread_policy.
+void set_policy(pyattach_thread_policy wanted) noexcept;
+// Whether a tstate that the calling thread makes now in this interpreter is kept after its scope has ended.
 bool is_kept(const interpreter &interp) noexcept;
 
-// Takes the participant from an ending thread. No Python.
-void hand_over(participant &) noexcept;
+// Retires a participant of an ending thread: leaves the gate, orphans the decref queue, and passes the participant on
+// to the reaper or to another thread. Never attaches.
+void hand_over(participant &self) noexcept;
 
-// The interpreter is dead, and its states with it.
+// The interpreter has ended, and CPython deletes its tstates with it: vacates the participants of ended threads.
 void forget_orphaned(interpreter &interp) noexcept;
 
-// Destroys this thread's warm states now.
+// See pyattach_thread_release: destroys the calling thread's warm tstates now.
 status release() noexcept;
 
 } // namespace pyattach::warm_state

@@ -1,51 +1,55 @@
-/* The gate of one interpreter (src/gate.hpp, src/gate.cpp): threads that come and go, and one that closes.
+/* The gate of one interpreter (src/core/gate.hpp, src/core/gate.cpp): threads that enter and leave, and the
+ * closing thread.
  *
- * A thread's announcement goes through a buffer before others see it, as a store does that a later load overtakes. It is
- * written out at any time; at the latest by the closer's heavy fence, which makes every thread pass a fence, and when the
- * thread lets go of the lock. Taking the lock writes nothing out: less than any processor does.
+ * A thread's store of its presence goes through a store buffer before other threads read it, because a later load
+ * may overtake it. The store is written out at any time; at the latest by the closing thread's heavy fence, which
+ * makes every thread execute a fence, and when the thread releases the lock. Taking the lock writes nothing out,
+ * which is weaker than what any processor does.
  *
- * Shown: when the closer goes on, nobody is attached and nobody comes in again; and it is never left asleep (spin
- * reports a process that waits for ever as an invalid end state).
+ * Shown: when the closing thread goes on, no thread is attached, and none attaches later. And the closing thread
+ * is never left asleep (spin reports a process that waits for ever as an invalid end state).
  *
- * Good:  nothing defined, or SYMMETRIC   every thread pays for the fence itself (membarrier is refused)
- * Bad:   SWAPPED      announce() looks at the word before it writes the seat
- *        UNFENCED     set() leaves membarrier out
+ * Good:  nothing defined, or SYMMETRIC   every thread executes the fence itself (the kernel refuses membarrier)
+ * Bad:   SWAPPED      announce() reads the gate's word before it stores the presence
+ *        UNFENCED     advance() leaves membarrier out
  *        UNLOCKED     wake() does not take the lock
  *        LEFT_FIRST   a thread leaves the gate before it detaches (invariant 2)
- *        UNSEALED     come_back() asks for dead rather than for sealed
+ *        UNSEALED     reenter() tests for ended instead of sealed
  */
 #define THREADS 2
 #ifndef VISITS
 #define VISITS 1                            /* of the second thread; the first comes twice */
 #endif
 
-mtype = { outside, attached, detached };    /* presence::value */
-mtype = { open, closed, sealed, dead };     /* gate::state */
+mtype = { outside, attached, detached };    /* presence */
+mtype = { open, closed, sealed, ended };    /* gate::state */
 
 mtype word = open;                          /* word_ */
-mtype seat[THREADS] = outside;              /* seat::inside, as others see it */
-bool in_list[THREADS];                      /* in seats_ */
-bool locked, asleep;                        /* lock_; the closer sleeps on left_ */
-chan stores[THREADS] = [2] of { mtype };    /* a thread's stores on their way to its seat, in their order */
+mtype inside_of[THREADS] = outside;         /* participant::inside, as other threads read it */
+bool in_list[THREADS];                      /* in data::participants */
+bool locked, asleep;                        /* data::lock; the closing thread sleeps on data::left */
+chan stores[THREADS] = [2] of { mtype };    /* the buffered stores of a thread to its presence, in their order */
 
-/* What is true, whatever the seats say. */
-bool holds_state[THREADS];                  /* between the return of restore() and the call of save() */
-bool is_over;                               /* the closer has gone on */
+/* The actual state, whatever the participants contain. */
+bool holds_tstate[THREADS];                 /* between the return of restore() and the call of save() */
+bool is_over;                               /* the closing thread has gone on */
 
-#define write_out_one(t) if :: nempty(stores[t]) -> stores[t] ? seat[t] :: empty(stores[t]) fi
-#define write_out(t) atomic { do :: nempty(stores[t]) -> stores[t] ? seat[t] :: empty(stores[t]) -> break od }
-#define store(t, value) atomic { if :: full(stores[t]) -> stores[t] ? seat[t] :: nfull(stores[t]) fi; stores[t] ! value }
+#define write_out_one(t) if :: nempty(stores[t]) -> stores[t] ? inside_of[t] :: empty(stores[t]) fi
+#define write_out(t) atomic { do :: nempty(stores[t]) -> stores[t] ? inside_of[t] :: empty(stores[t]) -> break od }
+#define store(t, value) atomic { \
+    if :: full(stores[t]) -> stores[t] ? inside_of[t] :: nfull(stores[t]) fi; \
+    stores[t] ! value }
 
 #define take_lock() atomic { !locked -> locked = true }
 #define release_lock() locked = false
 
 /* gate::announce */
-inline announce(now) {
+inline announce(after) {
 #ifdef SWAPPED
     seen = word;
-    store(me, now)
+    store(me, after)
 #else
-    store(me, now);
+    store(me, after);
 #ifdef SYMMETRIC
     write_out(me);                          /* light_fence() without membarrier */
 #endif
@@ -54,8 +58,8 @@ inline announce(now) {
 }
 
 /* gate::leave and gate::wake */
-inline leave(now) {
-    announce(now);
+inline leave(after) {
+    announce(after);
     if
     :: seen == open
     :: else ->
@@ -70,7 +74,7 @@ inline leave(now) {
     fi
 }
 
-/* gate::enter, then cpython::restore; `before` is what the seat says to its own thread */
+/* gate::enter, then cpython::restore; `before` is the thread's own presence */
 inline enter(before) {
     announce(attached);
     if
@@ -79,12 +83,12 @@ inline enter(before) {
     fi
 }
 
-/* gate::come_back */
-inline come_back() {
+/* gate::reenter */
+inline reenter() {
     announce(attached);
     if
 #ifdef UNSEALED
-    :: seen != dead -> is_in = true; attach()
+    :: seen != ended -> is_in = true; attach()
 #else
     :: seen == open || seen == closed -> is_in = true; attach()
 #endif
@@ -93,18 +97,18 @@ inline come_back() {
 }
 
 inline attach() {
-    holds_state[me] = true;
+    holds_tstate[me] = true;
     assert(!is_over)
 }
 
 /* end_outer() of attached.cpp and begin() of detached.cpp */
-inline detach_and_leave(now) {
+inline detach_and_leave(after) {
 #ifdef LEFT_FIRST
-    leave(now);
-    holds_state[me] = false
+    leave(after);
+    holds_tstate[me] = false
 #else
-    holds_state[me] = false;
-    leave(now)
+    holds_tstate[me] = false;
+    leave(after)
 #endif
 }
 
@@ -131,14 +135,14 @@ proctype visitor(byte me) {
             detach_and_leave(detached);
             if
             :: true
-            :: true ->                      /* and an attached one inside it */
+            :: true ->                      /* and an attached scope inside it */
                 enter(detached);
                 if
                 :: is_in -> detach_and_leave(detached)
                 :: !is_in
                 fi
             fi;
-            come_back();
+            reenter();
             if
             :: !is_in -> break              /* FINALIZING */
             :: is_in
@@ -147,8 +151,8 @@ proctype visitor(byte me) {
         detach_and_leave(outside)
     od;
     if
-    :: true                                 /* lives on, and does not come back */
-    :: true ->                              /* ends: warm_state::hand_over and gate::remove */
+    :: true                                 /* the thread lives on, and does not enter again */
+    :: true ->                              /* the thread ends: warm_state::hand_over and gate::remove */
         store(me, outside);
         take_lock();
         in_list[me] = false;
@@ -158,8 +162,8 @@ proctype visitor(byte me) {
     fi
 }
 
-/* gate::set with heavy_fence(); each thread passes its fence at a moment of its own */
-inline set(state) {
+/* gate::advance with heavy_fence(); each thread executes its fence at a moment of its own */
+inline advance(state) {
     word = state;
 #if !defined(UNFENCED) && !defined(SYMMETRIC)
     write_out(0);
@@ -167,19 +171,20 @@ inline set(state) {
 #endif
 }
 
-/* gate::count, seat by seat */
+/* gate::count, participant by participant */
 inline count(attached_only) {
     inside = 0;
-    one = 0;
+    other = 0;
     do
-    :: one < THREADS ->
-        inside = inside + (in_list[one] && (seat[one] == attached || (!attached_only && seat[one] == detached)));
-        one++
+    :: other < THREADS ->
+        inside = inside + (in_list[other] &&
+                           (inside_of[other] == attached || (!attached_only && inside_of[other] == detached)));
+        other++
     :: else -> break
     od
 }
 
-/* gate::wait; pthread_cond_timedwait lets go of the lock and falls asleep in one step */
+/* gate::wait; reading `left` under the lock and sleeping on it is modelled as one step */
 inline wait(attached_only, may_expire) {
     take_lock();
     do
@@ -198,27 +203,27 @@ inline wait(attached_only, may_expire) {
 
 /* ending::close() and ending::wait() of exit.cpp; the limit for attached threads is never reached */
 proctype closer() {
-    byte inside, one;
+    byte inside, other;
     bool gives_up_on_detached;
     if :: gives_up_on_detached = true :: gives_up_on_detached = false fi;
-    set(closed);
+    advance(closed);
     wait(false, gives_up_on_detached);
     if
     :: inside ->
-        set(sealed);
+        advance(sealed);
         wait(true, false)
     :: else
     fi;
-    set(sealed);
+    advance(sealed);
     wait(true, false);
     d_step {
         is_over = true;
-        assert(!holds_state[0] && !holds_state[1])
+        assert(!holds_tstate[0] && !holds_tstate[1])
     };
-    set(dead)
+    advance(ended)
 }
 
-/* Stores that are written out in their own time. */
+/* Writes the buffered stores out at any time. */
 proctype memory() {
 end:
     do

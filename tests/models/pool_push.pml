@@ -1,14 +1,14 @@
 /* Of pool.pml: how a thread gives a reference back, and ends. */
 
-/* pool::link: the link, and a compare-and-swap */
-inline list(p) {
+/* pool::link: stores the link, and then compares and swaps the head */
+inline link_queue(p) {
     seen = head;
     do
-    :: seen == CLOSED -> is_in = false; break
+    :: seen == CLOSED -> is_in_list = false; break
     :: else ->
-        atomic { is_here(p); assert(!is_in_list[p]); next[p] = seen };
+        atomic { check_not_freed(p); assert(!is_linked[p]); next[p] = seen };
         if
-        :: atomic { head == seen -> head = p; is_in_list[p] = true; is_in = true }; break
+        :: atomic { head == seen -> head = p; is_linked[p] = true; is_in_list = true }; break
         :: atomic { head != seen -> seen = head }
         fi
     od;
@@ -16,30 +16,30 @@ inline list(p) {
 }
 
 /* pool::unlink_and_free */
-inline free_producer(p) {
+inline unlink_and_free(p) {
     atomic {
-        is_here(p);
-        assert(!is_in_list[p]);
+        check_not_freed(p);
+        assert(!is_linked[p]);
         is_freed[p] = true;
-        at = first[p];
+        slot_at = head_chunk[p];
         do
-        :: at != NOBODY -> assert(in_use[at]); in_use[at] = false; at = link[at]
+        :: slot_at != NONE -> assert(in_use[slot_at]); in_use[slot_at] = false; slot_at = chunk_next[slot_at]
         :: else -> break
         od;
         if
-        :: spare[p] != NOBODY -> assert(in_use[spare[p]]); in_use[spare[p]] = false
+        :: spare[p] != NONE -> assert(in_use[spare[p]]); in_use[spare[p]] = false
         :: else
         fi;
-        at = 0
+        slot_at = 0
     }
 }
 
-/* decref_queue::extend; in an atomic step, as what it writes is in nobody's reach yet */
+/* decref_queue::extend; one atomic step, because no other thread reads yet what it writes */
 inline extend() {
     fresh = spare[me];
-    spare[me] = NOBODY;
+    spare[me] = NONE;
     if
-    :: fresh != NOBODY
+    :: fresh != NONE
     :: else ->
         fresh = cell(me, 0);
         do
@@ -49,10 +49,10 @@ inline extend() {
         assert(fresh < cell(me + 1, 0))
     fi;
     in_use[fresh] = true;
-    link[fresh] = NOBODY;
-    link[tail] = fresh;
+    chunk_next[fresh] = NONE;
+    chunk_next[tail] = fresh;
     tail = fresh;
-    fresh = NOBODY
+    fresh = NONE
 }
 
 /* The store or the exchange of decref_queue::publish_plain and publish_fenced */
@@ -66,27 +66,27 @@ inline publish() {
     }
 }
 
-/* pool::enlist, but for its first two lines: see look() */
-inline settle() {
-    atomic { write_out(me); is_in = is_listed[me]; is_listed[me] = true };
+/* pool::enlist, without become_fenced: see read_place() */
+inline enlist() {
+    atomic { write_out(me); is_in_list = in_pool_list[me]; in_pool_list[me] = true };
     if
-    :: is_in
+    :: is_in_list
     :: else ->
-        list(me);
+        link_queue(me);
         if
-        :: is_in
-        :: else ->                          /* closed */
+        :: is_in_list
+        :: else ->                          /* the pool is closed */
 #ifndef TAKEN_BACK
             take_lock();
             if
             :: own_pushed[me] == taken[me]
             :: else ->
 #endif
-                atomic { tail_at = false; own_pushed[me] = own_pushed[me] - 1; leaked[me] = leaked[me] + 1 }
+                atomic { tail_is_full = false; own_pushed[me] = own_pushed[me] - 1; leaked[me] = leaked[me] + 1 }
 #ifndef TAKEN_BACK
             fi;
 #endif
-            atomic { write_out(me); is_listed[me] = false };
+            atomic { write_out(me); in_pool_list[me] = false };
 #ifndef TAKEN_BACK
             release_lock()
 #endif
@@ -94,12 +94,12 @@ inline settle() {
     fi
 }
 
-/* The look at is_listed; and what settle() does at once, which nobody sees yet */
-inline look() {
+/* The load of in_pool_list, and decref_queue::become_fenced, which no other thread reads yet */
+inline read_place() {
     atomic {
-        is_in = is_listed[me];
+        is_in_list = in_pool_list[me];
         if
-        :: !is_in -> goes_plain = false; own_plain[me] = false
+        :: !is_in_list -> pushes_plain = false; own_plain[me] = false
         :: else
         fi
     }
@@ -108,56 +108,56 @@ inline look() {
 /* pool::push */
 inline push() {
     atomic {
-        is_here(me);
+        check_not_freed(me);
         if
-        :: tail_at -> extend()
+        :: tail_is_full -> extend()
         :: else
         fi;
-        if :: goes_plain -> is_fenced = false :: is_fenced = true fi;
+        if :: pushes_plain -> is_fenced = false :: is_fenced = true fi;
         write_slot_out(me);                 /* each slot's store before the next one's */
         held_back[me] = tail;
         held_value[me] = attempts[me];
-        tail_at = true
+        tail_is_full = true
     };
 #ifdef SWAPPED
-    look();
+    read_place();
     publish();
 #else
     publish();
-    look();
+    read_place();
 #endif
     if
-    :: !is_in -> settle()
+    :: !is_in_list -> enlist()
     :: else ->
         atomic {
             if
-            :: is_fenced && own_plain[me] -> goes_plain = true
+            :: is_fenced && own_plain[me] -> pushes_plain = true
             :: is_fenced && !own_plain[me] ->
                 own_plain[me] = true;
 #ifdef EARLY_PLAIN
-                goes_plain = true
+                pushes_plain = true
 #endif
             :: !is_fenced || !own_plain[me]
             fi
         }
     fi;
-    atomic { is_in = false; is_fenced = false }
+    atomic { is_in_list = false; is_fenced = false }
 }
 
 /* pool::orphan */
 inline orphan() {
-    is_here(me);
+    check_not_freed(me);
 #ifdef LATE_ORPHAN
-    is_in = is_listed[me];
+    is_in_list = in_pool_list[me];
     take_lock();
 #else
     take_lock();
-    is_in = is_listed[me];
+    is_in_list = in_pool_list[me];
 #endif
     if
-    :: is_in -> is_orphan[me] = true
-    :: else -> free_producer(me)
+    :: is_in_list -> is_orphan[me] = true
+    :: else -> unlink_and_free(me)
     fi;
-    atomic { is_in = false; ended++ };
+    atomic { is_in_list = false; ended++ };
     release_lock()
 }

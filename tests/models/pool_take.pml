@@ -1,100 +1,101 @@
-/* Of pool.pml: how a drain finds what was given back. */
+/* Of pool.pml: how a drain takes references out. */
 
-/* pool::take_list: the oldest comes first */
+/* pool::take_list: the result begins with the oldest entry */
 inline take_list(leave_behind) {
     atomic {
-        one = head;
+        queue = head;
         if
         :: head != CLOSED -> head = leave_behind
-        :: else -> one = NOBODY
+        :: else -> queue = NONE
         fi;
-        rest = NOBODY;
+        rest = NONE;
         do
-        :: one == NOBODY -> break
+        :: queue == NONE -> break
         :: else ->
-            is_here(one);
-            is_in_list[one] = false;
-            after = next[one];
-            next[one] = rest;
-            rest = one;
-            one = after
+            check_not_freed(queue);
+            is_linked[queue] = false;
+            following = next[queue];
+            next[queue] = rest;
+            rest = queue;
+            queue = following
         od;
-        after = 0;
-        one = 0
+        following = 0;
+        queue = 0
     }
 }
 
-/* Into `spare`; what was there is freed. */
-inline hand_back(emptied_chunk) {
+/* Puts the chunk into `spare`, and frees the chunk that was there. */
+inline keep_spare(emptied_chunk) {
     assert(in_use[emptied_chunk]);
     if
-    :: spare[one] != NOBODY && spare[one] != emptied_chunk -> in_use[spare[one]] = false
+    :: spare[queue] != NONE && spare[queue] != emptied_chunk -> in_use[spare[queue]] = false
     :: else
     fi;
-    spare[one] = emptied_chunk
+    spare[queue] = emptied_chunk
 }
 
-/* decref_queue::take: `part` references out of `one` */
+/* decref_queue::take: `part` references out of `queue` */
 inline take_from() {
     do
     :: part == 0 -> break
     :: else ->
         atomic {
-            is_here(one);
+            check_not_freed(queue);
             if
-            :: head_at[one] ->
-                at = first[one];
-                assert(link[at] != NOBODY);
-                first[one] = link[at];
-                head_at[one] = false;
+            :: head_is_read[queue] ->
+                slot_at = head_chunk[queue];
+                assert(chunk_next[slot_at] != NONE);
+                head_chunk[queue] = chunk_next[slot_at];
+                head_is_read[queue] = false;
 #ifndef EARLY_SPARE
-                hand_back(at)
+                keep_spare(slot_at)
 #endif
             :: else
             fi;
 #ifdef EARLY_SPARE
-            hand_back(first[one]);
+            keep_spare(head_chunk[queue]);
 #endif
-            at = 0
+            slot_at = 0
         };
         atomic {
-            at = first[one];
-            assert(in_use[at]);
-            assert((one == own && held_back[one] == at -> held_value[one] : slot[at]) == read[one] + 1);
-            read[one] = read[one] + 1;
-            head_at[one] = true;
-            taken[one] = taken[one] + 1;    /* which nobody else looks at before the lock is let go */
+            slot_at = head_chunk[queue];
+            assert(in_use[slot_at]);
+            assert((queue == own && held_back[queue] == slot_at -> held_value[queue] : slot[slot_at]) ==
+                   read[queue] + 1);
+            read[queue] = read[queue] + 1;
+            head_is_read[queue] = true;
+            taken[queue] = taken[queue] + 1;    /* which no other drain reads before the lock is released */
             part--;
-            at = 0
+            slot_at = 0
         }
     od
 }
 
-/* Each thread passes its fence at a moment of its own. */
+/* Each thread executes its fence at a moment of its own. */
 inline heavy_fence() {
     atomic { write_out(0) };
     atomic { write_out(1) }
 }
 
-inline ask() {
-    needs_fence = needs_fence || (one != own && is_plain[one])
+inline read_mode() {
+    needs_fence = needs_fence || (queue != own && is_plain[queue])
 }
 
-/* pool::delist: what was given something meanwhile goes in front of `rest` */
-inline unlist() {
+/* pool::delist: queues that their owners pushed into meanwhile precede `rest` */
+inline delist() {
 #ifdef FENCE_FIRST
     heavy_fence();
 #endif
-    one = emptied;
+    queue = emptied;
     do
-    :: one == NOBODY -> break
+    :: queue == NONE -> break
     :: else ->
-        atomic { is_here(one); write_own_out(); is_listed[one] = false };
+        atomic { check_not_freed(queue); write_own_out(); in_pool_list[queue] = false };
         atomic {
-#ifndef ASKED_FIRST
-            ask();
+#ifndef MODE_FIRST
+            read_mode();
 #endif
-            one = next_emptied[one]
+            queue = next_emptied[queue]
         }
     od;
     if
@@ -105,69 +106,69 @@ inline unlist() {
         needs_fence = false
     :: else
     fi;
-    one = emptied;
+    queue = emptied;
     do
-    :: one == NOBODY -> break
+    :: queue == NONE -> break
     :: else ->
-        atomic { is_here(one); after = next_emptied[one]; part = waits(one) };
+        atomic { check_not_freed(queue); following = next_emptied[queue]; part = waits(queue) };
         if
 #ifndef STALE
         :: part != 0 ->
             part = 0;
 #ifdef DOUBLE
-            seen = is_listed[one];
-            is_listed[one] = true;
+            seen = in_pool_list[queue];
+            in_pool_list[queue] = true;
 #else
-            atomic { write_own_out(); seen = is_listed[one]; is_listed[one] = true };
+            atomic { write_own_out(); seen = in_pool_list[queue]; in_pool_list[queue] = true };
 #endif
             if
-            :: !seen -> atomic { next[one] = rest; rest = one }
+            :: !seen -> atomic { next[queue] = rest; rest = queue }
             :: else
             fi;
             seen = 0
 #endif
         :: else ->
             if
-            :: is_orphan[one] -> free_producer(one)
+            :: is_orphan[queue] -> unlink_and_free(queue)
             :: else
             fi
         fi;
-        atomic { one = after; part = 0 }
+        atomic { queue = following; part = 0 }
     od;
-    atomic { after = 0; emptied = 0; one = 0 }
+    atomic { following = 0; emptied = 0; queue = 0 }
 }
 
-/* pool::take; `own` is the producer of the thread that drains, or NOBODY */
+/* pool::take; `own` is the queue of the draining thread, or NONE */
 inline take() {
     if :: most = 1 :: most = 2 fi;
     take_lock();
-    take_list(NOBODY);
-    emptied = NOBODY;
+    take_list(NONE);
+    emptied = NONE;
     do
-    :: rest == NOBODY || most == 0 -> break
+    :: rest == NONE || most == 0 -> break
     :: else ->
-        one = rest;
-#ifdef ASKED_FIRST
-        ask();
+        queue = rest;
+#ifdef MODE_FIRST
+        read_mode();
 #endif
         atomic {
-            assert(pushed_there(one) >= taken[one]);
-            rest = next[one];
-            part = (waits(one) < most -> waits(one) : most);
+            assert(pushed_seen(queue) >= taken[queue]);
+            rest = next[queue];
+            part = (waits(queue) < most -> waits(queue) : most);
             most = most - part;
-            came_out[one] = came_out[one] + part
+            came_out[queue] = came_out[queue] + part
         };
         take_from();
         if
-        :: atomic { waits(one) == 0 -> next_emptied[one] = emptied; emptied = one }
-        :: atomic { waits(one) != 0 -> next[one] = rest; rest = one }
+        :: atomic { waits(queue) == 0 -> next_emptied[queue] = emptied; emptied = queue }
+        :: atomic { waits(queue) != 0 -> next[queue] = rest; rest = queue }
         fi
     od;
-    unlist();
+    delist();
     do
-    :: rest == NOBODY -> break
-    :: else -> one = rest; rest = next[one]; list(one); assert(is_in)
+    :: rest == NONE -> break
+    :: else -> queue = rest; rest = next[queue]; link_queue(queue); assert(is_in_list)
     od;
-    atomic { one = 0; rest = 0; most = 0; is_in = false };
+    atomic { queue = 0; rest = 0; most = 0; is_in_list = false };
     release_lock()
 }

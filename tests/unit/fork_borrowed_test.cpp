@@ -85,11 +85,11 @@ CHILD("borrowed: each lock") {
     for (int i = 0; i < 5; ++i)
         run_on_thread(use_python); // states wait to be deleted
     fork_while_borrowed(pyattach::lock_registry, pyattach::unlock_registry, live);
-    fork_while_borrowed(pyattach::hold_threads, pyattach::let_threads_go, live);
-    fork_while_borrowed(pyattach::hold_message_handler, pyattach::let_message_handler_go, live);
-    fork_while_borrowed(pyattach::cpython::hold_guards, pyattach::cpython::let_guards_go, live);
-    fork_while_borrowed([] { main_record().gate.hold(); }, [] { main_record().gate.let_go(); }, live);
-    fork_while_borrowed([] { main_record().pool.hold(); }, [] { main_record().pool.let_go(); }, live);
+    fork_while_borrowed(pyattach::hold_threads, pyattach::release_hold_on_threads, live);
+    fork_while_borrowed(pyattach::hold_message_handler, pyattach::release_hold_on_message_handler, live);
+    fork_while_borrowed(pyattach::cpython::hold_guards, pyattach::cpython::release_hold_on_guards, live);
+    fork_while_borrowed([] { main_record().gate.hold(); }, [] { main_record().gate.release_hold(); }, live);
+    fork_while_borrowed([] { main_record().pool.hold(); }, [] { main_record().pool.release_hold(); }, live);
     others.let_go();
     EXPECT(!stop_python());
 }
@@ -119,7 +119,7 @@ CHILD("borrowed: what is given up") {
         }
         EXPECT(pyattach_pool_size() == 2);
     }
-    fork_while_borrowed([] { main_record().pool.hold(); }, [] { main_record().pool.let_go(); },
+    fork_while_borrowed([] { main_record().pool.hold(); }, [] { main_record().pool.release_hold(); },
                         [] {
                             EXPECT(pyattach_pool_size() == 0);
                             EXPECT(all_counters().drops_leaked >= 1); // that of the thread that lives on is known of
@@ -130,7 +130,7 @@ CHILD("borrowed: what is given up") {
                         });
     static std::string heard;
     pyattach_set_message_handler([](const char *text, void *) { heard += text; }, nullptr);
-    fork_while_borrowed(pyattach::hold_message_handler, pyattach::let_message_handler_go, [] {
+    fork_while_borrowed(pyattach::hold_message_handler, pyattach::release_hold_on_message_handler, [] {
         pyattach::report("nobody is told, as the handler may be half another one");
         EXPECT(heard.empty());
     });

@@ -157,5 +157,5 @@ TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves
     CHECK(outcome == PTHREAD_CANCELED);
     CHECK(both.inside == 0);
     the_gate->hold();
-    the_gate->let_go();
+    the_gate->release_hold();
 }

@@ -74,7 +74,7 @@ TEST_CASE("a lock that is held for a fork is borrowed, and the parent does not w
     });
     has_borrowed.wait();
     REQUIRE(fork_hold::is_outermost());
-    lock.let_go();
+    lock.release_hold();
     fork_hold::end();
     // It is locked still.
     CHECK(!lock.lock_within(1000000));
@@ -96,7 +96,7 @@ TEST_CASE("a thread that waited for a locked lock borrows it when a fork has got
     REQUIRE(fork_hold::begin());
     lock.hold_locked();
     other.join();
-    lock.let_go();
+    lock.release_hold();
     fork_hold::end();
     CHECK(lock.lock_within(0));
     lock.unlock();
@@ -139,8 +139,8 @@ TEST_CASE("a child is told that a lock was borrowed, and only then") {
             is_right = is_right && lock.lock_within(0) && other.lock_within(0) && fork_hold::begin();
             _exit(is_right ? 0 : 1);
         }
-        other.let_go();
-        lock.let_go();
+        other.release_hold();
+        lock.release_hold();
         fork_hold::end();
         may_unlock.count_down();
         borrower.join();
@@ -167,13 +167,13 @@ TEST_CASE("the second of two threads that fork borrows the locks over its own fo
             _exit(is_whole && lock.lock_within(0) && fork_hold::begin() && fork_hold::is_first() ? 0 : 1);
         }
         fork_hold::is_outermost();
-        lock.let_go();
+        lock.release_hold();
         fork_hold::end();
         waitpid(child, &status, 0);
     });
     CHECK(status == 0);
     CHECK(fork_hold::is_first());
-    lock.let_go();
+    lock.release_hold();
     fork_hold::end();
     CHECK(lock.lock_within(0));
     lock.unlock();
@@ -186,6 +186,6 @@ TEST_CASE("a fork inside a fork of the same thread holds nothing, and lets go of
     CHECK(!fork_hold::begin());
     CHECK(!fork_hold::is_outermost());
     CHECK(fork_hold::is_outermost());
-    lock.let_go();
+    lock.release_hold();
     fork_hold::end();
 }

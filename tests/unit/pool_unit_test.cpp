@@ -96,7 +96,7 @@ TEST_CASE("a fork child lists again what waits, with and without a producer") {
     queue.orphan_in_child(*theirs);
     queue.orphan_in_child(*idle);
     queue.relist();
-    queue.let_go();
+    queue.release_hold();
     std::vector<object *> all = take(queue, 10);
     std::sort(all.begin(), all.end());
     CHECK(all == addresses(1, 4));
@@ -216,7 +216,7 @@ TEST_CASE("a fork child counts anew what waits") {
     queue.is_drain_scheduled() = true; // as if a thread that is not here had been about to ask
     queue.hold();
     queue.relist();
-    queue.let_go();
+    queue.release_hold();
     CHECK_FALSE(queue.is_drain_scheduled());
     CHECK(queue.push_single(address(1), true) == pool::outcome::queued);
     CHECK(queue.push_single(address(1), true) == pool::outcome::over_mark);

@@ -1,5 +1,5 @@
-// Company: whether another thread was inside Python when this process was forked off.
-#include "lifecycle/fork_company.hpp"
+// Fork obstacle: what prevents the use of Python in the child of a raw fork().
+#include "lifecycle/fork_obstacle.hpp"
 
 #include "core/interpreter.hpp"
 #include "cpython/fork.hpp"
@@ -10,12 +10,11 @@ namespace {
 constexpr const char *was_inside =
     "attaching is refused: this process was made by fork() without Python being told, while another thread was inside "
     "Python, which may hold locks of Python's that only that thread would unlock. Fork with pyattach_fork() or "
-    "os.fork(), "
-    "or before other threads use Python; or leave Python alone in the child, and end it with _exit() or exec().";
+    "os.fork(), or before other threads use Python; or leave Python alone in the child, and end it with _exit() or "
+    "exec().";
 constexpr const char *may_be_inside =
     "attaching is refused: this process was made by fork() without Python being told, and Python knew other threads "
-    "that "
-    "this library did not attach (its own, or of other libraries), which may hold locks of Python's. Fork with "
+    "that this library did not attach (its own, or of other libraries), which may hold locks of Python's. Fork with "
     "pyattach_fork() or os.fork(), or before other threads use Python; or leave Python alone in the child, and end it "
     "with _exit() or exec().";
 constexpr const char *several_interpreters =
@@ -23,7 +22,7 @@ constexpr const char *several_interpreters =
     "survive in a fork child. Fork before they begin, or leave Python alone in the child, and end it with _exit() or "
     "exec().";
 
-// Of this thread's, or kept by a thread that was outside.
+// Whether the tstate is one of the surviving thread, or the warm one of a thread that was outside.
 bool is_known_tstate(const thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
     if (tstate == py.gilstate_tstate() || (py.current_is_own && tstate == py.current()))
@@ -48,11 +47,11 @@ const participant *own_participant(const interpreter &interp) noexcept {
 
 } // namespace
 
-// A thread announces itself in its participant before it attaches, and says outside after it has detached. The child
-// sees what each thread wrote up to some moment and nothing after it, as internal_lock.hpp says: so a thread whose
-// participant says outside held no lock of Python's, the GIL included. Of states that this library did not make nothing
-// is known.
-const char *find_company(bool is_something_lost) noexcept {
+// A thread stores its presence in its participant before it attaches, and stores `outside` after it has detached. The
+// child sees each thread's writes up to some moment and none after it (internal_lock.hpp). So a thread whose
+// participant contains `outside` held no lock of Python, not even the GIL. Nothing is known of tstates that other code
+// made.
+const char *find_fork_obstacle(bool is_something_lost) noexcept {
     const cpython::table &py = cpython::python();
     if (is_something_lost)
         return was_inside;
@@ -65,7 +64,7 @@ const char *find_company(bool is_something_lost) noexcept {
     }
     if (cpython::has_sub_interpreters())
         return several_interpreters;
-    // Up to 3.11 the current state is that of whichever thread holds the GIL.
+    // Up to 3.11 the current tstate is that of the thread that holds the GIL.
     const thread_state *holder = py.current_is_own ? nullptr : py.current();
     return (holder && !is_own_tstate(py.current())) || !cpython::all_tstates(is_known_tstate) ? may_be_inside : nullptr;
 }
