@@ -21,7 +21,7 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     const participant *self = me.participants;
     while (self && self != scope.participant)
         self = self->next_of_thread;
-    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm;
+    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm_tstate;
 }
 
 void begun_twice(const char *kind, const void *storage) noexcept {

@@ -33,7 +33,7 @@ void gate::remove(participant &member) noexcept {
 bool gate::is_taken(thread_ident ident) noexcept {
     data_->lock.lock();
     const participant *member = data_->participants;
-    while (member && !(member->is_taken && is_same_ident(member->self, ident)))
+    while (member && !(member->is_taken && is_same_ident(member->ident, ident)))
         member = member->next;
     data_->lock.unlock();
     return member;
@@ -41,7 +41,7 @@ bool gate::is_taken(thread_ident ident) noexcept {
 
 bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
     const participant *keeper = data_->participants;
-    while (keeper && keeper->warm != tstate)
+    while (keeper && keeper->warm_tstate != tstate)
         keeper = keeper->next;
     return keeper;
 }
@@ -75,7 +75,7 @@ void gate::wake() noexcept {
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
     for (const participant *member = data_->participants; member; member = member->next) {
-        presence says = member->inside.load(std::memory_order_acquire);
+        presence says = member->presence_now.load(std::memory_order_acquire);
         if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
     }
@@ -100,7 +100,7 @@ unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcep
     unsigned found = 0;
     data_->lock.lock();
     for (const participant *member = data_->participants; member && found < most; member = member->next)
-        if (member != except && member->inside.load(std::memory_order_acquire) != presence::outside)
+        if (member != except && member->presence_now.load(std::memory_order_acquire) != presence::outside)
             ids[found++] = member->native_id;
     data_->lock.unlock();
     return found;

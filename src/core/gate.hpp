@@ -109,14 +109,14 @@ class gate {
     // Writes the participant, then looks at the word: the order that everything here rests on.
     uint32_t announce(participant &self, presence now, [[maybe_unused]] bool is_asymmetric) noexcept {
 #ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
-        self.inside.store(now, std::memory_order_release);
+        self.presence_now.store(now, std::memory_order_release);
         light_fence(is_asymmetric);
         pause_between();
         return word_.load(std::memory_order_relaxed);
 #else
         uint32_t seen = word_.load(std::memory_order_relaxed);
         pause_between();
-        self.inside.store(now, std::memory_order_release);
+        self.presence_now.store(now, std::memory_order_release);
         return seen;
 #endif
     }

@@ -95,14 +95,14 @@ static_assert(sizeof(interpreter) == 64, "what an ended interpreter leaves behin
 // as the interpreter is there.
 inline bool is_warm_inside(const thread &me, const thread_state *tstate) noexcept {
     const participant *fast_participant = me.fast_participant;
-    return tstate == fast_participant->warm && __builtin_expect(!fast_participant->interp->gate.is_ended(), 1);
+    return tstate == fast_participant->warm_tstate && __builtin_expect(!fast_participant->interp->gate.is_ended(), 1);
 }
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
 
 // A scope of the warm path. Its interpreter and its state stand side by side in both, and are copied at once.
 inline void set_place(frame &scope, participant &fast_participant) noexcept {
     static_assert(offsetof(frame, tstate) - offsetof(frame, interp) ==
-                  offsetof(participant, warm) - offsetof(participant, interp));
+                  offsetof(participant, warm_tstate) - offsetof(participant, interp));
     __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, interp),
                      reinterpret_cast<const char *>(&fast_participant) + offsetof(participant, interp),
                      2 * sizeof(void *));

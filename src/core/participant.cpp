@@ -33,8 +33,8 @@ void give_up_ended_participants(thread &me) noexcept {
             link = &member->next_of_thread;
             continue;
         }
-        if (member->last && member->last == cpython::python().gilstate_tstate())
-            me.ended_tstate = member->last;
+        if (member->last_tstate && member->last_tstate == cpython::python().gilstate_tstate())
+            me.ended_tstate = member->last_tstate;
         if (me.fast_participant == member)
             me.fast_participant = &no_participant;
         *link = member->next_of_thread;
@@ -66,7 +66,7 @@ participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_c
     // thread's here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
     if (taken) {
         taken->native_id = id;
-        taken->self = own_ident();
+        taken->ident = own_ident();
         taken->is_taken = true;
     }
     unlock_registry();
@@ -123,7 +123,7 @@ void retire(participant &ended) noexcept {
 
 void vacate_locked(participant &member) noexcept {
     interpreter &interp = *member.interp;
-    member.warm = member.last = nullptr;
+    member.warm_tstate = member.last_tstate = nullptr;
     member.is_temporary = false;
     member.queue = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
@@ -136,7 +136,7 @@ void vacate_locked(participant &member) noexcept {
 
 void await_reaper_locked(participant &member) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (member.warm && !member.interp->gate.is_ended())
+    if (member.warm_tstate && !member.interp->gate.is_ended())
         push_locked(member.interp->data->dead, member);
     else
         vacate_locked(member);

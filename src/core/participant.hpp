@@ -20,14 +20,14 @@ struct decref_queue;
 struct thread;
 
 struct participant {
-    std::atomic<presence> inside;
-    bool is_taken;     // by a thread that lives; under the registry's lock, as is `self`
-    bool is_temporary; // `last` is a state that the library made for one scope, which is open
+    std::atomic<presence> presence_now;
+    bool is_taken;     // by a thread that lives; under the registry's lock, as is `ident`
+    bool is_temporary; // `last_tstate` is a state that the library made for one scope, which is open
     pid_t native_id;
     interpreter *interp;
-    cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
-    cpython::thread_state *last; // the state it was attached with last
-    thread_ident self;
+    cpython::thread_state *warm_tstate; // the state this library made for the thread there, kept between attaches
+    cpython::thread_state *last_tstate; // the state it was attached with last
+    thread_ident ident;
     decref_queue *queue;          // what the thread gives back there while it is not attached
     participant *next_of_thread;  // or of those that wait
     participant *next, *previous; // in the gate, under its lock
@@ -38,8 +38,8 @@ extern participant no_participant;
 // It is attached with `state`, which is not of this library's making; or with one for a scope that is open further out,
 // which it goes on being.
 inline cpython::thread_state *use(participant &self, cpython::thread_state *tstate) noexcept {
-    self.is_temporary = self.is_temporary && self.last == tstate;
-    return self.last = tstate;
+    self.is_temporary = self.is_temporary && self.last_tstate == tstate;
+    return self.last_tstate = tstate;
 }
 
 // Participants whose threads have ended; under the registry's lock, but for a look at the count.

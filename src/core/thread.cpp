@@ -199,9 +199,10 @@ bool is_own_tstate(thread_state *tstate) noexcept {
     if (me && is_of_top(*me, tstate))
         return true;
     for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
-        const bool is_attached = member->inside.load(std::memory_order_relaxed) == presence::attached;
+        const bool is_attached = member->presence_now.load(std::memory_order_relaxed) == presence::attached;
         // Addresses of an ended life come again.
-        if ((tstate == member->warm || (is_attached && tstate == member->last)) && !member->interp->is_cleared())
+        if ((tstate == member->warm_tstate || (is_attached && tstate == member->last_tstate)) &&
+            !member->interp->is_cleared())
             return true;
     }
     return tstate == cpython::python().gilstate_tstate();

@@ -125,7 +125,7 @@ void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
         scope.inert = true;
     for (participant *self = me.participants; self; self = self->next_of_thread)
-        self->inside.store(presence::outside, std::memory_order_release);
+        self->presence_now.store(presence::outside, std::memory_order_release);
 }
 
 status finalize(thread &me, bool has_timed_out) noexcept {

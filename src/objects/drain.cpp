@@ -35,7 +35,7 @@ void schedule(interpreter &interp, participant &self) noexcept {
     if (&interp != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
         interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
         return;
-    presence before = self.inside.load(std::memory_order_relaxed);
+    presence before = self.presence_now.load(std::memory_order_relaxed);
     if (!interp.gate.enter(self, before))
         return;
     add_scheduled_drain(interp);

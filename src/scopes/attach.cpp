@@ -53,7 +53,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     interpreter *back = ended.back;
     if (tstate && ended.was_detached) {
         participant *self = find_participant(me, *back);
-        presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
+        presence before = self ? self->presence_now.load(std::memory_order_relaxed) : presence::outside;
         // A thread that is inside already, below a detached scope, is let in as when that ends.
         if (!self || !(before == presence::outside ? back->gate.enter(*self) : back->gate.reenter(*self)))
             return;
@@ -98,12 +98,12 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
     reap_batch same_ident_batch(interp);
     if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*in.participant))
         same_ident_batch.take_same_ident();
-    in.presence_before = in.participant->inside.load(std::memory_order_relaxed);
+    in.presence_before = in.participant->presence_now.load(std::memory_order_relaxed);
     if (!interp.gate.enter(*in.participant, in.presence_before)) {
         in.by_finalizing_thread = interp.is_finalizing_thread();
         if (interp.is_cleared() || (checked && !in.by_finalizing_thread))
             return PYATTACH_FINALIZING;
-        in.participant->inside.store(presence::attached, std::memory_order_relaxed);
+        in.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     }
     in.tstate = choose_tstate(me, *in.participant, interp, same_ident_batch, in);
     if (!in.tstate) {

@@ -36,7 +36,7 @@ inline void open(frame &scope, thread &me, const attach_result &in) noexcept {
     scope.by_finalizing_thread = in.by_finalizing_thread;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.presence_before == presence::outside && in.tstate == in.participant->warm;
+    bool is_ours_from_here = in.presence_before == presence::outside && in.tstate == in.participant->warm_tstate;
     scope.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
     scope.presence_before = in.presence_before;
     scope.tstate = in.tstate;
@@ -154,7 +154,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     frame_.nested_before = me.nested_open;
     frame_.below = &me.base;
     set_place(frame_, fast_participant);
-    cpython::restore(cpython::python(), fast_participant.warm);
+    cpython::restore(cpython::python(), fast_participant.warm_tstate);
     // Only after the attach returned (invariant 2).
     me.top = &frame_;
     me.counted.add(event::attaches);

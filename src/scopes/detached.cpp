@@ -43,7 +43,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 [[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
     if (!detached_frame.interp->is_finalizing_thread())
         return false;
-    detached_frame.participant->inside.store(presence::attached, std::memory_order_relaxed);
+    detached_frame.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     return true;
 }
 

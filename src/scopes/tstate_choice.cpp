@@ -18,7 +18,7 @@ bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
         return false;
     bool is_ours = tstate == me.ended_tstate;
     for (const participant *member = me.participants; member && !is_ours; member = member->next_of_thread)
-        is_ours = member->last == tstate && member->interp->is_cleared();
+        is_ours = member->last_tstate == tstate && member->interp->is_cleared();
     // The main thread's first state has the same address in every life.
     return is_ours && py.tstate_id(tstate) != 1;
 }
@@ -45,7 +45,7 @@ bool is_of_scope(const thread &me, const thread_state *tstate) noexcept {
 }
 
 thread_state *keep(thread &me, participant &self, thread_state *tstate) noexcept {
-    self.warm = tstate;
+    self.warm_tstate = tstate;
     // The short way in does not ask for the gilstate_tstate. From 3.12 attaching binds it; before, it stays what it was
     // when the state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
     const cpython::table &py = cpython::python();
@@ -62,7 +62,7 @@ thread_state *keep(thread &me, participant &self, thread_state *tstate) noexcept
 } // namespace
 
 bool is_without_tstate(const participant &self) noexcept {
-    return !self.warm && (!self.last || self.last != cpython::python().gilstate_tstate());
+    return !self.warm_tstate && (!self.last_tstate || self.last_tstate != cpython::python().gilstate_tstate());
 }
 
 interpreter *whose(thread_state *tstate) noexcept {
@@ -78,7 +78,7 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
     // owned.
     thread_state *tstate = py.gilstate_tstate();
     in.is_new = in.temporary = false;
-    if (tstate && tstate == self.warm)
+    if (tstate && tstate == self.warm_tstate)
         return keep(me, self, tstate);
     if (tstate && py.interp_of(tstate) == interp.state && !is_of_ended_life(me, tstate)) {
         count(event::states_adopted, is_of_scope(me, tstate) ? 0 : 1);
@@ -90,12 +90,12 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
         in.replaced = in.back ? tstate : nullptr;
         in.was_detached = true;
     }
-    if (self.warm) {
+    if (self.warm_tstate) {
         // Up to 3.11 the gilstate_tstate holds a thread's first state, and is empty after one of a sub-interpreter's
         // scope.
         if (!tstate && py.bind_gilstate && &interp == main_interpreter())
-            py.bind_gilstate(self.warm);
-        return keep(me, self, self.warm);
+            py.bind_gilstate(self.warm_tstate);
+        return keep(me, self, self.warm_tstate);
     }
     // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
     // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
@@ -110,12 +110,12 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
     count(event::states_created);
     // No ended life has a state there any more.
     for (participant *member = me.participants; member; member = member->next_of_thread)
-        member->last = member->last == tstate ? nullptr : member->last;
+        member->last_tstate = member->last_tstate == tstate ? nullptr : member->last_tstate;
     in.is_new = true;
     in.temporary = self.is_temporary = !warm_state::is_kept(interp);
     if (!in.temporary)
         keep(me, self, tstate);
-    return self.last = tstate;
+    return self.last_tstate = tstate;
 }
 
 } // namespace pyattach

@@ -19,7 +19,7 @@ namespace {
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
-bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.self, own_ident()); }
+bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.ident, own_ident()); }
 
 bool has_thread_ended(const participant &member) noexcept {
     // A thread with the same ident can exist only after the other's end. (Past its exit hook it may be that one.)
@@ -64,11 +64,11 @@ void destroy_tstates(interpreter &interp, const participant *first) noexcept {
         // gilstate_tstate, which they may look at. A scratch state on top takes the blow; when it is gone, ours is
         // bound to the gilstate_tstate again.
         for (const participant *member = first; member; member = member->next_of_thread)
-            py.tstate_clear(member->warm);
+            py.tstate_clear(member->warm_tstate);
         if (scratch)
             py.tstate_swap(scratch);
         for (const participant *member = first; member; member = member->next_of_thread) {
-            py.tstate_delete(member->warm);
+            py.tstate_delete(member->warm_tstate);
             count(event::states_deleted);
         }
         if (scratch)
@@ -161,11 +161,11 @@ bool reap_batch::is_free_to_go(const participant &member) const noexcept {
         return false;
     // Whoever is given the ident from here on waits.
     lock_registry();
-    const bool is_given_again = where_.gate.is_taken(member.self);
+    const bool is_given_again = where_.gate.is_taken(member.ident);
     unlock_registry();
     object *threading_active = where_.data->threading_active.load(std::memory_order_acquire);
     return !is_given_again &&
-           !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.self)));
+           !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.ident)));
 }
 
 bool reap_batch::has_taken() const noexcept {
@@ -220,9 +220,9 @@ void reap_batch::destroy_before_coming(thread_state *replaced) noexcept {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();
             if (thread_state *unused = make_tstate(where_))
-                cpython::empty_free_lists(now_->warm, unused);
-            py.tstate_clear(now_->warm);
-            py.tstate_delete(now_->warm);
+                cpython::empty_free_lists(now_->warm_tstate, unused);
+            py.tstate_clear(now_->warm_tstate);
+            py.tstate_delete(now_->warm_tstate);
         });
         count(event::states_deleted);
         done_with(true);

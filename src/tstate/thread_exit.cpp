@@ -40,9 +40,9 @@ void forget(thread &me) noexcept {
 // Asked inside the gate, because the end of Python takes the gilstate_tstate away.
 bool is_gilstate_lost(const thread &me) noexcept {
     participant *self = me.participants;
-    while (self && !(self->warm && self->interp == main_interpreter()))
+    while (self && !(self->warm_tstate && self->interp == main_interpreter()))
         self = self->next_of_thread;
-    const presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
+    const presence before = self ? self->presence_now.load(std::memory_order_relaxed) : presence::outside;
     if (!self || !self->interp->gate.enter(*self, before))
         return false;
     const bool is_lost = !cpython::python().gilstate_tstate();
@@ -54,8 +54,8 @@ bool is_gilstate_lost(const thread &me) noexcept {
 // current. Other code may have attached it instead, with a state that is not the library's to let go of.
 participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
     for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
-        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_ended() &&
-            (tstate == self->warm || tstate == self->last))
+        if (self->presence_now.load(std::memory_order_relaxed) == presence::attached &&
+            !self->interp->gate.is_ended() && (tstate == self->warm_tstate || tstate == self->last_tstate))
             return self;
     return nullptr;
 }
@@ -66,7 +66,7 @@ void release_tstate(participant &self, thread_state *tstate) noexcept {
     // is left to be deleted later. (Up to 3.11 they do not look once there are sub-interpreters.)
     const cpython::table &py = cpython::python();
     const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && self.interp != main_interpreter());
-    if (self.is_temporary && tstate == self.last && is_found) {
+    if (self.is_temporary && tstate == self.last_tstate && is_found) {
         self.is_temporary = false;
         cpython::destroy_current(tstate);
         count(event::states_deleted);
@@ -94,11 +94,11 @@ void let_go_of_scopes(thread &me) noexcept {
     if (attached && can_detach)
         release_tstate(*attached, tstate);
     for (participant *self = me.participants; self; self = self->next_of_thread) {
-        const presence before = self->inside.load(std::memory_order_relaxed);
+        const presence before = self->presence_now.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // It is not attached with that one, so another thread has to delete it.
-        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
-            self->warm = self->last;
+        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm_tstate)
+            self->warm_tstate = self->last_tstate;
         self->is_temporary = false;
         if (before != presence::outside && (self != attached || can_detach))
             self->interp->gate.leave(*self, presence::outside);

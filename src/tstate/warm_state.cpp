@@ -31,7 +31,7 @@ bool is_kept(const interpreter &interp) noexcept {
         return true;
     const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
     for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread)
-        if (member->warm && member->interp == main_interpreter())
+        if (member->warm_tstate && member->interp == main_interpreter())
             return true;
     return false;
 }
@@ -67,10 +67,10 @@ status release() noexcept {
     if (is_raw_fork())
         return refused_after_fork();
     for (participant *member = me->participants; member; member = member->next_of_thread) {
-        thread_state *tstate = member->warm;
+        thread_state *tstate = member->warm_tstate;
         if (!tstate)
             continue;
-        member->warm = nullptr;
+        member->warm_tstate = nullptr;
         if (me->fast_participant == member)
             me->fast_participant = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the state with it.
