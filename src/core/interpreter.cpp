@@ -46,9 +46,9 @@ bool restart_registry() noexcept {
         return false;
     fresh_left = 0;
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->dead.first = data->empty.first = nullptr;
-        data->dead.add(-static_cast<int>(data->dead.count.load(std::memory_order_relaxed)));
-        data->empty.add(-static_cast<int>(data->empty.count.load(std::memory_order_relaxed)));
+        data->orphaned.first = data->vacant.first = nullptr;
+        data->orphaned.add(-static_cast<int>(data->orphaned.count.load(std::memory_order_relaxed)));
+        data->vacant.add(-static_cast<int>(data->vacant.count.load(std::memory_order_relaxed)));
         data->reap_batches = nullptr;
         data->callbacks = nullptr;
         data->last_callback = &data->callbacks;
@@ -86,8 +86,8 @@ size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept {
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (data->of->state == state && !data->of->is_cleared())
-            return data->of;
+        if (data->interp->state == state && !data->interp->is_cleared())
+            return data->interp;
     return nullptr;
 }
 

@@ -39,8 +39,8 @@ class reap_batch;
 struct interp_data {
     pyattach::gate::data gate;
     pyattach::pool::data pool;
-    participant_list dead;  // with a state, to be deleted by a thread that is attached
-    participant_list empty; // for the next thread
+    participant_list orphaned; // with a state, to be deleted by a thread that is attached
+    participant_list vacant;   // for the next thread
     // What cpython::threading_active returned, from the registering of the exit hook to the exit.
     std::atomic<object *> threading_active{nullptr};
     futex::word reap_batches_changed{0};
@@ -48,10 +48,10 @@ struct interp_data {
     reap_batch *reap_batches = nullptr;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;
     unsigned refs = 1;
-    interpreter *of;
+    interpreter *interp;
     interp_data *next = nullptr; // all there are
 
-    explicit interp_data(interpreter &interp) noexcept : of(&interp) {}
+    explicit interp_data(interpreter &owner) noexcept : interp(&owner) {}
 };
 
 // On a line of its own: entering reads it, and only rare events write it.

@@ -51,12 +51,12 @@ participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_c
     participant *taken = nullptr;
     lock_registry();
     was_cleared = interp.is_cleared();
-    participant_list *empty = was_cleared ? nullptr : &interp.data->empty;
-    if (empty && empty->first) {
-        taken = empty->first;
-        empty->first = taken->next_of_thread;
-        empty->add(-1);
-    } else if (empty && fresh) {
+    participant_list *vacant = was_cleared ? nullptr : &interp.data->vacant;
+    if (vacant && vacant->first) {
+        taken = vacant->first;
+        vacant->first = taken->next_of_thread;
+        vacant->add(-1);
+    } else if (vacant && fresh) {
         taken = std::exchange(fresh, nullptr);
         taken->interp = &interp;
         interp.gate.add(*taken);
@@ -127,8 +127,8 @@ void vacate_locked(participant &member) noexcept {
     member.is_temporary = false;
     member.queue = nullptr;
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (!interp.gate.is_ended() && interp.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
-        return push_locked(interp.data->empty, member);
+    if (!interp.gate.is_ended() && interp.data->vacant.count.load(std::memory_order_relaxed) < most_vacant_participants)
+        return push_locked(interp.data->vacant, member);
     interp.gate.remove(member);
     std::free(&member);
     release_data_locked(interp);
@@ -137,7 +137,7 @@ void vacate_locked(participant &member) noexcept {
 void await_reaper_locked(participant &member) noexcept {
     // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
     if (member.warm_tstate && !member.interp->gate.is_ended())
-        push_locked(member.interp->data->dead, member);
+        push_locked(member.interp->data->orphaned, member);
     else
         vacate_locked(member);
 }

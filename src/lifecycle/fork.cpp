@@ -37,8 +37,8 @@ void hold_all() noexcept {
         return;
     lock_registry(); // and not merely held: the list of interp_data stays as it is
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->of->gate.hold();
-        data->of->pool.hold();
+        data->interp->gate.hold();
+        data->interp->pool.hold();
     }
     hold_threads();
     hold_message_handler();
@@ -58,8 +58,8 @@ void let_all_go() noexcept {
         if (is_first)
             lock_registry();
         for (interp_data *data = newest_data(); data; data = data->next) {
-            data->of->pool.let_go();
-            data->of->gate.let_go();
+            data->interp->pool.let_go();
+            data->interp->gate.let_go();
         }
         let_registry_go();
         if (is_first)
@@ -77,10 +77,10 @@ bool restart_locks() noexcept {
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);
     for (interp_data *data = newest_data(); data; data = data->next) {
-        const bool is_gate_lost = data->of->gate.restart(), is_pool_lost = data->of->pool.restart();
+        const bool is_gate_lost = data->interp->gate.restart(), is_pool_lost = data->interp->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
         if (is_gate_lost)
-            data->of->gate.empty();
+            data->interp->gate.empty();
     }
     return is_something_lost;
 }
@@ -90,7 +90,7 @@ bool restart_locks() noexcept {
 bool forget_contacts() noexcept {
     bool is_told = false;
     for (interp_data *data = newest_data(); data; data = data->next) {
-        interpreter &interp = *data->of;
+        interpreter &interp = *data->interp;
         uint32_t interrupted = interpreter::busy;
         interp.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
         is_told =
@@ -124,22 +124,22 @@ void in_child() noexcept {
     finalizing::forget();
     look_around(restart_locks());
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->of->gate.empty();
+        data->interp->gate.empty();
         reap_batch::forget_locked(*data);
         forget_exit_callbacks_of_parent_locked(*data);
-        for (participant *waiting : {data->dead.first, data->empty.first})
+        for (participant *waiting : {data->orphaned.first, data->vacant.first})
             for (; waiting; waiting = waiting->next_of_thread)
-                data->of->gate.put_back(*waiting);
+                data->interp->gate.put_back(*waiting);
     }
     forget_os_fork();
     count(event::drops_leaked, forget_other_threads(drop_reattach_guards));
     for (interp_data *data = newest_data(); data; data = data->next)
-        data->of->pool.relist();
+        data->interp->pool.relist();
     fork_hold::end_in_child();
     // Their states went with their threads; CPython frees them.
     for (interp_data *data = newest_data(), *next; data; data = next) {
         next = data->next; // they may go with their last participant
-        warm_state::forget_orphaned(*data->of);
+        warm_state::forget_orphaned(*data->interp);
     }
     // This calls CPython, which counts down and frees: Python itself would wait for these for ever.
     cpython::release_lost_guards();

@@ -30,11 +30,11 @@ bool has_thread_ended(const participant &member) noexcept {
 
 void take_orphaned_locked(interp_data &data, participant *&to,
                           bool (*is_wanted)(const participant &) noexcept) noexcept {
-    data.dead.add(-move_locked(data.dead.first, to, is_wanted));
+    data.orphaned.add(-move_locked(data.orphaned.first, to, is_wanted));
 }
 
 uint32_t orphaned_in(const interpreter &interp) noexcept {
-    return interp.data->dead.count.load(std::memory_order_relaxed);
+    return interp.data->orphaned.count.load(std::memory_order_relaxed);
 }
 
 // A dead state waits whose thread had the ident that the system gave to this one.
@@ -80,7 +80,7 @@ void reap(interpreter &interp, uint32_t at_least) noexcept {
     if (orphaned_in(interp) < at_least || !cpython::python().reaps_foreign_tstates)
         return;
     lock_registry();
-    participant *all = take_all_locked(interp.data->dead);
+    participant *all = take_all_locked(interp.data->orphaned);
     unlock_registry();
     participant *is_cleared = nullptr;
     move_locked(all, is_cleared, has_thread_ended);
@@ -244,17 +244,17 @@ void reap_batch::destroy_at_exit() noexcept {
 void reap_batch::forget_locked(interp_data &data) noexcept {
     for (reap_batch *batch = std::exchange(data.reap_batches, nullptr); batch; batch = batch->next_) {
         if (batch->now_)
-            push_locked(data.dead, *batch->now_);
+            push_locked(data.orphaned, *batch->now_);
         while (participant *member = batch->taken_) {
             batch->taken_ = member->next_of_thread;
-            push_locked(data.dead, *member);
+            push_locked(data.orphaned, *member);
         }
     }
 }
 
 void reap_some(interpreter &interp) noexcept {
     object *threading_active = interp.data->threading_active.load(std::memory_order_acquire);
-    if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->dead))
+    if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->orphaned))
         cpython::forget_same_ident(threading_active);
     reap(interp, batch_size);
 }

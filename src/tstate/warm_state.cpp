@@ -45,7 +45,7 @@ void hand_over(participant &self) noexcept {
 void forget_orphaned(interpreter &interp) noexcept {
     lock_registry();
     // In a fork child the gate is not dead, and all of them are empty then.
-    participant *empty = take_all_locked(interp.data->empty), *dead = take_all_locked(interp.data->dead);
+    participant *empty = take_all_locked(interp.data->vacant), *dead = take_all_locked(interp.data->orphaned);
     for_each_locked(empty, vacate_locked);
     for_each_locked(dead, vacate_locked);
     unlock_registry();

@@ -44,8 +44,8 @@ void sit(interpreter &where, int threads) {
         }));
 }
 
-unsigned empty(const interpreter &where) { return where.data->empty.count.load(); }
-unsigned dead(const interpreter &where) { return where.data->dead.count.load(); }
+unsigned empty(const interpreter &where) { return where.data->vacant.count.load(); }
+unsigned dead(const interpreter &where) { return where.data->orphaned.count.load(); }
 
 } // namespace
 
