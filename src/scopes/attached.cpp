@@ -67,7 +67,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     refused = is_known ? attach_to(me, *interp, replaced, checked, in) : attach_first(me, replaced, in);
     if (refused)
         return refuse(scope, refused);
-    open(scope.outer, me, in);
+    open(scope.frame, me, in);
     if (checked) {
         lookup_or_register(me, in.tstate);
         remember_interp(me, in.interp);
@@ -149,16 +149,16 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     if (__builtin_expect(!fast_participant.interp->gate.enter(fast_participant, presence::outside, true), 0))
         return begin_slow(scope);
     // Nobody looks at the frame before it is on top, so most of it is written before the call.
-    frame &frame_ = scope.outer;
-    frame_.begin_with(fast_head());
-    frame_.nested_before = me.nested_open;
-    frame_.below = &me.base;
-    set_place(frame_, fast_participant);
+    pyattach::frame &frame = scope.frame;
+    frame.begin_with(fast_head());
+    frame.nested_before = me.nested_open;
+    frame.below = &me.base;
+    set_place(frame, fast_participant);
     cpython::restore(cpython::python(), fast_participant.warm_tstate);
     // Only after the attach returned (invariant 2).
-    me.top = &frame_;
+    me.top = &frame;
     me.counted.add(event::attaches);
-    drain_if_allowed(*frame_.interp);
+    drain_if_allowed(*frame.interp);
     return PYATTACH_OK;
 }
 
@@ -186,18 +186,18 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
 }
 
 void end_warm(attached_scope &scope, thread &me) noexcept {
-    frame &frame_ = scope.outer;
+    pyattach::frame &frame = scope.frame;
     const cpython::table &py = cpython::python();
     // An interpreter that has ended took the state along.
-    if (__builtin_expect(frame_.interp->gate.is_ended() || cpython::peek(me.current_at) != frame_.tstate ||
-                             cpython::has_exception(frame_.tstate),
+    if (__builtin_expect(frame.interp->gate.is_ended() || cpython::peek(me.current_at) != frame.tstate ||
+                             cpython::has_exception(frame.tstate),
                          0))
-        return detach_from(frame_);
+        return detach_from(frame);
     cpython::save(py);
-    frame_.tag = tag::ended;
+    frame.tag = tag::ended;
     me.top = &me.base;
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    frame_.interp->gate.leave(*frame_.participant, presence::outside, true);
+    frame.interp->gate.leave(*frame.participant, presence::outside, true);
 }
 
 void end_slow(attached_scope &scope) noexcept {
@@ -208,7 +208,7 @@ void end_slow(attached_scope &scope) noexcept {
     if (scope.tag == tag::nested)
         end_nested(scope.nested);
     else if (scope.tag == tag::attached)
-        detach_from(scope.outer);
+        detach_from(scope.frame);
     else
         not_open("attached", scope.tag);
 }

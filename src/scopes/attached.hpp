@@ -17,7 +17,7 @@ union attached_scope {
     attached_scope() noexcept {}
     pyattach::tag tag;
     nested_scope nested;
-    frame outer;
+    pyattach::frame frame;
 };
 
 namespace attached {
@@ -80,7 +80,7 @@ inline void end(attached_scope &scope) noexcept {
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == fast_head() && me.top == &scope.outer && me.nested_open == scope.outer.nested_before)
+        if (scope.frame.head() == fast_head() && me.top == &scope.frame && me.nested_open == scope.frame.nested_before)
             return end_warm(scope, me);
     }
     end_slow(scope);

@@ -40,28 +40,28 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // The ending thread itself comes back whatever the gate says.
-[[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
-    if (!detached_frame.interp->is_finalizing_thread())
+[[gnu::noinline]] bool is_finalizing_thread(const pyattach::frame &frame) noexcept {
+    if (!frame.interp->is_finalizing_thread())
         return false;
-    detached_frame.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
+    frame.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     return true;
 }
 
 // No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
 // ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
-bool is_tstate_freed(const frame &detached_frame) noexcept {
-    if (detached_frame.by_finalizing_thread)
+bool is_tstate_freed(const pyattach::frame &frame) noexcept {
+    if (frame.by_finalizing_thread)
         return false;
-    return detached_frame.interp ? detached_frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
+    return frame.interp ? frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
 }
 
-[[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
-    if (is_tstate_freed(detached_frame))
+[[gnu::noinline]] void reattach_unbound(const pyattach::frame &frame) noexcept {
+    if (is_tstate_freed(frame))
         cpython::park();
-    if (detached_frame.reattach_guard)
-        reattach(*detached_frame.reattach_guard);
+    if (frame.reattach_guard)
+        reattach(*frame.reattach_guard);
     else
-        cpython::restore(detached_frame.tstate);
+        cpython::restore(frame.tstate);
 }
 
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
@@ -73,14 +73,14 @@ bool is_tstate_freed(const frame &detached_frame) noexcept {
 }
 
 // From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
-status open(frame &detached_frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
+status open(pyattach::frame &frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
             bool is_finalizing_thread) noexcept {
-    detached_frame.by_finalizing_thread = is_finalizing_thread;
-    detached_frame.tstate = tstate;
-    detached_frame.interp = interp;
-    detached_frame.participant = self;
+    frame.by_finalizing_thread = is_finalizing_thread;
+    frame.tstate = tstate;
+    frame.interp = interp;
+    frame.participant = self;
     cpython::save();
-    push(me, detached_frame, tag::detached);
+    push(me, frame, tag::detached);
     me.counted.add(event::detaches);
     if (self)
         self->interp->gate.leave(*self, presence::detached);
@@ -104,9 +104,9 @@ status begin_general(detached_scope &scope) noexcept {
     const frame *below = readable_top(*me);
     participant *self =
         below && below->tag == tag::attached && below->interp == interp && !below->inert ? below->participant : nullptr;
-    scope.detached_frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
+    scope.frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
     // Whoever is attached after CPython raised its flag is the thread that ends it.
-    return open(scope.detached_frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
+    return open(scope.frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
 }
 
 } // namespace
@@ -115,29 +115,28 @@ status begin_general(detached_scope &scope) noexcept {
 // is taken from the record, as it may be one that cannot be read.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
     // Other code looks at the frame once it is on top, so most of it is written before the call.
-    frame &detached_frame = scope.detached_frame;
+    pyattach::frame &frame = scope.frame;
     participant &fast_participant = *me.fast_participant;
-    detached_frame.begin_with(fast_head(tag::detached));
-    detached_frame.nested_before = me.nested_open;
-    detached_frame.below = me.top;
-    detached_frame.sum = fast_sum_of(detached_frame.below);
-    set_place(detached_frame, fast_participant);
+    frame.begin_with(fast_head(tag::detached));
+    frame.nested_before = me.nested_open;
+    frame.below = me.top;
+    frame.sum = fast_sum_of(frame.below);
+    set_place(frame, fast_participant);
     cpython::save();
-    me.top = &detached_frame;
+    me.top = &frame;
     me.counted.add(event::detaches);
-    detached_frame.interp->gate.leave(*detached_frame.participant, presence::detached, true);
+    frame.interp->gate.leave(*frame.participant, presence::detached, true);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
-    const frame &detached_frame = scope.detached_frame;
-    interpreter *interp = detached_frame.interp;
-    if (__builtin_expect(!interp->gate.reenter(*detached_frame.participant, true), 0) &&
-        !is_finalizing_thread(detached_frame))
+    const pyattach::frame &frame = scope.frame;
+    interpreter *interp = frame.interp;
+    if (__builtin_expect(!interp->gate.reenter(*frame.participant, true), 0) && !is_finalizing_thread(frame))
         return stay_out(me, PYATTACH_FINALIZING);
-    cpython::restore(detached_frame.tstate);
+    cpython::restore(frame.tstate);
     // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(me, scope.detached_frame);
+    pop(me, scope.frame);
     drain_if_allowed(*interp);
     return PYATTACH_OK;
 }
@@ -153,37 +152,35 @@ status begin_slow(detached_scope &scope) noexcept {
     if (!top || top->inert || top->interp->gate.is_ended())
         return begin_general(scope);
     check_storage(scope);
-    return open(scope.detached_frame, me, tstate, top->interp, top->participant, false);
+    return open(scope.frame, me, tstate, top->interp, top->participant, false);
 }
 
 status end_slow(detached_scope &scope) noexcept {
     const kept_errno kept;
-    frame &detached_frame = scope.detached_frame;
+    pyattach::frame &frame = scope.frame;
     thread *me = this_thread.record();
-    if (__builtin_expect(detached_frame.tag != tag::detached || !me || me->top != &detached_frame ||
-                             me->nested_in_top() || this_thread.forbidden,
-                         0))
+    if (__builtin_expect(
+            frame.tag != tag::detached || !me || me->top != &frame || me->nested_in_top() || this_thread.forbidden, 0))
         misused(scope);
     if (is_cut_off()) {
-        if (detached_frame.participant)
+        if (frame.participant)
             return stay_out(*me, refused_after_fork());
-        pop(*me, detached_frame);
+        pop(*me, frame);
         return refused_after_fork();
     }
-    if (detached_frame.participant) {
-        if (__builtin_expect(!detached_frame.interp->gate.reenter(*detached_frame.participant), 0) &&
-            !is_finalizing_thread(detached_frame))
+    if (frame.participant) {
+        if (__builtin_expect(!frame.interp->gate.reenter(*frame.participant), 0) && !is_finalizing_thread(frame))
             return stay_out(*me, PYATTACH_FINALIZING);
-        cpython::restore(detached_frame.tstate);
+        cpython::restore(frame.tstate);
     } else {
-        reattach_unbound(detached_frame);
+        reattach_unbound(frame);
     }
     // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(*me, detached_frame);
+    pop(*me, frame);
     if (is_raw_fork())
         forked::come_to_order_attached();
-    if (detached_frame.interp)
-        drain_if_allowed(*detached_frame.interp);
+    if (frame.interp)
+        drain_if_allowed(*frame.interp);
     discard_late_record(*me);
     return PYATTACH_OK;
 }

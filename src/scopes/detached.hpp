@@ -9,7 +9,7 @@ namespace pyattach {
 union detached_scope {
     detached_scope() noexcept {}
     pyattach::tag tag;
-    frame detached_frame;
+    pyattach::frame frame;
 };
 
 namespace detached {
@@ -30,10 +30,9 @@ inline status begin(detached_scope &scope) noexcept {
 }
 inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
-        const frame &detached_frame = scope.detached_frame;
+        const pyattach::frame &frame = scope.frame;
         thread &me = this_thread.fast_record();
-        if (detached_frame.head() == fast_head(tag::detached) && me.top == &detached_frame &&
-            me.nested_open == detached_frame.nested_before)
+        if (frame.head() == fast_head(tag::detached) && me.top == &frame && me.nested_open == frame.nested_before)
             return end_warm(scope, me);
     }
     return end_slow(scope);
