@@ -23,7 +23,7 @@ const char *obstacle = nullptr;
 void set_fork_obstacle(const char *sentence) noexcept { obstacle = sentence; }
 
 bool is_refused_after_fork() noexcept {
-    return is_raw_fork() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::ordering &&
+    return is_raw_fork() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::repairing &&
                               surviving_thread.load(std::memory_order_relaxed) == &this_thread);
 }
 

@@ -24,7 +24,7 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     return is_below && self && scope.interp == self->interp && scope.tstate == self->warm_tstate;
 }
 
-void begun_twice(const char *kind, const void *storage) noexcept {
+void report_storage_in_use(const char *kind, const void *storage) noexcept {
     if (is_on_own_stack(storage))
         return;
     char happened[120];
@@ -37,7 +37,7 @@ void begun_twice(const char *kind, const void *storage) noexcept {
 void check_storage(const thread &me, const char *kind, const void *storage) noexcept {
     for (const frame &scope : open_frames(me))
         if (&scope == storage)
-            begun_twice(kind, storage);
+            report_storage_in_use(kind, storage);
 }
 
 void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {

@@ -63,7 +63,7 @@ class open_frames {
 // unless that is on the thread's own stack. There it may be what a function has left behind that is gone, in a
 // destructor at the thread's end, say; if it is not, the second end notices. Only addresses are compared, as storage
 // that is to begin is not initialised.
-[[gnu::noinline]] void begun_twice(const char *kind, const void *storage) noexcept;
+[[gnu::noinline]] void report_storage_in_use(const char *kind, const void *storage) noexcept;
 void check_storage(const thread &me, const char *kind, const void *storage) noexcept;
 
 // The frame becomes the top one. One that was in its storage, and those below that, are forgotten.

@@ -30,7 +30,7 @@ void gate::remove(participant &member) noexcept {
     futex::wake(data_->left, futex::everyone);
 }
 
-bool gate::is_taken(thread_ident ident) noexcept {
+bool gate::has_ident(thread_ident ident) noexcept {
     data_->lock.lock();
     const participant *member = data_->participants;
     while (member && !(member->is_taken && is_same_ident(member->ident, ident)))
@@ -96,7 +96,7 @@ unsigned gate::wait(const participant *except, bool attached_only, int64_t deadl
     }
 }
 
-unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
+unsigned gate::list_inside(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();
     for (const participant *member = data_->participants; member && found < most; member = member->next)

@@ -89,7 +89,7 @@ class gate {
     bool is_empty_but_for(const participant *self) const noexcept { return count(self, false) == 0; }
     bool has_warm(const cpython::thread_state *tstate) const noexcept;
     // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
-    bool is_taken(thread_ident ident) noexcept;
+    bool has_ident(thread_ident ident) noexcept;
 
     // The finalizing thread's side.
     void close() noexcept { advance(closed); }
@@ -103,7 +103,7 @@ class gate {
     // monotonic clock. Returns how many still are.
     unsigned wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept;
     // Writes the native ids of threads inside, at most `most` of them; returns how many it wrote.
-    unsigned who(const participant *except, pid_t *ids, unsigned most) noexcept;
+    unsigned list_inside(const participant *except, pid_t *ids, unsigned most) noexcept;
 
   private:
     // Writes the participant, then looks at the word: the order that everything here rests on.

@@ -100,7 +100,7 @@ inline bool is_warm_inside(const thread &me, const thread_state *tstate) noexcep
 inline bool is_warm_inside(const thread &me) noexcept { return is_warm_inside(me, cpython::peek(me.current_at)); }
 
 // A scope of the warm path. Its interpreter and its state stand side by side in both, and are copied at once.
-inline void set_place(frame &scope, participant &fast_participant) noexcept {
+inline void set_fast_participant(frame &scope, participant &fast_participant) noexcept {
     static_assert(offsetof(frame, tstate) - offsetof(frame, interp) ==
                   offsetof(participant, warm_tstate) - offsetof(participant, interp));
     __builtin_memcpy(reinterpret_cast<char *>(&scope) + offsetof(frame, interp),

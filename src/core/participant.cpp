@@ -47,7 +47,7 @@ void give_up_ended_participants(thread &me) noexcept {
 
 // An empty participant, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the
 // interpreter is gone.
-participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
+participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
     participant *taken = nullptr;
     lock_registry();
     was_cleared = interp.is_cleared();
@@ -91,10 +91,10 @@ participant *find_participant(thread &me, interpreter &interp) noexcept {
     give_up_ended_participants(me);
     bool was_cleared;
     const pid_t id = own_native_id();
-    participant *self = take(interp, id, nullptr, was_cleared);
+    participant *self = take_vacant_or_add(interp, id, nullptr, was_cleared);
     if (!self && !was_cleared) {
         void *memory = std::calloc(1, sizeof(participant));
-        self = memory ? take(interp, id, new (memory) participant(), was_cleared) : nullptr;
+        self = memory ? take_vacant_or_add(interp, id, new (memory) participant(), was_cleared) : nullptr;
     }
     if (!self)
         return nullptr;

@@ -37,7 +37,7 @@ extern participant no_participant;
 
 // It is attached with `state`, which is not of this library's making; or with one for a scope that is open further out,
 // which it goes on being.
-inline cpython::thread_state *use(participant &self, cpython::thread_state *tstate) noexcept {
+inline cpython::thread_state *use_unowned_tstate(participant &self, cpython::thread_state *tstate) noexcept {
     self.is_temporary = self.is_temporary && self.last_tstate == tstate;
     return self.last_tstate = tstate;
 }

@@ -11,7 +11,7 @@ struct section_scope {
     bool is_pair;
     thread *owner;
     section_scope *outer;
-    frame *in; // the frame on top when it began
+    frame *top_at_begin; // the frame on top when it began
     // PyCriticalSection or PyCriticalSection2: 16 and 24 bytes in every version so far; linked by address.
     alignas(8) unsigned char storage[32];
 };

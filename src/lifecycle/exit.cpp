@@ -49,7 +49,7 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void tell_who_is_inside(interpreter &interp, const char *what, char (&told)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned pool_entry = interp.gate.who(own_participant(interp), ids, most);
+    const unsigned pool_entry = interp.gate.list_inside(own_participant(interp), ids, most);
     int length = std::snprintf(told, sizeof told, "%s %s", what, pool_entry ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < pool_entry && length < static_cast<int>(sizeof told); ++i) {
         char name[32];

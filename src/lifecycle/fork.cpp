@@ -110,11 +110,11 @@ void look_around(bool is_something_lost) noexcept {
     else if (before == after_fork::in_order) {
         const char *obstacle = find_company(is_something_lost);
         set_fork_obstacle(obstacle);
-        now = obstacle ? after_fork::crowded : after_fork::alone;
-    } else if (before == after_fork::alone && survivor == &this_thread)
-        now = after_fork::alone; // a daemon forks twice; nothing has attached in between
+        now = obstacle ? after_fork::stranded : after_fork::repairable;
+    } else if (before == after_fork::repairable && survivor == &this_thread)
+        now = after_fork::repairable; // a daemon forks twice; nothing has attached in between
     else
-        now = after_fork::crowded;
+        now = after_fork::stranded;
     python_after_fork.store(now, std::memory_order_relaxed);
 }
 

@@ -23,7 +23,7 @@ namespace {
 
 // Ends the scope on top, which attached the thread, without Python: the thread keeps its state until Python's own
 // after-fork has run, if it ever does.
-void end_cut_off(thread &me, frame &scope) noexcept {
+void end_without_python(thread &me, frame &scope) noexcept {
     pop(me, scope);
     scope.interp->gate.leave(*scope.participant, scope.presence_before);
     discard_late_record(me);
@@ -31,10 +31,10 @@ void end_cut_off(thread &me, frame &scope) noexcept {
 
 // While somebody else initialises Python, whether `site` is done is looked at every millisecond; after a minute it is
 // taken as done, so that a program that hides `site` from sys.modules is not locked out.
-constexpr int most_tries = 60000;
+constexpr int most_site_tries = 60000;
 
 // Detaches from `state`, and destroys it if asked to. The gate is left by the caller, afterwards.
-void leave(participant &self, thread_state *tstate, bool destroy) noexcept {
+void detach_or_destroy(participant &self, thread_state *tstate, bool destroy) noexcept {
     if (destroy) {
         self.is_temporary = false;
         cpython::destroy_current(tstate);
@@ -81,43 +81,44 @@ void restore_previous(thread &me, const frame &ended) noexcept {
 
 } // namespace
 
-status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked, attach_result &in) noexcept {
+status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked,
+                 attach_result &result) noexcept {
     // The GIL may be held by a thread that this child does not have.
     if (is_refused_after_fork())
         return refused_after_fork();
-    in.interp = &interp;
-    in.replaced = replaced;
-    in.back = replaced ? whose(replaced) : nullptr;
-    if (in.back && !is_of_top(me, replaced))
-        make_reattach_guard(me, *in.back,
+    result.interp = &interp;
+    result.replaced = replaced;
+    result.back = replaced ? interpreter_of(replaced) : nullptr;
+    if (result.back && !is_of_top(me, replaced))
+        make_reattach_guard(me, *result.back,
                             replaced); // the gate does not see to the way back to what other code attached
-    in.by_finalizing_thread = in.was_detached = false;
-    in.participant = find_participant(me, interp);
-    if (!in.participant)
+    result.by_finalizing_thread = result.was_detached = false;
+    result.participant = find_participant(me, interp);
+    if (!result.participant)
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(interp);
-    if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*in.participant))
+    if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*result.participant))
         same_ident_batch.take_same_ident();
-    in.presence_before = in.participant->presence_now.load(std::memory_order_relaxed);
-    if (!interp.gate.enter(*in.participant, in.presence_before)) {
-        in.by_finalizing_thread = interp.is_finalizing_thread();
-        if (interp.is_cleared() || (checked && !in.by_finalizing_thread))
+    result.presence_before = result.participant->presence_now.load(std::memory_order_relaxed);
+    if (!interp.gate.enter(*result.participant, result.presence_before)) {
+        result.by_finalizing_thread = interp.is_finalizing_thread();
+        if (interp.is_cleared() || (checked && !result.by_finalizing_thread))
             return PYATTACH_FINALIZING;
-        in.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
+        result.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     }
-    in.tstate = choose_tstate(me, *in.participant, interp, same_ident_batch, in);
-    if (!in.tstate) {
-        interp.gate.leave(*in.participant, in.presence_before);
+    result.tstate = choose_tstate(me, *result.participant, interp, same_ident_batch, result);
+    if (!result.tstate) {
+        interp.gate.leave(*result.participant, result.presence_before);
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
-    cpython::restore_over(replaced, in.tstate);
+    cpython::restore_over(replaced, result.tstate);
     // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
-    if (__builtin_expect(in.is_new, 0) && !cpython::python().free_threaded)
+    if (__builtin_expect(result.is_new, 0) && !cpython::python().free_threaded)
         reap_some(interp);
     return PYATTACH_OK;
 }
 
-status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept {
+status attach_first(thread &me, thread_state *replaced, attach_result &result) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
@@ -134,23 +135,24 @@ status attach_first(thread &me, thread_state *replaced, attach_result &in) noexc
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
         interpreter *main = find_or_make_interpreter(py.main_interpreter());
-        status outcome = main ? attach_to(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
+        status outcome = main ? attach_to(me, *main, replaced, true, result) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {
             // A thread that was attached elsewhere proves that Python is up. The one that starts it (the first state
             // is its own), in code that `site` runs, would wait for itself.
-            is_usable = replaced || tries == most_tries || py.tstate_id(in.tstate) == 1 || cpython::is_usable();
+            is_usable =
+                replaced || tries == most_site_tries || py.tstate_id(result.tstate) == 1 || cpython::is_usable();
             if (is_usable)
-                lookup_or_register(me, in.tstate);
+                lookup_or_register(me, result.tstate);
             if (main->gate.is_ended())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
-                leave(*in.participant, in.tstate, in.temporary);
-                main->gate.leave(*in.participant, in.presence_before);
+                detach_or_destroy(*result.participant, result.tstate, result.temporary);
+                main->gate.leave(*result.participant, result.presence_before);
                 frame visit{};
-                visit.replaced = in.replaced;
-                visit.back = in.back;
-                visit.was_detached = in.was_detached;
+                visit.replaced = result.replaced;
+                visit.back = result.back;
+                visit.was_detached = result.was_detached;
                 restore_previous(me, visit);
             }
         }
@@ -181,7 +183,7 @@ void detach_from(frame &scope) noexcept {
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
     if (is_cut_off())
-        return end_cut_off(*me, scope);
+        return end_without_python(*me, scope);
     // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
     if (__builtin_expect(cpython::python().current() != scope.tstate, 0)) {
         if (scope.interp->gate.now() < gate::sealed)
@@ -196,7 +198,7 @@ void detach_from(frame &scope) noexcept {
     if (cpython::python().error_occurred() && !scope.had_error)
         cpython::report_unraisable();
     // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    leave(*scope.participant, scope.tstate, scope.temporary);
+    detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);
     // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
     scope.interp->gate.leave(*scope.participant, scope.presence_before);

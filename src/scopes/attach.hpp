@@ -22,9 +22,9 @@ struct attach_result {
 
 // An interpreter that was met: its gate decides, unless `checked` is false. `replaced`: the state of another
 // interpreter that is current, NULL if the thread is not attached. On OK the thread is attached.
-status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked, attach_result &in) noexcept;
+status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked, attach_result &result) noexcept;
 // The main interpreter, not met yet in this life. Waits while another thread starts it.
-status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept;
+status attach_first(thread &me, thread_state *replaced, attach_result &result) noexcept;
 
 // The end of a scope that attached, whatever has become of it.
 void detach_from(frame &scope) noexcept;

@@ -31,27 +31,28 @@ namespace {
 }
 
 // Only after the attach returned (invariant 2).
-inline void open(frame &scope, thread &me, const attach_result &in) noexcept {
-    scope.temporary = in.temporary;
-    scope.by_finalizing_thread = in.by_finalizing_thread;
+inline void open(frame &scope, thread &me, const attach_result &result) noexcept {
+    scope.temporary = result.temporary;
+    scope.by_finalizing_thread = result.by_finalizing_thread;
     // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
     // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.presence_before == presence::outside && in.tstate == in.participant->warm_tstate;
-    scope.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
-    scope.presence_before = in.presence_before;
-    scope.tstate = in.tstate;
-    scope.interp = in.interp;
-    scope.participant = in.participant;
-    scope.replaced = in.replaced;
-    scope.back = in.back;
-    scope.was_detached = in.was_detached;
+    bool is_ours_from_here =
+        result.presence_before == presence::outside && result.tstate == result.participant->warm_tstate;
+    scope.had_error = !is_ours_from_here && !result.is_new && cpython::python().error_occurred();
+    scope.presence_before = result.presence_before;
+    scope.tstate = result.tstate;
+    scope.interp = result.interp;
+    scope.participant = result.participant;
+    scope.replaced = result.replaced;
+    scope.back = result.back;
+    scope.was_detached = result.was_detached;
     push(me, scope, tag::attached);
     me.counted.add(event::attaches);
 }
 
 // From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
 status attach(attached_scope &scope, thread &me, interpreter *named, thread_state *replaced, bool checked) noexcept {
-    attach_result in = {};
+    attach_result result = {};
     interpreter *interp = named ? named : main_interpreter();
     status refused;
     if (!interp && !checked) {
@@ -64,16 +65,16 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     // interpreters met.
     bool is_known =
         interp && (!checked || named || interp->hook.load(std::memory_order_acquire) == interpreter::registered);
-    refused = is_known ? attach_to(me, *interp, replaced, checked, in) : attach_first(me, replaced, in);
+    refused = is_known ? attach_to(me, *interp, replaced, checked, result) : attach_first(me, replaced, result);
     if (refused)
         return refuse(scope, refused);
-    open(scope.frame, me, in);
+    open(scope.frame, me, result);
     if (checked) {
-        lookup_or_register(me, in.tstate);
-        remember_interp(me, in.interp);
+        lookup_or_register(me, result.tstate);
+        remember_interp(me, result.interp);
     }
     // Unchecked too: what waits was put there after the hook was registered.
-    drain_if_allowed(*in.interp);
+    drain_if_allowed(*result.interp);
     return PYATTACH_OK;
 }
 
@@ -86,7 +87,7 @@ enum class wanted { any, main, named };
     if (status missing = cpython::find())
         return refuse(scope, missing);
     if (is_raw_fork())
-        if (status disorder = forked::come_to_order())
+        if (status disorder = forked::repair_python())
             return refuse(scope, disorder);
     thread *me = own_record();
     if (!me)
@@ -114,19 +115,19 @@ void end_nested(nested_scope &scope) noexcept {
         misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
                "End it where it was begun; give each thread its own scope.");
     // Looked for before it is looked into: its frame may have ended with its interpreter.
-    frame *in = scope.in;
-    bool is_there = in == &me->base;
+    frame *top_at_begin = scope.top_at_begin;
+    bool is_there = top_at_begin == &me->base;
     for (const frame &open : open_frames(*me))
-        is_there = is_there || &open == in;
-    if (is_there && in != me->top && !is_inert(*in))
+        is_there = is_there || &open == top_at_begin;
+    if (is_there && top_at_begin != me->top && !is_inert(*top_at_begin))
         misuse("pyattach_attached_end: a scope inside this one is still open.",
                "A detached scope, or one that attached, ends before the scopes around it.",
                "End the innermost scope first.");
     // Of an inert frame further down: the frames above it began with one more than is open below them now. Of one that
     // is gone: ended with it.
-    if (is_there || in == me->top) {
+    if (is_there || top_at_begin == me->top) {
         for (frame &above : open_frames(*me)) {
-            if (&above == in)
+            if (&above == top_at_begin)
                 break;
             --above.nested_before;
         }
@@ -153,7 +154,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     frame.begin_with(fast_head());
     frame.nested_before = me.nested_open;
     frame.below = &me.base;
-    set_place(frame, fast_participant);
+    set_fast_participant(frame, fast_participant);
     cpython::restore(cpython::python(), fast_participant.warm_tstate);
     // Only after the attach returned (invariant 2).
     me.top = &frame;

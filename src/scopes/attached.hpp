@@ -10,7 +10,7 @@ namespace pyattach {
 struct nested_scope {
     pyattach::tag tag;
     thread *owner;
-    frame *in; // the frame on top when it began
+    frame *top_at_begin; // the frame on top when it began
 };
 
 union attached_scope {
@@ -75,7 +75,7 @@ inline void end(attached_scope &scope) noexcept {
         thread &me = this_thread.fast_record();
         nested_scope &nested = scope.nested;
         // The frame on top is nobody else's, so the scope was begun on this thread.
-        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me.top, 1)) {
+        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.top_at_begin == me.top, 1)) {
             --me.nested_open;
             nested.tag = tag::ended;
             return;

@@ -29,7 +29,7 @@ status refuse(detached_scope &scope, status why) noexcept {
     return why;
 }
 
-[[noreturn]] void misused(const detached_scope &scope) noexcept {
+[[noreturn]] void report_misuse(const detached_scope &scope) noexcept {
     if (scope.tag != tag::detached)
         not_open("detached", scope.tag);
     if (this_thread.forbidden)
@@ -40,7 +40,7 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // The ending thread itself comes back whatever the gate says.
-[[gnu::noinline]] bool is_finalizing_thread(const pyattach::frame &frame) noexcept {
+[[gnu::noinline]] bool readmit_finalizing_thread(const pyattach::frame &frame) noexcept {
     if (!frame.interp->is_finalizing_thread())
         return false;
     frame.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
@@ -65,7 +65,7 @@ bool is_tstate_freed(const pyattach::frame &frame) noexcept {
 }
 
 // What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
-[[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
+[[gnu::noinline]] status end_refused(thread &me, status why) noexcept {
     pop(me, *me.top);
     if (me.top == &me.base || readable_top(me))
         me.top->inert = true;
@@ -121,7 +121,7 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
     frame.nested_before = me.nested_open;
     frame.below = me.top;
     frame.sum = fast_sum_of(frame.below);
-    set_place(frame, fast_participant);
+    set_fast_participant(frame, fast_participant);
     cpython::save();
     me.top = &frame;
     me.counted.add(event::detaches);
@@ -132,8 +132,8 @@ status begin_warm(detached_scope &scope, thread &me) noexcept {
 status end_warm(detached_scope &scope, thread &me) noexcept {
     const pyattach::frame &frame = scope.frame;
     interpreter *interp = frame.interp;
-    if (__builtin_expect(!interp->gate.reenter(*frame.participant, true), 0) && !is_finalizing_thread(frame))
-        return stay_out(me, PYATTACH_FINALIZING);
+    if (__builtin_expect(!interp->gate.reenter(*frame.participant, true), 0) && !readmit_finalizing_thread(frame))
+        return end_refused(me, PYATTACH_FINALIZING);
     cpython::restore(frame.tstate);
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(me, scope.frame);
@@ -161,16 +161,16 @@ status end_slow(detached_scope &scope) noexcept {
     thread *me = this_thread.record();
     if (__builtin_expect(
             frame.tag != tag::detached || !me || me->top != &frame || me->nested_in_top() || this_thread.forbidden, 0))
-        misused(scope);
+        report_misuse(scope);
     if (is_cut_off()) {
         if (frame.participant)
-            return stay_out(*me, refused_after_fork());
+            return end_refused(*me, refused_after_fork());
         pop(*me, frame);
         return refused_after_fork();
     }
     if (frame.participant) {
-        if (__builtin_expect(!frame.interp->gate.reenter(*frame.participant), 0) && !is_finalizing_thread(frame))
-            return stay_out(*me, PYATTACH_FINALIZING);
+        if (__builtin_expect(!frame.interp->gate.reenter(*frame.participant), 0) && !readmit_finalizing_thread(frame))
+            return end_refused(*me, PYATTACH_FINALIZING);
         cpython::restore(frame.tstate);
     } else {
         reattach_unbound(frame);
@@ -178,7 +178,7 @@ status end_slow(detached_scope &scope) noexcept {
     // Only now: until the call returned the thread was not attached (invariant 2).
     pop(*me, frame);
     if (is_raw_fork())
-        forked::come_to_order_attached();
+        forked::repair_python_attached();
     if (frame.interp)
         drain_if_allowed(*frame.interp);
     discard_late_record(*me);

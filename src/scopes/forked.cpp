@@ -21,30 +21,30 @@ namespace {
 
 bool is_survivor() noexcept { return surviving_thread.load(std::memory_order_relaxed) == &this_thread; }
 
-after_fork now() noexcept { return python_after_fork.load(std::memory_order_relaxed); }
+after_fork state_after_fork() noexcept { return python_after_fork.load(std::memory_order_relaxed); }
 
 // Attached. No drain: destructors that wait in the pool are for a Python in order.
-void put_in_order() noexcept {
+void run_after_fork() noexcept {
     no_drain_scope no_drain;
-    python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
+    python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     cpython::order_after_fork();
     order_restored(); // by a hook of Python's already, if that could be called
 }
 
-status put_in_order_from_outside() noexcept {
+status attach_and_run_after_fork() noexcept {
     no_drain_scope no_drain;
-    python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
+    python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     attached_scope scope;
     if (status why = attached::begin(scope)) {
-        python_after_fork.store(after_fork::alone, std::memory_order_relaxed); // it may be tried again
+        python_after_fork.store(after_fork::repairable, std::memory_order_relaxed); // it may be tried again
         return why;
     }
-    put_in_order();
+    run_after_fork();
     attached::end(scope);
     return PYATTACH_OK;
 }
 
-status order_alone() noexcept {
+status repair_as_survivor() noexcept {
     static refusal_site site;
     if (!is_survivor())
         return refused(
@@ -53,30 +53,30 @@ status order_alone() noexcept {
             "that forked has not put Python in order yet. It has to be the first to attach. Call "
             "pyattach_forked() on it before other threads use Python.");
     if (!current_tstate())
-        return put_in_order_from_outside();
-    put_in_order();
+        return attach_and_run_after_fork();
+    run_after_fork();
     return PYATTACH_OK;
 }
 
 } // namespace
 
-status come_to_order() noexcept {
-    switch (now()) {
+status repair_python() noexcept {
+    switch (state_after_fork()) {
     case after_fork::in_order:
-    case after_fork::ordering:
+    case after_fork::repairing:
     case after_fork::announced: // a nested scope changes nothing; any other is refused on its way in
         return PYATTACH_OK;
-    case after_fork::alone:
-        return order_alone();
-    case after_fork::crowded:
+    case after_fork::repairable:
+        return repair_as_survivor();
+    case after_fork::stranded:
         break;
     }
     return refused_after_fork();
 }
 
-void come_to_order_attached() noexcept {
-    if (now() == after_fork::alone && is_survivor())
-        put_in_order();
+void repair_python_attached() noexcept {
+    if (state_after_fork() == after_fork::repairable && is_survivor())
+        run_after_fork();
 }
 
 status forked() noexcept {
@@ -89,7 +89,7 @@ status forked() noexcept {
         return refused(PYATTACH_NOT_INITIALIZED, not_running,
                        "pyattach_forked: Python does not run, so there is nothing to put in order. It is called in the "
                        "child of a process in which Python ran. Start Python in the child instead.");
-    return now() == after_fork::announced ? refused_after_fork() : come_to_order();
+    return state_after_fork() == after_fork::announced ? refused_after_fork() : repair_python();
 }
 
 status fork(long long *pid) noexcept {

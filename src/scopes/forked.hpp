@@ -7,9 +7,9 @@ namespace pyattach::forked {
 
 // In the child of a raw fork(), before a scope begins that may attach. OK: it may go on; else UNSUPPORTED, and the
 // message handler is told why. Puts Python in order if it is this thread's to do. May attach and run Python code.
-status come_to_order() noexcept;
+status repair_python() noexcept;
 // The same on the surviving thread, alone, which has just come back from a detached scope: attached.
-void come_to_order_attached() noexcept;
+void repair_python_attached() noexcept;
 
 // See fork.h.
 status fork(long long *pid) noexcept;

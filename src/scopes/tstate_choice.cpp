@@ -12,7 +12,7 @@ namespace {
 // 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
 // to the new main interpreter, since that has the old one's address. Attaching it hangs for ever. (Before, the
 // gilstate_tstate is empty then, and an equal address is a new state's.)
-bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
+bool is_of_ended_interp(const thread &me, thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
     if (!py.gilstate_outlives_python)
         return false;
@@ -24,7 +24,7 @@ bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
 }
 
 // The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
-thread_state *suspended(const thread &me, const interpreter &interp) noexcept {
+thread_state *tstate_of_outer_scope(const thread &me, const interpreter &interp) noexcept {
     for (const frame &scope : open_frames(me)) {
         if (scope.inert)
             continue;
@@ -37,14 +37,14 @@ thread_state *suspended(const thread &me, const interpreter &interp) noexcept {
 }
 
 // A gap inside a scope whose state was made for it: that is nobody else's either.
-bool is_of_scope(const thread &me, const thread_state *tstate) noexcept {
+bool is_temporary_of_open_scope(const thread &me, const thread_state *tstate) noexcept {
     for (const frame &scope : open_frames(me))
         if (scope.tag == tag::attached && scope.tstate == tstate && scope.temporary)
             return true;
     return false;
 }
 
-thread_state *keep(thread &me, participant &self, thread_state *tstate) noexcept {
+thread_state *use_warm_tstate(thread &me, participant &self, thread_state *tstate) noexcept {
     self.warm_tstate = tstate;
     // The short way in does not ask for the gilstate_tstate. From 3.12 attaching binds it; before, it stays what it was
     // when the state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
@@ -65,56 +65,56 @@ bool is_without_tstate(const participant &self) noexcept {
     return !self.warm_tstate && (!self.last_tstate || self.last_tstate != cpython::python().gilstate_tstate());
 }
 
-interpreter *whose(thread_state *tstate) noexcept {
+interpreter *interpreter_of(thread_state *tstate) noexcept {
     cpython::interp_state *its = cpython::python().interp_of(tstate);
     interpreter *main = main_interpreter();
     return main && main->state == its ? main : find_interpreter(its);
 }
 
 thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, reap_batch &same_ident_batch,
-                            attach_result &in) noexcept {
+                            attach_result &result) noexcept {
     const cpython::table &py = cpython::python();
     // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
     // owned.
     thread_state *tstate = py.gilstate_tstate();
-    in.is_new = in.temporary = false;
+    result.is_new = result.temporary = false;
     if (tstate && tstate == self.warm_tstate)
-        return keep(me, self, tstate);
-    if (tstate && py.interp_of(tstate) == interp.state && !is_of_ended_life(me, tstate)) {
-        count(event::states_adopted, is_of_scope(me, tstate) ? 0 : 1);
-        return use(self, tstate);
+        return use_warm_tstate(me, self, tstate);
+    if (tstate && py.interp_of(tstate) == interp.state && !is_of_ended_interp(me, tstate)) {
+        count(event::states_adopted, is_temporary_of_open_scope(me, tstate) ? 0 : 1);
+        return use_unowned_tstate(self, tstate);
     }
     // Attaching another one takes this one out of the gilstate_tstate.
-    if (tstate && !in.replaced && py.attaching_binds_gilstate && !is_of_ended_life(me, tstate)) {
-        in.back = whose(tstate);
-        in.replaced = in.back ? tstate : nullptr;
-        in.was_detached = true;
+    if (tstate && !result.replaced && py.attaching_binds_gilstate && !is_of_ended_interp(me, tstate)) {
+        result.back = interpreter_of(tstate);
+        result.replaced = result.back ? tstate : nullptr;
+        result.was_detached = true;
     }
     if (self.warm_tstate) {
         // Up to 3.11 the gilstate_tstate holds a thread's first state, and is empty after one of a sub-interpreter's
         // scope.
         if (!tstate && py.bind_gilstate && &interp == main_interpreter())
             py.bind_gilstate(self.warm_tstate);
-        return keep(me, self, self.warm_tstate);
+        return use_warm_tstate(me, self, self.warm_tstate);
     }
     // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
     // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
     // of the only one that may stop.
-    if ((tstate = suspended(me, interp)))
-        return use(self, tstate);
+    if ((tstate = tstate_of_outer_scope(me, interp)))
+        return use_unowned_tstate(self, tstate);
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
-        same_ident_batch.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
+        same_ident_batch.destroy_before_coming(result.was_detached ? nullptr : result.replaced);
     if (!(tstate = make_tstate(interp)))
         return nullptr;
     count(event::states_created);
     // No ended life has a state there any more.
     for (participant *member = me.participants; member; member = member->next_of_thread)
         member->last_tstate = member->last_tstate == tstate ? nullptr : member->last_tstate;
-    in.is_new = true;
-    in.temporary = self.is_temporary = !warm_state::is_kept(interp);
-    if (!in.temporary)
-        keep(me, self, tstate);
+    result.is_new = true;
+    result.temporary = self.is_temporary = !warm_state::is_kept(interp);
+    if (!result.temporary)
+        use_warm_tstate(me, self, tstate);
     return self.last_tstate = tstate;
 }
 

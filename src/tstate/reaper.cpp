@@ -161,7 +161,7 @@ bool reap_batch::is_free_to_go(const participant &member) const noexcept {
         return false;
     // Whoever is given the ident from here on waits.
     lock_registry();
-    const bool is_given_again = where_.gate.is_taken(member.ident);
+    const bool is_given_again = where_.gate.has_ident(member.ident);
     unlock_registry();
     object *threading_active = where_.data->threading_active.load(std::memory_order_acquire);
     return !is_given_again &&

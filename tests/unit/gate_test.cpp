@@ -95,14 +95,14 @@ TEST_CASE("the closer counts who is inside, but for itself, and at will only who
     CHECK(the_gate->wait(&own, true, 0) == 1);
     CHECK(the_gate->wait(nullptr, true, 0) == 2);
     pid_t ids[4] = {};
-    CHECK(the_gate->who(&own, ids, 4) == 2);
+    CHECK(the_gate->list_inside(&own, ids, 4) == 2);
     CHECK(ids[0] + ids[1] == 23);
-    CHECK(the_gate->who(&own, ids, 1) == 1);
+    CHECK(the_gate->list_inside(&own, ids, 1) == 1);
     the_gate->leave(attached, presence::outside);
     CHECK(the_gate->wait(&own, true, 0) == 0);
     the_gate->remove(detached); // its thread ended
     CHECK(the_gate->wait(&own, false, 0) == 0);
-    CHECK(the_gate->who(&own, ids, 4) == 0);
+    CHECK(the_gate->list_inside(&own, ids, 4) == 0);
 }
 
 TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {

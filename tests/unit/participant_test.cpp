@@ -72,7 +72,7 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         // The gate has known it all the time.
         mine->presence_now.store(presence::attached);
         pid_t found[2] = {};
-        CHECK(where.gate.who(nullptr, found, 2) == 1);
+        CHECK(where.gate.list_inside(nullptr, found, 2) == 1);
         CHECK(found[0] == own_native_id());
         mine->presence_now.store(presence::outside);
     });
@@ -226,7 +226,7 @@ TEST_CASE("an identity is taken as long as a thread that has it sits there") {
     });
     auto is_taken = [&] {
         lock_registry();
-        const bool is = where.gate.is_taken(ident);
+        const bool is = where.gate.has_ident(ident);
         unlock_registry();
         return is;
     };
