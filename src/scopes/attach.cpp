@@ -192,7 +192,8 @@ void detach_from(frame &scope) noexcept {
             misuse("pyattach_attached_end: the thread is not attached.",
                    "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
                    "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
-        // Python is finalizing. CPython refused this thread when other code re-attached it, and unwinds its stack.
+        // The interpreter is finalizing. CPython refused the re-attach of this thread by other code, and unwinds its
+        // stack.
         scope.inert = true;
         pop(*me, scope);
         return;

@@ -29,8 +29,8 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
 // starts Python. May run Python code. Besides the statuses of attach_to, PYATTACH_NOT_INITIALIZED: no Python runs.
 status attach_first(thread &me, thread_state *replaced, attach_result &result) noexcept;
 
-// Ends a scope that attached: detaches, leaves the gate, and restores what `replaced` names. An inert scope only
-// restores. Ending it while a scope inside it is open is a misuse.
+// Ends a scope that attached: detaches, leaves the gate, and restores what `replaced` names. An inert scope at
+// most restores. Ending it while a scope inside it is open is a misuse.
 void detach_from(frame &scope) noexcept;
 
 } // namespace pyattach

@@ -1,4 +1,4 @@
-// Detached: others may run Python meanwhile.
+// Detached: other threads may run Python meanwhile.
 #include "scopes/detached.hpp"
 
 #include "base/diagnostics.hpp"
@@ -39,7 +39,7 @@ status refuse(detached_scope &scope, status why) noexcept {
            "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
 }
 
-// The ending thread itself comes back whatever the gate says.
+// Lets the finalizing thread in after the gate has refused it. False: this is another thread.
 [[gnu::noinline]] bool readmit_finalizing_thread(const pyattach::frame &frame) noexcept {
     if (!frame.interp->is_finalizing_thread())
         return false;
@@ -47,15 +47,17 @@ status refuse(detached_scope &scope, status why) noexcept {
     return true;
 }
 
-// No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
-// ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
+// Whether the tstate to re-attach may have been freed with its interpreter. The thread was attached by other code, so
+// the gate does not apply. Until the tstate is freed CPython decides: it attaches the thread, hangs it, or ends it (up
+// to 3.13.7, by unwinding all frames of the thread, which `guarded` turns into parking).
 bool is_tstate_freed(const pyattach::frame &frame) noexcept {
     if (frame.by_finalizing_thread)
         return false;
     return frame.interp ? frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
 }
 
-[[gnu::noinline]] void reattach_unbound(const pyattach::frame &frame) noexcept {
+// Re-attaches a thread to which the gate does not apply. Parks it if its tstate is freed, or if CPython refuses it.
+[[gnu::noinline]] void reattach_without_gate(const pyattach::frame &frame) noexcept {
     if (is_tstate_freed(frame))
         cpython::park();
     if (frame.reattach_guard)
@@ -64,7 +66,8 @@ bool is_tstate_freed(const pyattach::frame &frame) noexcept {
         cpython::restore(frame.tstate);
 }
 
-// What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
+// Ends the detached scope without re-attaching, and returns `why`. The frame below, which attached to the interpreter,
+// becomes inert. Frames further out need not, because each detached scope there re-attaches for itself.
 [[gnu::noinline]] status end_refused(thread &me, status why) noexcept {
     pop(me, *me.top);
     if (me.top == &me.base || readable_top(me))
@@ -72,7 +75,7 @@ bool is_tstate_freed(const pyattach::frame &frame) noexcept {
     return why;
 }
 
-// From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
+// Detaches and opens the scope. `self`: the participant in the gate that applies to the scope; NULL: none applies.
 status open(pyattach::frame &frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
             bool is_finalizing_thread) noexcept {
     frame.by_finalizing_thread = is_finalizing_thread;
@@ -100,21 +103,22 @@ status begin_general(detached_scope &scope) noexcept {
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(scope);
     interpreter *interp = lookup_or_register(*me, tstate);
-    // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
+    // The gate applies to a thread that this library attached. On another thread a detached scope does what
+    // Py_BEGIN_ALLOW_THREADS does.
     const frame *below = readable_top(*me);
     participant *self =
         below && below->tag == tag::attached && below->interp == interp && !below->inert ? below->participant : nullptr;
     scope.frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
-    // Whoever is attached after CPython raised its flag is the thread that ends it.
+    // A thread that is attached after CPython has set its finalizing flag is the finalizing thread.
     return open(scope.frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
 }
 
 } // namespace
 
-// The fast_record way: there is less to write, and fences are known to be asymmetric. What the scope on top would say
-// is taken from the record, as it may be one that cannot be read.
+// The fast path writes less, and knows that the fences are asymmetric. The interpreter and the tstate are copied from
+// the fast participant, because the top frame may be unreadable.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
-    // Other code looks at the frame once it is on top, so most of it is written before the call.
+    // No code reads the frame before it is the top one, so most of it is written before the call.
     pyattach::frame &frame = scope.frame;
     participant &fast_participant = *me.fast_participant;
     frame.begin_with(fast_head(tag::detached));
@@ -135,7 +139,7 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
     if (__builtin_expect(!interp->gate.reenter(*frame.participant, true), 0) && !readmit_finalizing_thread(frame))
         return end_refused(me, PYATTACH_FINALIZING);
     cpython::restore(frame.tstate);
-    // Only now: until the call returned the thread was not attached (invariant 2).
+    // The re-attach has returned (invariant 2).
     pop(me, scope.frame);
     drain_if_allowed(*interp);
     return PYATTACH_OK;
@@ -146,7 +150,7 @@ status begin_slow(detached_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return begin_general(scope);
     thread &me = this_thread.fast_record();
-    // Attached by a scope of ours, as far as can be told at a glance.
+    // Without a call of CPython: whether a scope of this library attached the thread with the current tstate.
     thread_state *tstate = cpython::peek(me.current_at);
     const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
     if (!top || top->inert || top->interp->gate.is_ended())
@@ -173,9 +177,9 @@ status end_slow(detached_scope &scope) noexcept {
             return end_refused(*me, PYATTACH_FINALIZING);
         cpython::restore(frame.tstate);
     } else {
-        reattach_unbound(frame);
+        reattach_without_gate(frame);
     }
-    // Only now: until the call returned the thread was not attached (invariant 2).
+    // The re-attach has returned (invariant 2).
     pop(*me, frame);
     if (is_raw_fork())
         forked::repair_python_attached();

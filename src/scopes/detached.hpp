@@ -1,4 +1,4 @@
-// Detached: others may run Python meanwhile.
+// Detached: other threads may run Python meanwhile.
 #pragma once
 
 #include "core/interpreter.hpp"
@@ -14,12 +14,14 @@ union detached_scope {
 
 namespace detached {
 
+// The fast paths: the thread is attached with its warm tstate of the main interpreter, or was when the scope began.
 status begin_warm(detached_scope &, thread &me) noexcept;
-status begin_slow(detached_scope &) noexcept;
 status end_warm(detached_scope &, thread &me) noexcept;
+// The slow paths, for every other case.
+status begin_slow(detached_scope &) noexcept;
 status end_slow(detached_scope &) noexcept;
 
-// Below a warm attach, and anything else: decided here, without a call, in whoever asks.
+// Inline, so that the C API functions decide without a call which path to take.
 inline status begin(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
         thread &me = this_thread.fast_record();

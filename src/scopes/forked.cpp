@@ -1,9 +1,9 @@
-// Forked: processes that go on with Python in the child.
+// Forked: using Python in the child of a fork.
 //
-// In the child of a raw fork() Python is as the fork found it: its locks, the GIL among them, may be held by threads
-// that are not there. Where no other thread was inside, none are, and what Python does around a fork can be made up for
-// afterwards: its preparation and its after-fork, one after the other, in the child. The preparation takes the import
-// lock and what hooks of os.register_at_fork take, which the after-fork gives back.
+// CPython is not notified of a raw fork(). In the child its locks, the GIL among them, may be held by threads of the
+// parent that are not in the child. If no other thread was inside Python at the fork, none are. Then the surviving
+// thread calls both what CPython does before a fork and what it does after one, in the child. The first acquires the
+// import lock and the locks of os.register_at_fork hooks, and the second releases them.
 #include "scopes/forked.hpp"
 
 #include <cerrno>
@@ -23,12 +23,12 @@ bool is_survivor() noexcept { return surviving_thread.load(std::memory_order_rel
 
 after_fork state_after_fork() noexcept { return python_after_fork.load(std::memory_order_relaxed); }
 
-// Attached. No drain: destructors that wait in the pool are for a Python in order.
+// Attached. Drains are disabled, because destructors need a Python that is in order.
 void run_after_fork() noexcept {
     no_drain_scope no_drain;
     python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     cpython::order_after_fork();
-    order_restored(); // by a hook of Python's already, if that could be called
+    order_restored(); // a fork hook in Python has called this before, unless CPython could not call the hook
 }
 
 status attach_and_run_after_fork() noexcept {
@@ -36,7 +36,7 @@ status attach_and_run_after_fork() noexcept {
     python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     attached_scope scope;
     if (status why = attached::begin(scope)) {
-        python_after_fork.store(after_fork::repairable, std::memory_order_relaxed); // it may be tried again
+        python_after_fork.store(after_fork::repairable, std::memory_order_relaxed); // another attach tries again
         return why;
     }
     run_after_fork();
@@ -64,7 +64,7 @@ status repair_python() noexcept {
     switch (state_after_fork()) {
     case after_fork::in_order:
     case after_fork::repairing:
-    case after_fork::announced: // a nested scope changes nothing; any other is refused on its way in
+    case after_fork::announced: // a nested scope may begin; attach_to and attach_first refuse any other
         return PYATTACH_OK;
     case after_fork::repairable:
         return repair_as_survivor();
