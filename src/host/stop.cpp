@@ -187,7 +187,7 @@ status stop() noexcept {
     static refusal_site raw_fork, not_running;
     if (this_thread.forbidden)
         return refuse_forbidden();
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         return refused(
             PYATTACH_UNSUPPORTED, raw_fork,
             "pyattach_interpreter_stop is refused: this process was made by fork() without Python being told, and the "

@@ -86,7 +86,7 @@ enum class wanted { any, main, named };
         return refuse(scope, refuse_forbidden());
     if (status missing = cpython::find())
         return refuse(scope, missing);
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         if (status disorder = forked::repair_python())
             return refuse(scope, disorder);
     thread *me = own_record();

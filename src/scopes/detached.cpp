@@ -181,7 +181,7 @@ status end_slow(detached_scope &scope) noexcept {
     }
     // The re-attach has returned (invariant 2).
     pop(*me, frame);
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         forked::repair_python_attached();
     if (frame.interp)
         drain_if_allowed(*frame.interp);

@@ -100,7 +100,7 @@ status fork(long long *pid) noexcept {
         return why;
     status outcome = PYATTACH_OK;
     int error = 0;
-    if (is_raw_fork()) {
+    if (is_python_out_of_order()) {
         outcome = refused_after_fork();
     } else if (cpython::python().is_finalizing()) {
         outcome = PYATTACH_FINALIZING;

@@ -64,7 +64,7 @@ status release() noexcept {
             PYATTACH_INVALID, in_use,
             "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "
             "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         return refused_after_fork();
     for (participant *member = me->participants; member; member = member->next_of_thread) {
         thread_state *tstate = member->warm_tstate;
