@@ -10,7 +10,7 @@
 //      repairable    raw fork() by the surviving thread                  repairable
 //      any other     raw fork()                                          stranded
 //      repairable    the surviving thread begins to put Python in order  repairing
-//      repairing     the gate or CPython refused its attach              repairable
+//      repairing     its attach was refused                              repairable
 //      announced,    Python's after-fork has returned                    in_order
 //      repairing
 //

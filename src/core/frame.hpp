@@ -45,7 +45,7 @@ enum class tag : uint32_t {
 //                     attached one of another interpreter interpreter
 //      detached       base, or an attached frame          on top of such a frame
 //
-//      inert: the interpreter has ended; the ends of the scopes in this frame do nothing but count
+//      inert: the interpreter has ended; the ends of the scopes in this frame neither detach nor leave the gate
 struct frame {
     pyattach::tag tag;
     bool inert;

@@ -48,8 +48,8 @@ bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
 
 // A loop, because a registration that comes too late may end the gate while the finalizing thread seals it.
 void gate::advance(state to) noexcept {
-    uint32_t now = word_.load(std::memory_order_relaxed);
-    while (now < to && !word_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed))
+    uint32_t from = word_.load(std::memory_order_relaxed);
+    while (from < to && !word_.compare_exchange_weak(from, to, std::memory_order_release, std::memory_order_relaxed))
         ;
     heavy_fence();
 }
@@ -64,8 +64,8 @@ void gate::reopen() noexcept {
 void gate::refuse(participant &self, presence before) noexcept { leave(self, before); }
 
 void gate::wake() noexcept {
-    // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
-    // that it will sleep on, which then differs: the wake-up cannot fall between the two.
+    // The lock orders this either before the closing thread reads the participants, or after it has read the word that
+    // it will sleep on, which then differs. So the wake-up cannot fall between these two reads.
     data_->lock.lock();
     data_->left.fetch_add(1, std::memory_order_relaxed);
     data_->lock.unlock();
@@ -75,8 +75,9 @@ void gate::wake() noexcept {
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
     for (const participant *member = data_->participants; member; member = member->next) {
-        presence says = member->presence_now.load(std::memory_order_acquire);
-        if (member != except && (attached_only ? says == presence::attached : says != presence::outside))
+        const presence presence_now = member->presence_now.load(std::memory_order_acquire);
+        if (member != except &&
+            (attached_only ? presence_now == presence::attached : presence_now != presence::outside))
             ++inside;
     }
     return inside;

@@ -1,4 +1,4 @@
-// The records of the interpreters this process has met.
+// Interpreter: the records of this process's interpreters, and the registry's lock.
 #include "core/interpreter.hpp"
 
 #include <climits>
@@ -15,13 +15,13 @@ std::atomic<pid_t> main_thread_id{0};
 namespace {
 
 internal_lock registry_lock;
-// Newest first. One that is taken off is freed afterwards, and one that is put on is complete: a fork child walks them
-// whatever else was under way.
+// Newest first. An interp_data is complete before it is linked, and is freed only after it has been unlinked. So a fork
+// child can follow the list whatever another thread was doing at the fork.
 std::atomic<interp_data *> all_data{nullptr};
 
-size_t ended_high_water;
+size_t ended_high_water; // see note_high_water_locked
 
-// Records come by the page: they are never freed, so nothing but themselves need be kept.
+// Records are allocated by the page. They are never freed, so no page has to be remembered.
 constexpr unsigned records_a_page = 4096 / sizeof(interpreter);
 char *fresh_records;
 unsigned fresh_left;
@@ -52,7 +52,7 @@ bool restart_registry() noexcept {
         data->reap_batches = nullptr;
         data->callbacks = nullptr;
         data->last_callback = &data->callbacks;
-        data->refs = UINT_MAX / 2; // what is given up holds it for ever
+        data->refs = UINT_MAX / 2; // the participants given up keep their references, so it is never freed
     }
     return true;
 }

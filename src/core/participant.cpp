@@ -1,4 +1,4 @@
-// Participant: one thread's announcement in one interpreter's gate.
+// Participant: taking one, giving it up, and the lists of those that no thread uses.
 #include "core/participant.hpp"
 
 #include <cstdlib>
@@ -25,7 +25,7 @@ participant no_participant = {{presence::outside},
 
 namespace {
 
-// Threads may live through any number of interpreters.
+// Gives up the participants in interpreters that are cleared, because a thread may outlive any number of these.
 void give_up_ended_participants(thread &me) noexcept {
     participant **link = &me.participants;
     while (participant *member = *link) {
@@ -45,8 +45,8 @@ void give_up_ended_participants(thread &me) noexcept {
     }
 }
 
-// An empty participant, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the
-// interpreter is gone.
+// Takes a vacant participant, or adds the fresh one to the gate. A fresh one that is not needed is freed. NULL: there
+// is neither, or the interpreter is cleared.
 participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
     participant *taken = nullptr;
     lock_registry();
@@ -62,8 +62,10 @@ participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fres
         interp.gate.add(*taken);
         ++interp.data->refs;
     }
-    // The closer reads this of participants that do not say outside, and saying so releases it. If it read another
-    // thread's here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
+    // The closing thread reads `native_id`, under the gate's lock, of participants whose presence is not outside. The
+    // store of such a presence by this thread releases the id. If the closing thread has read the presence of the
+    // thread before instead, it held the gate's lock before that thread acquired it to leave the closed gate
+    // (gate::wake). So its read of the id precedes this write.
     if (taken) {
         taken->native_id = id;
         taken->ident = own_ident();
@@ -126,7 +128,8 @@ void vacate_locked(participant &member) noexcept {
     member.warm_tstate = member.last_tstate = nullptr;
     member.is_temporary = false;
     member.queue = nullptr;
-    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
+    // If the gate is not ended here, warm_state::forget_orphaned, which locks the registry after the end, finds the
+    // participant.
     if (!interp.gate.is_ended() && interp.data->vacant.count.load(std::memory_order_relaxed) < most_vacant_participants)
         return push_locked(interp.data->vacant, member);
     interp.gate.remove(member);
@@ -135,7 +138,7 @@ void vacate_locked(participant &member) noexcept {
 }
 
 void await_reaper_locked(participant &member) noexcept {
-    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
+    // As in vacate_locked.
     if (member.warm_tstate && !member.interp->gate.is_ended())
         push_locked(member.interp->data->orphaned, member);
     else
