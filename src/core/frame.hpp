@@ -17,7 +17,7 @@ struct participant;
 struct reattach_guard;
 
 // What a scope is, in its first word. The values are unlikely in memory that was never a scope, so that ending one by
-// mistake is noticed.
+// mistake is detected.
 //
 //                    attached_begin, not attached ----> attached ---+
 //                    attached_begin, attached --------> nested -----+

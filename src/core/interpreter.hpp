@@ -62,7 +62,7 @@ struct alignas(64) interpreter {
     pyattach::gate gate;
     pyattach::pool pool;
     interp_data *const data; // for the code that is named above
-    // The finalizing thread, as the address of its thread-local words. The gate does not refuse it.
+    // The finalizing thread, as the address of its thread-local words. It may attach after the gate has closed.
     std::atomic<thread_local_words *> finalizing_thread{nullptr};
     // The registration of the exit hook with the interpreter's atexit, by the thread that changes `none` to `busy`:
     //
@@ -140,8 +140,8 @@ inline bool is_inert(const frame &scope) noexcept {
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
 // Around fork(), as internal_lock.hpp defines hold, let_go and restart. The registry's lock is held after all locks in
-// interp_data, and let go after them. True in the child: a thread that is not there had borrowed the lock, so the
-// orphaned and vacant participants, the batches and the exit callbacks have been given up.
+// interp_data, and let go after them. True in the child: a thread that is not in the child had borrowed the lock, so
+// the orphaned and vacant participants, the batches and the exit callbacks have been given up.
 void hold_locked_registry() noexcept;
 void let_registry_go() noexcept;
 bool restart_registry() noexcept;

@@ -29,17 +29,16 @@ struct decref_queue;
 struct thread;
 
 struct participant {
-    std::atomic<presence> presence_now; // written by the thread; read by the closing thread
-    bool is_taken;                      // a thread that has not ended uses it; under the registry's lock, as is `ident`
+    std::atomic<presence> presence_now; // written by the thread, read by the closing thread
+    bool is_taken;                      // by a thread that has not ended; under the registry's lock, as is `ident`
     bool is_temporary;                  // the library made `last_tstate` for one scope, which is open
     pid_t native_id;
     interpreter *interp;
-    cpython::thread_state
-        *warm_tstate; // the tstate that the library made for the thread there and keeps between attaches
-    cpython::thread_state *last_tstate; // the tstate that the thread was attached with last
+    cpython::thread_state *warm_tstate; // made by the library for the thread, and kept between attaches
+    cpython::thread_state *last_tstate; // the one that the thread was attached with last
     thread_ident ident;
-    decref_queue *queue;          // the references that the thread gives back there while it is not attached
-    participant *next_of_thread;  // taken: the thread's next one; else the next one in the list
+    decref_queue *queue;          // what the thread gives back to this interpreter while it is not attached
+    participant *next_of_thread;  // taken: the thread's next participant; else the next one in the same list
     participant *next, *previous; // in the gate, under its lock
 };
 // In no gate, and with an address for a warm tstate that is no tstate's: see thread::fast_participant.

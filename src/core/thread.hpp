@@ -53,13 +53,13 @@ struct thread_local_words {
     uint8_t registering : 6;     // how many registrations of an exit hook run code on this thread
     uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
     uint16_t drain_disabled = 0; // how many no_drain_scopes are open
-    uint16_t busy = 0;           // how many `busy` objects exist: calls after which Python must still run
+    uint16_t busy = 0;           // how many objects of the struct `busy` exist
 
     constexpr thread_local_words() noexcept : ended(0), owes_drain(0), registering(0) {}
 
-    // All words start as zero. If a thread starts while this library is being loaded, glibc may zero its words,
-    // whatever initializers stand here, because it lists the thread for dlopen only after it has set up the thread's
-    // TLS.
+    // Set for the fast path and not for the slow one, because zero in each word has to be a valid beginning. A thread
+    // that starts while this library is being loaded finds zeros, whatever initializers stand here: glibc lists a
+    // thread for dlopen only after it has set up the thread's TLS.
     static constexpr uintptr_t fast_bit = 1;
     // NULL: the thread has no record.
     thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~fast_bit); }
@@ -91,7 +91,8 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 extern __thread thread_local_words this_thread;
 #endif
 
-// While one exists on a thread, a function of this library runs foreign code, which must not finalize Python.
+// While one exists on a thread, a function of this library runs foreign code, and Python must still run afterwards. So
+// stop() refuses.
 struct busy {
     busy() noexcept { ++this_thread.busy; }
     ~busy() { --this_thread.busy; }
@@ -125,7 +126,8 @@ inline thread *own_record() noexcept {
 // Around fork(), as internal_lock.hpp defines hold, let_go and restart, for the lock of the list of records.
 void hold_threads() noexcept;
 void let_threads_go() noexcept;
-// In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
+// In the child. True: a thread that is not in the child had borrowed the lock, so the records of other threads are
+// given up.
 bool restart_threads() noexcept;
 // In the child, while the lock is held. Frees the records of other threads, after it has called `forget` with each, and
 // puts this thread's participants back into their gates. Returns how many references of the other threads leak.
@@ -133,7 +135,11 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept;
 
 // Leaves the record to a later thread, or frees it. No scope is open in it, and no thread uses it any more.
 void discard(thread &ended) noexcept;
-inline void discard_late_record(thread &me) noexcept;
+// After the thread's exit hook has run, discards the record unless a scope is open in it.
+inline void discard_late_record(thread &me) noexcept {
+    if (__builtin_expect(this_thread.ended, 0))
+        discard_late_record_slow(me);
+}
 
 // Whether the scope on top attached this thread with `tstate`, which is current. If so, the tstate is alive and this
 // thread's, because no other thread uses the tstate of a scope.
@@ -143,11 +149,6 @@ inline bool is_of_top(const thread &me, const thread_state *tstate) noexcept {
 // Up to 3.11 the current tstate is that of the thread that holds the GIL. Whether `tstate`, which is current, is this
 // thread's.
 bool is_own_tstate(thread_state *tstate) noexcept;
-
-inline void discard_late_record(thread &me) noexcept {
-    if (__builtin_expect(this_thread.ended, 0))
-        discard_late_record_slow(me);
-}
 
 // Aborts: a scope is ended that is not an open one of this kind ("attached" or "detached"). `found`: the tag in it.
 [[noreturn]] void not_open(const char *kind, tag found) noexcept;
