@@ -1,4 +1,4 @@
-// After a fork: how Python stands in a process that a fork() made.
+// After a fork: whether Python can be used in a process that a fork() made.
 #include "core/after_fork.hpp"
 
 #include "base/diagnostics.hpp"
@@ -13,8 +13,7 @@ namespace {
 
 constexpr const char *not_over =
     "attaching is refused: this process was made by fork(), and Python has not put itself in order yet. A thread that "
-    "is "
-    "attached stays attached meanwhile. Attach once Python's own after-fork (PyOS_AfterFork_Child) has returned.";
+    "is attached stays attached meanwhile. Attach once Python's own after-fork (PyOS_AfterFork_Child) has returned.";
 
 const char *obstacle = nullptr;
 
@@ -23,8 +22,8 @@ const char *obstacle = nullptr;
 void set_fork_obstacle(const char *sentence) noexcept { obstacle = sentence; }
 
 bool is_refused_after_fork() noexcept {
-    return is_raw_fork() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::ordering &&
-                              surviving_thread.load(std::memory_order_relaxed) == &this_thread);
+    return is_python_out_of_order() && !(python_after_fork.load(std::memory_order_relaxed) == after_fork::repairing &&
+                                         surviving_thread.load(std::memory_order_relaxed) == &this_thread);
 }
 
 pyattach_status refused_after_fork() noexcept {

@@ -1,4 +1,5 @@
-// What happened so far. A thread counts in its own record, without a shared write; reading adds all records up.
+// Counters: how often each event has happened. A thread counts frequent events in its own record, without a write that
+// threads share, and a reader adds up all records.
 #pragma once
 
 #include <atomic>
@@ -30,14 +31,14 @@ constexpr unsigned frequent_events = static_cast<unsigned>(event::refused);
 struct counters {
     std::atomic<uint64_t> values[frequent_events];
 
-    // Only the owner writes, so a load and a store do; atomic, because readers look at any time.
+    // Only the owner writes, so a load and a store suffice. The word is atomic because other threads read it.
     void add(event what, uint64_t amount = 1) noexcept {
         auto &value = values[static_cast<unsigned>(what)];
         value.store(value.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
     }
 };
 
-// Counts anything, also on a thread that has no record.
+// Counts an event, also a rare one, and also on a thread that has no record.
 void count(event what, uint64_t amount = 1) noexcept;
 // The sum over all threads, ended ones included.
 uint64_t counted(event what) noexcept;

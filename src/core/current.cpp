@@ -10,7 +10,7 @@ thread_state *current_tstate() noexcept {
     const thread *me = this_thread.record();
     const cpython::table &py = cpython::python();
     const bool is_known = __builtin_expect(me && me->current_at != &cpython::unknown, 1);
-    // In a fork child the place is not known before Python is in order again.
+    // In a fork child `current_at` is unknown until Python is in order, and in a stranded one CPython is not called.
     thread_state *tstate = is_known ? cpython::peek(me->current_at) : is_stranded() ? nullptr : py.current();
     if (!tstate || py.current_is_own)
         return tstate;

@@ -7,20 +7,21 @@
 
 namespace pyattach {
 
-// CPython's current thread state if this thread is attached, else NULL. Also inside tp_traverse: ask `forbidden` first.
+// The current tstate if this thread is attached, else NULL. Inside tp_traverse it is not NULL, although the thread must
+// not call Python, so callers read `forbidden` first.
 thread_state *current_tstate() noexcept;
-// Told without a call; false: perhaps not.
+// Whether this thread is attached, without a call of CPython. False: it may be attached.
 inline bool is_surely_attached(const thread &me) noexcept {
     const thread_state *tstate = cpython::peek(me.current_at);
     return tstate && (cpython::python().current_is_own || is_of_top(me, tstate));
 }
 
-// FORBIDDEN, and NOT_INITIALIZED, with the sentence that goes with each.
+// Each calls the message handler with the reason, and returns PYATTACH_FORBIDDEN or PYATTACH_NOT_INITIALIZED.
 status refuse_forbidden() noexcept;
 status refuse_not_running() noexcept;
 
-// OK, FORBIDDEN, NOT_ATTACHED, or UNSUPPORTED in a stranded fork child. Out of line: it stands at the head of many
-// calls that take longer.
+// PYATTACH_OK, PYATTACH_FORBIDDEN, PYATTACH_NOT_ATTACHED, or PYATTACH_UNSUPPORTED in a stranded fork child. Not inline,
+// because the functions that call it first are much longer than a call.
 status require_attached() noexcept;
 
 } // namespace pyattach

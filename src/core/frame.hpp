@@ -17,7 +17,7 @@ struct participant;
 struct reattach_guard;
 
 // What a scope is, in its first word. The values are unlikely in memory that was never a scope, so that ending one by
-// mistake is noticed.
+// mistake is detected.
 //
 //                    attached_begin, not attached ----> attached ---+
 //                    attached_begin, attached --------> nested -----+
@@ -45,7 +45,7 @@ enum class tag : uint32_t {
 //                     attached one of another interpreter interpreter
 //      detached       base, or an attached frame          on top of such a frame
 //
-//      inert: the interpreter has ended; the ends of the scopes in this frame do nothing but count
+//      inert: the interpreter has ended; the ends of the scopes in this frame neither detach nor leave the gate
 struct frame {
     pyattach::tag tag;
     bool inert;

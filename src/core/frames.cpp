@@ -1,4 +1,4 @@
-// Frames: whether one can be read, and where the calling thread's stack is.
+// Frames: whether one can be read, and the stack of the calling thread's frames.
 #include "core/frames.hpp"
 
 #include <cstdio>
@@ -9,22 +9,22 @@
 
 namespace pyattach {
 
-// The sanitizers mark what was given up, and that is what may be read here.
+// AddressSanitizer reports reads of storage that its owner has given up. This function may read such storage.
 __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const frame &scope) noexcept {
     if ((scope.tag != tag::attached && scope.tag != tag::detached) || scope.below == &scope)
         return false;
     if (!scope.is_fast)
         return scope.sum == sum_of(scope);
-    // The warm path enters from the bottom frame, and notes half of the address of the frame below for a gap.
-    // (It is never entered in storage that a frame below it has.)
+    // The fast path attaches on top of the bottom frame only, and stores half of the address of the frame below in the
+    // sum of a detached frame. (It never begins a scope in the storage of an open frame.)
     const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == fast_sum_of(scope.below);
     const participant *self = me.participants;
     while (self && self != scope.participant)
         self = self->next_of_thread;
-    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm;
+    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm_tstate;
 }
 
-void begun_twice(const char *kind, const void *storage) noexcept {
+void report_storage_in_use(const char *kind, const void *storage) noexcept {
     if (is_on_own_stack(storage))
         return;
     char happened[120];
@@ -37,7 +37,7 @@ void begun_twice(const char *kind, const void *storage) noexcept {
 void check_storage(const thread &me, const char *kind, const void *storage) noexcept {
     for (const frame &scope : open_frames(me))
         if (&scope == storage)
-            begun_twice(kind, storage);
+            report_storage_in_use(kind, storage);
 }
 
 void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {

@@ -20,26 +20,26 @@ void gate::remove(participant &member) noexcept {
     futex::wake(data_->left, futex::everyone);
 }
 
-bool gate::is_taken(thread_ident ident) noexcept {
+bool gate::has_ident(thread_ident ident) noexcept {
     bool is_found = false;
     data_->lock.lock();
     for (const participant &member : data_->participants)
-        is_found = is_found || (member.is_taken && is_same_ident(member.self, ident));
+        is_found = is_found || (member.is_taken && is_same_ident(member.ident, ident));
     data_->lock.unlock();
     return is_found;
 }
 
 bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
     for (const participant &member : data_->participants)
-        if (member.warm == tstate)
+        if (member.warm_tstate == tstate)
             return true;
     return false;
 }
 
 // A loop, because a registration that comes too late may end the gate while the finalizing thread seals it.
 void gate::advance(state to) noexcept {
-    uint32_t now = word_.load(std::memory_order_relaxed);
-    while (now < to && !word_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed))
+    uint32_t from = word_.load(std::memory_order_relaxed);
+    while (from < to && !word_.compare_exchange_weak(from, to, std::memory_order_release, std::memory_order_relaxed))
         ;
     heavy_fence();
 }
@@ -54,8 +54,8 @@ void gate::reopen() noexcept {
 void gate::refuse(participant &self, presence before) noexcept { leave(self, before); }
 
 void gate::wake() noexcept {
-    // Under the lock, and so either before the closing thread looks at the participants, or after it has read the word
-    // that it will sleep on, which then differs: the wake-up cannot fall between the two.
+    // The lock orders this either before the closing thread reads the participants, or after it has read the word that
+    // it will sleep on, which then differs. So the wake-up cannot fall between these two reads.
     data_->lock.lock();
     data_->left.fetch_add(1, std::memory_order_relaxed);
     data_->lock.unlock();
@@ -65,7 +65,7 @@ void gate::wake() noexcept {
 unsigned gate::count(const participant *except, bool attached_only) const noexcept {
     unsigned inside = 0;
     for (const participant &member : data_->participants) {
-        const presence says = member.inside.load(std::memory_order_acquire);
+        const presence says = member.presence_now.load(std::memory_order_acquire);
         if (&member != except && (attached_only ? says == presence::attached : says != presence::outside))
             ++inside;
     }
@@ -86,11 +86,12 @@ unsigned gate::wait(const participant *except, bool attached_only, int64_t deadl
     }
 }
 
-unsigned gate::who(const participant *except, pid_t *ids, unsigned most) noexcept {
+unsigned gate::list_inside(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();
     for (const participant &member : data_->participants)
-        if (found < most && &member != except && member.inside.load(std::memory_order_acquire) != presence::outside)
+        if (found < most && &member != except &&
+            member.presence_now.load(std::memory_order_acquire) != presence::outside)
             ids[found++] = member.native_id;
     data_->lock.unlock();
     return found;

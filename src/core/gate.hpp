@@ -1,21 +1,23 @@
-// The gate of one interpreter: who is inside; closes when the interpreter ends.
+// The gate of one interpreter: which threads are inside. It closes when the interpreter ends.
 //
-// A thread announces itself in a participant of its own and then looks at the gate's word; the closing side writes the
-// word and then looks at every participant. Each writes one and reads the other, so each side needs a full fence
-// between the two, or both could miss the other (Dekker). Threads come and go millions of times, the gate closes once:
-// so the closing side pays for both with membarrier(2), which makes every running thread of the process pass a fence,
-// and entering costs one store, one load and a compiler barrier, all in memory that no other thread writes.
+// An entering thread writes the presence in its own participant, and then reads the gate's word. The closing thread
+// writes the word, and then reads every participant. Each writes one word and reads the other, so each side needs a
+// full fence between the two steps, or both could read the old value (Dekker). Threads enter and leave millions of
+// times, and the gate closes once. So the closing thread provides both fences with membarrier(2), which makes every
+// running thread of the process execute one. This is an asymmetric fence (P1202). Entering costs one store, one load
+// and a compiler barrier, all in memory that no other thread writes.
 //
-//   enter:  participant = inside;   [compiler barrier]   word is open? in : participant = outside, refused
-//   close:  word = closed;   [membarrier]         any participant inside? wait
-//   leave:  participant = outside;  [compiler barrier]   word is open? done : wake the closer
-//   wait:   under the lock {any participant inside? read the word to sleep on}; sleep; who wakes changes it under the
-//   lock
+//   enter:  presence = attached;  [compiler barrier]   word is open? enter : presence = as before, refused
+//   close:  word = closed;        [membarrier]         is any participant inside? wait
+//   leave:  presence = outside;   [compiler barrier]   word is open? done : wake the closing thread
+//   wait:   under the lock { is any participant inside? read `left` }   sleep on `left`
+//   wake:   under the lock { change `left` }                            wake
 //
-// Entering: membarrier orders the closer's store before any later load of the entering thread, or the entering thread's
-// earlier store before the closer's loads. In the first case the thread sees the word closed, in the second the closer
-// sees the participant. Leaving is the same pair, so no wake-up is lost. The participant is stored with release and
-// read with acquire: what the thread did inside has happened before the closer goes on.
+// Entering: membarrier orders the closing thread's store before any later load of the entering thread, or the entering
+// thread's earlier store before the closing thread's loads. In the first case the entering thread reads that the gate
+// is closed, and in the second the closing thread reads the presence. Leaving is the same pair, so no wake-up is lost.
+// The presence is stored with release and read with acquire, so what the thread did inside happens before the closing
+// thread continues.
 #pragma once
 
 #include <atomic>
@@ -30,94 +32,96 @@ namespace pyattach {
 
 class gate {
   public:
-    // One life of the interpreter. The finalizing thread takes each step; a step back, or one that was taken already,
-    // changes nothing.
+    // The states of the gate. The finalizing thread takes each step. A step back, or one that was taken before, changes
+    // nothing.
     //
     //     open ------> closed ------> sealed ------> ended ------> cleared
     //        \  close()        seal()         end()        clear()
     //         \-------------------------------^
-    //           end(): the exit hook could not be registered in time, or was thrown away
+    //           end(): the exit hook could not be registered in time, or CPython never called it
     //
-    //   open     threads enter
-    //   closed   none enters; one that was detached inside may still come back
-    //   sealed   nor does one that was detached: only those that are attached are waited for
+    //   open     threads may enter
+    //   closed   no thread may enter; a thread that is detached inside may still re-attach
+    //   sealed   a detached thread may not re-attach either; the finalizing thread waits only for attached threads
     //   ended    CPython finalizes the interpreter; scopes inside are inert
-    //   cleared  CPython has cleared it, and its address may name another one
+    //   cleared  CPython has cleared the interpreter, and its address may name another one
     enum state : uint32_t { open, closed, sealed, ended, cleared };
 
-    // All but the word. Freed with the last participant, while the word stays for handles and scopes that name the
-    // interpreter.
+    // Freed with the last participant. The word outlives it, for handles and scopes that name the interpreter.
     struct data {
         list<participant, &participant::next, &participant::previous> participants;
         internal_lock lock;
-        futex::word left{0}; // how often a thread left while the gate was not open, or for good
+        futex::word left{0}; // how often a thread left while the gate was not open, or gave its participant up
     };
     explicit gate(data &own_data) noexcept : data_(&own_data) {}
 
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
     bool is_ended() const noexcept { return word_.load(std::memory_order_relaxed) >= ended; }
 
-    // Announces the thread, whose presence was `before`. False: the gate is not open, and the presence is `before`
-    // again.
+    // Announces that the thread attaches. `before`: its presence so far. False: the gate is not open, and the presence
+    // is `before` again.
     bool enter(participant &self, presence before = presence::outside,
                bool is_asymmetric = fences_are_asymmetric) noexcept {
         return __builtin_expect(announce(self, presence::attached, is_asymmetric) == open, 1) ||
                (refuse(self, before), false);
     }
-    // Announces the thread at the end of a detached scope. False: the gate is sealed, and the presence is outside.
+    // Announces that the thread re-attaches at the end of a detached scope. False: the gate is sealed, and the presence
+    // is outside.
     bool reenter(participant &self, bool is_asymmetric = fences_are_asymmetric) noexcept {
         return __builtin_expect(announce(self, presence::attached, is_asymmetric) < sealed, 1) ||
                (refuse(self, presence::outside), false);
     }
-    // The presence from now on: outside or detached.
+    // Announces that the thread has detached. `after`: its presence from now on, which is detached in a detached scope,
+    // and at the end of an attached one what it was at the begin.
     void leave(participant &self, presence after, bool is_asymmetric = fences_are_asymmetric) noexcept {
         if (__builtin_expect(announce(self, after, is_asymmetric) != open, 0))
             wake();
     }
 
-    // Around fork(). In the child the list of participants is not read: the participants that are there are put back.
+    // Around fork(), as internal_lock.hpp defines hold, let_go and restart. In the child the list of participants is
+    // emptied without reading it, and the participants that exist in the child are put back.
     void hold() noexcept { data_->lock.hold(); }
     void release_hold() noexcept { data_->lock.release_hold(); }
-    // True: a thread that is not there had borrowed the lock, so the list of participants may be half written.
+    // True: a thread that is not in the child had borrowed the lock, so the list of participants may be half written.
     bool restart() noexcept { return data_->lock.restart(); }
     void empty() noexcept { data_->participants.forget_all(); }
     void put_back(participant &member) noexcept { data_->participants.push_front(member); }
 
     void add(participant &) noexcept;
     void remove(participant &) noexcept;
-    // In a fork child, before it is restarted: nobody but `mine` is inside. Then, whether a state is kept by a
-    // participant here.
+    // In a fork child, before empty(). Whether no thread but that of `self` was inside at the fork.
     bool is_empty_but_for(const participant *self) const noexcept { return count(self, false) == 0; }
+    // In a fork child, before empty(). Whether this is the warm tstate of a participant here.
     bool has_warm(const cpython::thread_state *tstate) const noexcept;
-    // Whether a thread that lives, and has a participant here, has this ident. Under the registry's lock.
-    bool is_taken(thread_ident ident) noexcept;
+    // Whether a thread that has not ended, and has a participant here, has this ident. Under the registry's lock.
+    bool has_ident(thread_ident ident) noexcept;
 
     // The finalizing thread's side.
     void close() noexcept { advance(closed); }
     void seal() noexcept { advance(sealed); }
     void end() noexcept { advance(ended); }
     void clear() noexcept { word_.store(cleared, std::memory_order_release); }
-#ifdef PYATTACH_TEST_PAUSE // a test's own
+#ifdef PYATTACH_TEST_PAUSE // for a test
     void reopen() noexcept;
 #endif
-    // Waits until nobody but `except` is inside (`attached_only`: inside and attached), or until `deadline_ns` of the
+    // Waits until no participant but `except` is inside (`attached_only`: is attached), or until `deadline_ns` of the
     // monotonic clock. Returns how many still are.
     unsigned wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept;
-    // Writes the native ids of threads inside, at most `most` of them; returns how many it wrote.
-    unsigned who(const participant *except, pid_t *ids, unsigned most) noexcept;
+    // Writes the native ids of the threads inside but that of `except`, at most `most`, and returns how many it wrote.
+    unsigned list_inside(const participant *except, pid_t *ids, unsigned most) noexcept;
 
   private:
-    // Writes the participant, then looks at the word: the order that everything here rests on.
-    uint32_t announce(participant &self, presence now, [[maybe_unused]] bool is_asymmetric) noexcept {
-#ifndef PYATTACH_TEST_SWAPPED // where a test shows that the other order fails
-        self.inside.store(now, std::memory_order_release);
+    // Writes the presence, and then reads the word. The argument at the head of this file needs this order.
+    uint32_t announce(participant &self, presence after, [[maybe_unused]] bool is_asymmetric) noexcept {
+#ifndef PYATTACH_TEST_SWAPPED // a test shows that the other order fails
+        self.presence_now.store(after, std::memory_order_release);
         light_fence(is_asymmetric);
         pause_between();
         return word_.load(std::memory_order_relaxed);
 #else
         uint32_t seen = word_.load(std::memory_order_relaxed);
         pause_between();
-        self.inside.store(now, std::memory_order_release);
+        self.presence_now.store(after, std::memory_order_release);
         return seen;
 #endif
     }

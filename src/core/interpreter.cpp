@@ -1,4 +1,4 @@
-// The records of the interpreters this process has met.
+// Interpreter: the records of this process's interpreters, and the registry's lock.
 #include "core/interpreter.hpp"
 
 #include <climits>
@@ -15,13 +15,13 @@ std::atomic<pid_t> main_thread_id{0};
 namespace {
 
 internal_lock registry_lock;
-// Newest first. One that is taken off is freed afterwards, and one that is put on is complete: a fork child walks them
-// whatever else was under way.
+// Newest first. An interp_data is complete before it is linked, and is freed only after it has been unlinked. So a fork
+// child can follow the list whatever another thread was doing at the fork.
 std::atomic<interp_data *> all_data{nullptr};
 
-size_t ended_high_water;
+size_t ended_high_water; // see note_high_water_locked
 
-// Records come by the page: they are never freed, so nothing but themselves need be kept.
+// Records are allocated by the page. They are never freed, so no page has to be remembered.
 constexpr unsigned records_a_page = 4096 / sizeof(interpreter);
 char *fresh_records;
 unsigned fresh_left;
@@ -46,13 +46,13 @@ bool restart_registry() noexcept {
         return false;
     fresh_left = 0;
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->dead.first = data->empty.first = nullptr;
-        data->dead.add(-static_cast<int>(data->dead.count.load(std::memory_order_relaxed)));
-        data->empty.add(-static_cast<int>(data->empty.count.load(std::memory_order_relaxed)));
+        data->orphaned.first = data->vacant.first = nullptr;
+        data->orphaned.add(-static_cast<int>(data->orphaned.count.load(std::memory_order_relaxed)));
+        data->vacant.add(-static_cast<int>(data->vacant.count.load(std::memory_order_relaxed)));
         data->reap_batches = nullptr;
         data->callbacks = nullptr;
         data->last_callback = &data->callbacks;
-        data->refs = UINT_MAX / 2; // what is given up holds it for ever
+        data->refs = UINT_MAX / 2; // the participants given up keep their references, so it is never freed
     }
     return true;
 }
@@ -86,8 +86,8 @@ size_t high_water_of_ended() noexcept { return ended_high_water; }
 
 interpreter *find_interpreter_locked(cpython::interp_state *state) noexcept {
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (data->of->state == state && !data->of->is_cleared())
-            return data->of;
+        if (data->interp->state == state && !data->interp->is_cleared())
+            return data->interp;
     return nullptr;
 }
 

@@ -1,4 +1,4 @@
-// Participant: one thread's announcement in one interpreter's gate.
+// Participant: taking one, giving it up, and the lists of those that no thread uses.
 #include "core/participant.hpp"
 
 #include <cstdlib>
@@ -25,7 +25,7 @@ participant no_participant = {{presence::outside},
 
 namespace {
 
-// Threads may live through any number of interpreters.
+// Gives up the participants in interpreters that are cleared, because a thread may outlive any number of these.
 void give_up_ended_participants(thread &me) noexcept {
     participant **link = &me.participants;
     while (participant *member = *link) {
@@ -33,8 +33,8 @@ void give_up_ended_participants(thread &me) noexcept {
             link = &member->next_of_thread;
             continue;
         }
-        if (member->last && member->last == cpython::python().gilstate_tstate())
-            me.ended_tstate = member->last;
+        if (member->last_tstate && member->last_tstate == cpython::python().gilstate_tstate())
+            me.ended_tstate = member->last_tstate;
         if (me.fast_participant == member)
             me.fast_participant = &no_participant;
         *link = member->next_of_thread;
@@ -45,28 +45,30 @@ void give_up_ended_participants(thread &me) noexcept {
     }
 }
 
-// An empty participant, or the fresh one, which is freed if it is not needed. NULL: there is neither, or the
-// interpreter is gone.
-participant *take(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
+// Takes a vacant participant, or adds the fresh one to the gate. A fresh one that is not needed is freed. NULL: there
+// is neither, or the interpreter is cleared.
+participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fresh, bool &was_cleared) noexcept {
     participant *taken = nullptr;
     lock_registry();
     was_cleared = interp.is_cleared();
-    participant_list *empty = was_cleared ? nullptr : &interp.data->empty;
-    if (empty && empty->first) {
-        taken = empty->first;
-        empty->first = taken->next_of_thread;
-        empty->add(-1);
-    } else if (empty && fresh) {
+    participant_list *vacant = was_cleared ? nullptr : &interp.data->vacant;
+    if (vacant && vacant->first) {
+        taken = vacant->first;
+        vacant->first = taken->next_of_thread;
+        vacant->add(-1);
+    } else if (vacant && fresh) {
         taken = std::exchange(fresh, nullptr);
         taken->interp = &interp;
         interp.gate.add(*taken);
         ++interp.data->refs;
     }
-    // The closer reads this of participants that do not say outside, and saying so releases it. If it read another
-    // thread's here, that was under the gate's lock, which that thread took to leave a gate that was closed already.
+    // The closing thread reads `native_id`, under the gate's lock, of participants whose presence is not outside. The
+    // store of such a presence by this thread releases the id. If the closing thread has read the presence of the
+    // thread before instead, it held the gate's lock before that thread acquired it to leave the closed gate
+    // (gate::wake). So its read of the id precedes this write.
     if (taken) {
         taken->native_id = id;
-        taken->self = own_ident();
+        taken->ident = own_ident();
         taken->is_taken = true;
     }
     unlock_registry();
@@ -91,10 +93,10 @@ participant *find_participant(thread &me, interpreter &interp) noexcept {
     give_up_ended_participants(me);
     bool was_cleared;
     const pid_t id = own_native_id();
-    participant *self = take(interp, id, nullptr, was_cleared);
+    participant *self = take_vacant_or_add(interp, id, nullptr, was_cleared);
     if (!self && !was_cleared) {
         void *memory = std::calloc(1, sizeof(participant));
-        self = memory ? take(interp, id, new (memory) participant(), was_cleared) : nullptr;
+        self = memory ? take_vacant_or_add(interp, id, new (memory) participant(), was_cleared) : nullptr;
     }
     if (!self)
         return nullptr;
@@ -123,21 +125,22 @@ void retire(participant &ended) noexcept {
 
 void vacate_locked(participant &member) noexcept {
     interpreter &interp = *member.interp;
-    member.warm = member.last = nullptr;
+    member.warm_tstate = member.last_tstate = nullptr;
     member.is_temporary = false;
     member.queue = nullptr;
-    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (!interp.gate.is_ended() && interp.data->empty.count.load(std::memory_order_relaxed) < most_vacant_participants)
-        return push_locked(interp.data->empty, member);
+    // If the gate is not ended here, warm_state::forget_orphaned, which locks the registry after the end, finds the
+    // participant.
+    if (!interp.gate.is_ended() && interp.data->vacant.count.load(std::memory_order_relaxed) < most_vacant_participants)
+        return push_locked(interp.data->vacant, member);
     interp.gate.remove(member);
     std::free(&member);
     release_data_locked(interp);
 }
 
 void await_reaper_locked(participant &member) noexcept {
-    // Who sees the gate alive here is seen by forget_dead, which takes this lock once it is dead.
-    if (member.warm && !member.interp->gate.is_ended())
-        push_locked(member.interp->data->dead, member);
+    // As in vacate_locked.
+    if (member.warm_tstate && !member.interp->gate.is_ended())
+        push_locked(member.interp->data->orphaned, member);
     else
         vacate_locked(member);
 }

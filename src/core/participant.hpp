@@ -1,9 +1,18 @@
-// Participant: one thread's announcement in one interpreter's gate, and what else the two have to do with each other.
+// Participant: the presence of one thread in one interpreter, its warm tstate there, and its decref queue.
 //
-// A thread that has just begun finds no ready memory with the allocator. So a participant goes from thread to thread
-// without leaving the gate, where it says outside meanwhile: first as one whose state is to be deleted yet, then as an
-// empty one. Either is under the registry's lock, as is the hold on the interpreter's interp_data that comes with a
-// participant.
+// Memory is expensive to allocate on a thread that has just begun. So a participant goes from thread to thread. It
+// stays in the gate meanwhile, with the presence `outside`:
+//
+//                  find_participant                 retire, and it has a warm tstate
+//      vacant ----------------------> taken ---------------------------------------> orphaned
+//        ^  ^                           |                                               |
+//        |  +---------------------------+                                               |
+//        |     retire, and it has none                                                  |
+//        +------------------------------------------------------------------------------+
+//                  a later thread, or the end of the interpreter, has deleted the tstate
+//
+// The lists of orphaned and of vacant participants are in the interpreter's interp_data, under the registry's lock.
+// Each participant counts as a reference to the interp_data, under the same lock.
 #pragma once
 
 #include <atomic>
@@ -20,53 +29,56 @@ struct decref_queue;
 struct thread;
 
 struct participant {
-    std::atomic<presence> inside;
-    bool is_taken;     // by a thread that lives; under the registry's lock, as is `self`
-    bool is_temporary; // `last` is a state that the library made for one scope, which is open
+    std::atomic<presence> presence_now; // written by the thread, read by the closing thread
+    bool is_taken;                      // by a thread that has not ended; under the registry's lock, as is `ident`
+    bool is_temporary;                  // the library made `last_tstate` for one scope, which is open
     pid_t native_id;
     interpreter *interp;
-    cpython::thread_state *warm; // the state this library made for the thread there, kept between attaches
-    cpython::thread_state *last; // the state it was attached with last
-    thread_ident self;
-    decref_queue *queue;          // what the thread gives back there while it is not attached
-    participant *next_of_thread;  // or of those that wait
+    cpython::thread_state *warm_tstate; // made by the library for the thread, and kept between attaches
+    cpython::thread_state *last_tstate; // the one that the thread was attached with last
+    thread_ident ident;
+    decref_queue *queue;          // what the thread gives back to this interpreter while it is not attached
+    participant *next_of_thread;  // taken: the thread's next participant; else the next one in the same list
     participant *next, *previous; // in the gate, under its lock
 };
-// In no gate, with a state that is none: see thread::door.
+// In no gate, and with an address for a warm tstate that is no tstate's: see thread::fast_participant.
 extern participant no_participant;
 
-// It is attached with `state`, which is not of this library's making; or with one for a scope that is open further out,
-// which it goes on being.
-inline cpython::thread_state *use(participant &self, cpython::thread_state *tstate) noexcept {
-    self.is_temporary = self.is_temporary && self.last == tstate;
-    return self.last = tstate;
+// The thread attaches with a tstate that is not its warm one: one of other code's, or one of a scope further out. If
+// the library made it for that scope, it stays temporary.
+inline cpython::thread_state *use_unowned_tstate(participant &self, cpython::thread_state *tstate) noexcept {
+    self.is_temporary = self.is_temporary && self.last_tstate == tstate;
+    return self.last_tstate = tstate;
 }
 
-// Participants whose threads have ended; under the registry's lock, but for a look at the count.
+// Participants that no thread uses. Under the registry's lock, but `count` may be read without it.
 struct participant_list {
     participant *first = nullptr;
     std::atomic<uint32_t> count{0};
 
-    void add(int how_many) noexcept {
-        count.store(count.load(std::memory_order_relaxed) + static_cast<uint32_t>(how_many), std::memory_order_relaxed);
+    void add(int participants) noexcept {
+        count.store(count.load(std::memory_order_relaxed) + static_cast<uint32_t>(participants),
+                    std::memory_order_relaxed);
     }
 };
-// Twice what a batch of deleted states leaves where that is quick; at most a KiB an interpreter.
+// Twice as many as the reaper deletes in a batch where Python is not free-threaded. That is 1.2 KB per interpreter.
 constexpr uint32_t most_vacant_participants = 16;
 
-// This thread's participant in `where`; taken at its first entry, NULL if memory is short or the interpreter is gone.
+// This thread's participant in the interpreter. The first call takes a vacant one or makes one. NULL: no memory, or the
+// interpreter is cleared.
 participant *find_participant(thread &me, interpreter &interp) noexcept;
-// A scope of this thread's is open that the gate binds, or may be.
+// Whether a scope to which this participant's gate applies is open on the thread, or may be.
 bool is_in_use(const thread &me, const participant &self) noexcept;
 
-// Its thread has no use for it any more, and has left the gate: it goes to the next thread, once the tstate in it, if
-// there is one, is deleted.
+// The thread has left the gate and gives the participant up. The participant becomes vacant, or orphaned until its warm
+// tstate is deleted.
 void retire(participant &ended) noexcept;
 
 // Under the registry's lock:
 void push_locked(participant_list &list, participant &member) noexcept;
 participant *take_all_locked(participant_list &list) noexcept;
-// To the head of another list, or of one that no other thread knows; says how many.
+// Moves the participants that `is_wanted` selects to the head of another list, which may be on the caller's stack.
+// Returns how many it moved.
 inline int move_locked(participant *&from, participant *&to, bool (*is_wanted)(const participant &) noexcept) noexcept {
     int moved = 0;
     for (participant **link = &from; participant *member = *link;) {
@@ -81,17 +93,18 @@ inline int move_locked(participant *&from, participant *&to, bool (*is_wanted)(c
     }
     return moved;
 }
-// `does` may put it into another list.
-inline void for_each_locked(participant *list, void (*does)(participant &) noexcept) noexcept {
+// Calls `action` for each participant. It may put the participant into another list.
+inline void for_each_locked(participant *list, void (*action)(participant &) noexcept) noexcept {
     while (participant *member = list) {
         list = member->next_of_thread;
-        does(*member);
+        action(*member);
     }
 }
-// A participant that has no thread and no state any more: kept for another thread; or, behind a gate that is dead,
-// freed, and perhaps the interp_data with it.
+// The participant has neither a thread nor a tstate any more. Keeps it as a vacant one. If there are enough of these,
+// or the gate is ended, frees it, and the interp_data with the last reference.
 void vacate_locked(participant &member) noexcept;
-// A participant that has no thread any more: to wait until its state is deleted, if it has one that is still there.
+// The participant has no thread any more. Keeps it as an orphaned one if its warm tstate exists still, else as
+// vacate_locked does.
 void await_reaper_locked(participant &member) noexcept;
 
 } // namespace pyattach

@@ -1,11 +1,11 @@
-// Presence: what a thread announces of itself in one interpreter's gate.
+// Presence: whether a thread is inside one interpreter's gate, as its participant announces it.
 #pragma once
 
 #include <cstdint>
 
 namespace pyattach {
 
-// What a thread announces of itself. The gate binds a scope if it changes the thread's presence:
+// The gate applies to a scope if the scope changes the thread's presence:
 //
 //                 attached scope begins                  detached scope begins
 //      outside  ------------------------->  attached  -------------------------->  detached

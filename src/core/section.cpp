@@ -1,4 +1,4 @@
-// Section: what an open critical section leaves on its thread.
+// Section: the critical sections that are open on a thread.
 #include "core/section.hpp"
 
 #include "core/frames.hpp"

@@ -1,4 +1,4 @@
-// Section: what an open critical section leaves on its thread.
+// Section: the critical sections that are open on a thread.
 #pragma once
 
 #include "core/thread.hpp"
@@ -7,20 +7,21 @@ namespace pyattach {
 
 struct section_scope {
     pyattach::tag tag;
-    bool is_locked; // free-threaded
+    bool is_locked; // Python is free-threaded, so the section locks an object
     bool is_pair;
     thread *owner;
     section_scope *outer;
-    frame *in; // the frame on top when it began
-    // PyCriticalSection or PyCriticalSection2: 16 and 24 bytes in every version so far; linked by address.
+    frame *top_at_begin; // the thread's top frame when the section began
+    // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
+    // address.
     alignas(8) unsigned char storage[32];
 };
 
-// Gives back CPython's half. Attached; may block where CPython resumes a section further out.
+// Ends CPython's section. Attached. May block, because CPython may resume a section further out.
 void unlock_section(section_scope &scope) noexcept;
 
-// The thread ends, attached, with sections open: they end now. False: CPython has linked one by its address, and its
-// storage has gone, so the thread must not detach.
+// The thread ends, attached: ends the sections that are open on it. False: the storage of a section, which CPython has
+// linked by address, is no longer valid, so the thread must not detach.
 bool abandon_sections(thread &me) noexcept;
 
 } // namespace pyattach

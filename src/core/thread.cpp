@@ -1,4 +1,4 @@
-// What this library knows about the calling thread.
+// Thread: the records of all threads, and the exit hook.
 #include "core/thread.hpp"
 
 #include <climits>
@@ -26,17 +26,18 @@ __thread thread_local_words this_thread;
 
 namespace {
 
-// Guards the list of records and the sums of ended threads. Held for a few loads and stores only.
+// Guards the list of records and `counted_elsewhere`. Held for a few loads and stores only.
 internal_lock threads_lock;
 list<thread, &thread::next, &thread::previous> threads;
-// Records of ended threads, for the next ones: memory of a fresh thread's own is dear, and so is a lock (see
-// participant.hpp). They stay in the list with all that was counted, and change hands without the lock: one exchange
-// takes all there is to take, so nothing can come back in between. In one line of the cache.
+// Records of ended threads, for later threads, because memory is expensive to allocate on a thread that has just begun.
+// They stay in the list with their counters. A thread takes one without the lock, by one exchange, and not by a
+// compare-and-swap of a list's head. So a record that has been taken and given back in between does no harm (ABA). In
+// one cache line.
 alignas(64) std::atomic<thread *> spares[8];
-std::atomic<uint64_t> counted_elsewhere[events];
+std::atomic<uint64_t> counted_elsewhere[events]; // also of threads without a record, and of freed records
 
-// The exit hook is a pthread key, not a C++ thread_local: it is made at the first attach, so its index is above
-// CPython's own key and it runs after that one was emptied.
+// The exit hook is a pthread key and not a C++ thread_local. The key is made at the first attach, so its index is above
+// that of CPython's own key, and the hook runs after CPython's key has been emptied.
 exit_key own_exit_key;
 
 void on_exit(void *record) noexcept {
@@ -64,7 +65,7 @@ bool make_exit_key() noexcept {
     return made;
 }
 
-// What was counted stays, and so does the place in the list.
+// The counters and the links of the list stay.
 void reset(thread &record) noexcept {
     record.base = {};
     record.base.tag = tag::base;
@@ -81,7 +82,8 @@ void reset(thread &record) noexcept {
 }
 
 thread *new_record() noexcept {
-    // Without the hook the record would outlive its thread. Before there is a key there is no spare record.
+    // Without the exit hook the record would outlive its thread. The key is made here, because there is no spare record
+    // before there is a key.
     void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
     if (!memory)
         return nullptr;
@@ -96,7 +98,7 @@ thread *new_record() noexcept {
 } // namespace
 
 void discard(thread &ended) noexcept {
-    // Release, for the thread that takes it: all that this one wrote there has happened.
+    // The release store publishes what this thread wrote in the record, and take_spare acquires it.
     for (std::atomic<thread *> &place : spares)
         if (thread *none = nullptr;
             !place.load(std::memory_order_relaxed) &&
@@ -118,7 +120,7 @@ thread *make_record() noexcept {
     } else if (!(me = new_record())) {
         return nullptr;
     }
-    // A thread that is past its hook gives the record back itself.
+    // After a thread's exit hook has run, the thread gives the record back itself (discard_late_record).
     if (!this_thread.ended && !own_exit_key.set(me)) {
         discard(*me);
         return nullptr;
@@ -165,7 +167,7 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
     if (!me)
         return lost_references;
     threads.push_front(*me);
-    // No short ways: whatever asks whether this thread is attached looks first whether Python is in order again.
+    // Disables the fast paths, because the slow paths check first whether Python is in order in this child.
     me->fast_participant = &no_participant;
     me->current_at = &cpython::unknown;
     for (frame &scope : open_frames(*me)) {
@@ -186,17 +188,18 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
 }
 
 bool is_own_tstate(thread_state *tstate) noexcept {
-    // Inside a scope that switched to a sub-interpreter the gilstate_tstate keeps the first state, so the record is
-    // asked first. And it is asked where its scopes cannot be read any more and CPython has emptied the
-    // gilstate_tstate, as when the thread ends: what the library made for this thread is only this thread's, and so is
-    // what a scope is attached with.
+    // Inside a scope that switched to a sub-interpreter the GILState slot keeps the thread's first tstate, so the
+    // record is checked first. When the thread ends, its frames cannot be read any more, and CPython has emptied the
+    // slot. Then the participants decide: a warm tstate is only this thread's, and so is the tstate that a scope has
+    // attached.
     const thread *me = this_thread.record();
     if (me && is_of_top(*me, tstate))
         return true;
     for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
-        const bool is_attached = member->inside.load(std::memory_order_relaxed) == presence::attached;
-        // Addresses of an ended life come again.
-        if ((tstate == member->warm || (is_attached && tstate == member->last)) && !member->interp->is_cleared())
+        const bool is_attached = member->presence_now.load(std::memory_order_relaxed) == presence::attached;
+        // The address of a tstate of a cleared interpreter may be that of another tstate.
+        if ((tstate == member->warm_tstate || (is_attached && tstate == member->last_tstate)) &&
+            !member->interp->is_cleared())
             return true;
     }
     return tstate == cpython::python().gilstate_tstate();

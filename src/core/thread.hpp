@@ -1,9 +1,9 @@
-// What this library knows about the calling thread. Nothing here says whether it is attached: that is asked of CPython
-// (invariant 1).
+// Thread: the record of the calling thread. Nothing in it tells whether the thread is attached, which only CPython
+// decides (invariant 1).
 //
-// Scopes that change the thread's state form a stack of frames, each in storage of the caller's. Nested attached scopes
-// change nothing; they belong to the frame that is on top when they begin, which must be on top again when they end. So
-// they are only counted, and each frame notes how many were open when it began.
+// Scopes that change the thread's current tstate form a stack of frames, each in storage of its caller. A nested
+// attached scope changes no tstate. It belongs to the frame that is on top when it begins, which must be on top again
+// when it ends. So nested scopes are only counted, and each frame stores how many were open when it began.
 #pragma once
 
 #include <cstddef>
@@ -16,64 +16,66 @@
 
 namespace pyattach {
 
-// Made at a thread's first attach, and left to the next thread by the exit hook; all but the counters is reset then.
+// Made at a thread's first attach. The exit hook leaves it to a later thread, which resets all but the counters.
 struct thread {
-    frame *top;
+    frame *top; // the innermost open scope that changed the tstate, or `base`
     // Where CPython keeps this thread's current tstate (up to 3.11 that of the thread that holds the GIL), or
     // cpython::unknown.
     thread_state *const *current_at;
-    // The participant in the main interpreter, as long as the fast path may take it without a question: a warm tstate
-    // is in it, the exit hook is registered, entering the gate needs no fence, and `current_at` and the place of the
-    // exception are known. Else no_participant, whose tstate is never current.
+    // The participant in the main interpreter, if the fast path may use it: it has a warm tstate, the exit hook is
+    // registered, the gate's fences are asymmetric, and `current_at` and the offset of the pending exception are known.
+    // Else no_participant, whose warm_tstate is never a current one.
     pyattach::participant *fast_participant;
-    // The interpreter that was looked up last; NULL: none, or one that could not be registered.
+    // The interpreter that was looked up last. NULL: none, or its exit hook could not be registered.
     interpreter *last_interp;
-    void *innermost_section;
-    uint32_t nested_open;            // nested attached scopes
-    uint32_t batch_left;             // references taken out of a pool, which this thread is releasing
-    participant *participants;       // one per interpreter that this thread has attached to
+    void *innermost_section;         // a section_scope; NULL: no critical section is open
+    uint32_t nested_open;            // how many nested attached scopes are open
+    uint32_t batch_left;             // how many references this thread has taken out of a pool and has not released yet
+    participant *participants;       // one for each interpreter that this thread has attached to
     thread_state *ended_tstate;      // of an ended interpreter, whose participant was given up; see is_of_ended_interp
-    reattach_guard *reattach_guards; // of tstates of other code's that this thread detached from
+    reattach_guard *reattach_guards; // of tstates that other code attached and a scope of this thread detached
     counters counted;
-    int exit_rounds;
-    thread *next, *previous; // all threads
-    frame base;              // the bottom of the stack of frames: attaches nothing
+    int exit_rounds;         // how often the exit hook has run
+    thread *next, *previous; // in the list of all records
+    frame base;              // the bottom of the stack of frames, which changes no tstate
 
-    // Those that belong to the frame on top.
+    // How many nested scopes belong to the top frame.
     uint32_t nested_in_top() const noexcept { return nested_open - (top == &base ? 0 : top->nested_before); }
 };
 
-// The only thread-local data: 16 bytes, because static TLS is scarce in dlopened objects. Written by its own thread
-// alone.
+// The only thread-local data of the library. 16 bytes, because static TLS is scarce in dlopened objects. Only the
+// thread itself writes it.
 struct thread_local_words {
-    uintptr_t tagged = 0;        // the record; odd: and the thread is neither forbidden nor ended, and owes no drain
-    uint16_t forbidden = 0;      // forbidden scopes open
+    uintptr_t tagged = 0;        // the address of the record, and fast_bit; see tag()
+    uint16_t forbidden = 0;      // how many forbidden scopes are open
     uint8_t ended : 1;           // the thread's exit hook has run
-    uint8_t drain_deferred : 1;  // Python asked this thread for a drain while it was quiet; see run_deferred
-    uint8_t registering : 6;     // runs code for the registration of an exit hook
-    uint8_t forking = 0;         // forks that Python has announced on this thread, and that are not over
-    uint16_t drain_disabled = 0; // locks held, drains running; see is_drain_disabled
-    uint16_t busy = 0;           // calls of this library's that run foreign code, which must find Python afterwards
+    uint8_t drain_deferred : 1;  // CPython called a drain here while drains were disabled; see run_deferred
+    uint8_t registering : 6;     // how many registrations of an exit hook run code on this thread
+    uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
+    uint16_t drain_disabled = 0; // how many no_drain_scopes are open
+    uint16_t busy = 0;           // how many objects of the struct `busy` exist
 
     constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), registering(0) {}
 
-    // Zero says nothing: a thread that is being made while this library is loaded finds zeros, whatever stands here, as
-    // glibc lists a thread where dlopen looks only after it has set up its words.
+    // Set for the fast path and not for the slow one, because zero in each word has to be a valid beginning. A thread
+    // that starts while this library is being loaded finds zeros, whatever initializers stand here: glibc lists a
+    // thread for dlopen only after it has set up the thread's TLS.
     static constexpr uintptr_t fast_bit = 1;
-    // NULL: none.
+    // NULL: the thread has no record.
     thread *record() const noexcept { return reinterpret_cast<thread *>(tagged & ~fast_bit); }
-    // There is a record, and the thread is neither forbidden nor ended, and owes no drain: in one look.
+    // Whether fast_bit is set; see tag().
     bool is_fast() const noexcept { return __builtin_expect((tagged & fast_bit) != 0, 1); }
     thread &fast_record() const noexcept { return *reinterpret_cast<thread *>(tagged - fast_bit); }
 
-    // Bits of one byte, so this is one look.
+    // Two bits of one byte, so this is one load. True: run_deferred has to be called.
     bool has_deferred() const noexcept { return __builtin_expect((ended | drain_deferred) != 0, 0); }
 
-    // After anything of this has changed.
+    // Stores the record. Sets fast_bit if there is a record, no forbidden scope is open, the exit hook has not run, and
+    // no drain is owed. Called after any of these has changed.
     void tag(thread *record) noexcept {
         tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || drain_deferred ? 0 : fast_bit);
     }
-    // A thread that owes one takes no short ways, so that the end of a section has nothing to ask.
+    // A thread that owes a drain takes no fast path, so the fast end of a critical section need not check this.
     void set_drain_deferred(bool owes) noexcept {
         drain_deferred = owes;
         tag(record());
@@ -81,21 +83,24 @@ struct thread_local_words {
 };
 static_assert(sizeof(thread_local_words) == 16);
 
-// __thread, not thread_local: constant-initialised in every translation unit, so no guard and no wrapper call.
+// __thread and not thread_local, so that each translation unit knows that the initialization is constant, and a use
+// needs neither a guard nor a call of a wrapper.
 #if defined(PYATTACH_INITIAL_EXEC) && defined(__GLIBC__)
 extern __thread thread_local_words this_thread __attribute__((tls_model("initial-exec")));
 #else
 extern __thread thread_local_words this_thread;
 #endif
 
-// A call of this library's is under way that runs foreign code, which must not end Python below it.
+// While one exists on a thread, a function of this library runs foreign code, and Python must still run afterwards. So
+// stop() refuses.
 struct busy {
     busy() noexcept { ++this_thread.busy; }
     ~busy() { --this_thread.busy; }
     busy(const busy &) = delete;
     busy &operator=(const busy &) = delete;
 };
-// Something of this library runs, and may run Python code in between: no automatic drain, and the record stays.
+// While one exists on a thread, automatic drains are disabled there, and the thread keeps its record. For functions of
+// this library that may run Python code before they are done.
 struct no_drain_scope : busy {
     no_drain_scope() noexcept { ++this_thread.drain_disabled; }
     ~no_drain_scope() {
@@ -107,49 +112,51 @@ struct no_drain_scope : busy {
     no_drain_scope &operator=(const no_drain_scope &) = delete;
 };
 
-// No automatic drain now.
+// Whether no automatic drain may run on this thread now.
 inline bool is_drain_disabled() noexcept {
     return this_thread.drain_disabled != 0 || (this_thread.record() && this_thread.record()->innermost_section);
 }
 
-// This thread's record, made if need be; NULL if memory is short.
 thread *make_record() noexcept;
+// This thread's record, which is made if there is none. NULL: no memory.
 inline thread *own_record() noexcept {
     thread *me = this_thread.record();
     return __builtin_expect(!!me, 1) ? me : make_record();
 }
-// Around fork(). Forgetting is for the child, while held; it returns how many references other threads were releasing,
-// and puts this thread's participants back into their gates.
+// Around fork(), as internal_lock.hpp defines hold, let_go and restart, for the lock of the list of records.
 void hold_threads() noexcept;
 void release_hold_on_threads() noexcept;
-// In the child. True: a thread that is not there had borrowed the lock, so the records of other threads are given up.
+// In the child. True: a thread that is not in the child had borrowed the lock, so the records of other threads are
+// given up.
 bool restart_threads() noexcept;
-// `forget` is called with the record of each other thread before that goes.
+// In the child, while the lock is held. Frees the records of other threads, after it has called `forget` with each, and
+// puts this thread's participants back into their gates. Returns how many references of the other threads leak.
 size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept;
 
-// To the next thread, or freed: nothing of it is open, and no thread uses it any more.
+// Leaves the record to a later thread, or frees it. No scope is open in it, and no thread uses it any more.
 void discard(thread &ended) noexcept;
-inline void discard_late_record(thread &me) noexcept;
-
-// Whether `now`, CPython's current state, was attached by the scope on top. If so it is alive, and this thread's:
-// nobody else uses the state that a scope attached.
-inline bool is_of_top(const thread &me, const thread_state *tstate) noexcept {
-    return me.top->tstate == tstate && me.top->tag == tag::attached;
-}
-// Up to 3.11: `now` belongs to whoever holds the GIL; is it this thread?
-bool is_own_tstate(thread_state *tstate) noexcept;
-
+// After the thread's exit hook has run, discards the record unless a scope is open in it.
 inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))
         discard_late_record_slow(me);
 }
 
-// A scope is to be ended that is not open, attached or detached as `kind` says: says why, and aborts.
+// Whether the scope on top attached this thread with `tstate`, which is current. If so, the tstate is alive and this
+// thread's, because no other thread uses the tstate of a scope.
+inline bool is_of_top(const thread &me, const thread_state *tstate) noexcept {
+    return me.top->tstate == tstate && me.top->tag == tag::attached;
+}
+// Up to 3.11 the current tstate is that of the thread that holds the GIL. Whether `tstate`, which is current, is this
+// thread's.
+bool is_own_tstate(thread_state *tstate) noexcept;
+
+// Aborts: a scope is ended that is not an open one of this kind ("attached" or "detached"). `found`: the tag in it.
 [[noreturn]] void not_open(const char *kind, tag found) noexcept;
 
-inline void pop(thread &me, frame &on_top) noexcept {
-    on_top.tag = tag::ended;
-    me.top = on_top.below;
+// Removes the top frame from the stack.
+inline void pop(thread &me, frame &top) noexcept {
+    top.tag = tag::ended;
+    me.top = top.below;
 }
 
 } // namespace pyattach

@@ -30,8 +30,8 @@ void get_stats(pyattach_stats *out) noexcept {
     lock_registry();
     all.pool_high_water = high_water_of_ended();
     for (interp_data *data = newest_data(); data; data = data->next) {
-        all.states_dead += data->dead.count.load(std::memory_order_relaxed);
-        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, data->of->pool.high_water());
+        all.states_dead += data->orphaned.count.load(std::memory_order_relaxed);
+        all.pool_high_water = std::max<uint64_t>(all.pool_high_water, data->interp->pool.high_water());
     }
     unlock_registry();
     std::memcpy(out, &all, std::min(out->struct_size, sizeof all));

@@ -125,7 +125,7 @@ void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
         scope.inert = true;
     for (participant *self = me.participants; self; self = self->next_of_thread)
-        self->inside.store(presence::outside, std::memory_order_release);
+        self->presence_now.store(presence::outside, std::memory_order_release);
 }
 
 status finalize(thread &me, bool has_timed_out) noexcept {
@@ -187,7 +187,7 @@ status stop() noexcept {
     static refusal_site raw_fork, not_running;
     if (this_thread.forbidden)
         return refuse_forbidden();
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         return refused(
             PYATTACH_UNSUPPORTED, raw_fork,
             "pyattach_interpreter_stop is refused: this process was made by fork() without Python being told, and the "

@@ -49,7 +49,7 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned inside = interp.gate.who(own_participant(interp), ids, most);
+    const unsigned inside = interp.gate.list_inside(own_participant(interp), ids, most);
     int length = std::snprintf(text, sizeof text, "%s %s", problem, inside ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < inside && length < static_cast<int>(sizeof text); ++i) {
         char name[32];

@@ -40,8 +40,8 @@ void hold_all() noexcept {
         return;
     lock_registry(); // not only held, so that no borrower changes the list of interp_data
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->of->gate.hold();
-        data->of->pool.hold();
+        data->interp->gate.hold();
+        data->interp->pool.hold();
     }
     hold_threads();
     hold_message_handler();
@@ -61,8 +61,8 @@ void release_all_holds() noexcept {
         if (is_first)
             lock_registry();
         for (interp_data *data = newest_data(); data; data = data->next) {
-            data->of->pool.release_hold();
-            data->of->gate.release_hold();
+            data->interp->pool.release_hold();
+            data->interp->gate.release_hold();
         }
         release_hold_on_registry();
         if (is_first)
@@ -80,10 +80,10 @@ bool restart_locks() noexcept {
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);
     for (interp_data *data = newest_data(); data; data = data->next) {
-        const bool is_gate_lost = data->of->gate.restart(), is_pool_lost = data->of->pool.restart();
+        const bool is_gate_lost = data->interp->gate.restart(), is_pool_lost = data->interp->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
         if (is_gate_lost)
-            data->of->gate.empty();
+            data->interp->gate.empty();
     }
     return is_something_lost;
 }
@@ -93,7 +93,7 @@ bool restart_locks() noexcept {
 bool reset_registrations() noexcept {
     bool is_registered = false;
     for (interp_data *data = newest_data(); data; data = data->next) {
-        interpreter &interp = *data->of;
+        interpreter &interp = *data->interp;
         uint32_t interrupted = interpreter::busy;
         interp.hook.compare_exchange_strong(interrupted, interpreter::none, std::memory_order_relaxed);
         is_registered = is_registered || (!interp.is_cleared() &&
@@ -114,11 +114,11 @@ void assess_python(bool is_something_lost) noexcept {
     else if (before == after_fork::in_order) {
         const char *obstacle = find_fork_obstacle(is_something_lost);
         set_fork_obstacle(obstacle);
-        outcome = obstacle ? after_fork::crowded : after_fork::alone;
-    } else if (before == after_fork::alone && survivor == &this_thread)
-        outcome = after_fork::alone; // a daemon forks twice; no thread has attached in between
+        outcome = obstacle ? after_fork::stranded : after_fork::repairable;
+    } else if (before == after_fork::repairable && survivor == &this_thread)
+        outcome = after_fork::repairable; // a daemon forks twice; no thread has attached in between
     else
-        outcome = after_fork::crowded;
+        outcome = after_fork::stranded;
     python_after_fork.store(outcome, std::memory_order_relaxed);
 }
 
@@ -128,22 +128,22 @@ void in_child() noexcept {
     finalizing::forget();
     assess_python(restart_locks());
     for (interp_data *data = newest_data(); data; data = data->next) {
-        data->of->gate.empty();
+        data->interp->gate.empty();
         reap_batch::forget_locked(*data);
         forget_exit_callbacks_of_parent_locked(*data);
-        for (participant *waiting : {data->dead.first, data->empty.first})
+        for (participant *waiting : {data->orphaned.first, data->vacant.first})
             for (; waiting; waiting = waiting->next_of_thread)
-                data->of->gate.put_back(*waiting);
+                data->interp->gate.put_back(*waiting);
     }
     forget_os_fork();
     count(event::drops_leaked, forget_other_threads(drop_reattach_guards));
     for (interp_data *data = newest_data(); data; data = data->next)
-        data->of->pool.relist();
+        data->interp->pool.relist();
     fork_hold::end_in_child();
     // The orphaned tstates are left to CPython, which frees them.
     for (interp_data *data = newest_data(), *next; data; data = next) {
         next = data->next; // vacating the last participant may free them
-        warm_state::forget_orphaned(*data->of);
+        warm_state::forget_orphaned(*data->interp);
     }
     // This calls CPython, which decrements a count and frees memory. Otherwise finalization in the child would wait for
     // these guards for ever.

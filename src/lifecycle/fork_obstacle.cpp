@@ -32,7 +32,7 @@ bool is_known_tstate(const thread_state *tstate) noexcept {
         if (open->tstate == tstate)
             return true;
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (!data->of->is_cleared() && data->of->gate.has_warm(tstate))
+        if (!data->interp->is_cleared() && data->interp->gate.has_warm(tstate))
             return true;
     return false;
 }
@@ -56,7 +56,7 @@ const char *find_fork_obstacle(bool is_something_lost) noexcept {
     if (is_something_lost)
         return was_inside;
     for (interp_data *data = newest_data(); data; data = data->next) {
-        interpreter &interp = *data->of;
+        interpreter &interp = *data->interp;
         if (interp.is_cleared())
             continue;
         if (interp.gate.now() != gate::open || !interp.gate.is_empty_but_for(own_participant(interp)))

@@ -32,10 +32,10 @@ void add_scheduled_drain(interpreter &interp) noexcept {
 // It takes a lock of CPython's. So it is not called inside tp_traverse, nor in the child of a raw fork, where a thread
 // that is not in the child may hold that lock. CPython runs pending calls in the main interpreter only.
 void schedule(interpreter &interp, participant &self) noexcept {
-    if (&interp != main_interpreter() || this_thread.forbidden || is_raw_fork() ||
+    if (&interp != main_interpreter() || this_thread.forbidden || is_python_out_of_order() ||
         interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
         return;
-    presence before = self.inside.load(std::memory_order_relaxed);
+    presence before = self.presence_now.load(std::memory_order_relaxed);
     if (!interp.gate.enter(self, before))
         return;
     add_scheduled_drain(interp);

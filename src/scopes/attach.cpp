@@ -1,4 +1,4 @@
-// How a thread comes into an interpreter and leaves it.
+// Attach: a thread enters the gate of an interpreter and attaches with a tstate, or detaches and leaves the gate.
 #include "scopes/attach.hpp"
 #include "scopes/tstate_choice.hpp"
 
@@ -21,20 +21,20 @@
 namespace pyattach {
 namespace {
 
-// Ends the scope on top, which attached the thread, without Python: the thread keeps its state until Python's own
-// after-fork has run, if it ever does.
-void end_cut_off(thread &me, frame &scope) noexcept {
+// Ends the top scope, which attached the thread, in a fork child where CPython must not be called. The tstate stays
+// current until Python's own after-fork (PyOS_AfterFork_Child) has run, if it ever does.
+void end_without_python(thread &me, frame &scope) noexcept {
     pop(me, scope);
     scope.interp->gate.leave(*scope.participant, scope.presence_before);
     discard_late_record(me);
 }
 
-// While somebody else initialises Python, whether `site` is done is looked at every millisecond; after a minute it is
-// taken as done, so that a program that hides `site` from sys.modules is not locked out.
-constexpr int most_tries = 60000;
+// Other code may still be initializing Python. So attach_first checks every millisecond whether `site` has been
+// imported. After this many tries, a minute, it assumes so, because a program may have removed `site` from sys.modules.
+constexpr int most_site_tries = 60000;
 
-// Detaches from `state`, and destroys it if asked to. The gate is left by the caller, afterwards.
-void leave(participant &self, thread_state *tstate, bool destroy) noexcept {
+// Detaches, and destroys the tstate if `destroy` is set. The caller leaves the gate afterwards.
+void detach_or_destroy(participant &self, thread_state *tstate, bool destroy) noexcept {
     if (destroy) {
         self.is_temporary = false;
         cpython::destroy_current(tstate);
@@ -44,17 +44,17 @@ void leave(participant &self, thread_state *tstate, bool destroy) noexcept {
     }
 }
 
-// After a visit to another interpreter, on a thread that is detached now: what was there before `ended` is there again.
-// Attached, if the thread was: unless that interpreter has ended meanwhile; then scopes below which its gate binds are
-// inert, and a thread that other code attached is parked, as in detached::end. Else in the gilstate_tstate, for other
-// code that asks for this thread's state. May block.
+// Restores the tstate that the scope `ended` replaced, on a thread that has detached. If the tstate was attached, it is
+// attached again, and if it was only in the GILState slot, it is stored there again for other code that calls
+// PyGILState_*. If its interpreter has ended meanwhile, a scope below to which the gate applies becomes inert, and a
+// thread that other code attached is parked, as in detached::end. May block.
 void restore_previous(thread &me, const frame &ended) noexcept {
     thread_state *tstate = ended.came_from();
     interpreter *back = ended.back;
     if (tstate && ended.was_detached) {
         participant *self = find_participant(me, *back);
-        presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
-        // A thread that is inside already, below a detached scope, is let in as when that ends.
+        presence before = self ? self->presence_now.load(std::memory_order_relaxed) : presence::outside;
+        // A thread that is inside already, below a detached scope, may enter as long as that scope could end.
         if (!self || !(before == presence::outside ? back->gate.enter(*self) : back->gate.reenter(*self)))
             return;
         cpython::restore(tstate);
@@ -62,7 +62,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
         back->gate.leave(*self, before);
         return;
     }
-    // Who ends an interpreter switches back by hand.
+    // Code that ended the interpreter inside the scope has switched back already.
     if (!tstate || cpython::python().current() == tstate)
         return;
     frame *below = readable_top(me);
@@ -81,76 +81,78 @@ void restore_previous(thread &me, const frame &ended) noexcept {
 
 } // namespace
 
-status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked, attach_result &in) noexcept {
-    // The GIL may be held by a thread that this child does not have.
+status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked,
+                 attach_result &result) noexcept {
+    // In this child the GIL may be held by a thread of the parent that is not in the child.
     if (is_refused_after_fork())
         return refused_after_fork();
-    in.interp = &interp;
-    in.replaced = replaced;
-    in.back = replaced ? whose(replaced) : nullptr;
-    if (in.back && !is_of_top(me, replaced))
-        make_reattach_guard(me, *in.back,
-                            replaced); // the gate does not see to the way back to what other code attached
-    in.by_finalizing_thread = in.was_detached = false;
-    in.participant = find_participant(me, interp);
-    if (!in.participant)
+    result.interp = &interp;
+    result.replaced = replaced;
+    result.back = replaced ? interpreter_of(replaced) : nullptr;
+    if (result.back && !is_of_top(me, replaced))
+        // Other code attached the thread there, so the gate does not apply to the re-attach.
+        make_reattach_guard(me, *result.back, replaced);
+    result.by_finalizing_thread = result.was_detached = false;
+    result.participant = find_participant(me, interp);
+    if (!result.participant)
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(interp);
-    if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*in.participant))
+    if (cpython::python().free_threaded && !this_thread.ended && is_without_tstate(*result.participant))
         same_ident_batch.take_same_ident();
-    in.presence_before = in.participant->inside.load(std::memory_order_relaxed);
-    if (!interp.gate.enter(*in.participant, in.presence_before)) {
-        in.by_finalizing_thread = interp.is_finalizing_thread();
-        if (interp.is_cleared() || (checked && !in.by_finalizing_thread))
+    result.presence_before = result.participant->presence_now.load(std::memory_order_relaxed);
+    if (!interp.gate.enter(*result.participant, result.presence_before)) {
+        result.by_finalizing_thread = interp.is_finalizing_thread();
+        if (interp.is_cleared() || (checked && !result.by_finalizing_thread))
             return PYATTACH_FINALIZING;
-        in.participant->inside.store(presence::attached, std::memory_order_relaxed);
+        result.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     }
-    in.tstate = choose_tstate(me, *in.participant, interp, same_ident_batch, in);
-    if (!in.tstate) {
-        interp.gate.leave(*in.participant, in.presence_before);
+    result.tstate = choose_tstate(me, *result.participant, interp, same_ident_batch, result);
+    if (!result.tstate) {
+        interp.gate.leave(*result.participant, result.presence_before);
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
-    cpython::restore_over(replaced, in.tstate);
-    // A thread that needs a new state pays for some of those that ended ones left; a warm one never does.
-    if (__builtin_expect(in.is_new, 0) && !cpython::python().free_threaded)
+    cpython::restore_over(replaced, result.tstate);
+    // A thread that had to make a tstate deletes some tstates of ended threads. A thread with a warm tstate never does.
+    if (__builtin_expect(result.is_new, 0) && !cpython::python().free_threaded)
         reap_some(interp);
     return PYATTACH_OK;
 }
 
-status attach_first(thread &me, thread_state *replaced, attach_result &in) noexcept {
+status attach_first(thread &me, thread_state *replaced, attach_result &result) noexcept {
     const cpython::table &py = cpython::python();
     for (int tries = 0;; ++tries) {
         wait_for_start();
         if (is_refused_after_fork())
             return refused_after_fork();
-        // CPython's finalizing flag does not help: it stays up after the end, until the next start.
+        // CPython's finalizing flag is not used, because it stays set after the end, until the next start.
         if (!py.is_initialized() && !is_starter())
             return refuse_not_running();
-        if (!prepare_fork()) // a child must know of the guard
+        if (!prepare_fork()) // before the guard, which a fork child has to release
             return PYATTACH_NO_MEMORY;
-        // Where CPython offers it, a guard keeps the interpreter from ending until our gate does.
+        // Where CPython has guards, one keeps the interpreter from ending until the exit hook is registered.
         bool refused;
         void *guard = cpython::guard_main(&refused);
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
         interpreter *main = find_or_make_interpreter(py.main_interpreter());
-        status outcome = main ? attach_to(me, *main, replaced, true, in) : PYATTACH_NO_MEMORY;
+        status outcome = main ? attach_to(me, *main, replaced, true, result) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {
-            // A thread that was attached elsewhere proves that Python is up. The one that starts it (the first state
-            // is its own), in code that `site` runs, would wait for itself.
-            is_usable = replaced || tries == most_tries || py.tstate_id(in.tstate) == 1 || cpython::is_usable();
+            // A thread that was attached to another interpreter proves that Python is initialized. The thread that
+            // initializes it, whose tstate is the first one, may run code of `site`, and would wait for itself.
+            is_usable =
+                replaced || tries == most_site_tries || py.tstate_id(result.tstate) == 1 || cpython::is_usable();
             if (is_usable)
-                lookup_or_register(me, in.tstate);
+                lookup_or_register(me, result.tstate);
             if (main->gate.is_ended())
                 outcome = PYATTACH_FINALIZING;
             if (!is_usable || outcome != PYATTACH_OK) {
-                leave(*in.participant, in.tstate, in.temporary);
-                main->gate.leave(*in.participant, in.presence_before);
+                detach_or_destroy(*result.participant, result.tstate, result.temporary);
+                main->gate.leave(*result.participant, result.presence_before);
                 frame visit{};
-                visit.replaced = in.replaced;
-                visit.back = in.back;
-                visit.was_detached = in.was_detached;
+                visit.replaced = result.replaced;
+                visit.back = result.back;
+                visit.was_detached = result.was_detached;
                 restore_previous(me, visit);
             }
         }
@@ -170,7 +172,8 @@ void detach_from(frame &scope) noexcept {
                "The scope that attached a thread ends last, on that thread.",
                "End the scopes inside it first; keep scopes in automatic storage.");
     if (is_inert(scope)) {
-        me->nested_open -= me->nested_in_top(); // inert as well: whoever ends one of them later finds its frame gone
+        // The nested scopes in this frame are inert too. The end of one of them finds that its frame has ended.
+        me->nested_open -= me->nested_in_top();
         pop(*me, scope);
         if (scope.came_from() && !scope.interp->is_finalizing_thread() && !is_cut_off())
             restore_previous(*me, scope);
@@ -181,24 +184,26 @@ void detach_from(frame &scope) noexcept {
         misuse("pyattach_attached_end: the scope that attached is ended while attached scopes nested in it are open.",
                "The scope that attached a thread ends last.", "End the nested scopes first.");
     if (is_cut_off())
-        return end_cut_off(*me, scope);
-    // Up to 3.11 this may be another thread's state, but then it is not ours: nobody else uses that.
+        return end_without_python(*me, scope);
+    // Up to 3.11 the current tstate is that of the thread that holds the GIL. If that is another thread, its tstate is
+    // not this scope's, which only this thread uses.
     if (__builtin_expect(cpython::python().current() != scope.tstate, 0)) {
         if (scope.interp->gate.now() < gate::sealed)
             misuse("pyattach_attached_end: the thread is not attached.",
                    "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
                    "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
-        // Left behind by an exit, this thread was refused in somebody's re-attach; its stack is being unwound.
+        // The interpreter is finalizing. CPython refused the re-attach of this thread by other code, and unwinds its
+        // stack.
         scope.inert = true;
         pop(*me, scope);
         return;
     }
     if (cpython::python().error_occurred() && !scope.had_error)
         cpython::report_unraisable();
-    // The frame stays until the state is destroyed: finalisers that attach meanwhile nest in it.
-    leave(*scope.participant, scope.tstate, scope.temporary);
+    // The frame stays on top until the tstate is destroyed, because finalizers that attach meanwhile nest in it.
+    detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);
-    // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
+    // Detach first, leave the gate second: the closing thread must not read `outside` while this thread is attached.
     scope.interp->gate.leave(*scope.participant, scope.presence_before);
     if (scope.came_from())
         restore_previous(*me, scope);

@@ -30,50 +30,51 @@ namespace {
     return why;
 }
 
-// Only after the attach returned (invariant 2).
-inline void open(frame &scope, thread &me, const attach_result &in) noexcept {
-    scope.temporary = in.temporary;
-    scope.by_finalizing_thread = in.by_finalizing_thread;
-    // The state may come with an exception: one of other code, or of a scope around this one, as in a destructor that
-    // runs while an exception unwinds. It is not this scope's to report.
-    bool is_ours_from_here = in.presence_before == presence::outside && in.tstate == in.participant->warm;
-    scope.had_error = !is_ours_from_here && !in.is_new && cpython::python().error_occurred();
-    scope.presence_before = in.presence_before;
-    scope.tstate = in.tstate;
-    scope.interp = in.interp;
-    scope.participant = in.participant;
-    scope.replaced = in.replaced;
-    scope.back = in.back;
-    scope.was_detached = in.was_detached;
+// Opens the scope after the attach has returned (invariant 2).
+inline void open(frame &scope, thread &me, const attach_result &result) noexcept {
+    scope.temporary = result.temporary;
+    scope.by_finalizing_thread = result.by_finalizing_thread;
+    // The tstate may hold a pending exception of other code or of a scope around this one, for example in a destructor
+    // that runs while an exception propagates. This scope must not report that one.
+    bool is_without_other_code =
+        result.presence_before == presence::outside && result.tstate == result.participant->warm_tstate;
+    scope.had_error = !is_without_other_code && !result.is_new && cpython::python().error_occurred();
+    scope.presence_before = result.presence_before;
+    scope.tstate = result.tstate;
+    scope.interp = result.interp;
+    scope.participant = result.participant;
+    scope.replaced = result.replaced;
+    scope.back = result.back;
+    scope.was_detached = result.was_detached;
     push(me, scope, tag::attached);
     me.counted.add(event::attaches);
 }
 
-// From here on the thread is not attached to the interpreter wanted (`where`; NULL: the main one).
+// Attaches a thread that is not attached to the wanted interpreter, `named`. NULL: the main interpreter.
 status attach(attached_scope &scope, thread &me, interpreter *named, thread_state *replaced, bool checked) noexcept {
-    attach_result in = {};
+    attach_result result = {};
     interpreter *interp = named ? named : main_interpreter();
-    status refused;
     if (!interp && !checked) {
         cpython::interp_state *main = cpython::python().main_interpreter();
         interp = main ? find_or_make_interpreter(main) : nullptr;
         if (!interp)
             return refuse(scope, main ? PYATTACH_NO_MEMORY : refuse_not_running());
     }
-    // Until its hook is registered an interpreter is met for the first time at every contact. Handles name only
-    // interpreters met.
-    bool is_known =
-        interp && (!checked || named || interp->hook.load(std::memory_order_acquire) == interpreter::registered);
-    refused = is_known ? attach_to(me, *interp, replaced, checked, in) : attach_first(me, replaced, in);
-    if (refused)
-        return refuse(scope, refused);
-    open(scope.outer, me, in);
+    // Until the exit hook of the main interpreter is registered, each attach to it is a first one. An interpreter that
+    // a handle names had a first one.
+    const bool is_first =
+        !interp || (checked && !named && interp->hook.load(std::memory_order_acquire) != interpreter::registered);
+    const status outcome =
+        is_first ? attach_first(me, replaced, result) : attach_to(me, *interp, replaced, checked, result);
+    if (outcome)
+        return refuse(scope, outcome);
+    open(scope.frame, me, result);
     if (checked) {
-        lookup_or_register(me, in.tstate);
-        remember_interp(me, in.interp);
+        lookup_or_register(me, result.tstate);
+        remember_interp(me, result.interp);
     }
-    // Unchecked too: what waits was put there after the hook was registered.
-    drain_if_allowed(*in.interp);
+    // Also if `checked` is false: the exit hook was registered before the first reference was put into the pool.
+    drain_if_allowed(*result.interp);
     return PYATTACH_OK;
 }
 
@@ -85,21 +86,21 @@ enum class wanted { any, main, named };
         return refuse(scope, refuse_forbidden());
     if (status missing = cpython::find())
         return refuse(scope, missing);
-    if (is_raw_fork())
-        if (status disorder = forked::ensure_usable())
+    if (is_python_out_of_order())
+        if (status disorder = forked::repair_python())
             return refuse(scope, disorder);
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(*me, "attached", &scope);
     if (tstate) {
-        // Unchecked, an interpreter that was not met is not: nothing waits there.
+        // If `checked` is false, nothing is registered. An interpreter without a record has nothing in a pool.
         interpreter *interp =
             checked ? lookup_or_register(*me, tstate) : find_interpreter(cpython::python().interp_of(tstate));
-        bool is_there = which == wanted::any || (which == wanted::named && interp == named);
+        bool is_in_wanted = which == wanted::any || (which == wanted::named && interp == named);
         if (which == wanted::main)
-            is_there = cpython::python().interp_of(tstate) == cpython::python().main_interpreter();
-        if (is_there) {
+            is_in_wanted = cpython::python().interp_of(tstate) == cpython::python().main_interpreter();
+        if (is_in_wanted) {
             if (interp)
                 drain_if_allowed(*interp);
             return nest(scope, *me);
@@ -113,20 +114,20 @@ void end_nested(nested_scope &scope) noexcept {
     if (!me || scope.owner != me)
         misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
                "End it where it was begun; give each thread its own scope.");
-    // Looked for before it is looked into: its frame may have ended with its interpreter.
-    frame *in = scope.in;
-    bool is_there = in == &me->base;
+    // The frame is read only if it is one of the open frames, because it may have ended with its interpreter.
+    frame *top_at_begin = scope.top_at_begin;
+    bool is_open = top_at_begin == &me->base;
     for (const frame &open : open_frames(*me))
-        is_there = is_there || &open == in;
-    if (is_there && in != me->top && !is_inert(*in))
+        is_open = is_open || &open == top_at_begin;
+    if (is_open && top_at_begin != me->top && !is_inert(*top_at_begin))
         misuse("pyattach_attached_end: a scope inside this one is still open.",
                "A detached scope, or one that attached, ends before the scopes around it.",
                "End the innermost scope first.");
-    // Of an inert frame further down: the frames above it began with one more than is open below them now. Of one that
-    // is gone: ended with it.
-    if (is_there || in == me->top) {
+    // If the frame is inert and below the top, the frames above it have counted this scope in `nested_before`. If the
+    // frame has ended, its end has subtracted this scope from `nested_open`.
+    if (is_open || top_at_begin == me->top) {
         for (frame &above : open_frames(*me)) {
-            if (&above == in)
+            if (&above == top_at_begin)
                 break;
             --above.nested_before;
         }
@@ -138,27 +139,29 @@ void end_nested(nested_scope &scope) noexcept {
 
 } // namespace
 
-// The warm path: this thread has a state of the main interpreter, no scope is open, and the gate is too. (A participant
-// in an interpreter that has ended is behind a gate that is dead; a thread without a scope is outside.) Anything else
-// is for the slow path, unchanged. Written out, because every instruction here is paid for at each attach.
+// The fast path: this thread has a warm tstate of the main interpreter, no scope is open, and the gate is open. (The
+// gate of an interpreter that has ended is not, and a thread without an open scope has the presence `outside`.) In each
+// other case nothing has changed yet, and begin_slow decides. The steps of the slow path stand here once more, because
+// each attach executes each instruction here.
 status begin_warm(attached_scope &scope, thread &me) noexcept {
-    // Attached by other code; or, up to 3.11, somebody is, and this thread will wait for them anyway.
+    // Other code attached this thread. Or, up to 3.11, another thread holds the GIL, and this thread will wait for it
+    // in any case.
     if (cpython::peek(me.current_at))
         return begin_slow(scope);
     participant &fast_participant = *me.fast_participant;
     if (__builtin_expect(!fast_participant.interp->gate.enter(fast_participant, presence::outside, true), 0))
         return begin_slow(scope);
-    // Nobody looks at the frame before it is on top, so most of it is written before the call.
-    frame &frame_ = scope.outer;
-    frame_.begin_with(fast_head());
-    frame_.nested_before = me.nested_open;
-    frame_.below = &me.base;
-    set_place(frame_, fast_participant);
-    cpython::restore(cpython::python(), fast_participant.warm);
-    // Only after the attach returned (invariant 2).
-    me.top = &frame_;
+    // No code reads the frame before it is the top one, so most of it is written before the call.
+    pyattach::frame &frame = scope.frame;
+    frame.begin_with(fast_head());
+    frame.nested_before = me.nested_open;
+    frame.below = &me.base;
+    set_fast_participant(frame, fast_participant);
+    cpython::restore(cpython::python(), fast_participant.warm_tstate);
+    // The attach has returned (invariant 2).
+    me.top = &frame;
     me.counted.add(event::attaches);
-    drain_if_allowed(*frame_.interp);
+    drain_if_allowed(*frame.interp);
     return PYATTACH_OK;
 }
 
@@ -186,18 +189,18 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
 }
 
 void end_warm(attached_scope &scope, thread &me) noexcept {
-    frame &frame_ = scope.outer;
+    pyattach::frame &frame = scope.frame;
     const cpython::table &py = cpython::python();
-    // An interpreter that has ended took the state along.
-    if (__builtin_expect(frame_.interp->gate.is_ended() || cpython::peek(me.current_at) != frame_.tstate ||
-                             cpython::has_exception(frame_.tstate),
+    // In an interpreter that has ended, CPython may have freed the tstate.
+    if (__builtin_expect(frame.interp->gate.is_ended() || cpython::peek(me.current_at) != frame.tstate ||
+                             cpython::has_exception(frame.tstate),
                          0))
-        return detach_from(frame_);
+        return detach_from(frame);
     cpython::save(py);
-    frame_.tag = tag::ended;
+    frame.tag = tag::ended;
     me.top = &me.base;
-    // Detach first, leave the gate second: the exit must not see us gone while we still hold a thread state.
-    frame_.interp->gate.leave(*frame_.participant, presence::outside, true);
+    // Detach first, leave the gate second: the closing thread must not read `outside` while this thread is attached.
+    frame.interp->gate.leave(*frame.participant, presence::outside, true);
 }
 
 void end_slow(attached_scope &scope) noexcept {
@@ -208,7 +211,7 @@ void end_slow(attached_scope &scope) noexcept {
     if (scope.tag == tag::nested)
         end_nested(scope.nested);
     else if (scope.tag == tag::attached)
-        detach_from(scope.outer);
+        detach_from(scope.frame);
     else
         not_open("attached", scope.tag);
 }
@@ -232,7 +235,7 @@ status assume_slow(attached_scope &scope) noexcept {
 #if PYATTACH_CHECKS
     if (!current_tstate())
         misuse("pyattach_attached_assume: no thread state of this thread is current.",
-               "Who assumes an attached thread vouches that it is attached.",
+               "A caller of pyattach_attached_assume guarantees that its thread is attached.",
                "Use pyattach_attached_begin where that is not certain.");
 #endif
     return begin_slow(scope);
@@ -246,29 +249,29 @@ int depth() noexcept {
         return 0;
     uint32_t attached = 0, nested_below = me->nested_open;
     const uint32_t nested = nested_below;
-    frame *at = me->top, *scope;
-    while ((scope = readable(*me, at)) && !is_inert(*scope)) {
+    frame *next = me->top, *scope;
+    while ((scope = readable(*me, next)) && !is_inert(*scope)) {
         nested_below = scope->nested_before;
         attached += scope->tag == tag::attached;
-        at = scope->below;
+        next = scope->below;
         if (scope->tag == tag::detached)
             break;
     }
-    if (!scope && at == &me->base && !is_inert(*at))
+    if (!scope && next == &me->base && !is_inert(*next))
         nested_below = 0;
     return static_cast<int>(attached + nested - nested_below);
 }
 
 interpreter *main() noexcept {
-    interpreter *met = main_interpreter();
-    if (met && met->hook.load(std::memory_order_acquire) == interpreter::registered)
-        return met;
-    attached_scope once;
-    if (begin_general(once, current_tstate(), wanted::main, nullptr, true) != PYATTACH_OK)
+    interpreter *interp = main_interpreter();
+    if (interp && interp->hook.load(std::memory_order_acquire) == interpreter::registered)
+        return interp;
+    attached_scope scope;
+    if (begin_general(scope, current_tstate(), wanted::main, nullptr, true) != PYATTACH_OK)
         return nullptr;
-    met = main_interpreter();
-    end(once);
-    return met;
+    interp = main_interpreter();
+    end(scope);
+    return interp;
 }
 
 interpreter *current() noexcept {

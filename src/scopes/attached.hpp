@@ -6,35 +6,38 @@
 
 namespace pyattach {
 
-// An attached scope that found its thread attached.
+// An attached scope that began on an attached thread.
 struct nested_scope {
     pyattach::tag tag;
     thread *owner;
-    frame *in; // the frame on top when it began
+    frame *top_at_begin; // the thread's top frame when the scope began
 };
 
 union attached_scope {
     attached_scope() noexcept {}
     pyattach::tag tag;
     nested_scope nested;
-    frame outer;
+    pyattach::frame frame;
 };
 
 namespace attached {
 
+// See attached.h.
 status begin_in(attached_scope &, interpreter &) noexcept;
+// For code that runs while Python starts or ends. The gate does not refuse the thread, and no exit hook is registered.
 status begin_unchecked(attached_scope &) noexcept;
 
-// The warm path: this thread has a state of the main interpreter, and no scope is open. Found attached, as far as can
-// be told at a glance. And what comes of it when that is not so.
+// The fast path of begin: the thread has a warm tstate of the main interpreter, and no scope is open.
 status begin_warm(attached_scope &, thread &me) noexcept;
+// The thread may be attached.
 status begin_nested(attached_scope &, thread &me) noexcept;
+// The slow path, for every other case, and for the cases above whose check failed.
 status begin_slow(attached_scope &) noexcept;
 status assume_slow(attached_scope &) noexcept;
 void end_warm(attached_scope &, thread &me) noexcept;
 void end_slow(attached_scope &) noexcept;
 
-// `scope` has been looked for among those open.
+// Begins a nested scope on an attached thread. The caller has checked that no open scope is in this storage.
 inline status nest(attached_scope &scope, thread &me) noexcept {
     scope.nested = {tag::nested, &me, me.top};
     ++me.nested_open;
@@ -42,12 +45,12 @@ inline status nest(attached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
-// Decided here, without a call, in whoever asks.
+// Inline, so that the C API function decides without a call which path to take.
 inline status begin(attached_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return begin_slow(scope);
     thread &me = this_thread.fast_record();
-    // Nested comes first: a jump counts there.
+    // __builtin_expect keeps taken jumps off the nested path, which is half as long as an attach.
     if (__builtin_expect(me.top == &me.base && me.fast_participant != &no_participant, 0))
         return begin_warm(scope, me);
     if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.fast_participant->interp->pool.is_empty(), 1) &&
@@ -60,12 +63,12 @@ inline status assume(attached_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return assume_slow(scope);
     thread &me = this_thread.fast_record();
-    // A guess that nothing checks; a drain there would touch its objects, so it takes place only after a question. It
-    // is the record's, as the scope on top may be one that cannot be read; that one is compared, as the thread may have
-    // been elsewhere since.
+    // The interpreter that the thread is probably attached to. CPython is not asked here, so this path must not drain
+    // that interpreter's pool. The interpreter is read from the record, because the top frame may be unreadable. It is
+    // compared with the frame's, because a scope may have attached the thread to another interpreter since.
     const interpreter *interp = me.last_interp;
-    const bool is_there = interp && (__builtin_expect(me.top->interp == interp, 1) || me.top == &me.base);
-    if (__builtin_expect(is_there && interp->pool.is_empty(), 1))
+    const bool is_likely = interp && (__builtin_expect(me.top->interp == interp, 1) || me.top == &me.base);
+    if (__builtin_expect(is_likely && interp->pool.is_empty(), 1))
         return nest(scope, me);
 #endif
     return assume_slow(scope);
@@ -74,22 +77,24 @@ inline void end(attached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
         thread &me = this_thread.fast_record();
         nested_scope &nested = scope.nested;
-        // The frame on top is nobody else's, so the scope was begun on this thread.
-        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.in == me.top, 1)) {
+        // Only this thread has this top frame, so the scope began on this thread.
+        if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.top_at_begin == me.top, 1)) {
             --me.nested_open;
             nested.tag = tag::ended;
             return;
         }
-        if (scope.outer.head() == fast_head() && me.top == &scope.outer && me.nested_open == scope.outer.nested_before)
+        if (scope.frame.head() == fast_head() && me.top == &scope.frame && me.nested_open == scope.frame.nested_before)
             return end_warm(scope, me);
     }
     end_slow(scope);
 }
 
+// See attached.h.
 bool is_attached() noexcept;
 int depth() noexcept;
 
-// The handles users get. First contact, so the main interpreter is attached to for a moment if it was not met yet.
+// The handles that callers of the library get; see interpreter.h. If the main interpreter is not registered yet, main()
+// attaches for a moment and registers it. NULL: no Python runs, or the thread cannot attach.
 interpreter *main() noexcept;
 interpreter *current() noexcept;
 

@@ -1,4 +1,4 @@
-// Detached: others may run Python meanwhile.
+// Detached: other threads may run Python meanwhile.
 #include "scopes/detached.hpp"
 
 #include "base/diagnostics.hpp"
@@ -29,7 +29,7 @@ status refuse(detached_scope &scope, status why) noexcept {
     return why;
 }
 
-[[noreturn]] void misused(const detached_scope &scope) noexcept {
+[[noreturn]] void report_misuse(const detached_scope &scope) noexcept {
     if (scope.tag != tag::detached)
         not_open("detached", scope.tag);
     if (this_thread.forbidden)
@@ -39,48 +39,51 @@ status refuse(detached_scope &scope, status why) noexcept {
            "Detached scopes end innermost first, on their own thread.", "End the attached scopes inside it first.");
 }
 
-// The ending thread itself comes back whatever the gate says.
-[[gnu::noinline]] bool is_finalizing_thread(const frame &detached_frame) noexcept {
-    if (!detached_frame.interp->is_finalizing_thread())
+// Lets the finalizing thread in after the gate has refused it. False: this is another thread.
+[[gnu::noinline]] bool readmit_finalizing_thread(const pyattach::frame &frame) noexcept {
+    if (!frame.interp->is_finalizing_thread())
         return false;
-    detached_frame.participant->inside.store(presence::attached, std::memory_order_relaxed);
+    frame.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     return true;
 }
 
-// No gate binds the gap. Its state is gone with its interpreter. Before that CPython decides: it lets the thread in, or
-// ends it (up to 3.13.7, by unwinding through everybody's frames, which is turned into parking) or hangs it.
-bool is_tstate_freed(const frame &detached_frame) noexcept {
-    if (detached_frame.by_finalizing_thread)
+// Whether the tstate to re-attach may have been freed with its interpreter. The thread was attached by other code, so
+// the gate does not apply. Until the tstate is freed CPython decides: it attaches the thread, hangs it, or ends it (up
+// to 3.13.7, by unwinding all frames of the thread, which `guarded` turns into parking).
+bool is_tstate_freed(const pyattach::frame &frame) noexcept {
+    if (frame.by_finalizing_thread)
         return false;
-    return detached_frame.interp ? detached_frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
+    return frame.interp ? frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
 }
 
-[[gnu::noinline]] void reattach_unbound(const frame &detached_frame) noexcept {
-    if (is_tstate_freed(detached_frame))
+// Re-attaches a thread to which the gate does not apply. Parks it if its tstate is freed, or if CPython refuses it.
+[[gnu::noinline]] void reattach_without_gate(const pyattach::frame &frame) noexcept {
+    if (is_tstate_freed(frame))
         cpython::park();
-    if (detached_frame.reattach_guard)
-        reattach(*detached_frame.reattach_guard);
+    if (frame.reattach_guard)
+        reattach(*frame.reattach_guard);
     else
-        cpython::restore(detached_frame.tstate);
+        cpython::restore(frame.tstate);
 }
 
-// What attached to the interpreter is inert from here on; scopes further out belong to gaps of their own.
-[[gnu::noinline]] status stay_out(thread &me, status why) noexcept {
+// Ends the detached scope without re-attaching, and returns `why`. The frame below, which attached to the interpreter,
+// becomes inert. Frames further out need not, because each detached scope there re-attaches for itself.
+[[gnu::noinline]] status end_refused(thread &me, status why) noexcept {
     pop(me, *me.top);
     if (me.top == &me.base || readable_top(me))
         me.top->inert = true;
     return why;
 }
 
-// From here on nothing can go wrong. `mine`: the participant in the gate that binds this gap; NULL: none does.
-status open(frame &detached_frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
+// Detaches and opens the scope. `self`: the participant in the gate that applies to the scope; NULL: none applies.
+status open(pyattach::frame &frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
             bool is_finalizing_thread) noexcept {
-    detached_frame.by_finalizing_thread = is_finalizing_thread;
-    detached_frame.tstate = tstate;
-    detached_frame.interp = interp;
-    detached_frame.participant = self;
+    frame.by_finalizing_thread = is_finalizing_thread;
+    frame.tstate = tstate;
+    frame.interp = interp;
+    frame.participant = self;
     cpython::save();
-    push(me, detached_frame, tag::detached);
+    push(me, frame, tag::detached);
     me.counted.add(event::detaches);
     if (self)
         self->interp->gate.leave(*self, presence::detached);
@@ -100,44 +103,44 @@ status begin_general(detached_scope &scope) noexcept {
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(scope);
     interpreter *interp = lookup_or_register(*me, tstate);
-    // The gate binds threads that we attached; for others a detached scope is what Py_BEGIN_ALLOW_THREADS is.
+    // The gate applies to a thread that this library attached. On another thread a detached scope does what
+    // Py_BEGIN_ALLOW_THREADS does.
     const frame *below = readable_top(*me);
     participant *self =
         below && below->tag == tag::attached && below->interp == interp && !below->inert ? below->participant : nullptr;
-    scope.detached_frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
-    // Whoever is attached after CPython raised its flag is the thread that ends it.
-    return open(scope.detached_frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
+    scope.frame.reattach_guard = !self && interp ? make_reattach_guard(*me, *interp, tstate) : nullptr;
+    // A thread that is attached after CPython has set its finalizing flag is the finalizing thread.
+    return open(scope.frame, *me, tstate, interp, self, !interp && cpython::python().is_finalizing());
 }
 
 } // namespace
 
-// The fast_record way: there is less to write, and fences are known to be asymmetric. What the scope on top would say
-// is taken from the record, as it may be one that cannot be read.
+// The fast path writes less, and knows that the fences are asymmetric. The interpreter and the tstate are copied from
+// the fast participant, because the top frame may be unreadable.
 status begin_warm(detached_scope &scope, thread &me) noexcept {
-    // Other code looks at the frame once it is on top, so most of it is written before the call.
-    frame &detached_frame = scope.detached_frame;
+    // No code reads the frame before it is the top one, so most of it is written before the call.
+    pyattach::frame &frame = scope.frame;
     participant &fast_participant = *me.fast_participant;
-    detached_frame.begin_with(fast_head(tag::detached));
-    detached_frame.nested_before = me.nested_open;
-    detached_frame.below = me.top;
-    detached_frame.sum = fast_sum_of(detached_frame.below);
-    set_place(detached_frame, fast_participant);
+    frame.begin_with(fast_head(tag::detached));
+    frame.nested_before = me.nested_open;
+    frame.below = me.top;
+    frame.sum = fast_sum_of(frame.below);
+    set_fast_participant(frame, fast_participant);
     cpython::save();
-    me.top = &detached_frame;
+    me.top = &frame;
     me.counted.add(event::detaches);
-    detached_frame.interp->gate.leave(*detached_frame.participant, presence::detached, true);
+    frame.interp->gate.leave(*frame.participant, presence::detached, true);
     return PYATTACH_OK;
 }
 
 status end_warm(detached_scope &scope, thread &me) noexcept {
-    const frame &detached_frame = scope.detached_frame;
-    interpreter *interp = detached_frame.interp;
-    if (__builtin_expect(!interp->gate.reenter(*detached_frame.participant, true), 0) &&
-        !is_finalizing_thread(detached_frame))
-        return stay_out(me, PYATTACH_FINALIZING);
-    cpython::restore(detached_frame.tstate);
-    // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(me, scope.detached_frame);
+    const pyattach::frame &frame = scope.frame;
+    interpreter *interp = frame.interp;
+    if (__builtin_expect(!interp->gate.reenter(*frame.participant, true), 0) && !readmit_finalizing_thread(frame))
+        return end_refused(me, PYATTACH_FINALIZING);
+    cpython::restore(frame.tstate);
+    // The re-attach has returned (invariant 2).
+    pop(me, scope.frame);
     drain_if_allowed(*interp);
     return PYATTACH_OK;
 }
@@ -147,43 +150,41 @@ status begin_slow(detached_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return begin_general(scope);
     thread &me = this_thread.fast_record();
-    // Attached by a scope of ours, as far as can be told at a glance.
+    // Without a call of CPython: whether a scope of this library attached the thread with the current tstate.
     thread_state *tstate = cpython::peek(me.current_at);
     const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
     if (!top || top->inert || top->interp->gate.is_ended())
         return begin_general(scope);
     check_storage(scope);
-    return open(scope.detached_frame, me, tstate, top->interp, top->participant, false);
+    return open(scope.frame, me, tstate, top->interp, top->participant, false);
 }
 
 status end_slow(detached_scope &scope) noexcept {
     const kept_errno kept;
-    frame &detached_frame = scope.detached_frame;
+    pyattach::frame &frame = scope.frame;
     thread *me = this_thread.record();
-    if (__builtin_expect(detached_frame.tag != tag::detached || !me || me->top != &detached_frame ||
-                             me->nested_in_top() || this_thread.forbidden,
-                         0))
-        misused(scope);
+    if (__builtin_expect(
+            frame.tag != tag::detached || !me || me->top != &frame || me->nested_in_top() || this_thread.forbidden, 0))
+        report_misuse(scope);
     if (is_cut_off()) {
-        if (detached_frame.participant)
-            return stay_out(*me, refused_after_fork());
-        pop(*me, detached_frame);
+        if (frame.participant)
+            return end_refused(*me, refused_after_fork());
+        pop(*me, frame);
         return refused_after_fork();
     }
-    if (detached_frame.participant) {
-        if (__builtin_expect(!detached_frame.interp->gate.reenter(*detached_frame.participant), 0) &&
-            !is_finalizing_thread(detached_frame))
-            return stay_out(*me, PYATTACH_FINALIZING);
-        cpython::restore(detached_frame.tstate);
+    if (frame.participant) {
+        if (__builtin_expect(!frame.interp->gate.reenter(*frame.participant), 0) && !readmit_finalizing_thread(frame))
+            return end_refused(*me, PYATTACH_FINALIZING);
+        cpython::restore(frame.tstate);
     } else {
-        reattach_unbound(detached_frame);
+        reattach_without_gate(frame);
     }
-    // Only now: until the call returned the thread was not attached (invariant 2).
-    pop(*me, detached_frame);
-    if (is_raw_fork())
-        forked::ensure_usable_attached();
-    if (detached_frame.interp)
-        drain_if_allowed(*detached_frame.interp);
+    // The re-attach has returned (invariant 2).
+    pop(*me, frame);
+    if (is_python_out_of_order())
+        forked::repair_python_attached();
+    if (frame.interp)
+        drain_if_allowed(*frame.interp);
     discard_late_record(*me);
     return PYATTACH_OK;
 }

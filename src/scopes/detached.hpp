@@ -1,4 +1,4 @@
-// Detached: others may run Python meanwhile.
+// Detached: other threads may run Python meanwhile.
 #pragma once
 
 #include "core/interpreter.hpp"
@@ -9,17 +9,19 @@ namespace pyattach {
 union detached_scope {
     detached_scope() noexcept {}
     pyattach::tag tag;
-    frame detached_frame;
+    pyattach::frame frame;
 };
 
 namespace detached {
 
+// The fast paths: the thread is attached with its warm tstate of the main interpreter, or was when the scope began.
 status begin_warm(detached_scope &, thread &me) noexcept;
-status begin_slow(detached_scope &) noexcept;
 status end_warm(detached_scope &, thread &me) noexcept;
+// The slow paths, for every other case.
+status begin_slow(detached_scope &) noexcept;
 status end_slow(detached_scope &) noexcept;
 
-// Below a warm attach, and anything else: decided here, without a call, in whoever asks.
+// Inline, so that the C API functions decide without a call which path to take.
 inline status begin(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
         thread &me = this_thread.fast_record();
@@ -30,10 +32,9 @@ inline status begin(detached_scope &scope) noexcept {
 }
 inline status end(detached_scope &scope) noexcept {
     if (this_thread.is_fast()) {
-        const frame &detached_frame = scope.detached_frame;
+        const pyattach::frame &frame = scope.frame;
         thread &me = this_thread.fast_record();
-        if (detached_frame.head() == fast_head(tag::detached) && me.top == &detached_frame &&
-            me.nested_open == detached_frame.nested_before)
+        if (frame.head() == fast_head(tag::detached) && me.top == &frame && me.nested_open == frame.nested_before)
             return end_warm(scope, me);
     }
     return end_slow(scope);

@@ -5,7 +5,7 @@
 
 namespace pyattach::forbidden {
 
-// No record, no allocation: traversing happens at the worst moments, on any thread.
+// Makes no record and allocates nothing, because tp_traverse runs inside a garbage collection, on any thread.
 void begin(forbidden_scope &scope) noexcept {
     scope = {tag::forbidden, ++this_thread.forbidden, &this_thread};
     this_thread.tag(this_thread.record());

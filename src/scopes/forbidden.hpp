@@ -7,12 +7,13 @@ namespace pyattach {
 
 struct forbidden_scope {
     pyattach::tag tag;
-    uint32_t depth; // how many are open, this one included
+    uint32_t depth; // how many forbidden scopes are open on the thread, this one included
     thread_local_words *owner;
 };
 
 namespace forbidden {
 
+// See forbidden.h.
 void begin(forbidden_scope &) noexcept;
 void end(forbidden_scope &) noexcept;
 

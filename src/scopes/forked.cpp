@@ -1,9 +1,9 @@
-// Forked: processes that go on with Python in the child.
+// Forked: using Python in the child of a fork.
 //
-// In the child of a raw fork() Python is as the fork found it: its locks, the GIL among them, may be held by threads
-// that are not there. Where no other thread was inside, none are, and what Python does around a fork can be made up for
-// afterwards: its preparation and its after-fork, one after the other, in the child. The preparation takes the import
-// lock and what hooks of os.register_at_fork take, which the after-fork gives back.
+// CPython is not notified of a raw fork(). In the child its locks, the GIL among them, may be held by threads of the
+// parent that are not in the child. If no other thread was inside Python at the fork, none are. Then the surviving
+// thread calls both what CPython does before a fork and what it does after one, in the child. The first acquires the
+// import lock and the locks of os.register_at_fork hooks, and the second releases them.
 #include "scopes/forked.hpp"
 
 #include <cerrno>
@@ -21,30 +21,30 @@ namespace {
 
 bool is_survivor() noexcept { return surviving_thread.load(std::memory_order_relaxed) == &this_thread; }
 
-after_fork now() noexcept { return python_after_fork.load(std::memory_order_relaxed); }
+after_fork state_after_fork() noexcept { return python_after_fork.load(std::memory_order_relaxed); }
 
-// Attached. No drain: destructors that wait in the pool are for a Python in order.
-void put_in_order() noexcept {
+// Attached. Drains are disabled, because destructors need a Python that is in order.
+void run_after_fork() noexcept {
     no_drain_scope no_drain;
-    python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
+    python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     cpython::repair_after_fork();
-    on_after_fork_in_child(); // by a hook of Python's already, if that could be called
+    on_after_fork_in_child(); // a fork hook in Python has called this before, unless CPython could not call the hook
 }
 
-status put_in_order_from_outside() noexcept {
+status attach_and_run_after_fork() noexcept {
     no_drain_scope no_drain;
-    python_after_fork.store(after_fork::ordering, std::memory_order_relaxed);
+    python_after_fork.store(after_fork::repairing, std::memory_order_relaxed);
     attached_scope scope;
     if (status why = attached::begin(scope)) {
-        python_after_fork.store(after_fork::alone, std::memory_order_relaxed); // it may be tried again
+        python_after_fork.store(after_fork::repairable, std::memory_order_relaxed); // another attach tries again
         return why;
     }
-    put_in_order();
+    run_after_fork();
     attached::end(scope);
     return PYATTACH_OK;
 }
 
-status order_alone() noexcept {
+status repair_as_survivor() noexcept {
     static refusal_site site;
     if (!is_survivor())
         return refused(
@@ -53,30 +53,30 @@ status order_alone() noexcept {
             "that forked has not put Python in order yet. It has to be the first to attach. Call "
             "pyattach_forked() on it before other threads use Python.");
     if (!current_tstate())
-        return put_in_order_from_outside();
-    put_in_order();
+        return attach_and_run_after_fork();
+    run_after_fork();
     return PYATTACH_OK;
 }
 
 } // namespace
 
-status ensure_usable() noexcept {
-    switch (now()) {
+status repair_python() noexcept {
+    switch (state_after_fork()) {
     case after_fork::in_order:
-    case after_fork::ordering:
-    case after_fork::announced: // a nested scope changes nothing; any other is refused on its way in
+    case after_fork::repairing:
+    case after_fork::announced: // a nested scope may begin; attach_to and attach_first refuse any other
         return PYATTACH_OK;
-    case after_fork::alone:
-        return order_alone();
-    case after_fork::crowded:
+    case after_fork::repairable:
+        return repair_as_survivor();
+    case after_fork::stranded:
         break;
     }
     return refused_after_fork();
 }
 
-void ensure_usable_attached() noexcept {
-    if (now() == after_fork::alone && is_survivor())
-        put_in_order();
+void repair_python_attached() noexcept {
+    if (state_after_fork() == after_fork::repairable && is_survivor())
+        run_after_fork();
 }
 
 status forked() noexcept {
@@ -89,7 +89,7 @@ status forked() noexcept {
         return refused(PYATTACH_NOT_INITIALIZED, not_running,
                        "pyattach_forked: Python does not run, so there is nothing to put in order. It is called in the "
                        "child of a process in which Python ran. Start Python in the child instead.");
-    return now() == after_fork::announced ? refused_after_fork() : ensure_usable();
+    return state_after_fork() == after_fork::announced ? refused_after_fork() : repair_python();
 }
 
 status fork(long long *pid) noexcept {
@@ -100,7 +100,7 @@ status fork(long long *pid) noexcept {
         return why;
     status outcome = PYATTACH_OK;
     int error = 0;
-    if (is_raw_fork()) {
+    if (is_python_out_of_order()) {
         outcome = refused_after_fork();
     } else if (cpython::python().is_finalizing()) {
         outcome = PYATTACH_FINALIZING;

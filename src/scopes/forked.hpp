@@ -1,15 +1,19 @@
-// Forked: processes that go on with Python in the child, by pyattach_fork, or after a raw fork().
+// Forked: using Python in the child of pyattach_fork, or of a raw fork(), of which CPython was not notified.
 #pragma once
 
 #include "core/thread.hpp"
 
 namespace pyattach::forked {
 
-// In the child of a raw fork(), before a scope begins that may attach. OK: it may go on; else UNSUPPORTED, and the
-// message handler is told why. Puts Python in order if it is this thread's to do. May attach and run Python code.
-status ensure_usable() noexcept;
-// The same on the surviving thread, alone, which has just come back from a detached scope: attached.
-void ensure_usable_attached() noexcept;
+// In the child of a raw fork(), before a scope that may attach begins. The surviving thread, which is the one that
+// called fork(), puts Python in order if no other thread was inside Python at the fork. May attach, and may run Python
+// code.
+//   PYATTACH_OK: the scope may begin.
+//   PYATTACH_UNSUPPORTED, or a status of attached::begin: it may not, and the message handler has been called.
+status repair_python() noexcept;
+// The same at the end of a detached scope, on the attached thread. On another thread than the surviving one it does
+// nothing.
+void repair_python_attached() noexcept;
 
 // See fork.h.
 status fork(long long *pid) noexcept;

@@ -1,4 +1,4 @@
-// Which tstate a thread attaches with.
+// Which tstate a thread attaches with: the four rules of ARCHITECTURE.md, "How a thread state is chosen".
 #include "scopes/tstate_choice.hpp"
 
 #include "cpython/layout.hpp"
@@ -9,22 +9,22 @@
 namespace pyattach {
 namespace {
 
-// 3.15 keeps what PyGILState looks at through the end of the runtime: the state of an ended life, which seems to belong
-// to the new main interpreter, since that has the old one's address. Attaching it hangs for ever. (Before, the
-// gilstate_tstate is empty then, and an equal address is a new state's.)
-bool is_of_ended_life(const thread &me, thread_state *tstate) noexcept {
+// From 3.15 the GILState slot keeps the tstate of an ended interpreter. If the new main interpreter has the address of
+// the old one, that tstate seems to belong to the new one, but attaching with it would hang forever. Before 3.15 the
+// end of Python empties the slot, so a tstate with the address of an earlier one is a new tstate.
+bool is_of_ended_interp(const thread &me, thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
     if (!py.gilstate_outlives_python)
         return false;
-    bool is_ours = tstate == me.ended_tstate;
-    for (const participant *member = me.participants; member && !is_ours; member = member->next_of_thread)
-        is_ours = member->last == tstate && member->interp->is_cleared();
-    // The main thread's first state has the same address in every life.
-    return is_ours && py.tstate_id(tstate) != 1;
+    bool has_ended_address = tstate == me.ended_tstate;
+    for (const participant *member = me.participants; member && !has_ended_address; member = member->next_of_thread)
+        has_ended_address = member->last_tstate == tstate && member->interp->is_cleared();
+    // The main thread's first tstate, which has the id 1, has the same address in each runtime.
+    return has_ended_address && py.tstate_id(tstate) != 1;
 }
 
-// The state of `where` that this thread let go of further out, in a detached scope or to switch to another interpreter.
-thread_state *suspended(const thread &me, const interpreter &interp) noexcept {
+// The tstate of `interp` that a scope further out attached this thread with, or that such a scope switched away from.
+thread_state *tstate_of_outer_scope(const thread &me, const interpreter &interp) noexcept {
     for (const frame &scope : open_frames(me)) {
         if (scope.inert)
             continue;
@@ -36,86 +36,104 @@ thread_state *suspended(const thread &me, const interpreter &interp) noexcept {
     return nullptr;
 }
 
-// A gap inside a scope whose state was made for it: that is nobody else's either.
-bool is_of_scope(const thread &me, const thread_state *tstate) noexcept {
+// Whether the library made this tstate for one open scope. Then the tstate is not other code's.
+bool is_temporary_of_open_scope(const thread &me, const thread_state *tstate) noexcept {
     for (const frame &scope : open_frames(me))
         if (scope.tag == tag::attached && scope.tstate == tstate && scope.temporary)
             return true;
     return false;
 }
 
-thread_state *keep(thread &me, participant &self, thread_state *tstate) noexcept {
-    self.warm = tstate;
-    // The short way in does not ask for the gilstate_tstate. From 3.12 attaching binds it; before, it stays what it was
-    // when the state was made, and code that calls PyGILState_Ensure inside a scope would deadlock if it were another.
+// Keeps the tstate as the participant's warm one, and decides whether the thread's next attach may take the fast path.
+thread_state *use_warm_tstate(thread &me, participant &self, thread_state *tstate) noexcept {
+    self.warm_tstate = tstate;
+    // The fast path does not read the GILState slot. From 3.12 attaching stores the tstate there. Before, the slot
+    // keeps the tstate that it held when the warm one was made. If that is another tstate, code that calls
+    // PyGILState_Ensure inside a scope deadlocks, so the slot has to hold the warm one.
     const cpython::table &py = cpython::python();
     if (self.interp != main_interpreter() || (!py.attaching_binds_gilstate && py.gilstate_tstate() != tstate))
         return tstate;
-    bool is_registered = self.interp->hook.load(std::memory_order_acquire) == interpreter::registered;
+    const bool is_registered = self.interp->hook.load(std::memory_order_acquire) == interpreter::registered;
     if (me.current_at == &cpython::unknown)
-        me.current_at = cpython::current_at(); // the record may be older than what is known of CPython
-    me.fast_participant =
-        is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown ? &self : &no_participant;
+        me.current_at = cpython::current_at(); // the record may have been made before the layout was trusted
+    const bool can_be_fast = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown;
+    me.fast_participant = can_be_fast ? &self : &no_participant;
     return tstate;
+}
+
+// Makes a tstate, on the thread that will use it, because CPython binds a tstate to the thread that makes it.
+thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp, reap_batch &same_ident_batch,
+                             attach_result &result) noexcept {
+    if (cpython::python().free_threaded)
+        same_ident_batch.destroy_before_attach(result.was_detached ? nullptr : result.replaced);
+    thread_state *tstate = make_tstate(interp);
+    if (!tstate)
+        return nullptr;
+    count(event::states_created);
+    // A tstate of an ended interpreter that had this address has been freed, so is_of_ended_interp must not find it.
+    for (participant *member = me.participants; member; member = member->next_of_thread)
+        if (member->last_tstate == tstate)
+            member->last_tstate = nullptr;
+    result.is_new = true;
+    result.temporary = self.is_temporary = !warm_state::is_kept(interp);
+    if (!result.temporary)
+        use_warm_tstate(me, self, tstate);
+    return self.last_tstate = tstate;
 }
 
 } // namespace
 
 bool is_without_tstate(const participant &self) noexcept {
-    return !self.warm && (!self.last || self.last != cpython::python().gilstate_tstate());
+    return !self.warm_tstate && (!self.last_tstate || self.last_tstate != cpython::python().gilstate_tstate());
 }
 
-interpreter *whose(thread_state *tstate) noexcept {
-    cpython::interp_state *its = cpython::python().interp_of(tstate);
+interpreter *interpreter_of(thread_state *tstate) noexcept {
+    cpython::interp_state *state = cpython::python().interp_of(tstate);
     interpreter *main = main_interpreter();
-    return main && main->state == its ? main : find_interpreter(its);
+    return main && main->state == state ? main : find_interpreter(state);
 }
 
 thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, reap_batch &same_ident_batch,
-                            attach_result &in) noexcept {
+                            attach_result &result) noexcept {
     const cpython::table &py = cpython::python();
-    // One thread must not have two states of one interpreter where PyGILState_* looks: what is there is used, and never
-    // owned.
-    thread_state *tstate = py.gilstate_tstate();
-    in.is_new = in.temporary = false;
-    if (tstate && tstate == self.warm)
-        return keep(me, self, tstate);
-    if (tstate && py.interp_of(tstate) == interp.state && !is_of_ended_life(me, tstate)) {
-        count(event::states_adopted, is_of_scope(me, tstate) ? 0 : 1);
-        return use(self, tstate);
+    result.is_new = result.temporary = false;
+    thread_state *gilstate_tstate = py.gilstate_tstate();
+    // Rules 1 and 2 name the same tstate, and the library made it.
+    if (gilstate_tstate && gilstate_tstate == self.warm_tstate)
+        return use_warm_tstate(me, self, gilstate_tstate);
+    const bool is_alive = gilstate_tstate && !is_of_ended_interp(me, gilstate_tstate);
+
+    // Rule 1: the tstate in the GILState slot, if it is of this interpreter. The library uses it, and does not own it.
+    // Otherwise the thread would have two tstates of one interpreter, and PyGILState_Ensure would use the other one.
+    if (is_alive && py.interp_of(gilstate_tstate) == interp.state) {
+        if (!is_temporary_of_open_scope(me, gilstate_tstate))
+            count(event::states_adopted);
+        return use_unowned_tstate(self, gilstate_tstate);
     }
-    // Attaching another one takes this one out of the gilstate_tstate.
-    if (tstate && !in.replaced && py.attaching_binds_gilstate && !is_of_ended_life(me, tstate)) {
-        in.back = whose(tstate);
-        in.replaced = in.back ? tstate : nullptr;
-        in.was_detached = true;
+    // By the other rules a tstate may take the place of this one in the GILState slot. The end of the scope stores this
+    // one there again.
+    if (is_alive && !result.replaced && py.attaching_binds_gilstate) {
+        result.back = interpreter_of(gilstate_tstate);
+        result.replaced = result.back ? gilstate_tstate : nullptr;
+        result.was_detached = true;
     }
-    if (self.warm) {
-        // Up to 3.11 the gilstate_tstate holds a thread's first state, and is empty after one of a sub-interpreter's
-        // scope.
-        if (!tstate && py.bind_gilstate && &interp == main_interpreter())
-            py.bind_gilstate(self.warm);
-        return keep(me, self, self.warm);
+
+    // Rule 2: the warm tstate, which the library made for this thread. Up to 3.11 the GILState slot holds a thread's
+    // first tstate, and is empty after one that was made for a scope in a sub-interpreter.
+    if (self.warm_tstate) {
+        if (!gilstate_tstate && py.bind_gilstate && &interp == main_interpreter())
+            py.bind_gilstate(self.warm_tstate);
+        return use_warm_tstate(me, self, self.warm_tstate);
     }
-    // A scope further out attached this thread here, and it was moved elsewhere since, by a scope of ours or by other
-    // code. That state lives as long as the scope; a second one would take its place for good, on the main thread that
-    // of the only one that may stop.
-    if ((tstate = suspended(me, interp)))
-        return use(self, tstate);
-    // Made on the thread that will use it: CPython binds a state to the thread that makes it.
-    if (py.free_threaded)
-        same_ident_batch.destroy_before_attach(in.was_detached ? nullptr : in.replaced);
-    if (!(tstate = make_tstate(interp)))
-        return nullptr;
-    count(event::states_created);
-    // No ended life has a state there any more.
-    for (participant *member = me.participants; member; member = member->next_of_thread)
-        member->last = member->last == tstate ? nullptr : member->last;
-    in.is_new = true;
-    in.temporary = self.is_temporary = !warm_state::is_kept(interp);
-    if (!in.temporary)
-        keep(me, self, tstate);
-    return self.last = tstate;
+
+    // Rule 3: the tstate of a scope further out, after a scope of the library or other code has switched this thread to
+    // another interpreter. That tstate lives as long as its scope. A new one would take its place for good. On the main
+    // thread that would be the place of the only tstate that may finalize Python.
+    if (thread_state *outer_tstate = tstate_of_outer_scope(me, interp))
+        return use_unowned_tstate(self, outer_tstate);
+
+    // Rule 4: a new tstate, kept warm if the policy, the Python and the interpreter allow it.
+    return use_new_tstate(me, self, interp, same_ident_batch, result);
 }
 
 } // namespace pyattach

@@ -6,16 +6,19 @@
 
 namespace pyattach {
 
-// The state to attach with, and what of it stands in the result: `is_new`, `temporary`, and, where another state gives
-// way to it, `replaced`, `back` and `was_detached`. NULL: no memory.
+// Returns the tstate to attach with. Sets `is_new` and `temporary` of the result and, where the tstate takes the place
+// of another interpreter's in the GILState slot, `replaced`, `back` and `was_detached`. NULL: no memory, or the
+// interpreter has ended meanwhile. The thread is inside the gate, and attached to no interpreter or, with
+// `result.replaced`, to another one.
 thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, reap_batch &same_ident_batch,
-                            attach_result &in) noexcept;
+                            attach_result &result) noexcept;
 
-// It has neither a state of its own there nor the one that other code last attached it with. Compared and not looked
-// into: what is in the gilstate_tstate may be of an ended life.
+// Whether the participant has no warm tstate, and the GILState slot does not hold the tstate that the thread was
+// attached with last. Only addresses are compared, because the tstate in the GILState slot may be of an ended
+// interpreter.
 bool is_without_tstate(const participant &self) noexcept;
 
-// The record of the interpreter that a state of this thread is of; NULL: it never met the library.
-interpreter *whose(thread_state *tstate) noexcept;
+// The record of the interpreter of this tstate, which is the calling thread's. NULL: the library has no record of it.
+interpreter *interpreter_of(thread_state *tstate) noexcept;
 
 } // namespace pyattach

@@ -50,7 +50,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
     scope.is_pair = what == object_locks || what == mutex_locks;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section);
-    scope.in = me.top;
+    scope.top_at_begin = me.top;
     // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
     // for that without this library.
     me.innermost_section = &scope;
@@ -58,14 +58,14 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
 }
 
 [[gnu::noinline]] status open_twice(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
-    begun_twice("critical_section", &scope);
+    report_storage_in_use("critical_section", &scope);
     return link(scope, me, what, first, second);
 }
 
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
     if (const thread *record = this_thread.record())
         if (record->innermost_section == &scope)
-            begun_twice("critical_section", &scope);
+            report_storage_in_use("critical_section", &scope);
     scope.tag = tag::refused;
     if (!first || !second)
         return PYATTACH_INVALID;
@@ -101,7 +101,7 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
     const bool is_attached = current_tstate() != nullptr;
     // There are two more cases without misuse. The interpreter ended while the section was open, and CPython's half of
     // the section ended with the tstate. Or this is a fork child in which Python must not be used.
-    if (!is_attached && !is_stranded() && !(me->top == scope.in && is_inert(*scope.in)))
+    if (!is_attached && !is_stranded() && !(me->top == scope.top_at_begin && is_inert(*scope.top_at_begin)))
         misuse("pyattach_critical_section_end: the thread is not attached.", "A section ends on an attached thread.",
                "End it before detaching for good; end detached scopes inside it first.");
     scope.tag = tag::ended;

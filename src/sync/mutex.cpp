@@ -35,7 +35,7 @@ void wait_for_lock(mutex_storage &storage) noexcept {
     const bool is_attached = current_tstate() != nullptr; // finds Python if it was not found yet
     const cpython::table &py = cpython::python();
     // In a fork child, a thread that is not in the child may hold a lock of CPython's parking lot.
-    const bool uses_parking_lot = py.has_mutex && !is_raw_fork();
+    const bool uses_parking_lot = py.has_mutex && !is_python_out_of_order();
     if (uses_parking_lot && !is_attached) {
         // If the thread were cancelled there, the parking lot would keep a pointer into a stack that is gone.
         uncancelled no_cancel;
@@ -107,7 +107,7 @@ void unlock(mutex_storage &storage) noexcept {
     }
     // In the child of a raw fork, the threads that were parked in the parking lot are not in the child, and the child's
     // threads sleep on the word.
-    if (is_raw_fork()) {
+    if (is_python_out_of_order()) {
         storage.word.store(0, std::memory_order_release);
         futex::wake(storage.word, futex::everyone);
         return;

@@ -86,7 +86,7 @@ status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept 
                    "Move the common part out of the initialiser.");
         detached_scope scope;
         const bool is_detached = detached::begin(scope) == PYATTACH_OK;
-        wait(once, is_detached ? &scope.detached_frame : nullptr);
+        wait(once, is_detached ? &scope.frame : nullptr);
         if (is_detached)
             if (status refused = detached::end(scope))
                 return refused;

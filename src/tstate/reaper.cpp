@@ -20,7 +20,7 @@ namespace {
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
 
-bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.self, own_ident()); }
+bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.ident, own_ident()); }
 
 bool has_thread_ended(const participant &member) noexcept {
     // Two threads have the same ident only one after the other. So the calling thread is a later one, unless its exit
@@ -32,11 +32,11 @@ bool has_thread_ended(const participant &member) noexcept {
 
 void take_orphaned_locked(interp_data &data, participant *&to,
                           bool (*is_wanted)(const participant &) noexcept) noexcept {
-    data.dead.add(-move_locked(data.dead.first, to, is_wanted));
+    data.orphaned.add(-move_locked(data.orphaned.first, to, is_wanted));
 }
 
 uint32_t orphaned_in(const interpreter &interp) noexcept {
-    return interp.data->dead.count.load(std::memory_order_relaxed);
+    return interp.data->orphaned.count.load(std::memory_order_relaxed);
 }
 
 // Whether an orphaned tstate in the list belongs to an ended thread that had the calling thread's ident.
@@ -66,11 +66,11 @@ void destroy_tstates(interpreter &interp, const participant *first) noexcept {
         // GILState slot, and from 3.12 deleting a tstate empties that slot. So a scratch tstate is current during the
         // deletions. When it has been destroyed, CPython stores this thread's own tstate in the slot again.
         for (const participant *member = first; member; member = member->next_of_thread)
-            py.tstate_clear(member->warm);
+            py.tstate_clear(member->warm_tstate);
         if (scratch)
             py.tstate_swap(scratch);
         for (const participant *member = first; member; member = member->next_of_thread) {
-            py.tstate_delete(member->warm);
+            py.tstate_delete(member->warm_tstate);
             count(event::states_deleted);
         }
         if (scratch)
@@ -82,7 +82,7 @@ void reap(interpreter &interp, uint32_t at_least) noexcept {
     if (orphaned_in(interp) < at_least || !cpython::python().reaps_foreign_tstates)
         return;
     lock_registry();
-    participant *all = take_all_locked(interp.data->dead);
+    participant *all = take_all_locked(interp.data->orphaned);
     unlock_registry();
     participant *ended = nullptr;
     move_locked(all, ended, has_thread_ended);
@@ -163,11 +163,11 @@ bool reap_batch::may_delete(const participant &member) const noexcept {
         return false;
     // A thread that gets the ident from now on waits in take_same_ident.
     lock_registry();
-    const bool is_reused = interp_.gate.is_taken(member.self);
+    const bool is_reused = interp_.gate.has_ident(member.ident);
     unlock_registry();
     object *threading_active = interp_.data->threading_active.load(std::memory_order_acquire);
     return !is_reused &&
-           !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.self)));
+           !(threading_active && cpython::has_thread(threading_active, reinterpret_cast<unsigned long>(member.ident)));
 }
 
 bool reap_batch::has_taken() const noexcept {
@@ -224,9 +224,9 @@ void reap_batch::destroy_before_attach(thread_state *replaced) noexcept {
         cpython::guarded([this] {
             const cpython::table &py = cpython::python();
             if (thread_state *unused = make_tstate(interp_))
-                cpython::empty_free_lists(current_->warm, unused);
-            py.tstate_clear(current_->warm);
-            py.tstate_delete(current_->warm);
+                cpython::empty_free_lists(current_->warm_tstate, unused);
+            py.tstate_clear(current_->warm_tstate);
+            py.tstate_delete(current_->warm_tstate);
         });
         count(event::states_deleted);
         finish_current(true);
@@ -248,17 +248,17 @@ void reap_batch::destroy_at_exit() noexcept {
 void reap_batch::forget_locked(interp_data &data) noexcept {
     for (reap_batch *batch = std::exchange(data.reap_batches, nullptr); batch; batch = batch->next_) {
         if (batch->current_)
-            push_locked(data.dead, *batch->current_);
+            push_locked(data.orphaned, *batch->current_);
         while (participant *member = batch->taken_) {
             batch->taken_ = member->next_of_thread;
-            push_locked(data.dead, *member);
+            push_locked(data.orphaned, *member);
         }
     }
 }
 
 void reap_some(interpreter &interp) noexcept {
     object *threading_active = interp.data->threading_active.load(std::memory_order_acquire);
-    if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->dead))
+    if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->orphaned))
         cpython::forget_same_ident(threading_active);
     reap(interp, batch_size);
 }

@@ -97,7 +97,7 @@ bool is_destroying(const thread &me, const interpreter &interp) noexcept {
     const participant *self = me.participants;
     while (self && self->interp != &interp)
         self = self->next_of_thread;
-    return self && self->inside.load(std::memory_order_relaxed) == presence::attached &&
+    return self && self->presence_now.load(std::memory_order_relaxed) == presence::attached &&
            !pyattach::is_in_use(me, *self);
 }
 

@@ -41,9 +41,9 @@ void forget(thread &me) noexcept {
 // finalization deletes it.
 bool is_gilstate_lost(const thread &me) noexcept {
     participant *self = me.participants;
-    while (self && !(self->warm && self->interp == main_interpreter()))
+    while (self && !(self->warm_tstate && self->interp == main_interpreter()))
         self = self->next_of_thread;
-    const presence before = self ? self->inside.load(std::memory_order_relaxed) : presence::outside;
+    const presence before = self ? self->presence_now.load(std::memory_order_relaxed) : presence::outside;
     if (!self || !self->interp->gate.enter(*self, before))
         return false;
     const bool is_lost = !cpython::python().gilstate_tstate();
@@ -56,8 +56,8 @@ bool is_gilstate_lost(const thread &me) noexcept {
 // of other code.
 participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
     for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
-        if (self->inside.load(std::memory_order_relaxed) == presence::attached && !self->interp->gate.is_ended() &&
-            (tstate == self->warm || tstate == self->last))
+        if (self->presence_now.load(std::memory_order_relaxed) == presence::attached &&
+            !self->interp->gate.is_ended() && (tstate == self->warm_tstate || tstate == self->last_tstate))
             return self;
     return nullptr;
 }
@@ -69,7 +69,7 @@ void release_tstate(participant &self, thread_state *tstate) noexcept {
     // sub-interpreters.)
     const cpython::table &py = cpython::python();
     const bool is_found = py.gilstate_tstate() || (!py.attaching_binds_gilstate && self.interp != main_interpreter());
-    if (self.is_temporary && tstate == self.last && is_found) {
+    if (self.is_temporary && tstate == self.last_tstate && is_found) {
         self.is_temporary = false;
         cpython::destroy_current(tstate);
         count(event::states_deleted);
@@ -97,11 +97,11 @@ void end_open_scopes(thread &me) noexcept {
     if (attached && can_detach)
         release_tstate(*attached, tstate);
     for (participant *self = me.participants; self; self = self->next_of_thread) {
-        const presence before = self->inside.load(std::memory_order_relaxed);
+        const presence before = self->presence_now.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // The thread is not attached with this tstate, so the reaper has to delete it on another thread.
-        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm)
-            self->warm = self->last;
+        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm_tstate)
+            self->warm_tstate = self->last_tstate;
         self->is_temporary = false;
         if (before != presence::outside && (self != attached || can_detach))
             self->interp->gate.leave(*self, presence::outside);

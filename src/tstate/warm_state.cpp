@@ -32,7 +32,7 @@ bool is_kept(const interpreter &interp) noexcept {
         return true;
     const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
     for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread)
-        if (member->warm && member->interp == main_interpreter())
+        if (member->warm_tstate && member->interp == main_interpreter())
             return true;
     return false;
 }
@@ -46,7 +46,7 @@ void hand_over(participant &self) noexcept {
 void forget_orphaned(interpreter &interp) noexcept {
     lock_registry();
     // In a fork child the gate has not ended, so vacate_locked makes the participants vacant ones.
-    participant *empty = take_all_locked(interp.data->empty), *dead = take_all_locked(interp.data->dead);
+    participant *empty = take_all_locked(interp.data->vacant), *dead = take_all_locked(interp.data->orphaned);
     for_each_locked(empty, vacate_locked);
     for_each_locked(dead, vacate_locked);
     unlock_registry();
@@ -65,13 +65,13 @@ status release() noexcept {
             PYATTACH_INVALID, in_use,
             "pyattach_thread_release: called inside a scope, or on a thread that other code has attached. What "
             "a thread keeps is deleted while nothing uses it. End the scopes of this thread first.");
-    if (is_raw_fork())
+    if (is_python_out_of_order())
         return refused_after_fork();
     for (participant *member = me->participants; member; member = member->next_of_thread) {
-        thread_state *tstate = member->warm;
+        thread_state *tstate = member->warm_tstate;
         if (!tstate)
             continue;
-        member->warm = nullptr;
+        member->warm_tstate = nullptr;
         if (me->fast_participant == member)
             me->fast_participant = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the tstate with it.

@@ -154,7 +154,7 @@ int collisions_missed(int rounds) {
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
             the_gate->reopen();
-            mine.inside = presence::outside;
+            mine.presence_now = presence::outside;
             for (line &one : lines)
                 one.stored = 1;
             turn.store(2 * round + 1, std::memory_order_release);

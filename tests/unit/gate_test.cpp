@@ -36,18 +36,18 @@ TEST_CASE("an open gate lets in, a closed one refuses, and the seat says so") {
     the_gate->add(mine);
     CHECK(the_gate->now() == gate::open);
     CHECK(the_gate->enter(mine));
-    CHECK(mine.inside == presence::attached);
+    CHECK(mine.presence_now == presence::attached);
     the_gate->leave(mine, presence::detached);
     CHECK(the_gate->enter(mine, presence::detached)); // an attached scope inside the detached one
     the_gate->leave(mine, presence::detached);
-    CHECK(mine.inside == presence::detached);
+    CHECK(mine.presence_now == presence::detached);
     the_gate->close();
     CHECK(the_gate->now() == gate::closed);
     CHECK_FALSE(the_gate->enter(mine, presence::detached));
-    CHECK(mine.inside == presence::detached); // as before
+    CHECK(mine.presence_now == presence::detached); // as before
     the_gate->leave(mine, presence::outside);
     CHECK_FALSE(the_gate->enter(mine));
-    CHECK(mine.inside == presence::outside);
+    CHECK(mine.presence_now == presence::outside);
     the_gate->end();
     CHECK(the_gate->is_ended());
     CHECK_FALSE(the_gate->enter(mine));
@@ -73,11 +73,11 @@ TEST_CASE("who is detached inside may come back to a closed gate, not to a seale
     the_gate->leave(mine, presence::detached);
     the_gate->close();
     CHECK(the_gate->reenter(mine));
-    CHECK(mine.inside == presence::attached);
+    CHECK(mine.presence_now == presence::attached);
     the_gate->leave(mine, presence::detached);
     the_gate->seal();
     CHECK_FALSE(the_gate->reenter(mine));
-    CHECK(mine.inside == presence::outside);
+    CHECK(mine.presence_now == presence::outside);
 }
 
 TEST_CASE("the closer counts who is inside, but for itself, and at will only who is attached") {
@@ -95,14 +95,14 @@ TEST_CASE("the closer counts who is inside, but for itself, and at will only who
     CHECK(the_gate->wait(&own, true, 0) == 1);
     CHECK(the_gate->wait(nullptr, true, 0) == 2);
     pid_t ids[4] = {};
-    CHECK(the_gate->who(&own, ids, 4) == 2);
+    CHECK(the_gate->list_inside(&own, ids, 4) == 2);
     CHECK(ids[0] + ids[1] == 23);
-    CHECK(the_gate->who(&own, ids, 1) == 1);
+    CHECK(the_gate->list_inside(&own, ids, 1) == 1);
     the_gate->leave(attached, presence::outside);
     CHECK(the_gate->wait(&own, true, 0) == 0);
     the_gate->remove(detached); // its thread ended
     CHECK(the_gate->wait(&own, false, 0) == 0);
-    CHECK(the_gate->who(&own, ids, 4) == 0);
+    CHECK(the_gate->list_inside(&own, ids, 4) == 0);
 }
 
 TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {

@@ -44,8 +44,8 @@ void sit(interpreter &where, int threads) {
         }));
 }
 
-unsigned empty(const interpreter &where) { return where.data->empty.count.load(); }
-unsigned dead(const interpreter &where) { return where.data->dead.count.load(); }
+unsigned empty(const interpreter &where) { return where.data->vacant.count.load(); }
+unsigned dead(const interpreter &where) { return where.data->orphaned.count.load(); }
 
 } // namespace
 
@@ -57,7 +57,7 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         first = find_participant(me, where);
         REQUIRE(first);
         CHECK(find_participant(me, where) == first);
-        first->last = reinterpret_cast<thread_state *>(16);
+        first->last_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(empty(where) == 1);
     support::run_on_thread([&] {
@@ -66,15 +66,15 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         CHECK(empty(where) == 0);
         CHECK(mine->interp == &where);
         CHECK(mine->native_id == own_native_id());
-        CHECK(pthread_equal(mine->self, pthread_self()));
-        CHECK(mine->last == nullptr);
-        CHECK(mine->inside.load() == presence::outside);
+        CHECK(pthread_equal(mine->ident, pthread_self()));
+        CHECK(mine->last_tstate == nullptr);
+        CHECK(mine->presence_now.load() == presence::outside);
         // The gate has known it all the time.
-        mine->inside.store(presence::attached);
+        mine->presence_now.store(presence::attached);
         pid_t found[2] = {};
-        CHECK(where.gate.who(nullptr, found, 2) == 1);
+        CHECK(where.gate.list_inside(nullptr, found, 2) == 1);
         CHECK(found[0] == own_native_id());
-        mine->inside.store(presence::outside);
+        mine->presence_now.store(presence::outside);
     });
     end(where);
     CHECK(where.data->refs == 1);
@@ -85,7 +85,7 @@ TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's me
     participant *left = nullptr;
     support::run_on_thread([&] {
         left = find_participant(*own_record(), where);
-        left->warm = reinterpret_cast<thread_state *>(16);
+        left->warm_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(dead(where) == 1);
     CHECK(empty(where) == 0);
@@ -112,7 +112,7 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
     interpreter &where = new_interpreter();
     support::latch seated("the thread to sit"), may_end("permission to end");
     support::task thread("the thread to end", [&] {
-        find_participant(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
+        find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
         seated.count_down();
         may_end.wait();
     });
@@ -128,7 +128,7 @@ TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along
 namespace {
 
 void leave_state(interpreter &where) {
-    find_participant(*own_record(), where)->warm = reinterpret_cast<thread_state *>(16);
+    find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
 }
 
 } // namespace
@@ -226,7 +226,7 @@ TEST_CASE("an identity is taken as long as a thread that has it sits there") {
     });
     auto is_taken = [&] {
         lock_registry();
-        const bool is = where.gate.is_taken(ident);
+        const bool is = where.gate.has_ident(ident);
         unlock_registry();
         return is;
     };
