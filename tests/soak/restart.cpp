@@ -90,6 +90,7 @@ void end_life(actor &me) {
     on_stage().loader.lock(); // a thread that saw the other value forks with this lock held
     on_stage().loader.unlock();
     close_model();
+    register_plugins();
     {
         support::attached inside;
         end_subs(me);
@@ -241,6 +242,7 @@ void stop_at_exit() {
         process = getpid();
         std::atexit(stop_at_exit);
         close_model();
+        register_plugins();
         {
             support::attached inside;
             end_subs(me);
@@ -274,7 +276,7 @@ void live(unsigned seconds) {
     clock_gettime(CLOCK_MONOTONIC, &began);
     auto &me = *new actor("host", on_stage().seed);
     me.is_host = true;
-    const bool has_two_hosts = me.one_in(4) && !is_left_out("two hosts");
+    const bool has_two_hosts = on_stage().has_two_hosts = me.one_in(4) && !is_left_out("two hosts");
     on_stage().has_one_life = !has_two_hosts && me.one_in(4);
     start_natives(me);
     const double until = seconds;
