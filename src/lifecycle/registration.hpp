@@ -31,5 +31,8 @@ inline void remember_interp(thread &me, interpreter *interp) noexcept {
 
 // The record for code that runs while Python starts: nothing is registered.
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
+// The record of the main interpreter, for a thread that saw Python run and then read `state`. NULL and `has_ended`:
+// that Python has ended since.
+interpreter *find_or_make_main(cpython::interp_state *state, bool &has_ended) noexcept;
 
 } // namespace pyattach
