@@ -56,7 +56,7 @@ int come_in_and_go(unsigned choice) {
 } // namespace
 
 extern "C" PYATTACH_VISIBLE int plugin_register() {
-    pyattach_set_exit_timeout(30000000000); // as in start_life(): a loaded machine is slow
+    pyattach_set_exit_timeout(30000000000); // as in live()
     return pyattach_interpreter_current() ? 0 : __LINE__;
 }
 
