@@ -82,18 +82,20 @@ void start_life(actor &me) {
     on_stage().has_met_python = true;
 }
 
+void prepare_end(actor &me) {
+    close_model();
+    register_plugins();
+    support::attached inside;
+    end_subs(me);
+}
+
 void end_life(actor &me) {
     on_stage().is_ending = true;
     on_stage().may_fork = false;
     on_stage().has_met_python = false;
     on_stage().loader.lock(); // a thread that saw the other value forks with this lock held
     on_stage().loader.unlock();
-    close_model();
-    register_plugins();
-    {
-        support::attached inside;
-        end_subs(me);
-    }
+    prepare_end(me);
     pyattach_interpreter *const handle = pyattach_interpreter_main();
     HOLDS(handle);
     switch (me.below(3)) {
@@ -240,12 +242,7 @@ void stop_at_exit() {
     case 4: // the handlers run on this thread, while all others go on
         process = getpid();
         std::atexit(stop_at_exit);
-        close_model();
-        register_plugins();
-        {
-            support::attached inside;
-            end_subs(me);
-        }
+        prepare_end(me);
         me.note("exit(), whose handler stops Python");
         say_done("exit(), whose handler stops Python");
         std::exit(0);
