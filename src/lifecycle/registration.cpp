@@ -12,6 +12,7 @@
 #include "lifecycle/exit.hpp"
 #include "lifecycle/finalizing.hpp"
 #include "lifecycle/fork.hpp"
+#include "lifecycle/starting.hpp"
 #include "platform/fence.hpp"
 #include "tstate/new_tstate.hpp"
 #include "tstate/warm_state.hpp"
@@ -101,23 +102,41 @@ void register_hooks(interpreter &interp, cpython::interp_state *state) noexcept 
     }
 }
 
+interpreter *make_record_locked(cpython::interp_state *state, bool is_main) noexcept {
+    static bool is_prepared; // under the lock
+    if (!is_prepared) {
+        prepare_fences();
+        is_prepared = true;
+    }
+    interpreter *interp = prepare_fork_locked() ? new_record_locked(state) : nullptr;
+    if (interp && is_main)
+        main_record.store(interp, std::memory_order_release);
+    return interp;
+}
+
 } // namespace
 
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept {
     bool is_main = state == cpython::python().main_interpreter();
     lock_registry();
     interpreter *interp = find_interpreter_locked(state);
-    if (!interp) {
-        static bool is_prepared; // under the lock
-        if (!is_prepared) {
-            prepare_fences();
-            is_prepared = true;
-        }
-        if (prepare_fork_locked())
-            interp = new_record_locked(state);
-        if (interp && is_main)
-            main_record.store(interp, std::memory_order_release);
-    }
+    if (!interp)
+        interp = make_record_locked(state, is_main);
+    unlock_registry();
+    return interp;
+}
+
+// Between the thread's look at Python and this one, others may have registered the interpreter and ended it. Its record
+// was then cleared under this lock, after Py_IsInitialized() had become false; so who finds no record here, and Python
+// initialised with the same main interpreter, is in a life that nobody has registered yet. Whoever registers that one
+// finds the record made here, and its end waits for the thread. (The two functions read a word each.)
+interpreter *find_or_make_main(cpython::interp_state *state, bool &has_ended) noexcept {
+    const cpython::table &py = cpython::python();
+    lock_registry();
+    interpreter *interp = find_interpreter_locked(state);
+    has_ended = !interp && ((!py.is_initialized() && !is_starter()) || py.main_interpreter() != state);
+    if (!interp && !has_ended)
+        interp = make_record_locked(state, true);
     unlock_registry();
     return interp;
 }

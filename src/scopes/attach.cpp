@@ -134,7 +134,12 @@ status attach_first(thread &me, thread_state *replaced, attach_result &result) n
         void *guard = cpython::guard_main(&refused);
         if (refused)
             return py.is_initialized() ? PYATTACH_FINALIZING : refuse_not_running();
-        interpreter *main = find_or_make_interpreter(py.main_interpreter());
+        bool has_ended;
+        interpreter *main = find_or_make_main(py.main_interpreter(), has_ended);
+        if (has_ended) {
+            cpython::release_guard(guard);
+            continue; // and is refused, or meets the next life
+        }
         status outcome = main ? attach_to(me, *main, replaced, true, result) : PYATTACH_NO_MEMORY;
         bool is_usable = true;
         if (outcome == PYATTACH_OK) {

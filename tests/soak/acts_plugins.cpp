@@ -4,6 +4,7 @@
 
 #include "soak/plugin.hpp"
 #include "soak/soak.hpp"
+#include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 
 namespace soak {
@@ -40,24 +41,32 @@ template <class Function> bool detached(Function &&ask_loader) {
     return !was_attached || pyattach_detached_end(&gap) == PYATTACH_OK;
 }
 
+void *load(const std::string &path) {
+    void *const plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!plugin)
+        wrong(__FILE__, __LINE__, "a plugin does not load", path.c_str());
+    return plugin;
+}
+
+template <class Function> Function find(void *plugin, const char *name) {
+    void *const found = dlsym(plugin, name);
+    HOLDS(found);
+    return reinterpret_cast<Function>(found);
+}
+
 bool use(actor &me) {
     const unsigned choice = me.below(1000);
-    const std::string &path = paths()[me.below(copies + 1)];
+    // Hosts that know nothing of each other cannot register the plugins before the end: see register_plugins().
+    const std::string &path = paths()[on_stage().has_two_hosts ? copies : me.below(copies + 1)];
     void *plugin = nullptr;
     decltype(&plugin_use) call = nullptr;
     bool is_alive = detached([&] {
-        plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-        call = plugin ? reinterpret_cast<decltype(call)>(dlsym(plugin, "plugin_use")) : nullptr;
+        plugin = load(path);
+        call = find<decltype(call)>(plugin, "plugin_use");
     });
-    if (!call)
-        wrong(__FILE__, __LINE__, "a plugin does not load", path.c_str());
     ++on_stage().loads;
     me.note("uses the plugin");
-    // Before 3.15 the very first attach of a copy of the library, racing with the end of Python, has nothing in CPython
-    // to hold on to: it is parked there, and no thread may wait for this actor.
-    --on_stage().actors_alive;
     const std::string line = "line " + std::to_string(call(choice));
-    ++on_stage().actors_alive;
     if (line != "line 0")
         wrong("plugin.cpp", 0, "a plugin met something", line.c_str());
     me.note("unloads the plugin");
@@ -76,6 +85,24 @@ void find_plugins(const std::string &folder) {
         std::filesystem::copy_file(SOAK_PLUGIN_STATIC, paths()[i]);
     }
     paths()[copies] = SOAK_PLUGIN_SHARED;
+}
+
+// Before 3.15 the first attach of a copy of the library to an interpreter has nothing in CPython to hold on to, as a
+// plain PyGILState_Ensure has not (docs/limits.md). If Python ends meanwhile, CPython ends that thread, or frees its
+// thread state and makes a new GIL in the place of the one that it waits for: Python that is started again then runs on
+// freed memory. So each copy registers the interpreter before its end begins, and the end waits for the threads that
+// are in such an attach.
+void register_plugins() {
+    if (paths()[0].empty())
+        return;
+    for (unsigned i = 0; i < copies; ++i) {
+        void *plugin = nullptr;
+        (void)detached([&] { plugin = load(paths()[i]); }); // never unloaded, as it will have used Python
+        support::attached inside;
+        const int line = find<decltype(&plugin_register)>(plugin, "plugin_register")();
+        if (line)
+            wrong("plugin.cpp", line, "a plugin does not register");
+    }
 }
 
 const std::vector<act> plugin_acts = {

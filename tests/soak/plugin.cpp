@@ -55,6 +55,11 @@ int come_in_and_go(unsigned choice) {
 
 } // namespace
 
+extern "C" PYATTACH_VISIBLE int plugin_register() {
+    pyattach_set_exit_timeout(30000000000); // as in live()
+    return pyattach_interpreter_current() ? 0 : __LINE__;
+}
+
 extern "C" PYATTACH_VISIBLE int plugin_use(unsigned choice) {
     switch (choice % 8) {
     case 0: // no call that registers the interpreter

@@ -78,9 +78,15 @@ void start_life(actor &me) {
                  "    own.calls = getattr(own, 'calls', 0) + 1\n"
                  "    if own.calls % 7 == 0: time.sleep(0)\n"
                  "    return [str(i) for i in range(10)]\n");
-    pyattach_set_exit_timeout(30000000000);
     begin_life_below_ceilings();
     on_stage().has_met_python = true;
+}
+
+void prepare_end(actor &me) {
+    close_model();
+    register_plugins();
+    support::attached inside;
+    end_subs(me);
 }
 
 void end_life(actor &me) {
@@ -89,11 +95,7 @@ void end_life(actor &me) {
     on_stage().has_met_python = false;
     on_stage().loader.lock(); // a thread that saw the other value forks with this lock held
     on_stage().loader.unlock();
-    close_model();
-    {
-        support::attached inside;
-        end_subs(me);
-    }
+    prepare_end(me);
     pyattach_interpreter *const handle = pyattach_interpreter_main();
     HOLDS(handle);
     switch (me.below(3)) {
@@ -240,11 +242,7 @@ void stop_at_exit() {
     case 4: // the handlers run on this thread, while all others go on
         process = getpid();
         std::atexit(stop_at_exit);
-        close_model();
-        {
-            support::attached inside;
-            end_subs(me);
-        }
+        prepare_end(me);
         me.note("exit(), whose handler stops Python");
         say_done("exit(), whose handler stops Python");
         std::exit(0);
@@ -274,7 +272,8 @@ void live(unsigned seconds) {
     clock_gettime(CLOCK_MONOTONIC, &began);
     auto &me = *new actor("host", on_stage().seed);
     me.is_host = true;
-    const bool has_two_hosts = me.one_in(4) && !is_left_out("two hosts");
+    pyattach_set_exit_timeout(30000000000); // a loaded machine is slow
+    const bool has_two_hosts = on_stage().has_two_hosts = me.one_in(4) && !is_left_out("two hosts");
     on_stage().has_one_life = !has_two_hosts && me.one_in(4);
     start_natives(me);
     const double until = seconds;

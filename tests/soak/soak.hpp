@@ -92,6 +92,7 @@ struct stage {
     std::atomic<bool> is_ending{false};      // this life
     std::atomic<bool> has_met_python{false}; // in this life
     bool has_one_life = false;               // this slice
+    bool has_two_hosts = false;              // this slice
     std::atomic<bool> may_fork{false};       // in this life: else it may have sub-interpreters
     std::atomic<bool> wants_exit{false};     // some native thread is to call exit()
     // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork.
@@ -161,6 +162,8 @@ void start_python_threads(actor &, bool is_last_life);
 void open_model();
 void close_model();
 void find_plugins(const std::string &folder);
+// For a host that is about to end Python. Not attached.
+void register_plugins();
 // Called before the library finds Python.
 void keep_pool_around_forks();
 
