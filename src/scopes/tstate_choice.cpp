@@ -1,4 +1,4 @@
-// Which tstate a thread attaches with: the four rules of ARCHITECTURE.md, "How a thread state is chosen".
+// Which tstate a thread attaches with: the four rules of ARCHITECTURE.md, "Which tstate an outermost attach chooses".
 #include "scopes/tstate_choice.hpp"
 
 #include "cpython/layout.hpp"

@@ -1,5 +1,4 @@
-/* Stands for a CPython that says in some thread-locals of its own which state is current: in so many of its two words.
- */
+/* Represents a CPython that stores the current tstate in thread-locals of its own: in the first `used` of two words. */
 #include "equal_words.h"
 
 static __thread void *words[2];

@@ -1,4 +1,4 @@
-// A child in which a lock was borrowed at the fork: what it guards is given up there, and the child works all the same.
+// A child in which a lock was borrowed at the fork: the child discards what the lock guards, and works all the same.
 #include "cpython/guards.hpp"
 #include "base/diagnostics.hpp"
 #include "core/interpreter.hpp"
@@ -18,21 +18,21 @@ namespace {
 
 latch *fork_begins, *has_borrowed, *may_give_back;
 
-// An older handler than the library's, which runs after it.
+// This handler was registered before the library's, so it runs after it.
 void let_borrow() {
     if (!fork_begins)
         return;
     fork_begins->count_down();
     has_borrowed->wait();
 }
-// In the parent, before the library's own: that one waits for a borrower of the registry.
+// In the parent it runs before the library's handler, which waits for a borrower of the registry's lock.
 void let_give_back() {
     if (may_give_back)
         may_give_back->count_down();
 }
 void set_handlers() { pthread_atfork(let_borrow, let_give_back, nullptr); }
 
-// Forks while another thread has what `take` takes.
+// Forks while another thread has locked what `take` locks.
 void fork_while_borrowed(void (*take)(), void (*give_back)(), const std::function<void()> &live) {
     latch begins("the fork to begin"), borrowed("the lock to be borrowed"), may_unlock("permission to unlock");
     task borrower("the borrower to end", [&] {
@@ -44,7 +44,7 @@ void fork_while_borrowed(void (*take)(), void (*give_back)(), const std::functio
     });
     fork_begins = &begins, has_borrowed = &borrowed, may_give_back = &may_unlock;
     {
-        attached here;
+        attached scope;
         fork_in_python([&] {
             fork_begins = may_give_back = nullptr;
             live();
@@ -56,11 +56,11 @@ void fork_while_borrowed(void (*take)(), void (*give_back)(), const std::functio
 
 void live() {
     auto works = [] {
-        attached here;
-        ref mine = new_object();
+        attached scope;
+        ref object = new_object();
         EXPECT(eval_int("6 * 7") == 42);
         detached detached_frame;
-        mine.drop();
+        object.drop();
     };
     works();
     {
@@ -83,7 +83,7 @@ CHILD("borrowed: each lock") {
     use_python();
     bystanders others(4);
     for (int i = 0; i < 5; ++i)
-        run_on_thread(use_python); // states wait to be deleted
+        run_on_thread(use_python); // orphaned tstates wait to be deleted
     fork_while_borrowed(pyattach::lock_registry, pyattach::unlock_registry, live);
     fork_while_borrowed(pyattach::hold_threads, pyattach::release_hold_on_threads, live);
     fork_while_borrowed(pyattach::hold_message_handler, pyattach::release_hold_on_message_handler, live);
@@ -93,25 +93,25 @@ CHILD("borrowed: each lock") {
     others.let_go();
     EXPECT(!stop_python());
 }
-TEST_CASE("a child whose parent had a lock borrowed at the fork attaches, drops, forks and ends Python") {
+TEST_CASE("if a lock was borrowed at the fork, the child attaches, gives references back, forks and ends Python") {
     check_succeeds("borrowed: each lock");
 }
 
-CHILD("borrowed: what is given up") {
+CHILD("borrowed: what is discarded") {
     set_handlers();
     start_python();
-    ref mine;
+    ref object;
     {
-        attached here;
-        mine = new_object();
+        attached scope;
+        object = new_object();
         pyattach_set_drain_budget(0);
         {
             detached detached_frame;
-            mine.drop();
+            object.drop();
             run_on_thread([] {
                 ref other;
                 {
-                    attached there;
+                    attached scope;
                     other = new_object();
                 }
                 other.drop();
@@ -122,24 +122,25 @@ CHILD("borrowed: what is given up") {
     fork_while_borrowed([] { main_record().pool.hold(); }, [] { main_record().pool.release_hold(); },
                         [] {
                             EXPECT(pyattach_pool_size() == 0);
-                            EXPECT(all_counters().drops_leaked >= 1); // that of the thread that lives on is known of
-                            ref one = new_object();
+                            // At least the reference that the surviving thread gave back.
+                            EXPECT(all_counters().drops_leaked >= 1);
+                            ref another = new_object();
                             detached detached_frame;
-                            one.drop();
+                            another.drop();
                             EXPECT(pyattach_pool_size() == 1);
                         });
-    static std::string heard;
-    pyattach_set_message_handler([](const char *text, void *) { heard += text; }, nullptr);
+    static std::string messages;
+    pyattach_set_message_handler([](const char *text, void *) { messages += text; }, nullptr);
     fork_while_borrowed(pyattach::hold_message_handler, pyattach::release_hold_on_message_handler, [] {
-        pyattach::report("nobody is told, as the handler may be half another one");
-        EXPECT(heard.empty());
+        pyattach::report("this message is discarded, because the handler may be half written");
+        EXPECT(messages.empty());
     });
-    pyattach::report("told");
-    EXPECT(heard == "told");
+    pyattach::report("message");
+    EXPECT(messages == "message");
     pyattach_set_message_handler(nullptr, nullptr);
     EXPECT(pyattach_pool_size() == 2);
     EXPECT(!stop_python());
 }
-TEST_CASE("what a borrowed lock guards is given up in the child, references counted, and the parent keeps it") {
-    check_succeeds("borrowed: what is given up");
+TEST_CASE("the child discards what a borrowed lock guards and counts the references, and the parent keeps it") {
+    check_succeeds("borrowed: what is discarded");
 }

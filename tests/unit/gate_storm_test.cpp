@@ -1,7 +1,7 @@
-// The gate by itself, without a Python: neither side ever misses the other, on any of the three kinds of fences.
+// The gate alone, without a Python: neither side ever misses the other, with each of the three kinds of fences.
 //
-// This file is compiled twice, together with the gate: as the gate is, and with the two lines of `announce` swapped
-// (PYATTACH_TEST_SWAPPED). The swapped one must be caught by the same two storms; that is what they are good for.
+// This file is compiled twice, together with the gate: with the gate as it is, and with the two lines of `announce`
+// swapped (PYATTACH_TEST_SWAPPED). The same two storms have to detect the swapped lines.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/threads.hpp"
@@ -25,7 +25,8 @@ namespace {
 
 [[maybe_unused]] constexpr int64_t ms = 1000000, far_away = 60000 * ms;
 
-// A thread that pauses does so between the two lines, until the closer has gone on, or for a moment.
+// A pausing thread pauses between the two lines, until the closing thread has gone on, but for a quarter of a
+// millisecond at most.
 thread_local bool pausing;
 std::atomic<bool> closer_has_gone_on{false};
 enum class pauses { none, entering, leaving };
@@ -39,7 +40,7 @@ std::unique_ptr<whole_gate> new_gate() {
     return std::make_unique<whole_gate>();
 }
 
-// Some nanoseconds each, differently many each time, so that threads meet in different places.
+// Each step takes some nanoseconds. Callers vary the number of steps, so that the threads collide at different places.
 void idle(int steps) {
     for (volatile int i = steps; i > 0; i = i - 1) {
     }
@@ -59,12 +60,12 @@ void pause_between() noexcept {
 namespace {
 
 struct storm_result {
-    int late = 0; // threads that were let in although the closer had seen nobody
-    int lost = 0; // waits that nobody woke
+    int late = 0; // threads that entered after the closing thread had found no thread inside
+    int lost = 0; // waits that no thread woke
 };
 
-// One closer against three threads that go in and out. Over when `until` is found.
-storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result::*until = nullptr) {
+// One closing thread against three threads that enter and leave. Ends early when the count `until` is not zero.
+storm_result storm(int rounds, pauses place, int64_t limit_ns, int storm_result::*until = nullptr) {
     storm_result result;
     constexpr int visitors = 3;
     for (int round = 0; round < rounds && !(until && result.*until); ++round) {
@@ -73,7 +74,7 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         int visits[visitors] = {};
         std::atomic<bool> is_over{false};
         std::atomic<int> late{0};
-        bool stays = where == pauses::entering || (where == pauses::none && round % 2 == 0);
+        bool stays = place == pauses::entering || (place == pauses::none && round % 2 == 0);
         closer_has_gone_on = false;
         barrier together("all threads of the storm to be there", visitors + 1);
         std::vector<std::unique_ptr<task>> tasks;
@@ -81,12 +82,13 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
             the_gate->add(participants[i]);
             tasks.push_back(std::make_unique<task>("a visitor of the gate to end", [&, i] {
                 together.arrive_and_wait();
-                // Who leaves may not come back, and so have been the last who could wake the closer.
+                // A thread that leaves may not enter again. Then it was the last one that could wake the closing
+                // thread.
                 for (int more = stays ? 1 << 30 : 1 + round % 8; more > 0; --more) {
-                    pausing = where == pauses::entering;
+                    pausing = place == pauses::entering;
                     if (!the_gate->enter(participants[i]))
                         break;
-                    pausing = where == pauses::leaving;
+                    pausing = place == pauses::leaving;
                     late += is_over;
                     ++visits[i];
                     the_gate->leave(participants[i], presence::outside);
@@ -98,13 +100,13 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
         int64_t deadline = pyattach::monotonic_ns() + limit_ns;
         the_gate->close();
         unsigned inside = the_gate->wait(nullptr, false, deadline);
-        // At its deadline the wait looks once more, so only the clock tells that it was not woken.
+        // At its deadline the wait counts once more, so only the clock shows that no thread woke it.
         result.lost += pyattach::monotonic_ns() >= deadline;
         is_over = true;
         int seen = visits[0] + visits[1] + visits[2];
         closer_has_gone_on = true;
-        for (auto &one : tasks)
-            one->join();
+        for (auto &visitor : tasks)
+            visitor->join();
         result.late += late;
 #ifndef PYATTACH_TEST_SWAPPED
         EXPECT(inside == 0);
@@ -119,11 +121,11 @@ storm_result storm(int rounds, pauses where, int64_t limit_ns, int storm_result:
 
 #ifdef PYATTACH_TEST_SWAPPED
 
-TEST_CASE("with the two lines swapped a thread is let in although the gate was seen empty") {
+TEST_CASE("with the two lines swapped a thread enters after the gate was found empty") {
     CHECK(storm(1000, pauses::entering, 10 * ms, &storm_result::late).late > 0);
 }
 
-TEST_CASE("with the two lines swapped nobody wakes the closer") {
+TEST_CASE("with the two lines swapped no thread wakes the closing thread") {
     CHECK(storm(1000, pauses::leaving, 10 * ms, &storm_result::lost).lost > 0);
 }
 
@@ -131,15 +133,16 @@ TEST_CASE("with the two lines swapped nobody wakes the closer") {
 
 namespace {
 
-// One thread enters at the moment at which the gate closes: they may both see each other, but never neither. Without
-// its fences the gate fails this some hundred times in 5,000.
+// One thread enters at the moment at which the gate closes. Both sides may read what the other stored, but at least one
+// of them has to. Without its fences the gate fails this some hundred times in 5,000.
 int collisions_missed(int rounds) {
     std::atomic<int> turn{0};
     std::atomic<bool> was_let_in{false};
     std::unique_ptr<whole_gate> the_gate = new_gate();
-    participant mine{};
-    the_gate->add(mine);
-    // Stores that have to wait for the other core, and the announcement behind them; the look overtakes them all.
+    participant self{};
+    the_gate->add(self);
+    // Stores that have to wait for the other core. The store of the presence comes after them, and the load of the
+    // gate's word overtakes them all.
     struct alignas(64) line {
         volatile char stored;
     } lines[32] = {};
@@ -154,16 +157,22 @@ int collisions_missed(int rounds) {
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
             the_gate->reopen();
+<<<<<<< HEAD
             mine.presence_now = presence::outside;
             for (line &one : lines)
                 one.stored = 1;
+=======
+            self.inside = presence::outside;
+            for (line &each : lines)
+                each.stored = 1;
+>>>>>>> refs/heads/midway
             turn.store(2 * round + 1, std::memory_order_release);
             idle(delay);
             the_gate->close();
             bool was_seen = the_gate->wait(nullptr, false, 0) != 0;
             wait_for_turn(2 * round + 2);
             missed += was_let_in && !was_seen;
-            // Whoever comes too late comes sooner next time, so they stay together whatever the machine is doing.
+            // The side that was too late comes sooner in the next round, so the two stay together under any load.
             delay = was_let_in ? std::max(delay - 2, 0) : std::min(delay + 2, 5000);
         }
     });
@@ -171,10 +180,10 @@ int collisions_missed(int rounds) {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
             wait_for_turn(2 * round + 1);
-            (void)the_gate->now(); // has it close by
-            for (line &one : lines)
-                one.stored = 2;
-            was_let_in.store(the_gate->enter(mine), std::memory_order_relaxed);
+            (void)the_gate->now(); // loads its cache line
+            for (line &each : lines)
+                each.stored = 2;
+            was_let_in.store(the_gate->enter(self), std::memory_order_relaxed);
             turn.store(2 * round + 2, std::memory_order_release);
         }
     });
@@ -184,8 +193,8 @@ int collisions_missed(int rounds) {
 }
 
 void storms() {
-    for (pauses where : {pauses::none, pauses::entering, pauses::leaving}) {
-        storm_result result = storm(where == pauses::none ? 200 : 50, where, far_away);
+    for (pauses place : {pauses::none, pauses::entering, pauses::leaving}) {
+        storm_result result = storm(place == pauses::none ? 200 : 50, place, far_away);
         EXPECT(result.late == 0);
         EXPECT(result.lost == 0);
     }
@@ -194,19 +203,19 @@ void storms() {
 
 } // namespace
 
-// For the thread sanitizer: nothing but the participant passes on what the visitor wrote.
-TEST_CASE("what a thread did inside has happened when the closer goes on") {
+// For the thread sanitizer: only the participant synchronizes the visitor with the closing thread.
+TEST_CASE("what a thread did inside happens before the closing thread goes on") {
     for (int round = 0; round < 100; ++round) {
         std::unique_ptr<whole_gate> the_gate = new_gate();
-        participant mine = {};
-        the_gate->add(mine);
+        participant self = {};
+        the_gate->add(self);
         int visits = 0;
         std::atomic<bool> was_cleared{false};
         task visitor("the visitor to end", [&] {
             for (int i = 0; i < 5; ++i)
-                if (the_gate->enter(mine)) {
+                if (the_gate->enter(self)) {
                     ++visits;
-                    the_gate->leave(mine, presence::outside);
+                    the_gate->leave(self, presence::outside);
                 }
             was_cleared.store(true, std::memory_order_relaxed);
         });
@@ -219,7 +228,7 @@ TEST_CASE("what a thread did inside has happened when the closer goes on") {
     }
 }
 
-TEST_CASE("neither side misses the other: membarrier") {
+TEST_CASE("neither side misses the other with membarrier") {
     prepare();
     storms();
 }

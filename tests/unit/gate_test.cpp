@@ -1,4 +1,4 @@
-// The gate by itself, without a Python: who is inside, who is refused, who is waited for.
+// The gate alone, without a Python: which threads are inside, which are refused, and which are waited for.
 #include "support/catch.hpp"
 #include "support/threads.hpp"
 
@@ -30,11 +30,12 @@ std::unique_ptr<whole_gate> new_gate() {
 
 } // namespace
 
-TEST_CASE("an open gate lets in, a closed one refuses, and the seat says so") {
+TEST_CASE("an open gate admits a thread, a closed one refuses it, and the presence follows") {
     auto the_gate = new_gate();
-    participant mine = {};
-    the_gate->add(mine);
+    participant self = {};
+    the_gate->add(self);
     CHECK(the_gate->now() == gate::open);
+<<<<<<< HEAD
     CHECK(the_gate->enter(mine));
     CHECK(mine.presence_now == presence::attached);
     the_gate->leave(mine, presence::detached);
@@ -48,12 +49,27 @@ TEST_CASE("an open gate lets in, a closed one refuses, and the seat says so") {
     the_gate->leave(mine, presence::outside);
     CHECK_FALSE(the_gate->enter(mine));
     CHECK(mine.presence_now == presence::outside);
+=======
+    CHECK(the_gate->enter(self));
+    CHECK(self.inside == presence::attached);
+    the_gate->leave(self, presence::detached);
+    CHECK(the_gate->enter(self, presence::detached)); // an attached scope inside the detached one
+    the_gate->leave(self, presence::detached);
+    CHECK(self.inside == presence::detached);
+    the_gate->close();
+    CHECK(the_gate->now() == gate::closed);
+    CHECK_FALSE(the_gate->enter(self, presence::detached));
+    CHECK(self.inside == presence::detached); // as before
+    the_gate->leave(self, presence::outside);
+    CHECK_FALSE(the_gate->enter(self));
+    CHECK(self.inside == presence::outside);
+>>>>>>> refs/heads/midway
     the_gate->end();
     CHECK(the_gate->is_ended());
-    CHECK_FALSE(the_gate->enter(mine));
+    CHECK_FALSE(the_gate->enter(self));
 }
 
-TEST_CASE("a gate takes no step back") {
+TEST_CASE("a gate never goes back to an earlier state") {
     auto the_gate = new_gate();
     the_gate->end();
     the_gate->seal();
@@ -65,31 +81,40 @@ TEST_CASE("a gate takes no step back") {
     CHECK(the_gate->is_ended());
 }
 
-TEST_CASE("who is detached inside may come back to a closed gate, not to a sealed one") {
+TEST_CASE("a thread that is detached inside may reenter a closed gate, but not a sealed one") {
     auto the_gate = new_gate();
-    participant mine = {};
-    the_gate->add(mine);
-    CHECK(the_gate->enter(mine));
-    the_gate->leave(mine, presence::detached);
+    participant self = {};
+    the_gate->add(self);
+    CHECK(the_gate->enter(self));
+    the_gate->leave(self, presence::detached);
     the_gate->close();
+<<<<<<< HEAD
     CHECK(the_gate->reenter(mine));
     CHECK(mine.presence_now == presence::attached);
     the_gate->leave(mine, presence::detached);
     the_gate->seal();
     CHECK_FALSE(the_gate->reenter(mine));
     CHECK(mine.presence_now == presence::outside);
+=======
+    CHECK(the_gate->reenter(self));
+    CHECK(self.inside == presence::attached);
+    the_gate->leave(self, presence::detached);
+    the_gate->seal();
+    CHECK_FALSE(the_gate->reenter(self));
+    CHECK(self.inside == presence::outside);
+>>>>>>> refs/heads/midway
 }
 
-TEST_CASE("the closer counts who is inside, but for itself, and at will only who is attached") {
+TEST_CASE("the closing thread counts the other threads inside, or only the attached ones") {
     auto the_gate = new_gate();
     participant attached = {}, detached = {}, outside = {}, own = {};
     attached.native_id = 11;
     detached.native_id = 12;
     own.native_id = 13;
-    for (participant *one : {&attached, &detached, &outside, &own})
-        the_gate->add(*one);
-    for (participant *one : {&attached, &detached, &own})
-        CHECK(the_gate->enter(*one));
+    for (participant *member : {&attached, &detached, &outside, &own})
+        the_gate->add(*member);
+    for (participant *member : {&attached, &detached, &own})
+        CHECK(the_gate->enter(*member));
     the_gate->leave(detached, presence::detached);
     CHECK(the_gate->wait(&own, false, 0) == 2);
     CHECK(the_gate->wait(&own, true, 0) == 1);
@@ -105,12 +130,12 @@ TEST_CASE("the closer counts who is inside, but for itself, and at will only who
     CHECK(the_gate->list_inside(&own, ids, 4) == 0);
 }
 
-TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {
+TEST_CASE("a wait ends when the last thread leaves the gate or ends") {
     for (bool leaves : {true, false}) {
         auto the_gate = new_gate();
-        participant mine = {};
-        the_gate->add(mine);
-        CHECK(the_gate->enter(mine));
+        participant self = {};
+        the_gate->add(self);
+        CHECK(the_gate->enter(self));
         unsigned inside = 1;
         task closer("the closer to be woken", [&] {
             the_gate->close();
@@ -119,19 +144,19 @@ TEST_CASE("a wait ends when the last thread leaves, or when its thread ends") {
         closer.wait_until_asleep();
         CHECK_FALSE(closer.has_returned());
         if (leaves)
-            the_gate->leave(mine, presence::outside);
+            the_gate->leave(self, presence::outside);
         else
-            the_gate->remove(mine);
+            the_gate->remove(self);
         closer.join();
         CHECK(inside == 0);
     }
 }
 
-TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves no lock taken") {
+TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves no lock locked") {
     auto the_gate = new_gate();
-    participant mine = {};
-    the_gate->add(mine);
-    REQUIRE(the_gate->enter(mine));
+    participant self = {};
+    the_gate->add(self);
+    REQUIRE(the_gate->enter(self));
     struct shared {
         gate *the_gate;
         std::atomic<bool> waits{false};
@@ -140,18 +165,18 @@ TEST_CASE("a thread that is cancelled while it waits goes on waiting, and leaves
     pthread_t closer;
     REQUIRE(pthread_create(
                 &closer, nullptr,
-                [](void *it) -> void * {
-                    auto &mine = *static_cast<shared *>(it);
-                    mine.the_gate->close();
+                [](void *arg) -> void * {
+                    auto &args = *static_cast<shared *>(arg);
+                    args.the_gate->close();
                     pthread_cancel(pthread_self());
-                    mine.waits = true;
-                    mine.inside = mine.the_gate->wait(nullptr, false, pyattach::monotonic_ns() + 2 * far_away);
+                    args.waits = true;
+                    args.inside = args.the_gate->wait(nullptr, false, pyattach::monotonic_ns() + 2 * far_away);
                     pthread_testcancel();
                     return nullptr;
                 },
                 &both) == 0);
     support::wait_until("the closer to begin", [&] { return both.waits.load(); });
-    the_gate->leave(mine, presence::outside);
+    the_gate->leave(self, presence::outside);
     void *outcome = nullptr;
     REQUIRE(pthread_join(closer, &outcome) == 0);
     CHECK(outcome == PTHREAD_CANCELED);

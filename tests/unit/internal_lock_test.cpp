@@ -1,4 +1,4 @@
-// Internal lock: an ordinary lock, and what a fork makes of it.
+// Internal lock: an ordinary lock, and its states around a fork.
 #include "base/internal_lock.hpp"
 
 #include <atomic>
@@ -14,7 +14,7 @@ using support::barrier;
 using support::latch;
 using support::task;
 
-TEST_CASE("an internal lock lets one thread in at a time") {
+TEST_CASE("one thread at a time has an internal lock") {
     internal_lock lock;
     constexpr int threads = 4, rounds = 20000;
     int counted = 0; // guarded
@@ -27,14 +27,14 @@ TEST_CASE("an internal lock lets one thread in at a time") {
             lock.unlock();
         }
     };
-    task one("a counting thread", count), two("a counting thread", count), three("a counting thread", count);
+    task first("a counting thread", count), second("a counting thread", count), third("a counting thread", count);
     count();
-    for (task *each : {&one, &two, &three})
+    for (task *each : {&first, &second, &third})
         each->join();
     CHECK(counted == threads * rounds);
 }
 
-TEST_CASE("a thread that waits for an internal lock has it when the other one unlocks") {
+TEST_CASE("a thread that waits for an internal lock gets it when the other thread unlocks it") {
     internal_lock lock;
     lock.lock();
     std::atomic<bool> has_it{false};
@@ -50,7 +50,7 @@ TEST_CASE("a thread that waits for an internal lock has it when the other one un
     CHECK(has_it);
 }
 
-TEST_CASE("an internal lock that is locked is not had within a limit, and a free one is") {
+TEST_CASE("lock_within fails on a locked internal lock, and locks a free one") {
     internal_lock lock;
     CHECK(lock.lock_within(0));
     support::run_on_thread([&] { CHECK(!lock.lock_within(1000000)); });
@@ -76,7 +76,7 @@ TEST_CASE("a lock that is held for a fork is borrowed, and the parent does not w
     REQUIRE(fork_hold::is_outermost());
     lock.release_hold();
     fork_hold::end();
-    // It is locked still.
+    // The borrower still has the lock.
     CHECK(!lock.lock_within(1000000));
     may_unlock.count_down();
     borrower.join();
@@ -84,7 +84,7 @@ TEST_CASE("a lock that is held for a fork is borrowed, and the parent does not w
     lock.unlock();
 }
 
-TEST_CASE("a thread that waited for a locked lock borrows it when a fork has got hold of it") {
+TEST_CASE("a thread that waits for a locked lock borrows it when a forking thread holds it") {
     internal_lock lock;
     latch is_held("the lock to be held"), may_end("permission to end");
     lock.lock();
@@ -102,7 +102,7 @@ TEST_CASE("a thread that waited for a locked lock borrows it when a fork has got
     lock.unlock();
 }
 
-TEST_CASE("the forking thread itself locks what it holds, and holds it on") {
+TEST_CASE("the forking thread locks a lock that it holds, and the hold continues") {
     internal_lock lock;
     REQUIRE(fork_hold::begin());
     lock.hold();
@@ -115,7 +115,7 @@ TEST_CASE("the forking thread itself locks what it holds, and holds it on") {
     fork_hold::end_in_child();
 }
 
-TEST_CASE("a child is told that a lock was borrowed, and only then") {
+TEST_CASE("restart in the child reports whether the lock was borrowed") {
     for (bool is_borrowed : {false, true}) {
         internal_lock lock, other;
         latch has_borrowed("the borrower to have the lock"), may_unlock("permission to unlock");
@@ -150,7 +150,7 @@ TEST_CASE("a child is told that a lock was borrowed, and only then") {
     }
 }
 
-TEST_CASE("the second of two threads that fork borrows the locks over its own fork, and its child has all of them") {
+TEST_CASE("the second of two forking threads borrows the locks over its own fork, and nothing is lost in its child") {
     internal_lock lock;
     REQUIRE(fork_hold::begin());
     lock.hold();
@@ -179,7 +179,7 @@ TEST_CASE("the second of two threads that fork borrows the locks over its own fo
     lock.unlock();
 }
 
-TEST_CASE("a fork inside a fork of the same thread holds nothing, and lets go of nothing") {
+TEST_CASE("a fork inside a fork of the same thread neither holds nor releases the locks") {
     internal_lock lock;
     REQUIRE(fork_hold::begin());
     lock.hold();

@@ -1,4 +1,4 @@
-// CPython's own words for the current state and for a pending exception, read without a call.
+// The words of CPython that contain the current tstate and the pending exception, read without a call.
 #include "cpython/layout.hpp"
 #include "core/interpreter.hpp"
 
@@ -21,18 +21,18 @@ namespace {
 
 bool is_known_version() { return !is_debug_build() && python_version() < 0x03100000; }
 
-cpython::thread_state *own_state() { return cpython::python().current(); }
+cpython::thread_state *own_tstate() { return cpython::python().current(); }
 
-// Twice attached, so warm the second time.
-void come_and_go() {
+// Attaches several times, so from the second time on with the warm tstate.
+void attach_repeatedly() {
     for (int i = 0; i < 3; ++i) {
-        attached here, again;
-        ref one = new_object(), other = new_object();
+        attached scope, nested;
+        ref object = new_object(), other = new_object();
         CHECK(cpython_says_attached());
         {
             detached detached_frame;
             CHECK(!cpython_says_attached());
-            one.drop();
+            object.drop();
         }
         CHECK(cpython_says_attached());
         other.drop();
@@ -42,71 +42,71 @@ void come_and_go() {
 
 } // namespace
 
-TEST_CASE("the places of every known version are found, and say what CPython says") {
+TEST_CASE("the words are found on every known version, and contain what CPython returns") {
     start_python();
     run_on_thread([] {
-        attached here;
+        attached scope;
         REQUIRE(cpython::is_layout_trusted() == is_known_version());
         if (!is_known_version())
             return;
-        cpython::thread_state *mine = own_state();
+        cpython::thread_state *tstate = own_tstate();
         cpython::thread_state *const *at = cpython::current_at();
         REQUIRE(at != &cpython::unknown);
         CHECK(pyattach::this_thread.record()->current_at == at);
-        CHECK(*at == mine);
+        CHECK(*at == tstate);
         {
             foreign_detach detached_frame;
-            CHECK(*at != mine);
+            CHECK(*at != tstate);
         }
-        CHECK(*at == mine);
-        CHECK(!cpython::has_exception(mine));
+        CHECK(*at == tstate);
+        CHECK(!cpython::has_exception(tstate));
         pyattach::object *none = nullptr;
         CHECK(pyattach_eval("1 / 0", nullptr, nullptr, &none) == PYATTACH_PYTHON_ERROR);
-        CHECK(cpython::has_exception(mine));
+        CHECK(cpython::has_exception(tstate));
         CHECK(take_error() == "ZeroDivisionError: division by zero");
-        CHECK(!cpython::has_exception(mine));
+        CHECK(!cpython::has_exception(tstate));
         {
             detached detached_frame;
             run_on_thread([at] {
                 attached again;
-                CHECK(*cpython::current_at() == own_state());
-                // From 3.12 each thread has its own.
+                CHECK(*cpython::current_at() == own_tstate());
+                // From 3.12 each thread has a word of its own.
                 CHECK((cpython::current_at() == at) == !cpython::python().current_is_own);
             });
         }
     });
 }
 
-TEST_CASE("places that do not answer as CPython does are not trusted") {
+TEST_CASE("words that differ from what CPython returns are not trusted") {
     start_python();
-    attached here;
+    attached scope;
     for (unsigned wrong : {0, 8, 16, 200}) // links, the interpreter, something else
         CHECK(!cpython::is_exception_at(wrong));
-    cpython::thread_state *const mine = own_state(), *const none = nullptr;
-    CHECK(!cpython::is_current_at(&mine)); // also while the thread is detached
+    cpython::thread_state *const tstate = own_tstate(), *const none = nullptr;
+    CHECK(!cpython::is_current_at(&tstate)); // also while the thread is detached
     CHECK(!cpython::is_current_at(&none));
     CHECK(cpython_says_attached());
     CHECK(take_error() == "no exception");
 }
 
-TEST_CASE("a switch to another state is seen there") {
+TEST_CASE("after a switch to another tstate the word contains that one") {
     start_python();
-    attached here;
+    attached scope;
     if (!cpython::is_layout_trusted())
         return;
-    cpython::thread_state *const mine = own_state();
+    cpython::thread_state *const tstate = own_tstate();
     cpython::thread_state *const *at = cpython::current_at();
     sub_interpreter other;
     other.inside([=] {
-        CHECK(*at != mine);
-        CHECK(*at == own_state());
+        CHECK(*at != tstate);
+        CHECK(*at == own_tstate());
     });
-    CHECK(*at == mine);
+    CHECK(*at == tstate);
 }
 
 TEST_CASE("the thread-local is found where there is one") {
     start_python();
-    attached here;
+    attached scope;
     size_t index[2] = {0, 0};
     CHECK(cpython::find_current(index) == (python_version() >= 0x030c0000));
     if (index[0] != 0 && cpython::is_layout_trusted()) {
@@ -116,9 +116,9 @@ TEST_CASE("the thread-local is found where there is one") {
     CHECK(cpython_says_attached());
 }
 
-TEST_CASE("references are counted at the head of an object") {
+TEST_CASE("the reference count is the first word of an object") {
     start_python();
-    attached here;
+    attached scope;
     using cpython::counting;
     const counting how = python_version() < 0x030c0000 ? counting::in_64_bits : counting::in_32_bits;
     const bool is_free_threaded = cpython::python().free_threaded;
@@ -127,12 +127,12 @@ TEST_CASE("references are counted at the head of an object") {
     if (is_debug_build() || is_free_threaded)
         return;
     CHECK(cpython::is_counted(how));
-    ref one = new_object();
-    CHECK(!cpython::decref_fast(how, one)); // the last
-    CHECK(reference_count(one) == 1);
-    CHECK(pyattach_incref(one) == PYATTACH_OK);
-    CHECK(cpython::decref_fast(how, one));
-    CHECK(reference_count(one) == 1);
+    ref object = new_object();
+    CHECK(!cpython::decref_fast(how, object)); // the last reference
+    CHECK(reference_count(object) == 1);
+    CHECK(pyattach_incref(object) == PYATTACH_OK);
+    CHECK(cpython::decref_fast(how, object));
+    CHECK(reference_count(object) == 1);
     pyattach::object *none = cpython::python().none;
     const std::int64_t before = reference_count(none);
     CHECK(pyattach_incref(none) == PYATTACH_OK);
@@ -140,9 +140,9 @@ TEST_CASE("references are counted at the head of an object") {
     CHECK(reference_count(none) == before);
 }
 
-TEST_CASE("of two thread-locals that say the same neither is taken") {
+TEST_CASE("if two thread-locals contain the current tstate, neither is used") {
     start_python();
-    attached here;
+    attached scope;
     const cpython::table &real = cpython::python();
     cpython::table other = real;
     const bool is_exported = real.thread_local_at != nullptr;
@@ -163,7 +163,8 @@ TEST_CASE("of two thread-locals that say the same neither is taken") {
     CHECK(cpython_says_attached());
 }
 
-// Where the linker has noted this thread's thread-locals of the library that holds `function`; NULL: nowhere.
+// The address that the dynamic linker has stored for the calling thread's thread-locals of the library that contains
+// `function`; NULL: none.
 static void *noted_words(const void *function) {
     struct search {
         uintptr_t wanted;
@@ -182,11 +183,11 @@ static void *noted_words(const void *function) {
     return search.noted;
 }
 
-// As on arm64, where all code reaches its thread-locals through TLS descriptors: then the linker notes nothing.
-TEST_CASE("the thread-local is found where the linker has not noted where this thread's are") {
+// On arm64 all code reaches its thread-locals through TLS descriptors. Then the dynamic linker stores no address.
+TEST_CASE("the thread-local is found where the dynamic linker has stored no address of the thread's block") {
     start_python();
-    attached here;
-    // Opened while this thread lives, which has no word of it yet.
+    attached scope;
+    // The library is opened while this thread exists, so the thread has none of its thread-locals yet.
     void *library = dlopen(TESTS_DESCRIBED_WORDS, RTLD_NOW | RTLD_LOCAL);
     REQUIRE(library);
     auto *use = reinterpret_cast<decltype(&equal_words_use)>(dlsym(library, "equal_words_use"));
@@ -207,40 +208,40 @@ TEST_CASE("the thread-local is found where the linker has not noted where this t
     CHECK(cpython_says_attached());
 }
 
-TEST_CASE("a Python whose places are not known is asked by calls") {
+TEST_CASE("where the words are not known, CPython is called instead") {
     start_python();
-    run_on_thread(come_and_go); // as a rule
+    run_on_thread(attach_repeatedly); // with the words
     const auto exception = cpython::trusted.exception_at.load();
     const auto counting = cpython::trusted.counting.load();
     cpython::trusted.exception_at = 0;
     cpython::trusted.counting = cpython::counting::by_call;
     CHECK(cpython::current_at() == &cpython::unknown);
-    run_on_thread(come_and_go);
+    run_on_thread(attach_repeatedly);
     cpython::trusted.counting = counting;
     cpython::trusted.exception_at = exception;
-    run_on_thread(come_and_go);
+    run_on_thread(attach_repeatedly);
 }
 
-CHILD("a thread that asked too early") {
+CHILD("a thread that attached too early") {
     load_python();
-    latch is_asked("a thread to ask too early"), is_started("the start");
-    task early("the thread that asked too early", [&] {
+    latch has_tried("a thread to attach too early"), is_started("the start");
+    task early("the thread that attached too early", [&] {
         pyattach_attached scope;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED);
-        is_asked.count_down();
+        has_tried.count_down();
         is_started.wait();
         for (int i = 0; i < 3; ++i)
-            attached here;
+            attached scope;
         const pyattach::thread &me = *pyattach::this_thread.record();
         EXPECT((me.current_at != &cpython::unknown) == is_known_version());
     });
-    is_asked.wait();
+    has_tried.wait();
     start_python();
-    run_on_thread([] { attached here; });
+    run_on_thread([] { attached scope; });
     is_started.count_down();
     early.join();
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread that asked before Python was there goes the short way later") {
-    check_succeeds("a thread that asked too early");
+TEST_CASE("a thread that tried to attach before Python was started takes the fast path later") {
+    check_succeeds("a thread that attached too early");
 }

@@ -1,4 +1,4 @@
-// What the message handler is told.
+// What the message handler receives.
 #include "base/diagnostics.hpp"
 
 #include <cstring>
@@ -12,9 +12,9 @@ using pyattach::set_message_handler;
 
 namespace {
 
-std::string heard;
-void hear(const char *message, void *arg) {
-    heard += message;
+std::string messages;
+void receive(const char *message, void *arg) {
+    messages += message;
     ++*static_cast<int *>(arg);
 }
 
@@ -22,30 +22,30 @@ void hear(const char *message, void *arg) {
 
 TEST_CASE("a report reaches the handler, formatted, with its argument") {
     int times = 0;
-    heard.clear();
-    report("nobody listens to %s", "this");
-    set_message_handler(hear, &times);
+    messages.clear();
+    report("no handler receives %s", "this");
+    set_message_handler(receive, &times);
     report("%s lacks %d things", "it", 3);
-    CHECK(heard == "it lacks 3 things");
+    CHECK(messages == "it lacks 3 things");
     CHECK(times == 1);
     set_message_handler(nullptr, nullptr);
-    report("again nobody");
+    report("no handler again");
     CHECK(times == 1);
 }
 
-TEST_CASE("a report of any length arrives, cut if need be") {
+TEST_CASE("a report of any length arrives, truncated if necessary") {
     int times = 0;
-    heard.clear();
-    set_message_handler(hear, &times);
+    messages.clear();
+    set_message_handler(receive, &times);
     std::string text(5000, 'x');
     report("%s", text.c_str());
     set_message_handler(nullptr, nullptr);
-    CHECK(heard.size() >= 1000);
-    CHECK(heard.size() <= 5000);
-    CHECK(heard == text.substr(0, heard.size()));
+    CHECK(messages.size() >= 1000);
+    CHECK(messages.size() <= 5000);
+    CHECK(messages == text.substr(0, messages.size()));
 }
 
-TEST_CASE("a handler may set another handler, and report: nothing is locked meanwhile") {
+TEST_CASE("a handler may set another handler and report, because no lock is held during the call") {
     static int times;
     times = 0;
     set_message_handler(

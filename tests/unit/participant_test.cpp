@@ -1,4 +1,4 @@
-// Participants go from thread to thread. No Python here: the interpreter is one that nobody asks anything.
+// Participants are passed on from thread to thread. Without a Python: no test calls CPython with the interpreter.
 #include "core/interpreter.hpp"
 #include "tstate/reaper.hpp"
 #include "tstate/warm_state.hpp"
@@ -16,51 +16,62 @@ using namespace pyattach;
 
 namespace {
 
-// As in the library, neither ever ends; its holder is its life.
+// As in the library, the record is never freed. The interpreter itself has one reference to its data.
 interpreter &new_interpreter() {
     static auto &all_data = *new std::deque<std::unique_ptr<interp_data>>;
     struct pair {
         alignas(interpreter) char record[sizeof(interpreter)];
     };
     static auto &records = *new std::deque<pair>;
-    auto *where = reinterpret_cast<interpreter *>(records.emplace_back().record);
-    all_data.push_back(std::make_unique<interp_data>(*where));
-    return *new (where) interpreter(nullptr, *all_data.back());
+    auto *interp = reinterpret_cast<interpreter *>(records.emplace_back().record);
+    all_data.push_back(std::make_unique<interp_data>(*interp));
+    return *new (interp) interpreter(nullptr, *all_data.back());
 }
 
-void end(interpreter &where) {
-    where.gate.end();
-    warm_state::forget_orphaned(where);
+void end(interpreter &interp) {
+    interp.gate.end();
+    warm_state::forget_orphaned(interp);
 }
 
-// Threads that sit there at once, and end.
-void sit(interpreter &where, int threads) {
-    support::barrier all_there("the others to sit", threads);
-    std::vector<std::unique_ptr<support::task>> sitting;
+// Runs so many threads that have a participant at the same time, and end.
+void run_participants(interpreter &interp, int threads) {
+    support::barrier all_there("the others to have participants", threads);
+    std::vector<std::unique_ptr<support::task>> tasks;
     for (int i = 0; i < threads; ++i)
-        sitting.push_back(std::make_unique<support::task>("a thread that sits to end", [&] {
-            EXPECT(find_participant(*own_record(), where));
+        tasks.push_back(std::make_unique<support::task>("a thread with a participant to end", [&] {
+            EXPECT(find_participant(*own_record(), interp));
             all_there.arrive_and_wait();
         }));
 }
 
+<<<<<<< HEAD
 unsigned empty(const interpreter &where) { return where.data->vacant.count.load(); }
 unsigned dead(const interpreter &where) { return where.data->orphaned.count.load(); }
+=======
+unsigned empty(const interpreter &interp) { return interp.data->empty.count.load(); }
+unsigned dead(const interpreter &interp) { return interp.data->dead.count.load(); }
+>>>>>>> refs/heads/midway
 
 } // namespace
 
-TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that one") {
-    interpreter &where = new_interpreter();
+TEST_CASE("a participant that a thread leaves is the next thread's, with that thread's values") {
+    interpreter &interp = new_interpreter();
     participant *first = nullptr;
     support::run_on_thread([&] {
         thread &me = *own_record();
-        first = find_participant(me, where);
+        first = find_participant(me, interp);
         REQUIRE(first);
+<<<<<<< HEAD
         CHECK(find_participant(me, where) == first);
         first->last_tstate = reinterpret_cast<thread_state *>(16);
+=======
+        CHECK(find_participant(me, interp) == first);
+        first->last = reinterpret_cast<thread_state *>(16);
+>>>>>>> refs/heads/midway
     });
-    CHECK(empty(where) == 1);
+    CHECK(empty(interp) == 1);
     support::run_on_thread([&] {
+<<<<<<< HEAD
         participant *mine = find_participant(*own_record(), where);
         CHECK(mine == first);
         CHECK(empty(where) == 0);
@@ -75,170 +86,206 @@ TEST_CASE("a seat that a thread leaves is the next thread's, and speaks of that 
         CHECK(where.gate.list_inside(nullptr, found, 2) == 1);
         CHECK(found[0] == own_native_id());
         mine->presence_now.store(presence::outside);
+=======
+        participant *self = find_participant(*own_record(), interp);
+        CHECK(self == first);
+        CHECK(empty(interp) == 0);
+        CHECK(self->interp == &interp);
+        CHECK(self->native_id == own_native_id());
+        CHECK(pthread_equal(self->self, pthread_self()));
+        CHECK(self->last == nullptr);
+        CHECK(self->inside.load() == presence::outside);
+        // It has been in the gate all the time.
+        self->inside.store(presence::attached);
+        pid_t found[2] = {};
+        CHECK(interp.gate.who(nullptr, found, 2) == 1);
+        CHECK(found[0] == own_native_id());
+        self->inside.store(presence::outside);
+>>>>>>> refs/heads/midway
     });
-    end(where);
-    CHECK(where.data->refs == 1);
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("a seat with a state waits for it to be deleted, and is no thread's meanwhile") {
-    interpreter &where = new_interpreter();
+TEST_CASE("a participant with an orphaned tstate is not reused before the tstate is deleted") {
+    interpreter &interp = new_interpreter();
     participant *left = nullptr;
     support::run_on_thread([&] {
+<<<<<<< HEAD
         left = find_participant(*own_record(), where);
         left->warm_tstate = reinterpret_cast<thread_state *>(16);
+=======
+        left = find_participant(*own_record(), interp);
+        left->warm = reinterpret_cast<thread_state *>(16);
+>>>>>>> refs/heads/midway
     });
-    CHECK(dead(where) == 1);
-    CHECK(empty(where) == 0);
-    support::run_on_thread([&] { CHECK(find_participant(*own_record(), where) != left); });
-    CHECK(dead(where) == 1);
-    end(where);
-    CHECK(dead(where) == 0);
-    CHECK(empty(where) == 0);
-    CHECK(where.data->refs == 1);
+    CHECK(dead(interp) == 1);
+    CHECK(empty(interp) == 0);
+    support::run_on_thread([&] { CHECK(find_participant(*own_record(), interp) != left); });
+    CHECK(dead(interp) == 1);
+    end(interp);
+    CHECK(dead(interp) == 0);
+    CHECK(empty(interp) == 0);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("after a crowd no more empty seats are kept than there may be") {
-    interpreter &where = new_interpreter();
-    sit(where, most_vacant_participants + 5);
-    CHECK(empty(where) == most_vacant_participants);
-    CHECK(where.data->refs == 1 + most_vacant_participants);
-    sit(where, 3);
-    CHECK(empty(where) == most_vacant_participants);
-    end(where);
-    CHECK(where.data->refs == 1);
+TEST_CASE("no more than the allowed number of vacant participants are kept") {
+    interpreter &interp = new_interpreter();
+    run_participants(interp, most_vacant_participants + 5);
+    CHECK(empty(interp) == most_vacant_participants);
+    CHECK(interp.data->refs == 1 + most_vacant_participants);
+    run_participants(interp, 3);
+    CHECK(empty(interp) == most_vacant_participants);
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("a thread that leaves its seat behind a dead gate takes the hold along") {
-    interpreter &where = new_interpreter();
-    support::latch seated("the thread to sit"), may_end("permission to end");
+TEST_CASE("a thread that retires a participant of an ended gate releases its reference to the data") {
+    interpreter &interp = new_interpreter();
+    support::latch has_participant("the thread to have a participant"), may_end("permission to end");
     support::task thread("the thread to end", [&] {
+<<<<<<< HEAD
         find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
         seated.count_down();
+=======
+        find_participant(*own_record(), interp)->warm = reinterpret_cast<thread_state *>(16);
+        has_participant.count_down();
+>>>>>>> refs/heads/midway
         may_end.wait();
     });
-    seated.wait();
-    end(where);
-    CHECK(where.data->refs == 2);
+    has_participant.wait();
+    end(interp);
+    CHECK(interp.data->refs == 2);
     may_end.count_down();
     thread.join();
-    CHECK(where.data->refs == 1);
-    CHECK(dead(where) == 0);
+    CHECK(interp.data->refs == 1);
+    CHECK(dead(interp) == 0);
 }
 
 namespace {
 
+<<<<<<< HEAD
 void leave_state(interpreter &where) {
     find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
+=======
+void leave_tstate(interpreter &interp) {
+    find_participant(*own_record(), interp)->warm = reinterpret_cast<thread_state *>(16);
+>>>>>>> refs/heads/midway
 }
 
 } // namespace
 
-TEST_CASE("a thread takes the states of its namesakes alone, and what it does not delete waits on") {
-    interpreter &where = new_interpreter();
-    support::recycled_ident ours, theirs;
-    for (support::recycled_ident *one : {&ours, &theirs, &ours})
-        one->run([&] { leave_state(where); });
-    CHECK(dead(where) == 3);
-    ours.run([&] {
-        CHECK(find_participant(*own_record(), where));
+TEST_CASE("a thread takes only the orphaned tstates of its ident, and puts back what it does not delete") {
+    interpreter &interp = new_interpreter();
+    support::recycled_ident same, different;
+    for (support::recycled_ident *ident : {&same, &different, &same})
+        ident->run([&] { leave_tstate(interp); });
+    CHECK(dead(interp) == 3);
+    same.run([&] {
+        CHECK(find_participant(*own_record(), interp));
         {
-            reap_batch those(where);
-            those.take_same_ident();
-            CHECK(dead(where) == 1);
-            CHECK(where.data->reap_batches == &those);
+            reap_batch batch(interp);
+            batch.take_same_ident();
+            CHECK(dead(interp) == 1);
+            CHECK(interp.data->reap_batches == &batch);
         }
-        CHECK(dead(where) == 3);
-        CHECK(where.data->reap_batches == nullptr);
+        CHECK(dead(interp) == 3);
+        CHECK(interp.data->reap_batches == nullptr);
     });
-    end(where);
-    CHECK(where.data->refs == 1);
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("what is not deleted before the interpreter ends goes with it") {
-    interpreter &where = new_interpreter();
-    support::recycled_ident ours;
-    ours.run([&] { leave_state(where); });
-    ours.run([&] {
-        CHECK(find_participant(*own_record(), where));
-        reap_batch those(where);
-        those.take_same_ident();
-        end(where);
-        CHECK(where.data->refs == 3); // the life's, this thread's participant's, and the dead one's
+TEST_CASE("a tstate that is not deleted before the interpreter ends is left to CPython") {
+    interpreter &interp = new_interpreter();
+    support::recycled_ident same;
+    same.run([&] { leave_tstate(interp); });
+    same.run([&] {
+        CHECK(find_participant(*own_record(), interp));
+        reap_batch batch(interp);
+        batch.take_same_ident();
+        end(interp);
+        CHECK(interp.data->refs == 3); // of the interpreter, of this thread's participant, and of the ended thread's
     });
-    CHECK(dead(where) == 0);
-    CHECK(where.data->refs == 1);
+    CHECK(dead(interp) == 0);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("a namesake takes its own out of what another thread is about to delete") {
-    interpreter &where = new_interpreter();
-    support::recycled_ident ours, theirs;
-    for (support::recycled_ident *one : {&ours, &theirs})
-        one->run([&] { leave_state(where); });
+TEST_CASE("a thread takes the tstates of its ident out of the batch of another thread") {
+    interpreter &interp = new_interpreter();
+    support::recycled_ident same, different;
+    for (support::recycled_ident *ident : {&same, &different})
+        ident->run([&] { leave_tstate(interp); });
     support::latch taken("all to be taken"), may_end("permission to end");
     support::task other("the other thread to end", [&] {
-        EXPECT(find_participant(*own_record(), where));
-        reap_batch all(where);
-        all.take_all();
+        EXPECT(find_participant(*own_record(), interp));
+        reap_batch batch(interp);
+        batch.take_all();
         taken.count_down();
         may_end.wait();
     });
     taken.wait();
-    CHECK(dead(where) == 0);
-    ours.run([&] {
-        CHECK(find_participant(*own_record(), where));
-        reap_batch mine(where);
-        mine.take_same_ident();
+    CHECK(dead(interp) == 0);
+    same.run([&] {
+        CHECK(find_participant(*own_record(), interp));
+        reap_batch same_ident(interp);
+        same_ident.take_same_ident();
         may_end.count_down();
         other.join();
-        CHECK(dead(where) == 1);
+        CHECK(dead(interp) == 1);
     });
-    CHECK(dead(where) == 2);
-    end(where);
-    CHECK(where.data->refs == 1);
+    CHECK(dead(interp) == 2);
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("in a fork child what was being deleted is among the dead") {
-    interpreter &where = new_interpreter();
-    support::recycled_ident ours;
-    ours.run([&] { leave_state(where); });
-    ours.run([&] {
-        CHECK(find_participant(*own_record(), where));
-        static reap_batch &those = *new reap_batch(where); // on a stack that is there for good, in the child
-        those.take_same_ident();
-        CHECK(dead(where) == 0);
+TEST_CASE("in a fork child the tstates of a batch are orphaned again") {
+    interpreter &interp = new_interpreter();
+    support::recycled_ident same;
+    same.run([&] { leave_tstate(interp); });
+    same.run([&] {
+        CHECK(find_participant(*own_record(), interp));
+        // In the child the stack of the other thread is never reused.
+        static reap_batch &batch = *new reap_batch(interp);
+        batch.take_same_ident();
+        CHECK(dead(interp) == 0);
         lock_registry();
-        reap_batch::forget_locked(*where.data);
+        reap_batch::forget_locked(*interp.data);
         unlock_registry();
-        CHECK(dead(where) == 1);
-        CHECK(where.data->reap_batches == nullptr);
+        CHECK(dead(interp) == 1);
+        CHECK(interp.data->reap_batches == nullptr);
     });
-    end(where);
-    CHECK(where.data->refs == 1);
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }
 
-TEST_CASE("an identity is taken as long as a thread that has it sits there") {
-    interpreter &where = new_interpreter();
-    support::recycled_ident ours, theirs;
+TEST_CASE("an ident is taken as long as a thread that has it has a participant") {
+    interpreter &interp = new_interpreter();
+    support::recycled_ident same, different;
     pthread_t ident{};
-    ours.run([&] {
+    same.run([&] {
         ident = pthread_self();
-        leave_state(where);
+        leave_tstate(interp);
     });
     auto is_taken = [&] {
         lock_registry();
+<<<<<<< HEAD
         const bool is = where.gate.has_ident(ident);
+=======
+        const bool is = interp.gate.is_taken(ident);
+>>>>>>> refs/heads/midway
         unlock_registry();
         return is;
     };
-    CHECK_FALSE(is_taken()); // the dead one's participant is in the gate
-    theirs.run([&] { CHECK(find_participant(*own_record(), where)); });
+    CHECK_FALSE(is_taken()); // the participant of the ended thread is in the gate
+    different.run([&] { CHECK(find_participant(*own_record(), interp)); });
     CHECK_FALSE(is_taken());
-    ours.run([&] {
+    same.run([&] {
         CHECK_FALSE(is_taken());
-        CHECK(find_participant(*own_record(), where));
+        CHECK(find_participant(*own_record(), interp));
         CHECK(is_taken());
     });
-    CHECK_FALSE(is_taken()); // nor is that of an empty one
-    end(where);
-    CHECK(where.data->refs == 1);
+    CHECK_FALSE(is_taken()); // nor does a vacant participant count
+    end(interp);
+    CHECK(interp.data->refs == 1);
 }

@@ -1,8 +1,8 @@
-// The pool by itself, without a Python: no reference is stranded, whichever way a decref_queue and a drain meet.
+// The pool alone, without a Python: no reference is stranded, whatever the timing of a push and a drain.
 //
-// This file is compiled twice, together with the pool and its decref_queues: as they are, and with the two lines of its
-// pushes swapped (PYATTACH_TEST_SWAPPED). The swapped one must strand what the other does not; that is what the test is
-// good for.
+// This file is compiled twice, together with the pool and its decref queues: as they are, and with the two lines of a
+// push swapped (PYATTACH_TEST_SWAPPED). With the lines swapped, references have to be stranded, or the test proves
+// nothing.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/expect.hpp"
@@ -24,7 +24,7 @@ using pyattach::pool;
 
 namespace {
 
-// Whoever pushes stays between the two lines until this is open.
+// The pushing thread stays between the two lines of its push until this latch is open.
 thread_local latch *pausing_until;
 thread_local latch *is_between;
 
@@ -34,43 +34,44 @@ struct whole_pool : pool::data, pool {
 
 object *some_address() { return reinterpret_cast<object *>(16); }
 
-void push_many(pool &queue, decref_queue &mine, int many) {
+void push_many(pool &the_pool, decref_queue &queue, int many) {
     for (int i = 0; i < many; ++i)
-        EXPECT(queue.push(mine, some_address()) != pool::outcome::refused);
+        EXPECT(the_pool.push(queue, some_address()) != pool::outcome::refused);
 }
 
-// What attaches do that find something.
-size_t take_all(pool &queue, const decref_queue *own = nullptr) {
+// As attaches do that find references in the pool.
+size_t take_all(pool &the_pool, const decref_queue *own = nullptr) {
     std::vector<object *> references(pool::largest_batch);
     size_t taken = 0;
-    while (!queue.is_empty())
-        taken += queue.take(references.data(), references.size(), own);
+    while (!the_pool.is_empty())
+        taken += the_pool.take(references.data(), references.size(), own);
     return taken;
 }
 
-// How many are stranded when a drain empties the queue while its thread is between the two lines of its last push.
+// How many references are stranded when a drain empties the queue while its owner is between the two lines of its last
+// push.
 size_t stranded_between(int waiting, bool is_plain) {
-    auto queue = std::make_unique<whole_pool>();
+    auto the_pool = std::make_unique<whole_pool>();
     latch between("a push to be between its two lines"), has_emptied("the drain to be over");
-    decref_queue *mine = queue->add_queue();
+    decref_queue *queue = the_pool->add_queue();
     task pusher("the thread that pushes to end", [&] {
-        push_many(*queue, *mine, waiting);
-        EXPECT((mine->mode() == mode::plain) == is_plain);
+        push_many(*the_pool, *queue, waiting);
+        EXPECT((queue->mode() == mode::plain) == is_plain);
         is_between = &between;
         pausing_until = &has_emptied;
-        push_many(*queue, *mine, 1);
+        push_many(*the_pool, *queue, 1);
     });
     between.wait();
-    size_t taken = take_all(*queue);
+    size_t taken = take_all(*the_pool);
     has_emptied.count_down();
     pusher.join();
-    taken += take_all(*queue);
+    taken += take_all(*the_pool);
     const size_t stranded = static_cast<size_t>(waiting) + 1 - taken;
-    EXPECT(queue->size() == stranded);
+    EXPECT(the_pool->size() == stranded);
     return stranded;
 }
 
-// More than so many waiting, and pushes are plain.
+// How many references wait. With `many`, pushes are plain.
 constexpr int few = 10, many = 1000;
 
 } // namespace
@@ -96,12 +97,13 @@ TEST_CASE("with the two lines swapped a reference is stranded") {
 
 namespace {
 
-// One thread pushes at the moment at which a drain unlists its decref_queue. Without any one of the fences, on either
-// side, a reference is stranded in some of the rounds.
+// One thread pushes at the moment at which a drain takes its decref queue off the list. Without any one of the fences,
+// on either side, a reference is stranded in some of the rounds.
 int collisions_missed(int rounds, int waiting) {
-    auto queue = std::make_unique<whole_pool>();
+    auto the_pool = std::make_unique<whole_pool>();
     std::atomic<int> turn{0};
-    // Stores that have to wait for the other core, and the push behind them; the look at the list overtakes them all.
+    // Stores that have to wait for the other core. The push comes after them, and the load of `in_pool_list` overtakes
+    // them all.
     struct alignas(64) line {
         volatile char stored;
     } lines[32] = {};
@@ -111,20 +113,20 @@ int collisions_missed(int rounds, int waiting) {
                 sched_yield(); // the other thread may have lost its core
     };
     int missed = 0;
-    decref_queue *mine = queue->add_queue();
+    decref_queue *queue = the_pool->add_queue();
     std::atomic<int> delay{100};
     task pusher("the thread that pushes to end", [&] {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
             wait_for_turn(4 * round);
-            push_many(*queue, *mine, waiting);
+            push_many(*the_pool, *queue, waiting);
             turn.store(4 * round + 1, std::memory_order_release);
             wait_for_turn(4 * round + 2);
             for (volatile int i = delay.load(std::memory_order_relaxed); i > 0; i = i - 1) {
             }
-            for (line &one : lines)
-                one.stored = 2;
-            push_many(*queue, *mine, 1);
+            for (line &each : lines)
+                each.stored = 2;
+            push_many(*the_pool, *queue, 1);
             turn.store(4 * round + 3, std::memory_order_release);
         }
     });
@@ -133,20 +135,20 @@ int collisions_missed(int rounds, int waiting) {
         std::vector<object *> references(static_cast<size_t>(waiting) + 1);
         for (int round = 0; round < rounds; ++round) {
             wait_for_turn(4 * round + 1);
-            for (line &one : lines)
-                one.stored = 1;
+            for (line &each : lines)
+                each.stored = 1;
             turn.store(4 * round + 2, std::memory_order_release);
-            const size_t taken = queue->take(references.data(), references.size(), nullptr);
+            const size_t taken = the_pool->take(references.data(), references.size(), nullptr);
             wait_for_turn(4 * round + 3);
-            missed += taken + take_all(*queue) != static_cast<size_t>(waiting) + 1;
-            // Whoever comes too late comes sooner next time, so they stay together whatever the machine is doing.
+            missed += taken + take_all(*the_pool) != static_cast<size_t>(waiting) + 1;
+            // The side that was too late comes sooner in the next round, so the two stay together under any load.
             const bool was_early = taken > static_cast<size_t>(waiting);
-            const int now = delay.load(std::memory_order_relaxed);
-            delay.store(was_early ? std::min(now + 1, 5000) : std::max(now - 1, 0), std::memory_order_relaxed);
-            // Stranded: it comes out with the next.
-            if (queue->size() != 0) {
-                push_many(*queue, *mine, 1);
-                take_all(*queue);
+            const int steps = delay.load(std::memory_order_relaxed);
+            delay.store(was_early ? std::min(steps + 1, 5000) : std::max(steps - 1, 0), std::memory_order_relaxed);
+            // A stranded reference comes out with the next push.
+            if (the_pool->size() != 0) {
+                push_many(*the_pool, *queue, 1);
+                take_all(*the_pool);
             }
             turn.store(4 * round + 4, std::memory_order_release);
         }
@@ -165,39 +167,39 @@ void storms() {
 
 } // namespace
 
-TEST_CASE("a producer is plain while much waits, and fenced when a drain has emptied it") {
+TEST_CASE("a decref queue is plain while much waits, and fenced after a drain has emptied it") {
     prepare();
-    auto queue = std::make_unique<whole_pool>();
-    decref_queue *mine = queue->add_queue();
+    auto the_pool = std::make_unique<whole_pool>();
+    decref_queue *queue = the_pool->add_queue();
     for (int round = 0; round < 3; ++round) {
-        push_many(*queue, *mine, few);
-        CHECK(mine->mode() == mode::fenced);
-        push_many(*queue, *mine, many);
-        CHECK((mine->mode() == mode::plain) == pyattach::fences_are_asymmetric);
-        CHECK(take_all(*queue, round == 0 ? mine : nullptr) == few + many);
-        CHECK(queue->size() == 0);
+        push_many(*the_pool, *queue, few);
+        CHECK(queue->mode() == mode::fenced);
+        push_many(*the_pool, *queue, many);
+        CHECK((queue->mode() == mode::plain) == pyattach::fences_are_asymmetric);
+        CHECK(take_all(*the_pool, round == 0 ? queue : nullptr) == few + many);
+        CHECK(the_pool->size() == 0);
     }
 }
 
 TEST_CASE("a push that closing overtakes is counted once") {
     prepare();
     for (int waiting : {few, many}) {
-        auto queue = std::make_unique<whole_pool>();
+        auto the_pool = std::make_unique<whole_pool>();
         latch between("a push to be between its two lines"), is_closed("the closing to be over");
-        decref_queue *mine = queue->add_queue();
+        decref_queue *queue = the_pool->add_queue();
         task pusher("the thread that pushes to end", [&] {
-            push_many(*queue, *mine, waiting);
+            push_many(*the_pool, *queue, waiting);
             is_between = &between;
             pausing_until = &is_closed;
-            EXPECT(queue->push(*mine, some_address()) == pool::outcome::queued);
-            EXPECT(queue->push(*mine, some_address()) == pool::outcome::refused);
+            EXPECT(the_pool->push(*queue, some_address()) == pool::outcome::queued);
+            EXPECT(the_pool->push(*queue, some_address()) == pool::outcome::refused);
         });
         between.wait();
-        CHECK(queue->close() == static_cast<size_t>(waiting) + 1);
+        CHECK(the_pool->close() == static_cast<size_t>(waiting) + 1);
         is_closed.count_down();
         pusher.join();
-        CHECK(queue->size() == 0);
-        CHECK(static_cast<pool &>(*queue).high_water() == static_cast<size_t>(waiting) + 1);
+        CHECK(the_pool->size() == 0);
+        CHECK(static_cast<pool &>(*the_pool).high_water() == static_cast<size_t>(waiting) + 1);
     }
 }
 

@@ -1,4 +1,4 @@
-// The pool by itself: a queue of addresses. Nothing is released here, so the addresses name nothing.
+// The pool alone, with addresses that are not objects, because no test releases them.
 #include "pool/pool.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using pyattach::pool;
 
 namespace {
 
-// Never ended, as the record of an interpreter that it is part of.
+// It is never freed, as the record of an interpreter that contains it.
 pool &new_pool() {
     static auto &interp_data = *new std::deque<pool::data>;
     static auto &all = *new std::deque<pool>;
@@ -40,190 +40,191 @@ std::vector<object *> addresses(std::uintptr_t first, std::uintptr_t count) {
 
 } // namespace
 
-TEST_CASE("a pool gives back what was put in, in the order of the thread that put it") {
-    pool &queue = new_pool();
-    CHECK(queue.is_empty());
-    decref_queue *mine = queue.add_queue();
-    REQUIRE(mine);
-    // More than a chunk, and more than two, so that links between chunks count.
+TEST_CASE("a pool returns what was pushed, in the order of the thread that pushed it") {
+    pool &the_pool = new_pool();
+    CHECK(the_pool.is_empty());
+    decref_queue *queue = the_pool.add_queue();
+    REQUIRE(queue);
+    // More than two chunks, so that the links between chunks are tested.
     constexpr std::uintptr_t many = chunk::fewest * 2 + 3;
-    for (object *one : addresses(1, many))
-        REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
-    CHECK_FALSE(queue.is_empty());
-    CHECK(queue.size() == many);
-    CHECK(take(queue, 1000) == addresses(1, many));
-    CHECK(queue.is_empty());
-    CHECK(queue.size() == 0);
-    CHECK(queue.high_water() == many);
+    for (object *reference : addresses(1, many))
+        REQUIRE(the_pool.push(*queue, reference) == pool::outcome::queued);
+    CHECK_FALSE(the_pool.is_empty());
+    CHECK(the_pool.size() == many);
+    CHECK(take(the_pool, 1000) == addresses(1, many));
+    CHECK(the_pool.is_empty());
+    CHECK(the_pool.size() == 0);
+    CHECK(the_pool.high_water() == many);
 }
 
-TEST_CASE("a drain takes no more than it asked for, and the rest keeps its order") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue();
-    for (object *one : addresses(1, 100))
-        queue.push(*mine, one);
-    CHECK(take(queue, 30) == addresses(1, 30));
-    CHECK(queue.size() == 70);
-    CHECK(take(queue, chunk::fewest) == addresses(31, chunk::fewest));
-    for (object *one : addresses(101, 5))
-        queue.push(*mine, one);
-    CHECK(take(queue, 1000) == addresses(31 + chunk::fewest, 105 - 30 - chunk::fewest));
-    CHECK(take(queue, 10).empty());
+TEST_CASE("a drain takes no more than its limit, and the rest keeps its order") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
+    for (object *reference : addresses(1, 100))
+        the_pool.push(*queue, reference);
+    CHECK(take(the_pool, 30) == addresses(1, 30));
+    CHECK(the_pool.size() == 70);
+    CHECK(take(the_pool, chunk::fewest) == addresses(31, chunk::fewest));
+    for (object *reference : addresses(101, 5))
+        the_pool.push(*queue, reference);
+    CHECK(take(the_pool, 1000) == addresses(31 + chunk::fewest, 105 - 30 - chunk::fewest));
+    CHECK(take(the_pool, 10).empty());
 }
 
-TEST_CASE("references without a producer, for which there was no memory, come out too") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue();
-    REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
-    queue.push(*mine, address(2));
-    REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
-    CHECK(queue.size() == 3);
-    std::vector<object *> all = take(queue, 10);
+TEST_CASE("references that were pushed without a queue come out, too") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
+    REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    the_pool.push(*queue, address(2));
+    REQUIRE(the_pool.push_single(address(3), true) == pool::outcome::queued);
+    CHECK(the_pool.size() == 3);
+    std::vector<object *> all = take(the_pool, 10);
     std::sort(all.begin(), all.end());
     CHECK(all == addresses(1, 3));
-    CHECK(queue.size() == 0);
+    CHECK(the_pool.size() == 0);
 }
 
-TEST_CASE("a fork child lists again what waits, with and without a producer") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue(), *theirs = queue.add_queue(), *idle = queue.add_queue();
-    REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
-    queue.push(*mine, address(2));
-    REQUIRE(queue.push_single(address(3), true) == pool::outcome::queued);
-    queue.push(*theirs, address(4));
-    queue.hold();
-    theirs->set_place_in_child(false); // as if that thread had been about to list it
-    queue.orphan_in_child(*theirs);
-    queue.orphan_in_child(*idle);
-    queue.relist();
-    queue.release_hold();
-    std::vector<object *> all = take(queue, 10);
+TEST_CASE("a fork child puts into the list again what waits, with and without a queue") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue(), *theirs = the_pool.add_queue(), *idle = the_pool.add_queue();
+    REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    the_pool.push(*queue, address(2));
+    REQUIRE(the_pool.push_single(address(3), true) == pool::outcome::queued);
+    the_pool.push(*theirs, address(4));
+    the_pool.hold();
+    theirs->set_place_in_child(false); // as if that thread had been about to link it
+    the_pool.orphan_in_child(*theirs);
+    the_pool.orphan_in_child(*idle);
+    the_pool.relist();
+    the_pool.release_hold();
+    std::vector<object *> all = take(the_pool, 10);
     std::sort(all.begin(), all.end());
     CHECK(all == addresses(1, 4));
-    queue.push(*mine, address(5));
-    CHECK(take(queue, 10) == addresses(5, 1));
-    CHECK(queue.is_empty());
+    the_pool.push(*queue, address(5));
+    CHECK(take(the_pool, 10) == addresses(5, 1));
+    CHECK(the_pool.is_empty());
 }
 
-TEST_CASE("what an ended thread left is still there, and the next thread is not mixed up with it") {
-    pool &queue = new_pool();
-    decref_queue *ended = queue.add_queue();
-    for (object *one : addresses(1, 10))
-        queue.push(*ended, one);
-    CHECK(take(queue, 4) == addresses(1, 4));
-    queue.orphan(*ended);
-    decref_queue *next = queue.add_queue();
-    queue.push(*next, address(50));
-    std::vector<object *> all = take(queue, 100);
+TEST_CASE("the references of an ended thread stay, apart from those of the next thread") {
+    pool &the_pool = new_pool();
+    decref_queue *ended = the_pool.add_queue();
+    for (object *reference : addresses(1, 10))
+        the_pool.push(*ended, reference);
+    CHECK(take(the_pool, 4) == addresses(1, 4));
+    the_pool.orphan(*ended);
+    decref_queue *next = the_pool.add_queue();
+    the_pool.push(*next, address(50));
+    std::vector<object *> all = take(the_pool, 100);
     std::sort(all.begin(), all.end());
     std::vector<object *> expected = addresses(5, 6);
     expected.push_back(address(50));
     CHECK(all == expected);
-    queue.orphan(*next); // empty: freed at once
-    CHECK(queue.size() == 0);
+    the_pool.orphan(*next); // empty: freed at once
+    CHECK(the_pool.size() == 0);
 }
 
-TEST_CASE("a closed pool refuses, and says what it leaked") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue();
-    for (object *one : addresses(1, chunk::fewest + 1))
-        queue.push(*mine, one);
-    REQUIRE(queue.push_single(address(1000), true) == pool::outcome::queued);
-    CHECK(queue.close() == chunk::fewest + 2);
-    CHECK(queue.is_empty());
-    CHECK(queue.size() == 0);
-    CHECK(queue.push_single(address(1), true) == pool::outcome::refused);
-    CHECK(queue.push(*mine, address(1)) == pool::outcome::refused);
-    CHECK(take(queue, 10).empty());
+TEST_CASE("a closed pool refuses pushes, and returns how many references leaked") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
+    for (object *reference : addresses(1, chunk::fewest + 1))
+        the_pool.push(*queue, reference);
+    REQUIRE(the_pool.push_single(address(1000), true) == pool::outcome::queued);
+    CHECK(the_pool.close() == chunk::fewest + 2);
+    CHECK(the_pool.is_empty());
+    CHECK(the_pool.size() == 0);
+    CHECK(the_pool.push_single(address(1), true) == pool::outcome::refused);
+    CHECK(the_pool.push(*queue, address(1)) == pool::outcome::refused);
+    CHECK(take(the_pool, 10).empty());
 }
 
-TEST_CASE("what an ended thread left is leaked and counted when the pool closes, and is not kept") {
-    pool &queue = new_pool();
-    decref_queue *ended = queue.add_queue(), *mine = queue.add_queue();
-    for (object *one : addresses(1, 3))
-        queue.push(*ended, one);
-    queue.orphan(*ended);
-    queue.push(*mine, address(4));
-    CHECK(queue.size() == 4);
-    CHECK(queue.close() == 4);
-    CHECK(queue.size() == 0);
-    CHECK(queue.push(*mine, address(5)) == pool::outcome::refused);
-    queue.orphan(*mine);
-    CHECK(queue.close() == 0);
+TEST_CASE("the references of an ended thread are leaked and counted when the pool closes, and its queue is freed") {
+    pool &the_pool = new_pool();
+    decref_queue *ended = the_pool.add_queue(), *queue = the_pool.add_queue();
+    for (object *reference : addresses(1, 3))
+        the_pool.push(*ended, reference);
+    the_pool.orphan(*ended);
+    the_pool.push(*queue, address(4));
+    CHECK(the_pool.size() == 4);
+    CHECK(the_pool.close() == 4);
+    CHECK(the_pool.size() == 0);
+    CHECK(the_pool.push(*queue, address(5)) == pool::outcome::refused);
+    the_pool.orphan(*queue);
+    CHECK(the_pool.close() == 0);
 }
 
-TEST_CASE("the pool calls for help once in a while when nobody drains it") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue();
+TEST_CASE("pushes report now and then that the pool is over its mark") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
     int calls = 0;
-    for (object *one : addresses(1, 10000))
-        calls += queue.push(*mine, one) == pool::outcome::over_mark;
+    for (object *reference : addresses(1, 10000))
+        calls += the_pool.push(*queue, reference) == pool::outcome::over_mark;
     CHECK(calls == 4); // with 3904 waiting, and every 1952 after that
-    take(queue, 10000);
-    CHECK(queue.push(*mine, address(1)) == pool::outcome::queued);
+    take(the_pool, 10000);
+    CHECK(the_pool.push(*queue, address(1)) == pool::outcome::queued);
 }
 
-TEST_CASE("the pool calls for help when many threads have left a little each, and until that was taken") {
-    pool &queue = new_pool();
+TEST_CASE(
+    "the pool is over its mark when many ended threads have left some references each, until a drain has taken them") {
+    pool &the_pool = new_pool();
     constexpr std::uintptr_t each = 100;
     size_t waiting = 0;
     for (int thread = 0; thread < 50; ++thread) {
-        decref_queue *ending = queue.add_queue();
-        for (object *one : addresses(1, each))
-            REQUIRE(queue.push(*ending, one) == pool::outcome::queued);
+        decref_queue *ending = the_pool.add_queue();
+        for (object *reference : addresses(1, each))
+            REQUIRE(the_pool.push(*ending, reference) == pool::outcome::queued);
         waiting += each;
-        CHECK(queue.orphan(*ending) == (waiting >= pool::high_water_mark));
+        CHECK(the_pool.orphan(*ending) == (waiting >= pool::high_water_mark));
     }
-    CHECK(take(queue, 2000).size() == 2000);
+    CHECK(take(the_pool, 2000).size() == 2000);
     waiting -= 2000;
     for (int thread = 0; thread < 20; ++thread) {
-        CHECK(queue.orphan(*queue.add_queue()) == (waiting >= pool::high_water_mark));
-        REQUIRE(queue.push_single(address(1), true) ==
+        CHECK(the_pool.orphan(*the_pool.add_queue()) == (waiting >= pool::high_water_mark));
+        REQUIRE(the_pool.push_single(address(1), true) ==
                 (++waiting >= pool::high_water_mark ? pool::outcome::over_mark : pool::outcome::queued));
     }
 }
 
-TEST_CASE("the pool calls for help when living threads have given back some hundreds each") {
-    pool &queue = new_pool();
+TEST_CASE("the pool is over its mark when running threads have pushed some hundreds each") {
+    pool &the_pool = new_pool();
     int calls = 0;
     for (int thread = 0; thread < 8; ++thread) {
-        decref_queue *living = queue.add_queue();
-        for (object *one : addresses(1, 1000))
-            calls += queue.push(*living, one) == pool::outcome::over_mark;
+        decref_queue *living = the_pool.add_queue();
+        for (object *reference : addresses(1, 1000))
+            calls += the_pool.push(*living, reference) == pool::outcome::over_mark;
     }
     CHECK(calls >= 1);
-    take(queue, 8000);
-    decref_queue *another = queue.add_queue();
-    for (object *one : addresses(1, 1000))
-        CHECK(queue.push(*another, one) == pool::outcome::queued);
+    take(the_pool, 8000);
+    decref_queue *another = the_pool.add_queue();
+    for (object *reference : addresses(1, 1000))
+        CHECK(the_pool.push(*another, reference) == pool::outcome::queued);
 }
 
-TEST_CASE("references that are not counted when they are queued are not when they are taken") {
-    pool &queue = new_pool();
+TEST_CASE("references that are not counted when they are pushed are not subtracted when they are taken") {
+    pool &the_pool = new_pool();
     for (int i = 0; i < 2 * pool::high_water_mark; ++i)
-        REQUIRE(queue.push_single(address(1), false) == pool::outcome::queued);
-    take(queue, 2 * pool::high_water_mark);
+        REQUIRE(the_pool.push_single(address(1), false) == pool::outcome::queued);
+    take(the_pool, 2 * pool::high_water_mark);
     for (int i = 1; i < pool::high_water_mark; ++i)
-        REQUIRE(queue.push_single(address(1), true) == pool::outcome::queued);
-    CHECK(queue.push_single(address(1), true) == pool::outcome::over_mark);
+        REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    CHECK(the_pool.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
-TEST_CASE("a fork child counts anew what waits") {
-    pool &queue = new_pool();
-    decref_queue *mine = queue.add_queue();
-    for (object *one : addresses(1, pool::high_water_mark - 2))
-        REQUIRE(queue.push(*mine, one) == pool::outcome::queued);
-    queue.is_drain_scheduled() = true; // as if a thread that is not here had been about to ask
-    queue.hold();
-    queue.relist();
-    queue.release_hold();
-    CHECK_FALSE(queue.is_drain_scheduled());
-    CHECK(queue.push_single(address(1), true) == pool::outcome::queued);
-    CHECK(queue.push_single(address(1), true) == pool::outcome::over_mark);
+TEST_CASE("a fork child counts again what waits") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
+    for (object *reference : addresses(1, pool::high_water_mark - 2))
+        REQUIRE(the_pool.push(*queue, reference) == pool::outcome::queued);
+    the_pool.is_drain_scheduled() = true; // as if a thread that is not in the child had set it
+    the_pool.hold();
+    the_pool.relist();
+    the_pool.release_hold();
+    CHECK_FALSE(the_pool.is_drain_scheduled());
+    CHECK(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    CHECK(the_pool.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
-TEST_CASE("nothing is lost or doubled between threads that push and threads that take") {
-    pool &queue = new_pool();
+TEST_CASE("no reference is lost or doubled between threads that push and threads that take") {
+    pool &the_pool = new_pool();
     constexpr std::uintptr_t pushers = 3, takers = 2, each = 20000;
     support::latch done("the pushing threads to end", pushers);
     std::vector<object *> taken[takers];
@@ -231,23 +232,23 @@ TEST_CASE("nothing is lost or doubled between threads that push and threads that
         std::vector<std::unique_ptr<support::task>> tasks;
         for (std::uintptr_t i = 0; i < pushers; ++i)
             tasks.push_back(std::make_unique<support::task>("a pushing thread to end", [&, i] {
-                decref_queue *mine = queue.add_queue();
-                for (object *one : addresses(1 + i * each, each))
-                    queue.push(*mine, one);
-                queue.orphan(*mine);
+                decref_queue *queue = the_pool.add_queue();
+                for (object *reference : addresses(1 + i * each, each))
+                    the_pool.push(*queue, reference);
+                the_pool.orphan(*queue);
                 done.count_down();
             }));
-        for (auto &mine : taken)
+        for (auto &part : taken)
             tasks.push_back(std::make_unique<support::task>("a taking thread to end", [&] {
                 while (!done.is_open())
-                    for (object *one : take(queue, pool::largest_batch))
-                        mine.push_back(one);
+                    for (object *reference : take(the_pool, pool::largest_batch))
+                        part.push_back(reference);
             }));
     }
-    std::vector<object *> all = take(queue, pushers * each);
+    std::vector<object *> all = take(the_pool, pushers * each);
     for (auto &part : taken)
         all.insert(all.end(), part.begin(), part.end());
     std::sort(all.begin(), all.end());
     CHECK(all == addresses(1, pushers * each));
-    CHECK(queue.is_empty());
+    CHECK(the_pool.is_empty());
 }

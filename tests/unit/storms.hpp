@@ -1,5 +1,5 @@
-// What the storms of the gate and of the pool share: two cores to run on, and all three kinds of fences. For the one
-// file of a program that defines storms().
+// What the storms of the gate and of the pool share: two cores to run on, and all three kinds of fences. Included by
+// the one file of a program that defines storms().
 #pragma once
 
 #include <sched.h>
@@ -23,13 +23,13 @@ void storms();
 
 // Binds this thread to one of the processor's cores, so that two threads run at the same time.
 void run_on_core(int wanted) {
-    cpu_set_t allowed, mine;
+    cpu_set_t allowed, chosen;
     sched_getaffinity(0, sizeof allowed, &allowed);
-    CPU_ZERO(&mine);
+    CPU_ZERO(&chosen);
     for (int core = 0; core < CPU_SETSIZE; ++core)
         if (CPU_ISSET(core, &allowed) && wanted-- == 0)
-            CPU_SET(core, &mine);
-    sched_setaffinity(0, sizeof mine, &mine);
+            CPU_SET(core, &chosen);
+    sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
 CHILD("storms without membarrier") {
@@ -52,7 +52,7 @@ CHILD("storms that lose membarrier") {
         std::_Exit(77);
     storms();
 }
-TEST_CASE("and without membarrier, and where it is refused after all") {
+TEST_CASE("the storms pass without membarrier, and when the kernel begins to refuse it") {
     for (const char *name :
          {"storms without membarrier", "membarrier lost before it was registered", "storms that lose membarrier"}) {
         support::child_result result = support::run_child(name);

@@ -1,4 +1,4 @@
-// What the library knows about a thread, without any Python.
+// A thread's record, without any Python.
 #include "scopes/attached.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
@@ -18,48 +18,48 @@
 
 using namespace pyattach;
 
-TEST_CASE("a thread's record is made once, and is its own") {
-    thread *mine = own_record();
-    REQUIRE(mine);
-    CHECK(own_record() == mine);
-    CHECK(this_thread.record() == mine);
-    CHECK(support::run_on_thread([&] { return own_record() != mine; }));
-    CHECK(mine->top == &mine->base);
-    CHECK(mine->base.tag == tag::base);
+TEST_CASE("a thread's record is made once, and belongs to that thread alone") {
+    thread *own = own_record();
+    REQUIRE(own);
+    CHECK(own_record() == own);
+    CHECK(this_thread.record() == own);
+    CHECK(support::run_on_thread([&] { return own_record() != own; }));
+    CHECK(own->top == &own->base);
+    CHECK(own->base.tag == tag::base);
 }
 
-TEST_CASE("frames are a stack through the caller's storage") {
+TEST_CASE("frames are a stack in the caller's storage") {
     support::run_on_thread([] {
-        thread &mine = *own_record();
+        thread &own = *own_record();
         frame outer{}, inner{};
-        push(mine, outer, tag::attached);
-        push(mine, inner, tag::detached);
-        CHECK(mine.top == &inner);
+        push(own, outer, tag::attached);
+        push(own, inner, tag::detached);
+        CHECK(own.top == &inner);
         CHECK(inner.below == &outer);
         CHECK(inner.tag == tag::detached);
-        pop(mine, *mine.top);
+        pop(own, *own.top);
         CHECK(inner.tag == tag::ended);
-        CHECK(mine.top == &outer);
-        pop(mine, *mine.top);
-        CHECK(mine.top == &mine.base);
+        CHECK(own.top == &outer);
+        pop(own, *own.top);
+        CHECK(own.top == &own.base);
     });
 }
 
 TEST_CASE("a frame that was written over is not read, and hides those below it") {
     support::run_on_thread([] {
-        thread &mine = *own_record();
-        interpreter *const record = mine.last_interp;
+        thread &own = *own_record();
+        interpreter *const record = own.last_interp;
         frame outer{}, inner{};
-        push(mine, outer, tag::attached);
-        push(mine, inner, tag::detached);
+        push(own, outer, tag::attached);
+        push(own, inner, tag::detached);
         auto count = [&] {
             int scopes = 0;
-            for (frame &scope : open_frames(mine))
+            for (frame &scope : open_frames(own))
                 scopes += scope.tag == tag::attached || scope.tag == tag::detached;
             return scopes;
         };
         CHECK(count() == 2);
-        CHECK(open_frames(mine).are_all());
+        CHECK(open_frames(own).are_all());
         // Word by word, the outer and the inner one.
         for (frame *scope : {&outer, &inner})
             for (size_t at : {offsetof(frame, tag), offsetof(frame, sum), offsetof(frame, below),
@@ -67,55 +67,56 @@ TEST_CASE("a frame that was written over is not read, and hides those below it")
                 const frame kept = *scope;
                 std::memset(reinterpret_cast<char *>(scope) + at, 0x5a, 4);
                 CHECK(count() == (scope == &outer ? 1 : 0));
-                CHECK(!open_frames(mine).are_all());
+                CHECK(!open_frames(own).are_all());
                 std::memcpy(static_cast<void *>(scope), &kept, sizeof kept);
             }
-        outer.inert = true; // which is no part of the sum, and neither is how many were open
+        outer.inert = true; // the sum contains neither this nor the number of nested scopes
         ++inner.nested_before;
         CHECK(count() == 2);
-        pop(mine, inner);
-        pop(mine, outer);
+        pop(own, inner);
+        pop(own, outer);
         CHECK(count() == 0);
-        CHECK(open_frames(mine).are_all());
-        CHECK(mine.last_interp == record);
+        CHECK(open_frames(own).are_all());
+        CHECK(own.last_interp == record);
     });
 }
 
-TEST_CASE("a frame begun in the storage of another takes its place, and those below that are forgotten") {
+TEST_CASE(
+    "a frame that begins in the storage of an open one replaces it, and the frames below that one are forgotten") {
     support::run_on_thread([] {
-        thread &mine = *own_record();
+        thread &own = *own_record();
         frame outer{}, middle{}, inner{};
-        push(mine, outer, tag::attached);
-        push(mine, middle, tag::detached);
-        push(mine, inner, tag::attached);
-        push(mine, middle, tag::detached);
-        CHECK(mine.top == &middle);
+        push(own, outer, tag::attached);
+        push(own, middle, tag::detached);
+        push(own, inner, tag::attached);
+        push(own, middle, tag::detached);
+        CHECK(own.top == &middle);
         CHECK(middle.below == &inner);
-        CHECK(inner.below == &mine.base);
-        CHECK(open_frames(mine).are_all());
-        push(mine, middle, tag::attached);
-        CHECK(mine.top == &middle);
-        CHECK(middle.below == &mine.base);
-        pop(mine, middle);
-        CHECK(mine.top == &mine.base);
+        CHECK(inner.below == &own.base);
+        CHECK(open_frames(own).are_all());
+        push(own, middle, tag::attached);
+        CHECK(own.top == &middle);
+        CHECK(middle.below == &own.base);
+        pop(own, middle);
+        CHECK(own.top == &own.base);
     });
 }
 
-TEST_CASE("a thread knows its own stack") {
-    int here = 0;
+TEST_CASE("is_on_own_stack distinguishes the thread's own stack from other storage") {
+    int on_this_stack = 0;
     static int elsewhere;
     auto on_heap = std::make_unique<int>(0);
     auto knows = [&](const int *local) {
         return is_on_own_stack(local) && !is_on_own_stack(&elsewhere) && !is_on_own_stack(on_heap.get());
     };
-    CHECK(knows(&here)); // of the main thread
+    CHECK(knows(&on_this_stack)); // of the main thread
     CHECK(support::run_on_thread([&] {
-        int there = 0;
-        return knows(&there) && !is_on_own_stack(&here);
+        int on_that_stack = 0;
+        return knows(&on_that_stack) && !is_on_own_stack(&on_this_stack);
     }));
 }
 
-TEST_CASE("a cancelled thread ends after a sleep that is not to be cut short, not in it") {
+TEST_CASE("a cancelled thread ends after an uncancelled sleep, and not in it") {
     static std::atomic<bool> has_slept{false};
     pthread_t cancelled;
     REQUIRE(pthread_create(
@@ -134,7 +135,7 @@ TEST_CASE("a cancelled thread ends after a sleep that is not to be cut short, no
     CHECK(has_slept);
 }
 
-TEST_CASE("a thread counts in its own record, and its sums outlive it") {
+TEST_CASE("a thread counts in its own record, and its counts outlive it") {
     uint64_t before = counted(event::attaches);
     support::run_on_thread([&] {
         count(event::attaches); // without a record
@@ -145,7 +146,7 @@ TEST_CASE("a thread counts in its own record, and its sums outlive it") {
     CHECK(counted(event::attaches) == before + 3);
 }
 
-TEST_CASE("without a Python nobody is attached") {
+TEST_CASE("without a Python no thread is attached") {
     CHECK(current_tstate() == nullptr);
     CHECK(require_attached() == PYATTACH_NOT_ATTACHED);
     ++this_thread.forbidden;
@@ -153,33 +154,33 @@ TEST_CASE("without a Python nobody is attached") {
     --this_thread.forbidden;
 }
 
-TEST_CASE("the record of a thread that ended is the next thread's, as new, and what was counted still counts") {
+TEST_CASE("the next thread gets the record of an ended thread, reset but for its counts") {
     uint64_t before = counted(event::nested);
     thread *first = nullptr;
     support::run_on_thread([&] {
         first = own_record();
-        count(event::nested, 7); // as if they were open still
+        count(event::nested, 7); // as if these scopes were still open
         first->batch_left = 8;
         first->exit_rounds = 1;
         count(event::nested, 3);
     });
     support::run_on_thread([&] {
-        thread *mine = own_record();
-        CHECK(mine == first);
-        CHECK(mine->nested_open == 0);
-        CHECK(mine->top == &mine->base);
-        CHECK(mine->base.tag == tag::base);
-        CHECK(mine->batch_left == 0);
-        CHECK(mine->exit_rounds == 0);
-        CHECK(mine->participants == nullptr);
+        thread *own = own_record();
+        CHECK(own == first);
+        CHECK(own->nested_open == 0);
+        CHECK(own->top == &own->base);
+        CHECK(own->base.tag == tag::base);
+        CHECK(own->batch_left == 0);
+        CHECK(own->exit_rounds == 0);
+        CHECK(own->participants == nullptr);
         count(event::nested, 4);
     });
     CHECK(counted(event::nested) == before + 14);
 }
 
-TEST_CASE("threads that live at once have records of their own, and all that they counted counts") {
+TEST_CASE("threads that exist at the same time have records of their own, and each count is included") {
     uint64_t before = counted(event::detaches);
-    constexpr int threads = 20; // more than are kept
+    constexpr int threads = 20; // more records than are kept
     for (int round = 0; round < 2; ++round) {
         support::barrier all_there("the others to have records", threads);
         std::mutex lock;
@@ -194,16 +195,16 @@ TEST_CASE("threads that live at once have records of their own, and all that the
                 count(event::detaches);
                 all_there.arrive_and_wait();
             }));
-        for (auto &one : all)
-            one->join();
+        for (auto &task : all)
+            task->join();
         CHECK(records.size() == threads);
     }
     CHECK(counted(event::detaches) == before + 2 * threads);
 }
 
-// A thread that is being made while the library is loaded may get its words zeroed, whatever they are initialised with:
-// glibc has set up its thread-locals already, and dlopen does not know of it yet.
-TEST_CASE("words that are zero say that there is no record") {
+// If a thread is being created while the library is loaded, its thread-local words may be zero, whatever their
+// initialiser is: glibc has set up the thread's block already, and dlopen does not find the thread in its list yet.
+TEST_CASE("words that are zero contain no record") {
     alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
     CHECK_FALSE(words.is_fast());
@@ -212,8 +213,8 @@ TEST_CASE("words that are zero say that there is no record") {
 
 namespace {
 
-// As a destructor behind the library's exit hook finds its thread.
-template <class Late> bool run_past_the_hook(Late late) {
+// Runs `late` on a thread whose exit hook has run, as a destructor of another library may.
+template <class Late> bool run_after_exit_hook(Late late) {
     return support::run_on_thread([&] {
         this_thread.ended = 1;
         return own_record() && late();
@@ -222,20 +223,20 @@ template <class Late> bool run_past_the_hook(Late late) {
 
 } // namespace
 
-TEST_CASE("a record made past the exit hook stays while a lock is held, and goes with it") {
-    CHECK(run_past_the_hook([] {
-        mutex_storage one{};
-        mutex::lock(one);
+TEST_CASE("a record that is made after the exit hook stays while a lock is held, and is discarded at its unlock") {
+    CHECK(run_after_exit_hook([] {
+        mutex_storage storage{};
+        mutex::lock(storage);
         discard_late_record(*this_thread.record());
         const bool stays = this_thread.record() != nullptr;
-        mutex::unlock(one);
+        mutex::unlock(storage);
         return stays && !this_thread.record();
     }));
 }
 
-TEST_CASE("a record made past the exit hook goes when an attach is refused") {
-    CHECK(run_past_the_hook([] {
-        ++this_thread.forbidden; // a refusal whether or not another file of this program has started a Python
+TEST_CASE("a record that is made after the exit hook is discarded when an attach is refused") {
+    CHECK(run_after_exit_hook([] {
+        ++this_thread.forbidden; // refused whether or not another file of this program has started a Python
         attached_scope scope;
         const status refused = attached::begin(scope);
         --this_thread.forbidden;

@@ -1,4 +1,5 @@
-// What Py_GetVersion says as one number. sys.hexversion is the same: api/interpreter_test.
+// The version that Py_GetVersion returns, as one number. That it equals sys.hexversion is tested in
+// api/interpreter_test.
 #include "cpython/adopt.hpp"
 
 #include "support/catch.hpp"
