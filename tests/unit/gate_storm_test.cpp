@@ -157,15 +157,9 @@ int collisions_missed(int rounds) {
         int delay = 100;
         for (int round = 0; round < rounds; ++round) {
             the_gate->reopen();
-<<<<<<< HEAD
-            mine.presence_now = presence::outside;
-            for (line &one : lines)
-                one.stored = 1;
-=======
-            self.inside = presence::outside;
+            self.presence_now = presence::outside;
             for (line &each : lines)
                 each.stored = 1;
->>>>>>> refs/heads/midway
             turn.store(2 * round + 1, std::memory_order_release);
             idle(delay);
             the_gate->close();

@@ -35,35 +35,19 @@ TEST_CASE("an open gate admits a thread, a closed one refuses it, and the presen
     participant self = {};
     the_gate->add(self);
     CHECK(the_gate->now() == gate::open);
-<<<<<<< HEAD
-    CHECK(the_gate->enter(mine));
-    CHECK(mine.presence_now == presence::attached);
-    the_gate->leave(mine, presence::detached);
-    CHECK(the_gate->enter(mine, presence::detached)); // an attached scope inside the detached one
-    the_gate->leave(mine, presence::detached);
-    CHECK(mine.presence_now == presence::detached);
-    the_gate->close();
-    CHECK(the_gate->now() == gate::closed);
-    CHECK_FALSE(the_gate->enter(mine, presence::detached));
-    CHECK(mine.presence_now == presence::detached); // as before
-    the_gate->leave(mine, presence::outside);
-    CHECK_FALSE(the_gate->enter(mine));
-    CHECK(mine.presence_now == presence::outside);
-=======
     CHECK(the_gate->enter(self));
-    CHECK(self.inside == presence::attached);
+    CHECK(self.presence_now == presence::attached);
     the_gate->leave(self, presence::detached);
     CHECK(the_gate->enter(self, presence::detached)); // an attached scope inside the detached one
     the_gate->leave(self, presence::detached);
-    CHECK(self.inside == presence::detached);
+    CHECK(self.presence_now == presence::detached);
     the_gate->close();
     CHECK(the_gate->now() == gate::closed);
     CHECK_FALSE(the_gate->enter(self, presence::detached));
-    CHECK(self.inside == presence::detached); // as before
+    CHECK(self.presence_now == presence::detached); // as before
     the_gate->leave(self, presence::outside);
     CHECK_FALSE(the_gate->enter(self));
-    CHECK(self.inside == presence::outside);
->>>>>>> refs/heads/midway
+    CHECK(self.presence_now == presence::outside);
     the_gate->end();
     CHECK(the_gate->is_ended());
     CHECK_FALSE(the_gate->enter(self));
@@ -88,21 +72,12 @@ TEST_CASE("a thread that is detached inside may reenter a closed gate, but not a
     CHECK(the_gate->enter(self));
     the_gate->leave(self, presence::detached);
     the_gate->close();
-<<<<<<< HEAD
-    CHECK(the_gate->reenter(mine));
-    CHECK(mine.presence_now == presence::attached);
-    the_gate->leave(mine, presence::detached);
-    the_gate->seal();
-    CHECK_FALSE(the_gate->reenter(mine));
-    CHECK(mine.presence_now == presence::outside);
-=======
     CHECK(the_gate->reenter(self));
-    CHECK(self.inside == presence::attached);
+    CHECK(self.presence_now == presence::attached);
     the_gate->leave(self, presence::detached);
     the_gate->seal();
     CHECK_FALSE(the_gate->reenter(self));
-    CHECK(self.inside == presence::outside);
->>>>>>> refs/heads/midway
+    CHECK(self.presence_now == presence::outside);
 }
 
 TEST_CASE("the closing thread counts the other threads inside, or only the attached ones") {

@@ -44,13 +44,8 @@ void run_participants(interpreter &interp, int threads) {
         }));
 }
 
-<<<<<<< HEAD
-unsigned empty(const interpreter &where) { return where.data->vacant.count.load(); }
-unsigned dead(const interpreter &where) { return where.data->orphaned.count.load(); }
-=======
-unsigned empty(const interpreter &interp) { return interp.data->empty.count.load(); }
-unsigned dead(const interpreter &interp) { return interp.data->dead.count.load(); }
->>>>>>> refs/heads/midway
+unsigned empty(const interpreter &interp) { return interp.data->vacant.count.load(); }
+unsigned dead(const interpreter &interp) { return interp.data->orphaned.count.load(); }
 
 } // namespace
 
@@ -61,47 +56,25 @@ TEST_CASE("a participant that a thread leaves is the next thread's, with that th
         thread &me = *own_record();
         first = find_participant(me, interp);
         REQUIRE(first);
-<<<<<<< HEAD
-        CHECK(find_participant(me, where) == first);
-        first->last_tstate = reinterpret_cast<thread_state *>(16);
-=======
         CHECK(find_participant(me, interp) == first);
-        first->last = reinterpret_cast<thread_state *>(16);
->>>>>>> refs/heads/midway
+        first->last_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(empty(interp) == 1);
     support::run_on_thread([&] {
-<<<<<<< HEAD
-        participant *mine = find_participant(*own_record(), where);
-        CHECK(mine == first);
-        CHECK(empty(where) == 0);
-        CHECK(mine->interp == &where);
-        CHECK(mine->native_id == own_native_id());
-        CHECK(pthread_equal(mine->ident, pthread_self()));
-        CHECK(mine->last_tstate == nullptr);
-        CHECK(mine->presence_now.load() == presence::outside);
-        // The gate has known it all the time.
-        mine->presence_now.store(presence::attached);
-        pid_t found[2] = {};
-        CHECK(where.gate.list_inside(nullptr, found, 2) == 1);
-        CHECK(found[0] == own_native_id());
-        mine->presence_now.store(presence::outside);
-=======
         participant *self = find_participant(*own_record(), interp);
         CHECK(self == first);
         CHECK(empty(interp) == 0);
         CHECK(self->interp == &interp);
         CHECK(self->native_id == own_native_id());
-        CHECK(pthread_equal(self->self, pthread_self()));
-        CHECK(self->last == nullptr);
-        CHECK(self->inside.load() == presence::outside);
+        CHECK(pthread_equal(self->ident, pthread_self()));
+        CHECK(self->last_tstate == nullptr);
+        CHECK(self->presence_now.load() == presence::outside);
         // It has been in the gate all the time.
-        self->inside.store(presence::attached);
+        self->presence_now.store(presence::attached);
         pid_t found[2] = {};
-        CHECK(interp.gate.who(nullptr, found, 2) == 1);
+        CHECK(interp.gate.list_inside(nullptr, found, 2) == 1);
         CHECK(found[0] == own_native_id());
-        self->inside.store(presence::outside);
->>>>>>> refs/heads/midway
+        self->presence_now.store(presence::outside);
     });
     end(interp);
     CHECK(interp.data->refs == 1);
@@ -111,13 +84,8 @@ TEST_CASE("a participant with an orphaned tstate is not reused before the tstate
     interpreter &interp = new_interpreter();
     participant *left = nullptr;
     support::run_on_thread([&] {
-<<<<<<< HEAD
-        left = find_participant(*own_record(), where);
-        left->warm_tstate = reinterpret_cast<thread_state *>(16);
-=======
         left = find_participant(*own_record(), interp);
-        left->warm = reinterpret_cast<thread_state *>(16);
->>>>>>> refs/heads/midway
+        left->warm_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(dead(interp) == 1);
     CHECK(empty(interp) == 0);
@@ -144,13 +112,8 @@ TEST_CASE("a thread that retires a participant of an ended gate releases its ref
     interpreter &interp = new_interpreter();
     support::latch has_participant("the thread to have a participant"), may_end("permission to end");
     support::task thread("the thread to end", [&] {
-<<<<<<< HEAD
-        find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
-        seated.count_down();
-=======
-        find_participant(*own_record(), interp)->warm = reinterpret_cast<thread_state *>(16);
+        find_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
         has_participant.count_down();
->>>>>>> refs/heads/midway
         may_end.wait();
     });
     has_participant.wait();
@@ -164,13 +127,8 @@ TEST_CASE("a thread that retires a participant of an ended gate releases its ref
 
 namespace {
 
-<<<<<<< HEAD
-void leave_state(interpreter &where) {
-    find_participant(*own_record(), where)->warm_tstate = reinterpret_cast<thread_state *>(16);
-=======
 void leave_tstate(interpreter &interp) {
-    find_participant(*own_record(), interp)->warm = reinterpret_cast<thread_state *>(16);
->>>>>>> refs/heads/midway
+    find_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
 }
 
 } // namespace
@@ -269,11 +227,7 @@ TEST_CASE("an ident is taken as long as a thread that has it has a participant")
     });
     auto is_taken = [&] {
         lock_registry();
-<<<<<<< HEAD
-        const bool is = where.gate.has_ident(ident);
-=======
-        const bool is = interp.gate.is_taken(ident);
->>>>>>> refs/heads/midway
+        const bool is = interp.gate.has_ident(ident);
         unlock_registry();
         return is;
     };
