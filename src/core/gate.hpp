@@ -78,8 +78,8 @@ class gate {
             wake();
     }
 
-    // Around fork(), as internal_lock.hpp defines hold, let_go and restart. In the child the list of participants is
-    // emptied without reading it, and the participants that exist in the child are put back.
+    // Around fork(), as internal_lock.hpp defines hold, release_hold and restart. In the child the list of participants
+    // is emptied without reading it, and the participants that exist in the child are put back.
     void hold() noexcept { data_->lock.hold(); }
     void release_hold() noexcept { data_->lock.release_hold(); }
     // True: a thread that is not in the child had borrowed the lock, so the list of participants may be half written.

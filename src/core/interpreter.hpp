@@ -139,9 +139,9 @@ inline bool is_inert(const frame &scope) noexcept {
 // reaper's batches, and the exit callbacks.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
-// Around fork(), as internal_lock.hpp defines hold, let_go and restart. The registry's lock is held after all locks in
-// interp_data, and let go after them. True in the child: a thread that is not in the child had borrowed the lock, so
-// the orphaned and vacant participants, the batches and the exit callbacks have been given up.
+// Around fork(), as internal_lock.hpp defines hold, release_hold and restart. The registry's lock is held after all
+// locks in interp_data, and let go after them. True in the child: a thread that is not in the child had borrowed the
+// lock, so the orphaned and vacant participants, the batches and the exit callbacks have been given up.
 void hold_locked_registry() noexcept;
 void release_hold_on_registry() noexcept;
 bool restart_registry() noexcept;

@@ -75,9 +75,9 @@ struct thread_local_words {
     void tag(thread *record) noexcept {
         tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || drain_deferred ? 0 : fast_bit);
     }
-    // A thread that owes a drain takes no fast path, so the fast end of a critical section need not check this.
-    void set_drain_deferred(bool owes) noexcept {
-        drain_deferred = owes;
+    // A thread with a deferred drain takes no fast path, so the fast end of a critical section need not check this.
+    void set_drain_deferred(bool is_deferred) noexcept {
+        drain_deferred = is_deferred;
         tag(record());
     }
 };
@@ -123,7 +123,7 @@ inline thread *own_record() noexcept {
     thread *me = this_thread.record();
     return __builtin_expect(!!me, 1) ? me : make_record();
 }
-// Around fork(), as internal_lock.hpp defines hold, let_go and restart, for the lock of the list of records.
+// Around fork(), as internal_lock.hpp defines hold, release_hold and restart, for the lock of the list of records.
 void hold_threads() noexcept;
 void release_hold_on_threads() noexcept;
 // In the child. True: a thread that is not in the child had borrowed the lock, so the records of other threads are

@@ -34,8 +34,8 @@ inline void remember_interp(thread &me, interpreter *interp) noexcept {
 // The interpreter's record, which is made if there is none; its hooks are not registered. Also for code that runs while
 // Python starts. NULL: no memory.
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
-// The record of the main interpreter, for a thread that saw Python run and then read `state`. NULL and `has_ended`:
-// that Python has ended since.
+// The record of the main interpreter, whose address `state` the caller has read after it read that Python is
+// initialised. NULL and `has_ended`: that Python has ended since. NULL otherwise: no memory.
 interpreter *find_or_make_main(cpython::interp_state *state, bool &has_ended) noexcept;
 
 } // namespace pyattach
