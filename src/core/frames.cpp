@@ -18,10 +18,10 @@ __attribute__((no_sanitize("address"))) bool is_intact(const thread &me, const f
     // The fast path attaches on top of the bottom frame only, and stores half of the address of the frame below in the
     // sum of a detached frame. (It never begins a scope in the storage of an open frame.)
     const bool is_below = scope.tag == tag::attached ? scope.below == &me.base : scope.sum == fast_sum_of(scope.below);
-    const participant *self = me.participants;
-    while (self && self != scope.participant)
-        self = self->next_of_thread;
-    return is_below && self && scope.interp == self->interp && scope.tstate == self->warm_tstate;
+    for (const participant &self : participants_of(me))
+        if (&self == scope.participant)
+            return is_below && scope.interp == self.interp && scope.tstate == self.warm_tstate;
+    return false;
 }
 
 void report_storage_in_use(const char *kind, const void *storage) noexcept {

@@ -86,10 +86,16 @@ bool is_in_use(const thread &me, const participant &self) noexcept {
     return !scopes.are_all();
 }
 
+participant *existing_participant(const thread *me, const interpreter &interp) noexcept {
+    for (participant &member : participants_of(me))
+        if (member.interp == &interp)
+            return &member;
+    return nullptr;
+}
+
 participant *find_participant(thread &me, interpreter &interp) noexcept {
-    for (participant *member = me.participants; member; member = member->next_of_thread)
-        if (member->interp == &interp)
-            return member;
+    if (participant *self = existing_participant(&me, interp))
+        return self;
     give_up_ended_participants(me);
     bool was_cleared;
     const pid_t id = own_native_id();

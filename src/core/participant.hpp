@@ -19,14 +19,13 @@
 #include <cstdint>
 
 #include "core/presence.hpp"
+#include "core/thread.hpp"
 #include "cpython/table.hpp"
 #include "platform/native_thread.hpp"
 
 namespace pyattach {
 
-struct interpreter;
 struct decref_queue;
-struct thread;
 
 struct participant {
     std::atomic<presence> presence_now; // written by the thread, read by the closing thread
@@ -64,6 +63,34 @@ struct participant_list {
 // Twice as many as the reaper deletes in a batch where Python is not free-threaded. That is 1.2 KB per interpreter.
 constexpr uint32_t most_vacant_participants = 16;
 
+// for (participant &member : participants_of(me)): those of one thread, the newest first. NULL: none.
+class participants_of {
+  public:
+    explicit participants_of(const thread *me) noexcept : first_(me ? me->participants : nullptr) {}
+    explicit participants_of(const thread &me) noexcept : first_(me.participants) {}
+
+    class iterator {
+      public:
+        explicit iterator(participant *at) noexcept : at_(at) {}
+        participant &operator*() const noexcept { return *at_; }
+        iterator &operator++() noexcept {
+            at_ = at_->next_of_thread;
+            return *this;
+        }
+        bool operator!=(const iterator &other) const noexcept { return at_ != other.at_; }
+
+      private:
+        participant *at_;
+    };
+    iterator begin() const noexcept { return iterator(first_); }
+    iterator end() const noexcept { return iterator(nullptr); }
+
+  private:
+    participant *first_;
+};
+
+// The thread's participant in the interpreter; NULL: it has none. `me` NULL: a thread without a record.
+participant *existing_participant(const thread *me, const interpreter &interp) noexcept;
 // This thread's participant in the interpreter. The first call takes a vacant one or makes one. NULL: no memory, or the
 // interpreter is cleared.
 participant *find_participant(thread &me, interpreter &interp) noexcept;

@@ -176,13 +176,13 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
         scope.is_fast = false;
         scope.sum = sum_of(scope);
     }
-    for (participant *member = me->participants; member; member = member->next_of_thread) {
-        if (member->queue && member->interp->pool.is_given_up()) {
-            lost_references += member->queue->waiting();
-            member->queue = nullptr;
+    for (participant &member : participants_of(me)) {
+        if (member.queue && member.interp->pool.is_given_up()) {
+            lost_references += member.queue->waiting();
+            member.queue = nullptr;
         }
-        member->native_id = own_native_id();
-        member->interp->gate.put_back(*member);
+        member.native_id = own_native_id();
+        member.interp->gate.put_back(member);
     }
     return lost_references;
 }
@@ -195,11 +195,11 @@ bool is_own_tstate(thread_state *tstate) noexcept {
     const thread *me = this_thread.record();
     if (me && is_of_top(*me, tstate))
         return true;
-    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread) {
-        const bool is_attached = member->presence_now.load(std::memory_order_relaxed) == presence::attached;
+    for (const participant &member : participants_of(me)) {
+        const bool is_attached = member.presence_now.load(std::memory_order_relaxed) == presence::attached;
         // The address of a tstate of a cleared interpreter may be that of another tstate.
-        if ((tstate == member->warm_tstate || (is_attached && tstate == member->last_tstate)) &&
-            !member->interp->is_cleared())
+        if ((tstate == member.warm_tstate || (is_attached && tstate == member.last_tstate)) &&
+            !member.interp->is_cleared())
             return true;
     }
     return tstate == cpython::python().gilstate_tstate();

@@ -124,8 +124,8 @@ status check_callers(const interpreter *interp) noexcept {
 void make_scopes_inert(thread &me) noexcept {
     for (frame &scope : open_frames(me))
         scope.inert = true;
-    for (participant *self = me.participants; self; self = self->next_of_thread)
-        self->presence_now.store(presence::outside, std::memory_order_release);
+    for (participant &self : participants_of(me))
+        self.presence_now.store(presence::outside, std::memory_order_release);
 }
 
 status finalize(thread &me, bool has_timed_out) noexcept {

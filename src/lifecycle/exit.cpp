@@ -31,14 +31,6 @@ constexpr int64_t signal_interval_ns = second_ns / 10;
 std::atomic<long long> exit_timeout_ns{10 * second_ns};
 std::atomic<const interpreter *> suppressed{nullptr};
 
-participant *own_participant(const interpreter &interp) noexcept {
-    if (const thread *me = this_thread.record())
-        for (participant *self = me->participants; self; self = self->next_of_thread)
-            if (self->interp == &interp)
-                return self;
-    return nullptr;
-}
-
 } // namespace
 
 void set_exit_timeout(long long timeout_ns) noexcept {
@@ -49,7 +41,7 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned inside = interp.gate.list_inside(own_participant(interp), ids, most);
+    const unsigned inside = interp.gate.list_inside(existing_participant(this_thread.record(), interp), ids, most);
     int length = std::snprintf(text, sizeof text, "%s %s", problem, inside ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < inside && length < static_cast<int>(sizeof text); ++i) {
         char name[32];
@@ -63,7 +55,7 @@ void report_threads_inside(interpreter &interp, const char *problem, char (&text
 void suppress_exit_hook(const interpreter *interp) noexcept { suppressed.store(interp, std::memory_order_relaxed); }
 
 ending::ending(interpreter &interp) noexcept
-    : python(interp), interp_(interp), own_(own_participant(interp)),
+    : python(interp), interp_(interp), own_(existing_participant(this_thread.record(), interp)),
       earlier_ns_(cpython::timed_out_since(interp.state)) {
     report_[0] = '\0';
 }

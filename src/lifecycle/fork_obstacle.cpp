@@ -37,14 +37,6 @@ bool is_known_tstate(const thread_state *tstate) noexcept {
     return false;
 }
 
-const participant *own_participant(const interpreter &interp) noexcept {
-    const thread *me = this_thread.record();
-    const participant *self = me ? me->participants : nullptr;
-    while (self && self->interp != &interp)
-        self = self->next_of_thread;
-    return self;
-}
-
 } // namespace
 
 // A thread stores its presence in its participant before it attaches, and stores `outside` after it has detached. The
@@ -59,7 +51,8 @@ const char *find_fork_obstacle(bool is_something_lost) noexcept {
         interpreter &interp = *data->interp;
         if (interp.is_cleared())
             continue;
-        if (interp.gate.now() != gate::open || !interp.gate.is_empty_but_for(own_participant(interp)))
+        if (interp.gate.now() != gate::open ||
+            !interp.gate.is_empty_but_for(existing_participant(this_thread.record(), interp)))
             return was_inside;
     }
     if (cpython::has_sub_interpreters())

@@ -101,9 +101,8 @@ size_t drain(interpreter &interp, size_t most) noexcept {
     if (!me)
         return 0;
     no_drain_scope no_drain;
-    const decref_queue *own = nullptr;
-    for (const participant *member = me->participants; member && !own; member = member->next_of_thread)
-        own = member->interp == &interp ? member->queue : nullptr;
+    const participant *self = existing_participant(me, interp);
+    const decref_queue *own = self ? self->queue : nullptr;
     while (released < most && !interp.pool.is_empty()) {
         size_t taken = interp.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)

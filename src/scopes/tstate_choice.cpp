@@ -17,8 +17,8 @@ bool is_of_ended_interp(const thread &me, thread_state *tstate) noexcept {
     if (!py.gilstate_outlives_python)
         return false;
     bool has_ended_address = tstate == me.ended_tstate;
-    for (const participant *member = me.participants; member && !has_ended_address; member = member->next_of_thread)
-        has_ended_address = member->last_tstate == tstate && member->interp->is_cleared();
+    for (const participant &member : participants_of(me))
+        has_ended_address = has_ended_address || (member.last_tstate == tstate && member.interp->is_cleared());
     // The main thread's first tstate, which has the id 1, has the same address in each runtime.
     return has_ended_address && py.tstate_id(tstate) != 1;
 }
@@ -71,9 +71,9 @@ thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp,
         return nullptr;
     count(event::states_created);
     // A tstate of an ended interpreter that had this address has been freed, so is_of_ended_interp must not find it.
-    for (participant *member = me.participants; member; member = member->next_of_thread)
-        if (member->last_tstate == tstate)
-            member->last_tstate = nullptr;
+    for (participant &member : participants_of(me))
+        if (member.last_tstate == tstate)
+            member.last_tstate = nullptr;
     result.is_new = true;
     result.temporary = self.is_temporary = !warm_state::is_kept(interp);
     if (!result.temporary)

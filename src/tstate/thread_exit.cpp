@@ -55,10 +55,10 @@ bool is_gilstate_lost(const thread &me) noexcept {
 // current one. NULL: there is none; other code may have attached the thread, and the library does not detach a tstate
 // of other code.
 participant *attached_by_scope(const thread &me, const thread_state *tstate) noexcept {
-    for (participant *self = me.participants; tstate && self; self = self->next_of_thread)
-        if (self->presence_now.load(std::memory_order_relaxed) == presence::attached &&
-            !self->interp->gate.is_ended() && (tstate == self->warm_tstate || tstate == self->last_tstate))
-            return self;
+    for (participant &self : participants_of(tstate ? &me : nullptr))
+        if (self.presence_now.load(std::memory_order_relaxed) == presence::attached && !self.interp->gate.is_ended() &&
+            (tstate == self.warm_tstate || tstate == self.last_tstate))
+            return &self;
     return nullptr;
 }
 
@@ -96,15 +96,15 @@ void end_open_scopes(thread &me) noexcept {
     const bool can_detach = !attached || abandon_sections(me);
     if (attached && can_detach)
         release_tstate(*attached, tstate);
-    for (participant *self = me.participants; self; self = self->next_of_thread) {
-        const presence before = self->presence_now.load(std::memory_order_relaxed);
+    for (participant &self : participants_of(me)) {
+        const presence before = self.presence_now.load(std::memory_order_relaxed);
         was_detached = was_detached || before == presence::detached;
         // The thread is not attached with this tstate, so the reaper has to delete it on another thread.
-        if (self->is_temporary && cpython::python().reaps_foreign_tstates && !self->warm_tstate)
-            self->warm_tstate = self->last_tstate;
-        self->is_temporary = false;
-        if (before != presence::outside && (self != attached || can_detach))
-            self->interp->gate.leave(*self, presence::outside);
+        if (self.is_temporary && cpython::python().reaps_foreign_tstates && !self.warm_tstate)
+            self.warm_tstate = self.last_tstate;
+        self.is_temporary = false;
+        if (before != presence::outside && (&self != attached || can_detach))
+            self.interp->gate.leave(self, presence::outside);
     }
     me.top = &me.base;
     me.base.inert = false;

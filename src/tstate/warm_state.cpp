@@ -30,9 +30,8 @@ bool is_kept(const interpreter &interp) noexcept {
     // interpreter, which the slot contains instead.
     if (interp.state == py.main_interpreter())
         return true;
-    const thread *me = py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr;
-    for (const participant *member = me ? me->participants : nullptr; member; member = member->next_of_thread)
-        if (member->warm_tstate && member->interp == main_interpreter())
+    for (const participant &member : participants_of(py.sub_interpreters_keep_tstates ? this_thread.record() : nullptr))
+        if (member.warm_tstate && member.interp == main_interpreter())
             return true;
     return false;
 }
