@@ -89,7 +89,7 @@ inline uint64_t fast_head(pyattach::tag kind = tag::attached) noexcept {
     return made.head();
 }
 
-// What `sum` holds: of a detached frame of the fast path, and of a frame that the fast path did not make.
+// What `sum` holds. fast_sum_of: of a detached frame of the fast path. sum_of: of a frame of any other path.
 inline uint32_t fast_sum_of(const frame *below) noexcept {
     return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(below));
 }

@@ -6,7 +6,7 @@
 // that they run. So:
 //   - The fast paths compare words of a frame with words of the record. They follow no pointer in a frame that its
 //     owner did not pass in.
-//   - The exit hook, which runs after the stack has been unwound, reads no frame at all.
+//   - The thread-exit hook, which runs after the stack has been unwound, reads no frame at all.
 //   - All other code reads frames through this file, which follows no pointer in a frame before it has checked the
 //     frame. It compares what the fast path wrote with the record, and what other paths wrote with a sum.
 // A frame that cannot be read hides the frames below it. Code assumes that they are open where that is safe (a

@@ -32,8 +32,8 @@ namespace pyattach {
 
 class gate {
   public:
-    // The states of the gate. The finalizing thread takes each step. A step back, or one that was taken before, changes
-    // nothing.
+    // The states of the gate. The finalizing thread takes each step, except that a registration that comes too late may
+    // end the gate on another thread. A step back, or one that was taken before, changes nothing.
     //
     //     open ------> closed ------> sealed ------> ended ------> cleared
     //        \  close()        seal()         end()        clear()
@@ -43,11 +43,12 @@ class gate {
     //   open     threads may enter
     //   closed   no thread may enter; a thread that is detached inside may still re-attach
     //   sealed   a detached thread may not re-attach either; the finalizing thread waits only for attached threads
-    //   ended    CPython finalizes the interpreter; scopes inside are inert
-    //   cleared  CPython has cleared the interpreter, and its address may name another one
+    //   ended    CPython finalizes the interpreter; the finalizing thread's scopes are inert
+    //   cleared  CPython has cleared the interpreter, and its address may name another one; all scopes are inert
     enum state : uint32_t { open, closed, sealed, ended, cleared };
 
-    // Freed with the last participant. The word outlives it, for handles and scopes that name the interpreter.
+    // Freed with the last reference to the interp_data. The word outlives it, for handles and scopes that name the
+    // interpreter.
     struct data {
         list<participant, &participant::next, &participant::previous> participants;
         internal_lock lock;

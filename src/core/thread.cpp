@@ -1,4 +1,4 @@
-// Thread: the records of all threads, and the exit hook.
+// Thread: the records of all threads, and the thread-exit hook.
 #include "core/thread.hpp"
 
 #include <climits>
@@ -36,8 +36,8 @@ list<thread, &thread::next, &thread::previous> threads;
 alignas(64) std::atomic<thread *> spares[8];
 std::atomic<uint64_t> counted_elsewhere[events]; // also of threads without a record, and of freed records
 
-// The exit hook is a pthread key and not a C++ thread_local. The key is made at the first attach, so its index is above
-// that of CPython's own key, and the hook runs after CPython's key has been emptied.
+// The thread-exit hook is a pthread key and not a C++ thread_local. The key is made at the first attach, so its index
+// is above that of CPython's own key, and the hook runs after CPython's key has been emptied.
 exit_key own_exit_key;
 
 void on_exit(void *record) noexcept {
@@ -82,7 +82,7 @@ void reset(thread &record) noexcept {
 }
 
 thread *new_record() noexcept {
-    // Without the exit hook the record would outlive its thread. The key is made here, because there is no spare record
+    // Without the hook the record would outlive its thread. The key is made here, because there is no spare record
     // before there is a key.
     void *memory = make_exit_key() ? std::calloc(1, sizeof(thread)) : nullptr;
     if (!memory)
@@ -120,7 +120,7 @@ thread *make_record() noexcept {
     } else if (!(me = new_record())) {
         return nullptr;
     }
-    // After a thread's exit hook has run, the thread gives the record back itself (discard_late_record).
+    // After a thread's thread-exit hook has run, the thread gives the record back itself (discard_late_record).
     if (!this_thread.ended && !own_exit_key.set(me)) {
         discard(*me);
         return nullptr;

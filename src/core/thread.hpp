@@ -16,7 +16,7 @@
 
 namespace pyattach {
 
-// Made at a thread's first attach. The exit hook leaves it to a later thread, which resets all but the counters.
+// Made at a thread's first attach. The thread-exit hook leaves it to a later thread, which resets all but the counters.
 struct thread {
     frame *top; // the innermost open scope that changed the tstate, or `base`
     // Where CPython keeps this thread's current tstate (up to 3.11 that of the thread that holds the GIL), or
@@ -35,7 +35,7 @@ struct thread {
     thread_state *ended_tstate;      // of an ended interpreter, whose participant was given up; see is_of_ended_interp
     reattach_guard *reattach_guards; // of tstates that other code attached and a scope of this thread detached
     counters counted;
-    int exit_rounds;         // how often the exit hook has run
+    int exit_rounds;         // how often the thread-exit hook has run
     thread *next, *previous; // in the list of all records
     frame base;              // the bottom of the stack of frames, which changes no tstate
 
@@ -48,7 +48,7 @@ struct thread {
 struct thread_local_words {
     uintptr_t tagged = 0;        // the address of the record, and fast_bit; see tag()
     uint16_t forbidden = 0;      // how many forbidden scopes are open
-    uint8_t ended : 1;           // the thread's exit hook has run
+    uint8_t ended : 1;           // the thread-exit hook has run
     uint8_t drain_deferred : 1;  // CPython called a drain here while drains were disabled; see run_deferred
     uint8_t registering : 6;     // how many registrations of an exit hook run code on this thread
     uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
@@ -70,8 +70,8 @@ struct thread_local_words {
     // Two bits of one byte, so this is one load. True: run_deferred has to be called.
     bool has_deferred() const noexcept { return __builtin_expect((ended | drain_deferred) != 0, 0); }
 
-    // Stores the record. Sets fast_bit if there is a record, no forbidden scope is open, the exit hook has not run, and
-    // no drain is owed. Called after any of these has changed.
+    // Stores the record. Sets fast_bit if there is a record, no forbidden scope is open, the thread-exit hook has not
+    // run, and no drain is owed. Called after any of these has changed.
     void tag(thread *record) noexcept {
         tagged = reinterpret_cast<uintptr_t>(record) | (!record || forbidden || ended || drain_deferred ? 0 : fast_bit);
     }
@@ -135,7 +135,7 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept;
 
 // Leaves the record to a later thread, or frees it. No scope is open in it, and no thread uses it any more.
 void discard(thread &ended) noexcept;
-// After the thread's exit hook has run, discards the record unless a scope is open in it.
+// After the thread-exit hook has run, discards the record unless a scope is open in it.
 inline void discard_late_record(thread &me) noexcept {
     if (__builtin_expect(this_thread.ended, 0))
         discard_late_record_slow(me);

@@ -9,8 +9,8 @@ namespace pyattach::cpython {
 //
 // Up to 3.11 a fork child inherits CPython's lock on all tstates in the state in which the fork finds it, and waits for
 // it before anything else. So a fork waits for each thread that is in this function, 100 ms at most: this is the only
-// CPython function that is called under an internal lock, and with tracemalloc on it waits for the GIL. Where os.fork()
-// announces a fork, make_tstate waits for the end of the fork before it calls this function.
+// CPython function that may wait and is called under an internal lock. With tracemalloc on, it waits for the GIL. Where
+// os.fork() announces a fork, make_tstate waits for the end of the fork before it calls this function.
 thread_state *new_tstate(interp_state *interp) noexcept;
 // Around a fork, as internal_lock.hpp defines the three: for threads that are in new_tstate.
 void hold_tstates() noexcept;

@@ -36,8 +36,8 @@ bool check_outcome(interpreter &interp, participant &self, pool::outcome outcome
 
 // False: the pool refused, and the reference leaks.
 bool push_to_pool(interpreter &owner, object *reference) noexcept {
-    // Otherwise the interpreter could end unnoticed, and its references would be released in the next interpreter at
-    // the same address.
+    // If the end of the interpreter does not close its pool, the references would be released in the next interpreter
+    // at the same address.
     if (!owner.notices_its_end() || owner.gate.is_ended())
         return false;
     thread *me = this_thread.record();
@@ -45,8 +45,8 @@ bool push_to_pool(interpreter &owner, object *reference) noexcept {
     if (__builtin_expect(!self || self->interp != &owner || !self->queue || this_thread.ended, 0)) {
         me = own_record();
         self = me ? find_participant(*me, owner) : nullptr;
-        // A thread that is past its exit hook makes no queue, because no hook would free it. Its record and participant
-        // are given up as soon as the reference is in the pool.
+        // A thread that is past its thread-exit hook makes no queue, because no hook would free it. Its record and
+        // participant are given up as soon as the reference is in the pool.
         if (this_thread.ended || !self || (!self->queue && !(self->queue = owner.pool.add_queue()))) {
             const pool::outcome outcome = owner.pool.push_single(reference, self);
             const bool is_in_pool = self ? check_outcome(owner, *self, outcome) : outcome != pool::outcome::refused;

@@ -44,7 +44,7 @@ void schedule(interpreter &interp, participant &self) noexcept {
 
 // In Python's main thread, attached. It schedules itself again only after it has drained. Otherwise CPython would call
 // it again at once, and from 3.13 on CPython's finalization waits until no pending call is left. A call that must not
-// drain is made up for later: if drains are disabled on this thread, when they are enabled again (set_drain_deferred);
+// drain is repeated later: if drains are disabled on this thread, when they are enabled again (set_drain_deferred);
 // if the budget is 0, when it is set (set_drain_budget). A push that finds the pool over its high-water mark schedules
 // another drain in any case.
 int run_scheduled_drain(void *record) noexcept {
@@ -107,7 +107,7 @@ size_t drain(interpreter &interp, size_t most) noexcept {
         size_t taken = interp.pool.take(batch, std::min(most - released, pool::largest_batch), own);
         if (taken == 0)
             break; // another drain took them
-        // A destructor may call a drain itself. The rest of its batch is then counted in addition.
+        // A destructor may drain, too. What that inner drain has left is added to what this one has left.
         const uint32_t left_before = me->batch_left;
         cpython::kept_error kept;
         cpython::guarded([&] {

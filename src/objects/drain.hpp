@@ -34,7 +34,8 @@ inline void drain_if_allowed(interpreter &interp) noexcept {
 }
 
 // Asks CPython to call a drain of this pool soon, unless it has been asked already. On any thread, attached or not.
-// `self`: the calling thread's participant in `interp`.
+// `self`: the calling thread's participant in `interp`. Only for the main interpreter. Does nothing inside a forbidden
+// scope, or in a fork child where Python is not in order.
 void schedule_drain(interpreter &interp, participant &self) noexcept;
 
 } // namespace pyattach

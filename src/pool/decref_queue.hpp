@@ -4,7 +4,7 @@
 // `pushed_`, and then reads whether the queue is in the pool's list. The drain does the reverse: it takes the queue off
 // the list, and then reads `pushed_` (pool.hpp). Each side needs a fence between its two steps. A full fence would be
 // most of a push. A fence that the drain makes for both (heavy_fence, see fence.hpp) would add a microsecond to each
-// attach that finds a few references. So there are two modes:
+// attach that finds a few references. So there are two modes, and a step between them:
 //   - *fenced*, the usual mode: a push is an exchange, and both sides use sequentially consistent operations.
 //   - *plain*, while much waits: a push is plain stores. The drain makes all running threads execute a fence after it
 //     took the queue off the list, unless the drain runs on the owner itself. This is an asymmetric fence (P1202).

@@ -1,5 +1,5 @@
 // Pool: the references that threads gave back while they were not attached, until an attached thread releases them. An
-// MPSC queue (many producers, one consumer at a time); one pool per interpreter.
+// MPSC queue: many threads push, one drain at a time takes. One pool per interpreter.
 //
 // Each thread pushes into a queue of its own (decref_queue.hpp). `pushed`, how many references it ever pushed, is
 // written by this thread, the owner, alone. `taken`, how many of them came out, is written by drains alone. The pool
@@ -9,7 +9,7 @@
 //
 //   push:    write the slot;   pushed += 1;   [fence]   in_pool_list? done : enlist
 //   enlist:  in_pool_list = true (exchange);   was it false? link the queue
-//   drain (one at a time, under a lock that nothing else needs):
+//   drain (one at a time, under data::lock, which no push into an open pool takes):
 //            take the list;   copy slots out;   taken += k;   something left? back into the list : delist
 //   delist:  in_pool_list = false (exchange);   [fence]   pushed == taken? done : enlist, for the next drain
 //

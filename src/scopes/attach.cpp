@@ -83,7 +83,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
 
 status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked,
                  attach_result &result) noexcept {
-    // In this child the GIL may be held by a thread of the parent that is not in the child.
+    // In such a fork child the GIL may be held by a thread of the parent that is not in the child.
     if (is_refused_after_fork())
         return refused_after_fork();
     result.interp = &interp;
@@ -138,7 +138,7 @@ status attach_first(thread &me, thread_state *replaced, attach_result &result) n
         interpreter *main = find_or_make_main(py.main_interpreter(), has_ended);
         if (has_ended) {
             cpython::release_guard(guard);
-            continue; // and is refused, or meets the next life
+            continue; // no Python runs now, or the next one has started
         }
         status outcome = main ? attach_to(me, *main, replaced, true, result) : PYATTACH_NO_MEMORY;
         bool is_usable = true;

@@ -73,7 +73,7 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
         lookup_or_register(me, result.tstate);
         remember_interp(me, result.interp);
     }
-    // Also if `checked` is false: the exit hook was registered before the first reference was put into the pool.
+    // Also if `checked` is false: a reference enters the pool only if the end of the interpreter closes the pool.
     drain_if_allowed(*result.interp);
     return PYATTACH_OK;
 }
@@ -139,8 +139,8 @@ void end_nested(nested_scope &scope) noexcept {
 
 } // namespace
 
-// The fast path: this thread has a warm tstate of the main interpreter, no scope is open, and the gate is open. (The
-// gate of an interpreter that has ended is not, and a thread without an open scope has the presence `outside`.) In each
+// The fast path: this thread has a warm tstate of the main interpreter, no frame is open, and the gate is open. (The
+// gate of an interpreter that has ended is not open, and a thread without a frame has the presence `outside`.) In each
 // other case nothing has changed yet, and begin_slow decides. The steps of the slow path stand here once more, because
 // each attach executes each instruction here.
 status begin_warm(attached_scope &scope, thread &me) noexcept {

@@ -27,9 +27,9 @@ status begin_in(attached_scope &, interpreter &) noexcept;
 // For code that runs while Python starts or ends. The gate does not refuse the thread, and no exit hook is registered.
 status begin_unchecked(attached_scope &) noexcept;
 
-// The fast path of begin: the thread has a warm tstate of the main interpreter, and no scope is open.
+// The fast path of begin: the thread has a warm tstate of the main interpreter, and no frame is open.
 status begin_warm(attached_scope &, thread &me) noexcept;
-// The thread may be attached.
+// The nested path if the thread is attached, else begin_slow.
 status begin_nested(attached_scope &, thread &me) noexcept;
 // The slow path, for every other case, and for the cases above whose check failed.
 status begin_slow(attached_scope &) noexcept;

@@ -47,7 +47,7 @@ bool is_temporary_of_open_scope(const thread &me, const thread_state *tstate) no
 // Keeps the tstate as the participant's warm one, and decides whether the thread's next attach may take the fast path.
 thread_state *use_warm_tstate(thread &me, participant &self, thread_state *tstate) noexcept {
     self.warm_tstate = tstate;
-    // The fast path does not read the GILState slot. From 3.12 attaching stores the tstate there. Before, the slot
+    // The fast path does not read the GILState slot. From 3.12 attaching stores the tstate there. Up to 3.11 it
     // keeps the tstate that it held when the warm one was made. If that is another tstate, code that calls
     // PyGILState_Ensure inside a scope deadlocks, so the slot has to hold the warm one.
     const cpython::table &py = cpython::python();
@@ -127,8 +127,8 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
     }
 
     // Rule 3: the tstate of a scope further out, after a scope of the library or other code has switched this thread to
-    // another interpreter. That tstate lives as long as its scope. A new one would take its place for good. On the main
-    // thread that would be the place of the only tstate that may finalize Python.
+    // another interpreter. That tstate lives as long as its scope. A new one would replace it as the thread's GILState
+    // tstate for good. On the main thread it is the only one that may finalize Python.
     if (thread_state *outer_tstate = tstate_of_outer_scope(me, interp))
         return use_unowned_tstate(self, outer_tstate);
 

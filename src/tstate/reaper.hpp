@@ -1,7 +1,7 @@
 // Reaper: deletes the tstates of ended threads.
 //
 // A tstate that this library made is *orphaned* from the end of its thread until it is deleted. Its participant waits
-// for that in the interpreter's list `interp_data::dead`.
+// for that in the interpreter's list `interp_data::orphaned`.
 //
 // The ending thread does not delete its tstate, because its end never waits for Python (invariant 7). A later thread
 // that needs a new tstate deletes the orphaned one, and only after the kernel has reported the end of the first thread.

@@ -1,7 +1,7 @@
 // Warm tstate: the tstate that a native thread keeps between attaches, and what is done with it when the thread ends.
 //
-// A thread's end never waits for Python (invariant 7). So the exit hook does not delete the warm tstate, but puts its
-// participant into the interpreter's list of orphaned tstates, for the reaper (reaper.hpp).
+// A thread's end never waits for Python (invariant 7). So the thread-exit hook does not delete the warm tstate, but
+// puts its participant into the interpreter's list of orphaned participants, for the reaper (reaper.hpp).
 #pragma once
 
 #include "core/thread.hpp"
