@@ -51,7 +51,7 @@ class ReadmeTest(DocumentTest):
         for name in sorted(set(re.findall(r"`(\w+_test)`", text))):
             with self.subTest(test=name):
                 self.assertTrue(list((SOURCE / "tests").rglob(f"{name}.*")))
-        tree = re.search(r"^## 2\. .*?```\n(.*?)^```", text, re.M | re.S)[1]
+        tree = re.search(r"^## 1\. .*?```\n(.*?)^```", text, re.M | re.S)[1]
         suites = [path.name for path in (SOURCE / "tests").iterdir() if path.is_dir() and path.name != "support"]
         tools = [path.name for path in (SOURCE / "tools").iterdir() if path.is_file() and "." not in path.name]
         for name in sorted(suites + tools):
