@@ -105,6 +105,10 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
     // Made on the thread that will use it: CPython binds a state to the thread that makes it.
     if (py.free_threaded)
         same_ident_batch.destroy_before_coming(in.was_detached ? nullptr : in.replaced);
+    // What this thread had here last is gone. Its address may be another thread's state by now, up to 3.11 that of a
+    // thread that forks with the GIL: while make_tstate waits for the fork, it would take that GIL for this thread's,
+    // as the participant says attached already, and let go of it.
+    self.last = nullptr;
     if (!(tstate = make_tstate(interp)))
         return nullptr;
     count(event::states_created);
