@@ -30,7 +30,7 @@ void add_scheduled_drain(interpreter &interp) noexcept {
 
 // Py_AddPendingCall may be called on any thread, attached or not, while the interpreter exists, which the gate ensures.
 // It takes a lock of CPython's. So it is not called inside tp_traverse, nor in the child of a raw fork, where a thread
-// that is not in the child may hold that lock. CPython runs pending calls in the main interpreter only.
+// that is not in the child may hold that lock. From 3.12 on CPython runs pending calls in the main interpreter only.
 void schedule(interpreter &interp, participant &self) noexcept {
     if (&interp != main_interpreter() || this_thread.forbidden || is_python_out_of_order() ||
         interp.pool.is_drain_scheduled().load(std::memory_order_relaxed))
@@ -59,6 +59,12 @@ int run_scheduled_drain(void *record) noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const size_t budget = drain_budget();
     if (budget == 0 || !own_record())
+        return 0;
+    // Up to 3.11 CPython queues the call in the interpreter of the thread that held the GIL, and runs it there. That
+    // may be a sub-interpreter, even one that CPython is just making, with a tstate that the library does not recognise
+    // as this thread's. A destructor that attaches would wait for the GIL that this thread holds.
+    thread_state *const tstate = current_tstate();
+    if (!tstate || cpython::python().interp_of(tstate) != interp.state)
         return 0;
     if (is_drain_disabled()) {
         this_thread.set_drain_deferred(true);

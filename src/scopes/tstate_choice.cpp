@@ -66,6 +66,11 @@ thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp,
                              attach_result &result) noexcept {
     if (cpython::python().free_threaded)
         same_ident_batch.destroy_before_attach(result.was_detached ? nullptr : result.replaced);
+    // The tstate that this thread was attached with here last does not exist any more, and its address may be that of
+    // another thread's tstate. Up to 3.11 that may be a forking thread, which holds the GIL: while make_tstate waits
+    // for the fork, this thread would take that GIL for its own (is_own_tstate), because the participant announces
+    // `attached` already, and would release it.
+    self.last_tstate = nullptr;
     thread_state *tstate = make_tstate(interp);
     if (!tstate)
         return nullptr;

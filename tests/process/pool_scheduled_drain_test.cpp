@@ -10,16 +10,21 @@
 #include <vector>
 
 #include "support/late_tls_destructor.hpp"
+#include "support/sub_interpreter.hpp"
 
 using namespace support;
 
 namespace {
 
 std::atomic<int> asked{0};
+int (*last_call)(void *);
+void *last_argument;
 
 } // namespace
 
 extern "C" __attribute__((visibility("default"))) int Py_AddPendingCall(int (*call)(void *), void *arg) {
+    last_call = call;
+    last_argument = arg;
     ++asked;
     return cpython<int(int (*)(void *), void *)>("Py_AddPendingCall")(call, arg);
 }
@@ -226,4 +231,20 @@ CHILD("python ends with a crowded pool and no budget") {
 }
 TEST_CASE("finalization completes although many references wait that no automatic drain may release") {
     check_succeeds("python ends with a crowded pool and no budget");
+}
+
+// Up to 3.11 CPython does that: it queues a call where the thread is that holds the GIL.
+TEST_CASE("a scheduled drain that is called in a sub-interpreter releases nothing there") {
+    start_python_in_scope();
+    attached here;
+    sub_interpreter sub;
+    ref object = object_with(many + 1);
+    const int before = asked;
+    drop_elsewhere(object, many);
+    REQUIRE(asked == before + 1);
+    const size_t waited = pyattach_pool_size();
+    sub.inside([] { EXPECT(last_call(last_argument) == 0); });
+    CHECK(pyattach_pool_size() == waited);
+    let_python_run_until_released(object);
+    CHECK(reference_count(object) == 1);
 }

@@ -133,7 +133,9 @@ void live_once(actor &me, double until, bool is_last, unsigned seconds_in_all) {
     on_stage().may_fork = !has_subs;
     if (me.one_in(2))
         open_model();
-    if (me.one_in(3)) {
+    // Up to 3.12 threading._after_fork() makes a thread object before it renews the lock that this takes, which a
+    // thread of Python's own may have held at the fork: the child of another thread than Python's hangs.
+    if (me.one_in(3) && (has_subs || support::python_version() >= 0x030d0000)) {
         support::attached inside;
         start_python_threads(me, is_last);
     }
