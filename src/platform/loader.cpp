@@ -59,8 +59,8 @@ void for_each_library(void (*visit)(const char *path, void *argument) noexcept, 
     visitor caller = {visit, argument};
     dl_iterate_phdr(
         [](dl_phdr_info *library, size_t, void *data) {
-            const auto &caller = *static_cast<visitor *>(data);
-            caller.visit(library->dlpi_name, caller.argument);
+            const auto &each = *static_cast<visitor *>(data);
+            each.visit(library->dlpi_name, each.argument);
             return 0;
         },
         &caller);
