@@ -69,12 +69,13 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     if (outcome)
         return refuse(scope, outcome);
     open(scope.frame, me, result);
+    interpreter &entered = *result.interp;
     if (checked) {
         lookup_or_register(me, result.tstate);
-        remember_interp(me, result.interp);
+        remember_interp(me, &entered);
     }
     // Also if `checked` is false: a reference enters the pool only if the end of the interpreter closes the pool.
-    drain_if_allowed(*result.interp);
+    drain_if_allowed(entered);
     return PYATTACH_OK;
 }
 

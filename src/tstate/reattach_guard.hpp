@@ -37,7 +37,7 @@ reattach_guard *make_reattach_guard(thread &me, interpreter &interp, thread_stat
 reattach_guard *find_reattach_guard(const thread &me, const thread_state *tstate) noexcept;
 // Attaches the thread with the guard's tstate again, and parks it if CPython refuses.
 void reattach(reattach_guard &guard) noexcept;
-// The thread has ended, or is not in this fork child.
-void drop_reattach_guards(thread &ended) noexcept;
+// `me` has ended, or is not in this fork child.
+void drop_reattach_guards(thread &me) noexcept;
 
 } // namespace pyattach

@@ -26,7 +26,7 @@ TIMES = 1000  # as in driver.cpp
 BOUNDS = {
     "nested": (50, 50, 50),
     "assume": (40, 40, 40),
-    "attach": (115, 115, 125),
+    "attach": (115, 115, 127),
     "detach": (103, 103, 116),
     "decref": (40, 40, 49),
     "push": (83, 83, 83),  # a quarter of them fenced
