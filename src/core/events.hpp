@@ -1,6 +1,6 @@
-// Events: functions that this folder calls and a higher folder defines.
+// Events: functions that this floor calls and a higher floor defines.
 //
-// A folder includes only folders below it. So these functions are declared here, where they are called, and each
+// A floor includes only floors below it. So these functions are declared here, where they are called, and each
 // comment names the file that defines the function.
 #pragma once
 
@@ -12,12 +12,13 @@ struct thread;
 // thread-exit destructors of other libraries. Never waits for Python.
 bool on_thread_exit(thread &me) noexcept;
 
-// tstate/thread_exit.cpp: gives back the record of a thread whose exit hook has run, once no scope is open in it.
+// tstate/thread_exit.cpp: gives back the record of a thread whose thread-exit hook has run, once no scope is open in
+// it.
 void discard_late_record_slow(thread &me) noexcept;
 
 // objects/drain.cpp: schedules again a drain that CPython has called while drains were disabled on this thread or a
-// critical section was open, once neither is so. Gives back the record of a thread whose exit hook has run, once no
-// scope is open in it. Takes no lock that is held while Python code runs.
+// critical section was open, once neither is so. Gives back the record of a thread whose thread-exit hook has run, once
+// no scope is open in it. Takes no lock that is held while Python code runs.
 void run_deferred() noexcept;
 
 } // namespace pyattach

@@ -40,6 +40,8 @@ struct participant {
     participant *next_of_thread;  // taken: the thread's next participant; else the next one in the same list
     participant *next, *previous; // in the gate, under its lock
 };
+// What a thread costs besides CPython's tstate, with the allocator's two words each.
+static_assert(sizeof(void *) != 8 || sizeof(thread) + sizeof(participant) + 32 <= 512);
 // In no gate, and with an address for a warm tstate that is no tstate's: see thread::fast_participant.
 extern participant no_participant;
 

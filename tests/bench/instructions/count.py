@@ -22,7 +22,7 @@ TIMES = 1000  # as in driver.cpp
 # Instructions per operation, begin and end or lock and unlock together; at most, slightly above the larger of what GCC 12
 # and Clang 14 make. The first is for CPython up to 3.11, then from 3.12, then free-threaded. What CPython is asked by
 # looking at its own words (cpython_layout.cpp) is in here, and not in CPython's column. A free-threaded CPython does not
-# keep errno over what may wait (an attach, a section, a destructor), so there the library does, for 9 to 13 a call.
+# keep errno over what may wait (an attach, a section, a destructor), so there the library does, for 6 to 13 a call.
 BOUNDS = {
     "nested": (50, 50, 50),
     "assume": (40, 40, 40),
