@@ -54,8 +54,8 @@ void gate::reopen() noexcept {
 void gate::refuse(participant &self, presence before) noexcept { leave(self, before); }
 
 void gate::wake() noexcept {
-    // The lock orders this either before the closing thread reads the participants, or after it has read the word that
-    // it will sleep on, which then differs. So the wake-up cannot fall between these two reads.
+    // The lock orders this either before the finalizing thread reads the participants, or after it has read the word
+    // that it will sleep on, which then differs. So the wake-up cannot fall between these two reads.
     data_->lock.lock();
     data_->left.fetch_add(1, std::memory_order_relaxed);
     data_->lock.unlock();

@@ -1,23 +1,23 @@
 // The gate of one interpreter: which threads are inside. It closes when the interpreter ends.
 //
-// An entering thread writes the presence in its own participant, and then reads the gate's word. The closing thread
+// An entering thread writes the presence in its own participant, and then reads the gate's word. The finalizing thread
 // writes the word, and then reads every participant. Each writes one word and reads the other, so each side needs a
 // full fence between the two steps, or both could read the old value (Dekker). Threads enter and leave millions of
-// times, and the gate closes once. So the closing thread provides both fences with membarrier(2), which makes every
+// times, and the gate closes once. So the finalizing thread provides both fences with membarrier(2), which makes every
 // running thread of the process execute one. This is an asymmetric fence (P1202). Entering costs one store, one load
 // and a compiler barrier, all in memory that no other thread writes.
 //
 //   enter:  presence = attached;  [compiler barrier]   word is open? enter : presence = as before, refused
 //   close:  word = closed;        [membarrier]         is any participant inside? wait
-//   leave:  presence = outside;   [compiler barrier]   word is open? done : wake the closing thread
+//   leave:  presence = outside;   [compiler barrier]   word is open? done : wake the finalizing thread
 //   wait:   under the lock { is any participant inside? read `left` }   sleep on `left`
 //   wake:   under the lock { change `left` }                            wake
 //
-// Entering: membarrier orders the closing thread's store before any later load of the entering thread, or the entering
-// thread's earlier store before the closing thread's loads. In the first case the entering thread reads that the gate
-// is closed, and in the second the closing thread reads the presence. Leaving is the same pair, so no wake-up is lost.
-// The presence is stored with release and read with acquire, so what the thread did inside happens before the closing
-// thread continues.
+// Entering: membarrier orders the finalizing thread's store before any later load of the entering thread, or the
+// entering thread's earlier store before the finalizing thread's loads. In the first case the entering thread reads
+// that the gate is closed, and in the second the finalizing thread reads the presence. Leaving is the same pair, so no
+// wake-up is lost. The presence is stored with release and read with acquire, so what the thread did inside happens
+// before the finalizing thread continues.
 #pragma once
 
 #include <atomic>

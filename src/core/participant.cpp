@@ -62,9 +62,9 @@ participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fres
         interp.gate.add(*taken);
         ++interp.data->refs;
     }
-    // The closing thread reads `native_id`, under the gate's lock, of participants whose presence is not outside. The
-    // store of such a presence by this thread releases the id. If the closing thread has read the presence of the
-    // thread before instead, it held the gate's lock before that thread acquired it to leave the closed gate
+    // The finalizing thread reads `native_id`, under the gate's lock, of participants whose presence is not outside.
+    // The store of such a presence by this thread releases the id. If the finalizing thread has read the presence of
+    // the thread before instead, it held the gate's lock before that thread acquired it to leave the closed gate
     // (gate::wake). So its read of the id precedes this write.
     if (taken) {
         taken->native_id = id;

@@ -28,7 +28,7 @@ namespace pyattach {
 struct decref_queue;
 
 struct participant {
-    std::atomic<presence> presence_now; // written by the thread, read by the closing thread
+    std::atomic<presence> presence_now; // written by the thread, read by the finalizing thread
     bool is_taken;                      // by a thread that has not ended; under the registry's lock, as is `ident`
     bool is_temporary;                  // the library made `last_tstate` for one scope, which is open
     pid_t native_id;

@@ -1,6 +1,6 @@
 // The table of CPython's functions and capabilities, filled at run time.
 //
-// This folder is the only place that depends on a version or a symbol of CPython. Other code tests a capability by its
+// This floor is the only place that depends on a version or a symbol of CPython. Other code tests a capability by its
 // name, or calls CPython through the table.
 #pragma once
 

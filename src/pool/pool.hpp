@@ -40,7 +40,7 @@ class pool {
         list<decref_queue, &decref_queue::next_in_pool, &decref_queue::previous_in_pool> decref_queues;
         std::atomic<size_t> high_water{0};
         spare_chunks spares;
-        // How many references wait in the whole pool, to be compared with high_water_mark. It lacks what each thread
+        // How many references wait in the whole pool, to be compared with drain_threshold. It lacks what each thread
         // has pushed since it last added to this: some hundreds, or, after a burst, no more than what waited then. May
         // be below 0.
         std::atomic<int64_t> waiting{0};
@@ -57,7 +57,7 @@ class pool {
 
     // With so many references in the whole pool, it is time to schedule a drain. The pool is measured and not a queue,
     // because many threads that each leave a few references fill it, too.
-    static constexpr int64_t high_water_mark = 2 * chunk::most;
+    static constexpr int64_t drain_threshold = 2 * chunk::most;
 
     // NULL: no memory.
     decref_queue *add_queue() noexcept;
@@ -107,7 +107,7 @@ class pool {
     // True: the pool is over the high-water mark.
     bool add_waiting(uint64_t more) noexcept {
         const auto added = static_cast<int64_t>(more);
-        return data_->waiting.fetch_add(added, std::memory_order_relaxed) + added >= high_water_mark;
+        return data_->waiting.fetch_add(added, std::memory_order_relaxed) + added >= drain_threshold;
     }
     outcome enlist(decref_queue &queue) noexcept;
     bool link(pool_entry &entry) noexcept;

@@ -208,7 +208,7 @@ void detach_from(frame &scope) noexcept {
     // The frame stays on top until the tstate is destroyed, because finalizers that attach meanwhile nest in it.
     detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);
-    // Detach first, leave the gate second: the closing thread must not read `outside` while this thread is attached.
+    // Detach first, leave the gate second: the finalizing thread must not read `outside` while this thread is attached.
     scope.interp->gate.leave(*scope.participant, scope.presence_before);
     if (scope.came_from())
         restore_previous(*me, scope);

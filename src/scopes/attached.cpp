@@ -200,7 +200,7 @@ void end_warm(attached_scope &scope, thread &me) noexcept {
     cpython::save(py);
     frame.tag = tag::ended;
     me.top = &me.base;
-    // Detach first, leave the gate second: the closing thread must not read `outside` while this thread is attached.
+    // Detach first, leave the gate second: the finalizing thread must not read `outside` while this thread is attached.
     frame.interp->gate.leave(*frame.participant, presence::outside, true);
 }
 

@@ -173,14 +173,14 @@ TEST_CASE(
         for (object *reference : addresses(1, each))
             REQUIRE(the_pool.push(*ending, reference) == pool::outcome::queued);
         waiting += each;
-        CHECK(the_pool.orphan(*ending) == (waiting >= pool::high_water_mark));
+        CHECK(the_pool.orphan(*ending) == (waiting >= pool::drain_threshold));
     }
     CHECK(take(the_pool, 2000).size() == 2000);
     waiting -= 2000;
     for (int thread = 0; thread < 20; ++thread) {
-        CHECK(the_pool.orphan(*the_pool.add_queue()) == (waiting >= pool::high_water_mark));
+        CHECK(the_pool.orphan(*the_pool.add_queue()) == (waiting >= pool::drain_threshold));
         REQUIRE(the_pool.push_single(address(1), true) ==
-                (++waiting >= pool::high_water_mark ? pool::outcome::over_mark : pool::outcome::queued));
+                (++waiting >= pool::drain_threshold ? pool::outcome::over_mark : pool::outcome::queued));
     }
 }
 
@@ -201,10 +201,10 @@ TEST_CASE("the pool is over its mark when running threads have pushed some hundr
 
 TEST_CASE("references that are not counted when they are pushed are not subtracted when they are taken") {
     pool &the_pool = new_pool();
-    for (int i = 0; i < 2 * pool::high_water_mark; ++i)
+    for (int i = 0; i < 2 * pool::drain_threshold; ++i)
         REQUIRE(the_pool.push_single(address(1), false) == pool::outcome::queued);
-    take(the_pool, 2 * pool::high_water_mark);
-    for (int i = 1; i < pool::high_water_mark; ++i)
+    take(the_pool, 2 * pool::drain_threshold);
+    for (int i = 1; i < pool::drain_threshold; ++i)
         REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
     CHECK(the_pool.push_single(address(1), true) == pool::outcome::over_mark);
 }
@@ -212,7 +212,7 @@ TEST_CASE("references that are not counted when they are pushed are not subtract
 TEST_CASE("a fork child counts again what waits") {
     pool &the_pool = new_pool();
     decref_queue *queue = the_pool.add_queue();
-    for (object *reference : addresses(1, pool::high_water_mark - 2))
+    for (object *reference : addresses(1, pool::drain_threshold - 2))
         REQUIRE(the_pool.push(*queue, reference) == pool::outcome::queued);
     the_pool.is_drain_scheduled() = true; // as if a thread that is not in the child had set it
     the_pool.hold();
