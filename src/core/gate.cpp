@@ -86,6 +86,16 @@ unsigned gate::wait(const participant *except, bool attached_only, int64_t deadl
     }
 }
 
+unsigned gate::count_attached(const participant *except) noexcept {
+    data_->lock.lock();
+    const int64_t until_ns = monotonic_ns() + 20000000;
+    unsigned attached;
+    while ((attached = count(except, true)) != 0 && monotonic_ns() < until_ns)
+        sleep_uncancelled(100000);
+    data_->lock.unlock();
+    return attached;
+}
+
 unsigned gate::list_inside(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();

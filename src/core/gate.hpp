@@ -108,6 +108,10 @@ class gate {
     // Waits until no participant but `except` is inside (`attached_only`: is attached), or until `deadline_ns` of the
     // monotonic clock. Returns how many still are.
     unsigned wait(const participant *except, bool attached_only, int64_t deadline_ns) noexcept;
+    // At the limit of a wait: how many participants but `except` are attached. A thread that the gate refuses is
+    // announced for a moment, too. It is not counted: after that moment it needs the lock, which this holds until no
+    // thread is attached, for 20 ms at most.
+    unsigned count_attached(const participant *except) noexcept;
     // Writes the native ids of the threads inside but that of `except`, at most `most`, and returns how many it wrote.
     unsigned list_inside(const participant *except, pid_t *ids, unsigned most) noexcept;
 

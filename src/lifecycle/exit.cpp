@@ -95,10 +95,11 @@ void ending::wait(thread_state *tstate) noexcept {
     const bool may_leave_tstates = py.sub_interpreters_keep_tstates || interp_.state == py.main_interpreter();
     const int64_t end_of_detached_ns = may_leave_tstates ? std::min(end_ns, begin_ns + detached_limit_ns) : end_ns;
     bool attached_only = false;
+    unsigned inside;
     for (;;) {
         const int64_t slice_ns =
             std::min(monotonic_ns() + signal_interval_ns, attached_only ? end_ns : end_of_detached_ns);
-        unsigned inside = interp_.gate.wait(own_, attached_only, slice_ns);
+        inside = interp_.gate.wait(own_, attached_only, slice_ns);
         const int64_t now_ns = monotonic_ns();
         if (inside && !attached_only && now_ns >= end_of_detached_ns) {
             // From now on the gate refuses threads that were detached inside, and only the others are waited for.
@@ -113,7 +114,7 @@ void ending::wait(thread_state *tstate) noexcept {
             break;
     }
     interp_.gate.seal();
-    left = interp_.gate.wait(own_, true, 0);
+    left = inside ? interp_.gate.count_attached(own_) : 0;
     if (left) {
         char problem[100];
         std::snprintf(problem, sizeof problem,
