@@ -25,6 +25,11 @@ class ending {
         sub_ = std::make_unique<sub_interpreter>(kind_asked_for());
         handle = sub_->handle();
     }
+    // On the visitor's thread: attaches it to the sub-interpreter as other code does. The state is left to its end.
+    void attach_as_other_code() {
+        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub_->state());
+        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+    }
     // On the visitor's thread, inside the sub-interpreter.
     void visit_main() {
         attached visit(main);
@@ -42,6 +47,29 @@ class ending {
         is_visiting_.count_down();
         has_ended_.wait();
     }
+    // On the visitor's thread, at last.
+    void use_main() {
+        EXPECT(pyattach_interpreter_current() == main);
+        EXPECT(eval_int("6 * 7") == 42);
+    }
+    // On the first thread: ends the sub-interpreter, and then Python, when the visitor has returned.
+    void end_and_join(task &visitor) {
+        end();
+        visitor.join();
+        EXPECT(!stop_python());
+    }
+    // On the first thread: ends the sub-interpreter, and then this process, as the visitor is parked for ever.
+    [[noreturn]] void end_and_abandon(task &visitor) {
+        end();
+        visitor.wait_until_asleep();
+        EXPECT(!visitor.has_returned());
+        visitor.abandon();
+        end_child();
+    }
+
+    pyattach_interpreter *main = nullptr, *handle = nullptr;
+
+  private:
     void end() {
         is_visiting_.wait();
         {
@@ -51,11 +79,7 @@ class ending {
         EXPECT(try_to_attach_in(handle) == PYATTACH_FINALIZING);
         has_ended_.count_down();
     }
-    void *state() const { return sub_->state(); }
 
-    pyattach_interpreter *main = nullptr, *handle = nullptr;
-
-  private:
     std::unique_ptr<sub_interpreter> sub_;
     latch is_visiting_{"the thread to visit the main interpreter"}, has_ended_{"the sub-interpreter to end"};
 };
@@ -77,12 +101,9 @@ CHILD("a scope in an ended interpreter is come back to") {
         EXPECT(pyattach_attach_depth() == 0);
         pyattach_attached_end(&outer); // inert
         attached again;
-        EXPECT(pyattach_interpreter_current() == sub.main);
-        EXPECT(eval_int("6 * 7") == 42);
+        sub.use_main();
     });
-    sub.end();
-    visitor.join();
-    EXPECT(!stop_python());
+    sub.end_and_join(visitor);
 }
 TEST_CASE("a thread does not re-attach to an ended sub-interpreter: its scope there is inert") {
     if (may_end_with_threads())
@@ -92,16 +113,11 @@ TEST_CASE("a thread does not re-attach to an ended sub-interpreter: its scope th
 CHILD("other code in an ended interpreter is come back to") {
     ending sub;
     task visitor("the visitor to be parked", [&] {
-        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+        sub.attach_as_other_code();
         sub.visit_main();
         std::abort(); // there is nothing left to go on with
     });
-    sub.end();
-    visitor.wait_until_asleep();
-    EXPECT(!visitor.has_returned());
-    visitor.abandon();
-    end_child();
+    sub.end_and_abandon(visitor);
 }
 TEST_CASE("a thread that other code attached to a sub-interpreter that ended is parked, not re-attached") {
     if (may_end_with_threads())
@@ -122,12 +138,9 @@ CHILD("a visit to an ended interpreter is over") {
             EXPECT(pyattach_is_attached() == 0);
             pyattach_attached_end(&visit); // inert, but it was elsewhere before
         }
-        EXPECT(pyattach_interpreter_current() == sub.main);
-        EXPECT(eval_int("6 * 7") == 42);
+        sub.use_main();
     });
-    sub.end();
-    visitor.join();
-    EXPECT(!stop_python());
+    sub.end_and_join(visitor);
 }
 TEST_CASE("a thread returns to its previous interpreter after a scope in a sub-interpreter that ended") {
     if (may_end_with_threads())
@@ -137,8 +150,7 @@ TEST_CASE("a thread returns to its previous interpreter after a scope in a sub-i
 CHILD("other code had the thread in an interpreter that ended, detached") {
     ending sub;
     task visitor("the visitor to end", [&] {
-        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+        sub.attach_as_other_code();
         EXPECT(pyattach_interpreter_current() == sub.handle);
         cpython<void *()>("PyEval_SaveThread")();
         {
@@ -148,12 +160,9 @@ CHILD("other code had the thread in an interpreter that ended, detached") {
         EXPECT(pyattach_is_attached() == 0);
         EXPECT(!cpython_says_attached());
         attached again;
-        EXPECT(pyattach_interpreter_current() == sub.main);
-        EXPECT(eval_int("6 * 7") == 42);
+        sub.use_main();
     });
-    sub.end();
-    visitor.join();
-    EXPECT(!stop_python());
+    sub.end_and_join(visitor);
 }
 TEST_CASE("a detached thread does not wait for an interpreter that ended while it was attached to another one") {
     if (may_end_with_threads())
@@ -163,8 +172,7 @@ TEST_CASE("a detached thread does not wait for an interpreter that ended while i
 CHILD("a gap in an ended interpreter, and another one inside") {
     ending sub;
     task visitor("the visitor to be parked", [&] {
-        void *tstate = cpython<void *(void *)>("PyThreadState_New")(sub.state());
-        cpython<void(void *)>("PyEval_RestoreThread")(tstate);
+        sub.attach_as_other_code();
         detached gap;
         sub.await_end();
         void *home = cpython<void *()>("PyInterpreterState_Main")();
@@ -179,11 +187,7 @@ CHILD("a gap in an ended interpreter, and another one inside") {
         gap.end();
         std::abort(); // there is nothing to come back to
     });
-    sub.end();
-    visitor.wait_until_asleep();
-    EXPECT(!visitor.has_returned());
-    visitor.abandon();
-    end_child();
+    sub.end_and_abandon(visitor);
 }
 TEST_CASE("a detached scope in an ended interpreter may hold scopes of others, and parks at its end") {
     if (may_end_with_threads())
