@@ -1,58 +1,12 @@
 // Deleting tstates: at the end of a scope (scoped policy), in pyattach_thread_release, and by the reaper in a later
 // attach of another thread. Each runs destructors, which may call everything.
+#include "support/busy_destructors.hpp"
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
-
-#include <algorithm>
-#include <memory>
-#include <vector>
-
 #include "support/tstate_counts.hpp"
 
 using namespace support;
-
-namespace {
-
-// `Busy` in __main__: objects whose __del__ uses Python in every way that native code has.
-class busy_destructors {
-  public:
-    busy_destructors() {
-        attached here;
-        make_thread_local();
-        publish("die", native_function([this] {
-                    {
-                        attached nested;
-                        EXPECT(eval_int("6 * 7") == 42);
-                        {
-                            detached gap;
-                            attached again;
-                            EXPECT(eval_int("6 * 7") == 42);
-                        }
-                        foreign_attach other;
-                        EXPECT(eval_int("6 * 7") == 42);
-                    }
-                    {
-                        foreign_detach gap;
-                        foreign_attach other;
-                        attached inside;
-                    }
-                    EXPECT(pyattach_thread_release() == PYATTACH_INVALID);
-                    new_object().drop();
-                    ++deaths;
-                }));
-        run("class Busy:\n    def __del__(self): die()\n");
-    }
-    busy_destructors(const busy_destructors &) = delete;
-    busy_destructors &operator=(const busy_destructors &) = delete;
-    ~busy_destructors() {
-        attached here;
-        run("del Busy, die");
-    }
-    std::atomic<int> deaths{0};
-};
-
-} // namespace
 
 TEST_CASE("destructors that run in pyattach_thread_release may attach") {
     start_python();
@@ -64,7 +18,7 @@ TEST_CASE("destructors that run in pyattach_thread_release may attach") {
                 run("local.value = Busy()");
             }
             CHECK(pyattach_thread_release() == PYATTACH_OK);
-            CHECK(busy.deaths == i);
+            CHECK(busy.completed == i);
             CHECK(gilstate_tstate() == nullptr);
             CHECK(pyattach_attach_depth() == 0);
         }
@@ -114,10 +68,11 @@ TEST_CASE("destructors that run while the reaper deletes tstates may attach") {
         });
     auto after = all_counters();
     CHECK(after.states_created - before.states_created == threads);
-    CHECK(busy.deaths > threads / 2);
+    CHECK(busy.completed > threads / 2);
     // Each death belongs to one deleted tstate. Tstates that waited before the test are among the deleted ones.
-    CHECK(static_cast<std::uint64_t>(busy.deaths) <= after.states_deleted - before.states_deleted);
-    CHECK(static_cast<std::uint64_t>(busy.deaths) + before.states_dead >= after.states_deleted - before.states_deleted);
+    CHECK(static_cast<std::uint64_t>(busy.completed) <= after.states_deleted - before.states_deleted);
+    CHECK(static_cast<std::uint64_t>(busy.completed) + before.states_dead >=
+          after.states_deleted - before.states_deleted);
 }
 
 TEST_CASE("the reaper keeps a pending exception and the calling thread's own data") {

@@ -1,5 +1,6 @@
 // Group 8: coexistence with other code.
 #include "conformance/conformance.hpp"
+#include "support/busy_destructors.hpp"
 
 namespace {
 
@@ -27,33 +28,16 @@ void call_five_times() {
     CHECK(eval_int("seen.count(threading.get_ident())") == 3);
 }
 
-// `Busy` in __main__: its __del__ opens and ends scopes, and runs Python, in PyThreadState_Clear.
-struct busy {
-    explicit busy(std::function<void()> more = {}) {
-        attached here;
-        make_thread_local();
-        publish("die", native_function([this, more] {
-                    pyattach_attached scope;
-                    EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-                    EXPECT(eval_int("6 * 7") == 42);
-                    pyattach_attached_end(&scope);
-                    EXPECT(cpython_says_attached());
-                    if (more)
-                        more();
-                    ++completed;
-                }));
-        run("class Busy:\n    def __del__(self): die()\n");
+// What the destructors of the ported tests do in PyThreadState_Clear.
+void use_scope() {
+    {
+        attached scope;
+        EXPECT(eval_int("6 * 7") == 42);
     }
-    busy(const busy &) = delete;
-    busy &operator=(const busy &) = delete;
-    ~busy() {
-        attached here;
-        run("del Busy, die");
-    }
-    std::atomic<int> completed{0};
-};
+    EXPECT(cpython_says_attached());
+}
 
-void check_deaths(busy &it, int threads) {
+void check_deaths(busy_destructors &busy, int threads) {
     policy thread_policy(PYATTACH_THREADS_SCOPED);
     auto before = all_counters();
     for (int i = 0; i < threads; ++i)
@@ -62,7 +46,7 @@ void check_deaths(busy &it, int threads) {
             run("local.value = Busy()");
         });
     auto after = all_counters();
-    CHECK(it.completed == threads);
+    CHECK(busy.completed == threads);
     CHECK(after.states_created - before.states_created == static_cast<std::uint64_t>(threads));
     // Tstates that waited before the test may be deleted meanwhile.
     CHECK(after.states_deleted - before.states_deleted + after.states_dead - before.states_dead ==
@@ -81,8 +65,8 @@ TEST_CASE("CPython test_thread_state") {
 
 TEST_CASE("CPython test_thread_gilstate_in_clear") {
     start_python();
-    busy it;
-    check_deaths(it, 5);
+    busy_destructors busy(use_scope);
+    check_deaths(busy, 5);
 }
 
 TEST_CASE("CPython issue 119585") {
@@ -93,13 +77,14 @@ TEST_CASE("CPython issue 119585") {
             foreign_attach other;
     });
     {
-        busy it([] {
+        busy_destructors busy([] {
+            use_scope();
             detached gap; // in the midst of the clear the other one gets its turn
             sched_yield();
             foreign_attach inside;
             EXPECT(eval_int("1") == 1);
         });
-        check_deaths(it, 30);
+        check_deaths(busy, 30);
     }
     done = true;
     racing.join();
@@ -201,33 +186,11 @@ TEST_CASE("nanobind issue 1418") {
 
 TEST_CASE("pybind11 issue 5827, test_pythread_state_clear_destructor") {
     start_python();
-    busy it([] {
+    busy_destructors busy([] {
         pyattach::attached again;
         auto py = again.token();
         EXPECT(py.to<int>(py.eval("len('destructor')")) == 10);
-        {
-            detached gap;
-            attached inner;
-            EXPECT(eval_int("6 * 7") == 42);
-        }
-        {
-            foreign_detach gap;
-            foreign_attach other;
-            attached inside;
-        }
-        EXPECT(pyattach_thread_release() == PYATTACH_INVALID);
-        new_object().drop();
-        foreign_attach other;
+        use_python_in_deletion();
     });
-    check_deaths(it, 5);
-    // The same where the thread calls pyattach_thread_release, and where the reaper deletes the tstate.
-    run_on_thread([&] {
-        {
-            attached here;
-            run("local.value = Busy()");
-        }
-        CHECK(pyattach_thread_release() == PYATTACH_OK);
-        CHECK(it.completed == 6);
-        CHECK(gilstate_tstate() == nullptr);
-    });
+    check_deaths(busy, 5);
 }
