@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "support/last_call.hpp"
 #include "support/plain_python.hpp"
 
 namespace {
@@ -50,15 +51,10 @@ CHILD("starts work from a late finaliser") {
     main = pyattach_interpreter_main();
     {
         attached here;
-        publish("late", native_function([] {
-                    thread = run_on_thread(try_to_attach);
-                    callback = pyattach_exit_callback_add(main, append, text("late"));
-                }));
-        run("import sys\n"
-            "class Late:\n"
-            "    def __init__(self, call): self.call = call\n"
-            "    def __del__(self): self.call()\n"
-            "sys.kept_to_the_end = Late(late)\n");
+        call_at_the_very_end([] {
+            thread = run_on_thread(try_to_attach);
+            callback = pyattach_exit_callback_add(main, append, text("late"));
+        });
     }
     EXPECT(!stop_python());
     EXPECT(thread == PYATTACH_FINALIZING || thread == PYATTACH_NOT_INITIALIZED);

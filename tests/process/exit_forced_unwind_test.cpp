@@ -1,6 +1,7 @@
 // A thread that CPython ends at exit by unwinding its stack, as it does up to 3.13.7, through scopes of this library.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/last_call.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -35,16 +36,10 @@ CHILD("unwound by CPython inside a scope") {
     static pthread_t thread;
     {
         attached here;
-        publish("unwind", native_function([] {
-                    may_come_back.count_down();
-                    EXPECT(pthread_join(thread, nullptr) == 0);
-                }));
-        run("import sys\n"
-            "class Late:\n"
-            "    def __init__(self, last): self.last = last\n"
-            "    def __del__(self): self.last()\n"
-            "sys.late = Late(unwind)\n"
-            "del unwind\n");
+        call_at_the_very_end([] {
+            may_come_back.count_down();
+            EXPECT(pthread_join(thread, nullptr) == 0);
+        });
     }
     EXPECT(pthread_create(&thread, nullptr, go_away_inside_a_scope, nullptr) == 0);
     is_away.wait();
