@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/waiting_thread.hpp"
 
 #include <cstring>
 
@@ -39,16 +40,7 @@ TEST_CASE("a free mutex is locked without detaching") {
     start_python();
     attached here;
     pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
-    // With a GIL, a thread that waits for it would get it here if the lock detached.
-    latch waiting("the waiting thread to start");
-    bool got_in = false;
-    task other("the waiting thread to end", [&] {
-        waiting.count_down();
-        attached there;
-        got_in = true;
-    });
-    waiting.wait();
-    other.wait_until_asleep();
+    waiting_thread other; // with a GIL, would get in if the lock detached
     if (!is_free_threaded()) {
         for (int i = 0; i < 1000; ++i) {
             pyattach_mutex_lock(&mutex);
@@ -56,11 +48,11 @@ TEST_CASE("a free mutex is locked without detaching") {
             REQUIRE(pyattach_mutex_try_lock(&mutex) == 1);
             pyattach_mutex_unlock(&mutex);
         }
-        CHECK_FALSE(got_in);
+        CHECK_FALSE(other.got_in());
     }
     detached gap;
     other.join();
-    CHECK(got_in);
+    CHECK(other.got_in());
 }
 
 TEST_CASE("the lock and CPython's own PyMutex are one lock, where there is one") {

@@ -2,6 +2,7 @@
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/waiting_thread.hpp"
 
 #include <cstring>
 
@@ -80,21 +81,13 @@ TEST_CASE("a once that nobody else uses does not detach") {
     attached here;
     if (is_free_threaded())
         return; // without a GIL a detach cannot be observed
-    latch waiting("the waiting thread to start");
-    bool got_in = false;
-    task other("the waiting thread to end", [&] {
-        waiting.count_down();
-        attached there;
-        got_in = true;
-    });
-    waiting.wait();
-    other.wait_until_asleep();
+    waiting_thread other;
     for (int i = 0; i < 1000; ++i) {
         pyattach_once once = PYATTACH_ONCE_INIT;
         REQUIRE(run_once(&once, [] { return PYATTACH_OK; }) == PYATTACH_OK);
         REQUIRE(run_once(&once, [] { return PYATTACH_OK; }) == PYATTACH_OK);
     }
-    CHECK_FALSE(got_in);
+    CHECK_FALSE(other.got_in());
     detached gap;
     other.join();
 }

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "support/fork.hpp"
+#include "support/waiting_thread.hpp"
 
 using namespace support;
 
@@ -19,14 +20,7 @@ namespace {
 void with_a_waiting_thread(const std::function<void()> &fork_there) {
     bystanders others(2);
     attached here;
-    latch has_begun("the other thread to begin");
-    task other("the waiting thread to be let in", [&] {
-        has_begun.count_down();
-        use_python();
-    });
-    has_begun.wait();
-    if (!is_free_threaded())
-        other.wait_until_asleep();
+    waiting_thread other;
     for (int i = 0; i < 30; ++i)
         fork_there();
     here.end();
@@ -43,14 +37,7 @@ CHILD("raw: the outermost scope ended in the child") {
     bystanders others(2); // one is in a gap
     pyattach_attached scope;
     EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-    latch has_begun("the other thread to begin");
-    task waiting("the waiting thread to be let in", [&] {
-        has_begun.count_down();
-        use_python();
-    });
-    has_begun.wait();
-    if (!is_free_threaded())
-        waiting.wait_until_asleep();
+    waiting_thread waiting;
     for (int i = 0; i < 30; ++i)
         fork_plainly([&] {
             pyattach_attached_end(&scope);
@@ -121,14 +108,7 @@ TEST_CASE(
 
 CHILD("raw: a thread of another library's") {
     start_python();
-    latch is_inside("a bystander to be inside"), may_go("permission to go");
-    task bystander("the bystander to end", [&] {
-        attached here;
-        detached detached_frame;
-        is_inside.count_down();
-        may_go.wait();
-    });
-    is_inside.wait();
+    bystanders others(2);
     run_on_thread([] {
         foreign_attach there; // has no record when it forks
         fork_plainly([] {
@@ -145,8 +125,7 @@ CHILD("raw: a thread of another library's") {
         detached detached_frame;
         fork_plainly([&] { EXPECT(detached_frame.end() == PYATTACH_UNSUPPORTED); });
     });
-    may_go.count_down();
-    bystander.join();
+    others.let_go();
     EXPECT(!stop_python());
 }
 TEST_CASE("a thread that another library attached counts as not attached in the child of a raw fork") {
@@ -155,14 +134,7 @@ TEST_CASE("a thread that another library attached counts as not attached in the 
 
 CHILD("raw: the forking thread ends in the child") {
     start_python();
-    latch is_inside("a bystander to be inside"), may_go("permission to go");
-    task bystander("the bystander to end", [&] {
-        attached here;
-        detached detached_frame;
-        is_inside.count_down();
-        may_go.wait();
-    });
-    is_inside.wait();
+    bystanders others(2);
     run_on_thread([] {
         use_python();
         pid_t child = fork();
@@ -172,8 +144,7 @@ CHILD("raw: the forking thread ends in the child") {
         }
         expect_exit_0(child);
     });
-    may_go.count_down();
-    bystander.join();
+    others.let_go();
     EXPECT(!stop_python());
 }
 TEST_CASE("a thread with a warm tstate ends in the child of a raw fork") {
