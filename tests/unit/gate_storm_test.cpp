@@ -40,12 +40,6 @@ std::unique_ptr<whole_gate> new_gate() {
     return std::make_unique<whole_gate>();
 }
 
-// Each step takes some nanoseconds. Callers vary the number of steps, so that the threads collide at different places.
-void idle(int steps) {
-    for (volatile int i = steps; i > 0; i = i - 1) {
-    }
-}
-
 } // namespace
 
 namespace pyattach {
@@ -136,21 +130,12 @@ namespace {
 // One thread enters at the moment at which the gate closes. Both sides may read what the other stored, but at least one
 // of them has to. Without its fences the gate fails this some hundred times in 5,000.
 int collisions_missed(int rounds) {
-    std::atomic<int> turn{0};
+    turns turn;
     std::atomic<bool> was_let_in{false};
     std::unique_ptr<whole_gate> the_gate = new_gate();
     participant self{};
     the_gate->add(self);
-    // Stores that have to wait for the other core. The store of the presence comes after them, and the load of the
-    // gate's word overtakes them all.
-    struct alignas(64) line {
-        volatile char stored;
-    } lines[32] = {};
-    auto wait_for_turn = [&](int wanted) {
-        for (int i = 1; turn.load(std::memory_order_acquire) < wanted; ++i)
-            if (i % 2000 == 0)
-                sched_yield(); // the other thread may have lost its core
-    };
+    store_backlog before; // the store of the presence comes after it, and the load of the gate's word overtakes it
     int missed = 0;
     task closer("the closer to end", [&] {
         run_on_core(0);
@@ -158,13 +143,12 @@ int collisions_missed(int rounds) {
         for (int round = 0; round < rounds; ++round) {
             the_gate->reopen();
             self.presence_now = presence::outside;
-            for (line &each : lines)
-                each.stored = 1;
-            turn.store(2 * round + 1, std::memory_order_release);
+            before.store(1);
+            turn.begin(2 * round + 1);
             idle(delay);
             the_gate->close();
             bool was_seen = the_gate->wait(nullptr, false, 0) != 0;
-            wait_for_turn(2 * round + 2);
+            turn.wait_for(2 * round + 2);
             missed += was_let_in && !was_seen;
             // The side that was too late comes sooner in the next round, so the two stay together under any load.
             delay = was_let_in ? std::max(delay - 2, 0) : std::min(delay + 2, 5000);
@@ -173,12 +157,11 @@ int collisions_missed(int rounds) {
     task visitor("the visitor to end", [&] {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
-            wait_for_turn(2 * round + 1);
+            turn.wait_for(2 * round + 1);
             (void)the_gate->now(); // loads its cache line
-            for (line &each : lines)
-                each.stored = 2;
+            before.store(2);
             was_let_in.store(the_gate->enter(self), std::memory_order_relaxed);
-            turn.store(2 * round + 2, std::memory_order_release);
+            turn.begin(2 * round + 2);
         }
     });
     visitor.join();

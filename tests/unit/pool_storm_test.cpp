@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <sched.h>
 #include <vector>
 
 #include "pool/pool.hpp"
@@ -101,45 +100,33 @@ namespace {
 // on either side, a reference is stranded in some of the rounds.
 int collisions_missed(int rounds, int waiting) {
     auto the_pool = std::make_unique<whole_pool>();
-    std::atomic<int> turn{0};
-    // Stores that have to wait for the other core. The push comes after them, and the load of `in_pool_list` overtakes
-    // them all.
-    struct alignas(64) line {
-        volatile char stored;
-    } lines[32] = {};
-    auto wait_for_turn = [&](int wanted) {
-        for (int i = 1; turn.load(std::memory_order_acquire) < wanted; ++i)
-            if (i % 2000 == 0)
-                sched_yield(); // the other thread may have lost its core
-    };
+    turns turn;
+    store_backlog before; // the push comes after it, and the load of `in_pool_list` overtakes it
     int missed = 0;
     decref_queue *queue = the_pool->add_queue();
     std::atomic<int> delay{100};
     task pusher("the thread that pushes to end", [&] {
         run_on_core(1);
         for (int round = 0; round < rounds; ++round) {
-            wait_for_turn(4 * round);
+            turn.wait_for(4 * round);
             push_many(*the_pool, *queue, waiting);
-            turn.store(4 * round + 1, std::memory_order_release);
-            wait_for_turn(4 * round + 2);
-            for (volatile int i = delay.load(std::memory_order_relaxed); i > 0; i = i - 1) {
-            }
-            for (line &each : lines)
-                each.stored = 2;
+            turn.begin(4 * round + 1);
+            turn.wait_for(4 * round + 2);
+            idle(delay.load(std::memory_order_relaxed));
+            before.store(2);
             push_many(*the_pool, *queue, 1);
-            turn.store(4 * round + 3, std::memory_order_release);
+            turn.begin(4 * round + 3);
         }
     });
     task drain("the drain to end", [&] {
         run_on_core(0);
         std::vector<object *> references(static_cast<size_t>(waiting) + 1);
         for (int round = 0; round < rounds; ++round) {
-            wait_for_turn(4 * round + 1);
-            for (line &each : lines)
-                each.stored = 1;
-            turn.store(4 * round + 2, std::memory_order_release);
+            turn.wait_for(4 * round + 1);
+            before.store(1);
+            turn.begin(4 * round + 2);
             const size_t taken = the_pool->take(references.data(), references.size(), nullptr);
-            wait_for_turn(4 * round + 3);
+            turn.wait_for(4 * round + 3);
             missed += taken + take_all(*the_pool) != static_cast<size_t>(waiting) + 1;
             // The side that was too late comes sooner in the next round, so the two stay together under any load.
             const bool was_early = taken > static_cast<size_t>(waiting);
@@ -150,7 +137,7 @@ int collisions_missed(int rounds, int waiting) {
                 push_many(*the_pool, *queue, 1);
                 take_all(*the_pool);
             }
-            turn.store(4 * round + 4, std::memory_order_release);
+            turn.begin(4 * round + 4);
         }
     });
     pusher.join();

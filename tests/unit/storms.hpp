@@ -2,6 +2,7 @@
 // the one file of a program that defines storms().
 #pragma once
 
+#include <atomic>
 #include <sched.h>
 
 #include "platform/fence.hpp"
@@ -15,6 +16,12 @@ namespace {
 [[maybe_unused]] void prepare() {
     static bool prepared = (pyattach::prepare_fences(), true);
     (void)prepared;
+}
+
+// Each step takes some nanoseconds. Callers vary the number of steps, so that the threads collide at different places.
+[[maybe_unused]] void idle(int steps) {
+    for (volatile int i = steps; i > 0; i = i - 1) {
+    }
 }
 
 #ifndef PYATTACH_TEST_SWAPPED
@@ -31,6 +38,34 @@ void run_on_core(int wanted) {
             CPU_SET(core, &chosen);
     sched_setaffinity(0, sizeof chosen, &chosen);
 }
+
+// The turns of two threads that collide again and again.
+class turns {
+  public:
+    void begin(int turn) { begun_.store(turn, std::memory_order_release); }
+    void wait_for(int turn) const {
+        for (int i = 1; begun_.load(std::memory_order_acquire) < turn; ++i)
+            if (i % 2000 == 0)
+                sched_yield(); // the other thread may have lost its core
+    }
+
+  private:
+    std::atomic<int> begun_{0};
+};
+
+// Stores that have to wait for the other core: later stores come after them, and later loads overtake them all.
+class store_backlog {
+  public:
+    void store(char value) {
+        for (line &each : lines_)
+            each.stored = value;
+    }
+
+  private:
+    struct alignas(64) line {
+        volatile char stored;
+    } lines_[32] = {};
+};
 
 CHILD("storms without membarrier") {
     if (!support::refuse_membarrier())
