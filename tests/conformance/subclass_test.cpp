@@ -10,6 +10,15 @@ int plain_visit(object *held, const visit &visitor) {
     return pyattach::during_traverse([&] { return visitor(held); });
 }
 
+// `Holder`, of whose references `dropped` counts those that were given up.
+ref make_counting_type(int &dropped, bool visits_type = false) {
+    auto drop = [&dropped](object *held) {
+        ++dropped;
+        pyattach_decref(held);
+    };
+    return make_traversed_type({plain_visit, drop, visits_type});
+}
+
 std::int64_t live(const char *type) {
     return eval_int(std::string("sum(type(it).__name__ == '") + type + "' for it in __import__('gc').get_objects())");
 }
@@ -57,10 +66,7 @@ TEST_CASE("PyO3 test_traverse_subclass_override_clear") {
     start_python();
     attached here;
     int dropped = 0;
-    ref holder = make_traversed_type({plain_visit, [&](object *held) {
-                                          ++dropped;
-                                          pyattach_decref(held);
-                                      }});
+    ref holder = make_counting_type(dropped);
     ref type = derived::make(holder);
     run("import gc; gc.disable(); loop = []; loop.append(Derived(loop)); del loop; gc.collect(); gc.enable()");
     CHECK(dropped == 1);
@@ -72,10 +78,7 @@ TEST_CASE("PyO3 test_subclass_clear") {
     start_python();
     attached here;
     int dropped = 0;
-    ref holder = make_traversed_type({plain_visit, [&](object *held) {
-                                          ++dropped;
-                                          pyattach_decref(held);
-                                      }});
+    ref holder = make_counting_type(dropped);
     run("class Sub(Holder): pass\n");
     ref reference = eval("Sub(object())");
     native::clear(reference);
@@ -170,12 +173,7 @@ TEST_CASE("PyO3 dict_cycle_collected_with_traverse_and_clear") {
     start_python();
     attached here;
     int dropped = 0;
-    ref holder = make_traversed_type({plain_visit,
-                                      [&](object *held) {
-                                          ++dropped;
-                                          pyattach_decref(held);
-                                      },
-                                      true});
+    ref holder = make_counting_type(dropped, true);
     run("class Sub(Holder):\n    def __init__(self): super().__init__(object())\n");
     CHECK(dict_cycle_is_collected());
     CHECK(dropped == 1);
@@ -186,10 +184,7 @@ TEST_CASE("PyO3 inheritance_with_new_methods_with_drop") {
     start_python();
     attached here;
     int dropped = 0;
-    ref holder = make_traversed_type({plain_visit, [&](object *held) {
-                                          ++dropped;
-                                          pyattach_decref(held);
-                                      }});
+    ref holder = make_counting_type(dropped);
     ref type = derived::make(holder);
     ref of_base = new_object(), of_derived = new_object();
     publish("of_base", of_base);

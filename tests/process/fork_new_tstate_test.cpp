@@ -128,7 +128,13 @@ constexpr const char *fork_200_times = "import os, select, warnings\n"
                                        "    os.close(ended)\n"
                                        "    os.waitpid(child, 0)\n";
 
-void fork_while_others(const std::function<void()> &take_new_state) {
+void fork_often() {
+    attached here;
+    run(fork_200_times);
+}
+
+void fork_while_others(const std::function<void()> &take_new_state,
+                       const std::function<void()> &fork_now = fork_often) {
     policy scoped(PYATTACH_THREADS_SCOPED);
     std::atomic<bool> is_over{false};
     std::vector<std::unique_ptr<task>> tasks;
@@ -137,10 +143,7 @@ void fork_while_others(const std::function<void()> &take_new_state) {
             while (!is_over)
                 take_new_state();
         }));
-    {
-        attached here;
-        run(fork_200_times);
-    }
+    fork_now();
     is_over = true;
     tasks.clear();
     EXPECT(!stop_python());
@@ -157,24 +160,16 @@ TEST_CASE("a fork never copies a half-made tstate") { check_succeeds("forks whil
 // As a program forks that tells Python of it afterwards only.
 CHILD("plain forks while others take new states") {
     start_python();
-    policy scoped(PYATTACH_THREADS_SCOPED);
-    std::atomic<bool> is_over{false};
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 2; ++i)
-        tasks.push_back(std::make_unique<task>("a thread that comes and goes to end", [&] {
-            while (!is_over)
-                attached here;
-        }));
-    for (int i = 0; i < 100; ++i) {
-        attached here;
-        fork_plainly([] {
-            cpython<void()>("PyOS_AfterFork_Child")();
-            EXPECT(eval_int("6 * 7") == 42);
-        });
-    }
-    is_over = true;
-    tasks.clear();
-    EXPECT(!stop_python());
+    fork_while_others([] { attached here; },
+                      [] {
+                          for (int i = 0; i < 100; ++i) {
+                              attached here;
+                              fork_plainly([] {
+                                  cpython<void()>("PyOS_AfterFork_Child")();
+                                  EXPECT(eval_int("6 * 7") == 42);
+                              });
+                          }
+                      });
 }
 TEST_CASE("a raw fork never copies a half-made tstate") {
     load_python();
