@@ -1,13 +1,14 @@
 // Group 9: native and daemon threads during finalization.
 #include "conformance/conformance.hpp"
 
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support/host.hpp"
+#include "support/last_call.hpp"
+#include "support/stuck_thread.hpp"
 
 namespace {
 
@@ -88,16 +89,17 @@ CHILD("asks in thread-local destructors when finalisation ran") {
     start_python();
     pyattach_set_exit_timeout(ms);
     static std::atomic<int> asked{0}, attached_then{0};
+    static pyattach_status attaching_then = PYATTACH_OK;
     struct local_object {
-        bool armed = false;
         ~local_object() {
-            asked += armed;
-            attached_then += armed && (pyattach_is_attached() || cpython_says_attached());
+            ++asked;
+            attached_then += pyattach_is_attached() || pyattach_attach_depth() != 0 || cpython_says_attached();
+            attaching_then = try_to_attach();
         }
     };
     task thread("the thread to end", [] {
         static thread_local local_object local;
-        local.armed = true;
+        (void)&local;
         pyattach::attached here{std::nothrow};
         pyattach::detached gap{std::nothrow, here.token()};
         inside.count_down();
@@ -110,6 +112,7 @@ CHILD("asks in thread-local destructors when finalisation ran") {
     thread.join();
     EXPECT(asked == 1);
     EXPECT(attached_then == 0);
+    EXPECT(attaching_then == PYATTACH_NOT_INITIALIZED);
 }
 TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local destructors when finalisation ran"); }
 
@@ -198,11 +201,15 @@ TEST_CASE("CPython test_finalization_shutdown") {
 
 CHILD("attaches for the first time during finalisation") {
     start_python();
-    static pyattach_status status = PYATTACH_OK;
-    auto late = [](pyattach_interpreter *, void *) { status = run_on_thread(try_to_attach); };
+    static pyattach_status unnamed = PYATTACH_OK, named = PYATTACH_OK;
+    auto late = [](pyattach_interpreter *main, void *) {
+        unnamed = run_on_thread(try_to_attach);
+        named = run_on_thread([main] { return try_to_attach_in(main); });
+    };
     EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), late, nullptr) == PYATTACH_OK);
     EXPECT(!stop_python());
-    EXPECT(status == PYATTACH_FINALIZING);
+    EXPECT(unnamed == PYATTACH_FINALIZING);
+    EXPECT(named == PYATTACH_FINALIZING);
 }
 TEST_CASE("CPython issue 132948") { check_succeeds("attaches for the first time during finalisation"); }
 
@@ -212,16 +219,11 @@ CHILD("attaches after the flag and after the end") {
     static pyattach_status status = PYATTACH_OK;
     {
         attached here;
-        publish("late", native_function([] {
-                    finalizing = cpython<int()>(cpython_symbol("Py_IsFinalizing", false) ? "Py_IsFinalizing"
-                                                                                         : "_Py_IsFinalizing")();
-                    status = run_on_thread(try_to_attach); // joined with the GIL held: it must not wait for it
-                }));
-        run("import sys\n"
-            "class Late:\n"
-            "    def __init__(self, call): self.call = call\n"
-            "    def __del__(self): self.call()\n"
-            "sys.kept_to_the_end = Late(late)\n");
+        call_at_the_very_end([] {
+            finalizing =
+                cpython<int()>(cpython_symbol("Py_IsFinalizing", false) ? "Py_IsFinalizing" : "_Py_IsFinalizing")();
+            status = run_on_thread(try_to_attach); // joined with the GIL held: it must not wait for it
+        });
     }
     EXPECT(!stop_python());
     EXPECT(finalizing == 1);
@@ -252,21 +254,22 @@ TEST_CASE("CPython issue 151518") {
 CHILD("a thread stuck inside") {
     start_python();
     messages said;
-    pyattach_set_exit_timeout(20 * ms);
-    task stuck("the stuck thread", [] {
-        pthread_setname_np(pthread_self(), "stuck-inside");
-        pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        cpython<void *()>("PyEval_SaveThread")(); // counts as attached for the library
-        inside.count_down();
-        for (;;)
-            pause();
-    });
-    inside.wait();
+    pyattach_set_exit_timeout(50 * ms);
+    {
+        attached here;
+        run("import warnings; warnings.simplefilter('always')");
+    }
+    start_stuck_thread("stuck-inside");
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT(said.text().find("stuck-inside") != std::string::npos);
     EXPECT(all_counters().exit_timeouts == 1);
-    stuck.abandon();
+    EXPECT(pyattach_interpreter_main() == nullptr);
     end_child();
 }
-TEST_CASE("ext: gate time-out") { check_succeeds("a thread stuck inside"); }
+TEST_CASE("ext: gate time-out") {
+    child_result result = run_child("a thread stuck inside");
+    check_succeeds(result);
+    INFO(result.output);
+    CHECK(result.output.find("RuntimeWarning") != std::string::npos);
+    CHECK(result.output.find("stuck-inside") != std::string::npos);
+}

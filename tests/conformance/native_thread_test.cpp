@@ -26,7 +26,9 @@ CHILD("ends Python with a thread inside, and one that left before") {
             inside.count_down();
             exit_began.wait();
         }
+        // The gate is closed; a thread inside still has an interpreter, and scopes nest.
         EXPECT(eval_int("6 * 7") == 42);
+        EXPECT(try_to_attach() == PYATTACH_OK);
         was_waited_for = true;
     });
     task leaves("the thread that left to end", [&] {

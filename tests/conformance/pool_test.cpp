@@ -8,15 +8,20 @@
 
 CHILD("drops a buffer after the end") {
     start_python();
-    ref view;
+    ref view, other;
     {
         attached here;
         view = eval("memoryview(bytearray(b'held'))");
+        other = new_object();
     }
+    pyattach_interpreter *main = pyattach_interpreter_main();
     EXPECT(!stop_python());
     auto before = all_counters();
     view.drop();
-    EXPECT(all_counters().drops_leaked == before.drops_leaked + 1);
+    may_leak(other);
+    run_on_thread([&] { pyattach_decref_in(main, other.release()); });
+    EXPECT(all_counters().drops_leaked == before.drops_leaked + 2);
+    EXPECT(pyattach_pool_size() == 0);
     EXPECT(cpython<int()>("Py_IsInitialized")() == 0);
     EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
 }

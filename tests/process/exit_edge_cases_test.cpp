@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "support/tstate_counts.hpp"
-#include "process/stuck_thread.hpp"
+#include "support/stuck_thread.hpp"
 
 using namespace support;
 

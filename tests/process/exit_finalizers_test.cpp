@@ -1,127 +1,47 @@
-// Finalizers that run at exit, with the exit status that a program chose, and exits of forked children.
+// Finalizers that run at the very end, and the end of a child that was forked during registrations.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 #include "support/plain_python.hpp"
-#include "support/fork.hpp"
+#include "support/last_call.hpp"
 
 #include <memory>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
 using namespace support;
 
-namespace {
-
-child_result python(const std::string &script) {
-    return run_python("import ctypes, sys, threading, _thread\n"
-                      "attached = ctypes.PyDLL('" TESTS_LIBRARY "')\n"
-                      "def scopes():\n" // native code that is called attached: begins, detaches, comes back, ends
-                      "    scope, gap = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)\n"
-                      "    if attached.pyattach_attached_begin(scope) == 0:\n"
-                      "        attached.pyattach_attached_end(scope)\n"
-                      "assert attached.pyattach_is_attached() == 1\n" +
-                      script);
-}
-
-} // namespace
-
-// CPython test_finalize_running_thread (bpo-15038)
-TEST_CASE("scopes opened by finalizers of threads that exit cuts off keep the chosen exit status") {
-    child_result result = python("ready = _thread.allocate_lock(); ready.acquire()\n"
-                                 "class Late:\n"
-                                 "    def __del__(self, scopes=scopes): scopes()\n"
-                                 "def wait():\n"
-                                 "    late = Late()\n"
-                                 "    ready.release()\n"
-                                 "    never = _thread.allocate_lock(); never.acquire(); never.acquire()\n"
-                                 "_thread.start_new_thread(wait, ())\n"
-                                 "ready.acquire()\n"
-                                 "late = sys.late = Late()\n"
-                                 "sys.exit(42)\n");
-    INFO(result.describe());
-    CHECK(result.exit_code == 42);
-    CHECK(result.output == "");
-}
-
 CHILD("finalisers at the very end") {
     start_python();
     static int good = 0, called = 0;
-    attached here;
-    publish("late", native_function([] {
-                ++called;
-                pyattach_attached scope;
-                // The finalizing thread is attached here; an attached scope nests or is refused.
-                pyattach_status status = pyattach_attached_begin(&scope);
-                if (status == PYATTACH_OK) {
-                    pyattach_detached gap;
-                    pyattach_status detached_status = pyattach_detached_begin(&gap);
-                    if (detached_status == PYATTACH_OK)
-                        detached_status = pyattach_detached_end(&gap);
-                    good += detached_status == PYATTACH_OK;
-                    pyattach_attached_end(&scope);
-                } else {
-                    good += status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED;
-                }
-            }));
-    run("import sys\n"
-        "class Late:\n"
-        "    def __init__(self, call): self.call = call\n"
-        "    def __del__(self): self.call()\n"
-        "sys.kept_to_the_end = Late(late)\n"
-        "also = Late(late)\n");
-    here.end();
+    auto late = [] {
+        ++called;
+        pyattach_attached scope;
+        // The finalizing thread is attached here; an attached scope nests or is refused.
+        pyattach_status status = pyattach_attached_begin(&scope);
+        if (status == PYATTACH_OK) {
+            pyattach_detached gap;
+            pyattach_status detached_status = pyattach_detached_begin(&gap);
+            if (detached_status == PYATTACH_OK)
+                detached_status = pyattach_detached_end(&gap);
+            good += detached_status == PYATTACH_OK;
+            pyattach_attached_end(&scope);
+        } else {
+            good += status == PYATTACH_FINALIZING || status == PYATTACH_NOT_INITIALIZED;
+        }
+    };
+    {
+        attached here;
+        call_at_the_very_end(late);
+        publish("also", object_with_last_call(late)); // in a module
+    }
     EXPECT(!stop_python());
     EXPECT(called == 2);
     EXPECT(good == called);
 }
-// CPython test_start_new_thread_at_finalization, test_finalize_running_thread
 TEST_CASE("finalizers that run after the gate closed may use scopes on the finalizing thread") {
     check_succeeds("finalisers at the very end");
-}
-
-CHILD("forks while others are inside") {
-    start_python();
-    static latch inside("the threads to be inside", 4), may_end("permission to end");
-    std::vector<std::unique_ptr<task>> tasks;
-    for (int i = 0; i < 4; ++i)
-        tasks.push_back(std::make_unique<task>("a thread inside to end", [i] {
-            attached here;
-            if (i % 2) {
-                detached gap;
-                inside.count_down();
-                may_end.wait();
-            } else {
-                foreign_detach gap;
-                inside.count_down();
-                may_end.wait();
-            }
-        }));
-    inside.wait();
-    {
-        attached here;
-        run("import os, warnings; warnings.simplefilter('ignore'); child = os.fork()");
-        if (eval_int("child") == 0) {
-            here.end();
-            // Only this thread is inside, and no absent thread holds a PEP 788 guard that CPython would wait for.
-            alarm(60);
-            pyattach_status status = pyattach_interpreter_stop();
-            std::_Exit(status == PYATTACH_OK ? 0 : 10 + status);
-        }
-        const auto child = static_cast<pid_t>(eval_int("child"));
-        detached gap;
-        expect_exit_0(child);
-    }
-    may_end.count_down();
-    for (auto &thread : tasks)
-        thread->join();
-    EXPECT(!stop_python());
-}
-// The library holds no PEP 788 guard beyond registration.
-TEST_CASE("a child forked while threads were inside finalizes without waiting for them") {
-    check_succeeds("forks while others are inside");
 }
 
 CHILD("forks while others make first contact") {

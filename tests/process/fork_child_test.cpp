@@ -152,14 +152,13 @@ CHILD("a child among warm and detached threads") {
         attached here;
         fork_and_live();
     }
-    run_on_thread([&] { // CPython test_main_thread_after_fork_from_foreign_thread
+    run_on_thread([&] {
         attached here;
         fork_and_live();
     });
     others.let_go();
     EXPECT(!stop_python());
 }
-// CPython test_main_thread_after_fork_from_foreign_thread
 TEST_CASE("the forking thread keeps its tstate in the child, and the others' records are dropped") {
     check_succeeds("a child among warm and detached threads");
 }

@@ -55,7 +55,6 @@ CHILD("attaching while the host starts Python") {
     attached here;
     EXPECT(eval_int("1") == 1);
 }
-// PyO3 test_concurrent_init_site_race
 TEST_CASE("an attach during Py_Initialize on another thread does not succeed before site is complete") {
     temporary_folder site("sitecustomize.py", "import ctypes, sys\n"
                                               "ctypes.CDLL(None).support_pause_in_foreign_site()\n"

@@ -145,7 +145,6 @@ CHILD("warm threads and a sub-interpreter") {
     }
     EXPECT(!stop_python());
 }
-// CPython test_daemon_threads_fatal_error, inverted
 TEST_CASE("threads with warm tstates do not keep a sub-interpreter from ending") {
     check_each_kind("warm threads and a sub-interpreter");
 }

@@ -60,39 +60,6 @@ CHILD("destructors that attach") {
     EXPECT(!stop_python());
 }
 
-// PyO3 #6404 variant
-TEST_CASE("exit destructors of a thread that outlived Python are told that they are not attached") {
-    check_succeeds("destructors after the end");
-}
-CHILD("destructors after the end") {
-    static std::atomic<int> answers{0};
-    struct asks {
-        ~asks() {
-            pyattach_attached scope;
-            if (!pyattach_is_attached() && pyattach_attach_depth() == 0 &&
-                pyattach_attached_begin(&scope) == PYATTACH_NOT_INITIALIZED)
-                ++answers;
-        }
-    };
-    start_python();
-    pyattach_set_exit_timeout(0);
-    static latch inside("the thread to be inside"), ended("the interpreter to end");
-    task thread("the thread to end", [] {
-        static thread_local asks local;
-        (void)&local;
-        attached here;
-        detached gap;
-        inside.count_down();
-        ended.wait();
-        EXPECT(gap.end() == PYATTACH_FINALIZING);
-    });
-    inside.wait();
-    EXPECT(!stop_python());
-    ended.count_down();
-    thread.join();
-    EXPECT(answers == 1);
-}
-
 CHILD("a thread that ends inside its scopes") {
     start_python();
     static pyattach_attached first, second; // storage that outlives the threads, as the heap would
@@ -181,7 +148,6 @@ CHILD("attaching in a loop through finalization") {
     attach_in_a_loop(4);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }
-// PyO3 test_hammer_attaching_in_thread
 TEST_CASE("threads that attach in a loop during finalization are refused, and none is killed") {
     for (int round = 0; round < 5; ++round)
         check_succeeds("attaching in a loop through finalization");
