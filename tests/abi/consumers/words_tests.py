@@ -71,6 +71,7 @@ for arguments in (("path", None), (1.5, print), ("path",), ("nul\\0", print)):
     def test_words_lets_ctrl_c_end_a_wait(self):
         done = self.python("""
 import os, signal, threading, words
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 stop = threading.Event()
 def callback(path, number):
     os.kill(os.getpid(), signal.SIGINT)
