@@ -249,6 +249,7 @@ TEST_CASE("no reference is lost or doubled between threads that push and threads
     for (auto &part : taken)
         all.insert(all.end(), part.begin(), part.end());
     std::sort(all.begin(), all.end());
-    CHECK(all == addresses(1, pushers * each));
+    CHECK(all.size() == pushers * each);
+    CHECK((all == addresses(1, pushers * each))); // as one value: Catch would take minutes to print all of them
     CHECK(the_pool.is_empty());
 }
