@@ -63,8 +63,8 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
     def test_where_all_libraries_are_to_be_static_so_is_this_one(self):
         build, meson = self.folder / "all_static", command("MESON", "meson")
         run(*meson, "setup", "--wrap-mode=forcefallback", f"-Dpython={PYTHON}", "-Ddefault_library=static", build, self.project)
-        run(*meson, "compile", "-C", build, "host")
-        self.assertEqual([], [name for name in needed(build / "examples/host/host") if "py" in name])
+        run(*meson, "compile", "-C", build, "definitions")
+        self.assertEqual([], [name for name in needed(build / "examples/plugin/definitions.so") if "py" in name])
 
     def test_the_wrap_file_provides_the_library_with_its_python(self):
         host = self.outputs / "host_embed"
