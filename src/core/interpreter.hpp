@@ -53,7 +53,7 @@ struct interp_data {
     interpreter *interp;
     interp_data *next = nullptr; // the next older one
 
-    explicit interp_data(interpreter &owner) noexcept : interp(&owner) {}
+    explicit interp_data(interpreter &record) noexcept : interp(&record) {}
 };
 
 // On a cache line of its own, which each attach reads and only rare events write.

@@ -15,7 +15,7 @@ namespace pyattach {
 namespace {
 
 // The interpreter of a reference for which the caller named none; see pool.h.
-interpreter *default_owner(thread_state *tstate) noexcept {
+interpreter *default_interp(thread_state *tstate) noexcept {
     if (tstate)
         return find_interpreter(cpython::python().interp_of(tstate));
     if (const thread *me = this_thread.record())
@@ -35,27 +35,27 @@ bool check_outcome(interpreter &interp, participant &self, pool::outcome outcome
 }
 
 // False: the pool refused, and the reference leaks.
-bool push_to_pool(interpreter &owner, object *reference) noexcept {
+bool push_to_pool(interpreter &interp, object *reference) noexcept {
     // If the end of the interpreter does not close its pool, the references would be released in the next interpreter
     // at the same address.
-    if (!owner.notices_its_end() || owner.gate.is_ended())
+    if (!interp.notices_its_end() || interp.gate.is_ended())
         return false;
     thread *me = this_thread.record();
     participant *self = me ? me->participants : nullptr; // the newest one, which is nearly always the right one
-    if (__builtin_expect(!self || self->interp != &owner || !self->queue || this_thread.ended, 0)) {
+    if (__builtin_expect(!self || self->interp != &interp || !self->queue || this_thread.ended, 0)) {
         me = own_record();
-        self = me ? find_participant(*me, owner) : nullptr;
+        self = me ? find_participant(*me, interp) : nullptr;
         // A thread that is past its thread-exit hook makes no queue, because no hook would free it. Its record and
         // participant are given up as soon as the reference is in the pool.
-        if (this_thread.ended || !self || (!self->queue && !(self->queue = owner.pool.add_queue()))) {
-            const pool::outcome outcome = owner.pool.push_single(reference, self);
-            const bool is_in_pool = self ? check_outcome(owner, *self, outcome) : outcome != pool::outcome::refused;
+        if (this_thread.ended || !self || (!self->queue && !(self->queue = interp.pool.add_queue()))) {
+            const pool::outcome outcome = interp.pool.push_single(reference, self);
+            const bool is_in_pool = self ? check_outcome(interp, *self, outcome) : outcome != pool::outcome::refused;
             if (me)
                 discard_late_record(*me);
             return is_in_pool;
         }
     }
-    return check_outcome(owner, *self, owner.pool.push(*self->queue, reference));
+    return check_outcome(interp, *self, interp.pool.push(*self->queue, reference));
 }
 
 // Not inline, or the fast path of decref would have to save registers around it.
@@ -67,19 +67,19 @@ bool push_to_pool(interpreter &owner, object *reference) noexcept {
 
 #endif
 
-void defer(interpreter *owner, object *reference) noexcept {
+void defer(interpreter *interp, object *reference) noexcept {
 #if PYATTACH_REFERENCE_POOL
-    if (owner && push_to_pool(*owner, reference)) {
+    if (interp && push_to_pool(*interp, reference)) {
         count(event::drops_queued);
         return;
     }
 #elif !PYATTACH_LEAK_ON_DROP
-    (void)owner, (void)reference;
+    (void)interp, (void)reference;
     misuse("a reference was given back on a thread that is not attached.",
            "This library was built without a reference pool (-Dreference_pool=false).",
            "Give references back inside an attached scope, or build with the pool or with -Dleak_on_drop=true.");
 #else
-    (void)owner, (void)reference;
+    (void)interp, (void)reference;
 #endif
     count(event::drops_leaked);
 }
@@ -93,14 +93,14 @@ inline void release(object *reference) noexcept {
         release_by_call(reference);
 }
 
-[[gnu::noinline]] void decref_slow(object *reference, interpreter *owner) noexcept {
+[[gnu::noinline]] void decref_slow(object *reference, interpreter *interp) noexcept {
     const kept_errno kept;
     thread_state *tstate = current_tstate(); // finds Python if it was not found yet
     bool release_now = tstate && !this_thread.forbidden;
-    if (release_now && owner)
-        release_now = owner->state == cpython::python().interp_of(tstate) && !owner->is_cleared();
+    if (release_now && interp)
+        release_now = interp->state == cpython::python().interp_of(tstate) && !interp->is_cleared();
     if (!release_now) {
-        defer(owner ? owner : default_owner(tstate), reference);
+        defer(interp ? interp : default_interp(tstate), reference);
         return;
     }
     count(event::drops_now);
@@ -111,37 +111,37 @@ inline void release(object *reference) noexcept {
 
 // There are two fast paths: a thread in a warm scope, and a thread that is not attached and has a queue in the pool.
 // Everything else takes the slow path.
-void decref(object *reference, interpreter *owner) noexcept {
+void decref(object *reference, interpreter *interp) noexcept {
     if (!reference)
         return;
     if (!this_thread.is_fast())
-        return decref_slow(reference, owner);
+        return decref_slow(reference, interp);
     thread &me = this_thread.fast_record();
     if (const thread_state *tstate = cpython::peek(me.current_at)) {
-        if (is_warm_inside(me, tstate) && (!owner || owner == me.fast_participant->interp)) {
+        if (is_warm_inside(me, tstate) && (!interp || interp == me.fast_participant->interp)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
-        return decref_slow(reference, owner);
+        return decref_slow(reference, interp);
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;
     participant *self = me.participants;
-    interpreter *interp = owner;
-    if (!interp)
-        interp = top.tag == tag::detached ? top.interp : top.tag == tag::base ? main_interpreter() : nullptr;
-    // `interp` comes from the top frame, which may be one that cannot be read (frames.hpp). So it is compared with the
+    interpreter *target = interp;
+    if (!target)
+        target = top.tag == tag::detached ? top.interp : top.tag == tag::base ? main_interpreter() : nullptr;
+    // `target` comes from the top frame, which may be one that cannot be read (frames.hpp). So it is compared with the
     // participant's interpreter before it is dereferenced. A thread that has a queue there has checked before that the
     // library is notified of the interpreter's end.
     const bool is_surely_detached = me.current_at != &cpython::unknown;
-    if (is_surely_detached && interp && self && self->interp == interp && self->queue && !interp->gate.is_ended()) {
+    if (is_surely_detached && target && self && self->interp == target && self->queue && !target->gate.is_ended()) {
         const pool::unfinished step = self->queue->push_plain(reference);
         if (__builtin_expect(step != pool::unfinished::nothing, 0))
-            return finish_push(*interp, *self, reference, step);
+            return finish_push(*target, *self, reference, step);
         return me.counted.add(event::drops_queued);
     }
 #endif
-    decref_slow(reference, owner);
+    decref_slow(reference, interp);
 }
 
 status take_reference(object *reference) noexcept {

@@ -10,8 +10,8 @@ namespace pyattach {
 
 // The contracts stand in include/pyattach/pool.h.
 //
-// `owner` NULL: the interpreter is chosen as pool.h says.
-void decref(object *reference, interpreter *owner) noexcept;
+// `interp` NULL: the interpreter is chosen as pool.h says.
+void decref(object *reference, interpreter *interp) noexcept;
 pyattach_status take_reference(object *reference) noexcept;
 
 } // namespace pyattach
