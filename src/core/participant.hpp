@@ -96,7 +96,7 @@ participant *existing_participant(const thread *me, const interpreter &interp) n
 // This thread's participant in the interpreter. The first call takes a vacant one or makes one. NULL: no memory, or the
 // interpreter is cleared.
 participant *find_participant(thread &me, interpreter &interp) noexcept;
-// Whether a scope to which this participant's gate applies is open on the thread, or may be.
+// Whether a scope that this participant's gate binds is open on the thread, or may be.
 bool is_in_use(const thread &me, const participant &self) noexcept;
 
 // The thread has left the gate and gives the participant up. The participant becomes vacant, or orphaned until its warm

@@ -5,7 +5,7 @@
 
 namespace pyattach {
 
-// The gate applies to a scope if the scope changes the thread's presence:
+// The gate binds a scope if the scope changes the thread's presence:
 //
 //                 attached scope begins                  detached scope begins
 //      outside  ------------------------->  attached  -------------------------->  detached

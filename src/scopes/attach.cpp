@@ -46,8 +46,8 @@ void detach_or_destroy(participant &self, thread_state *tstate, bool destroy) no
 
 // Restores the tstate that the scope `ended` replaced, on a thread that has detached. If the tstate was attached, it is
 // attached again, and if it was only in the GILState slot, it is stored there again for other code that calls
-// PyGILState_*. If its interpreter has ended meanwhile, a scope below to which the gate applies becomes inert, and a
-// thread that other code attached is parked, as in detached::end. May block.
+// PyGILState_*. If its interpreter has ended meanwhile, a scope below that the gate binds becomes inert, and a thread
+// that other code attached is parked, as in detached::end. May block.
 void restore_previous(thread &me, const frame &ended) noexcept {
     thread_state *tstate = ended.came_from();
     interpreter *back = ended.back;
@@ -90,7 +90,7 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
     result.replaced = replaced;
     result.back = replaced ? interpreter_of(replaced) : nullptr;
     if (result.back && !is_of_top(me, replaced))
-        // Other code attached the thread there, so the gate does not apply to the re-attach.
+        // Other code attached the thread there, so the gate does not bind it.
         make_reattach_guard(me, *result.back, replaced);
     result.by_finalizing_thread = result.was_detached = false;
     result.participant = find_participant(me, interp);

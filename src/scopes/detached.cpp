@@ -48,15 +48,15 @@ status refuse(detached_scope &scope, status why) noexcept {
 }
 
 // Whether the tstate to re-attach may have been freed with its interpreter. The thread was attached by other code, so
-// the gate does not apply. Until the tstate is freed CPython decides: it attaches the thread, hangs it, or ends it (up
-// to 3.13.7, by unwinding all frames of the thread, which `guarded` turns into parking).
+// the gate does not bind it. Until the tstate is freed CPython decides: it attaches the thread, hangs it, or ends it
+// (up to 3.13.7, by unwinding all frames of the thread, which `guarded` turns into parking).
 bool is_tstate_freed(const pyattach::frame &frame) noexcept {
     if (frame.by_finalizing_thread)
         return false;
     return frame.interp ? frame.interp->is_cleared() : cpython::python().is_finalizing() != 0;
 }
 
-// Re-attaches a thread to which the gate does not apply. Parks it if its tstate is freed, or if CPython refuses it.
+// Re-attaches a thread that the gate does not bind. Parks it if its tstate is freed, or if CPython refuses it.
 [[gnu::noinline]] void reattach_without_gate(const pyattach::frame &frame) noexcept {
     if (is_tstate_freed(frame))
         cpython::park();
@@ -75,7 +75,7 @@ bool is_tstate_freed(const pyattach::frame &frame) noexcept {
     return why;
 }
 
-// Detaches and opens the scope. `self`: the participant in the gate that applies to the scope; NULL: none applies.
+// Detaches and opens the scope. `self`: the participant in the gate that binds the scope; NULL: none binds it.
 status open(pyattach::frame &frame, thread &me, thread_state *tstate, interpreter *interp, participant *self,
             bool is_finalizing_thread) noexcept {
     frame.by_finalizing_thread = is_finalizing_thread;
@@ -103,7 +103,7 @@ status begin_general(detached_scope &scope) noexcept {
         return refuse(scope, PYATTACH_NO_MEMORY);
     check_storage(scope);
     interpreter *interp = lookup_or_register(*me, tstate);
-    // The gate applies to a thread that this library attached. On another thread a detached scope does what
+    // The gate binds a thread that this library attached. On another thread a detached scope does what
     // Py_BEGIN_ALLOW_THREADS does.
     const frame *below = readable_top(*me);
     participant *self =
