@@ -86,15 +86,15 @@ bool is_in_use(const thread &me, const participant &self) noexcept {
     return !scopes.are_all();
 }
 
-participant *existing_participant(const thread *me, const interpreter &interp) noexcept {
+participant *find_participant(const thread *me, const interpreter &interp) noexcept {
     for (participant &member : participants_of(me))
         if (member.interp == &interp)
             return &member;
     return nullptr;
 }
 
-participant *find_participant(thread &me, interpreter &interp) noexcept {
-    if (participant *self = existing_participant(&me, interp))
+participant *find_or_make_participant(thread &me, interpreter &interp) noexcept {
+    if (participant *self = find_participant(&me, interp))
         return self;
     give_up_ended_participants(me);
     bool was_cleared;

@@ -3,7 +3,7 @@
 // Memory is expensive to allocate on a thread that has just begun. So a participant goes from thread to thread. It
 // stays in the gate meanwhile, with the presence `outside`:
 //
-//                  find_participant                 retire, and it has a warm tstate
+//            find_or_make_participant            retire, and it has a warm tstate
 //      vacant ----------------------> taken ---------------------------------------> orphaned
 //        ^  ^                           |                                               |
 //        |  +---------------------------+                                               |
@@ -92,10 +92,10 @@ class participants_of {
 };
 
 // The thread's participant in the interpreter; NULL: it has none. `me` NULL: a thread without a record.
-participant *existing_participant(const thread *me, const interpreter &interp) noexcept;
+participant *find_participant(const thread *me, const interpreter &interp) noexcept;
 // This thread's participant in the interpreter. The first call takes a vacant one or makes one. NULL: no memory, or the
 // interpreter is cleared.
-participant *find_participant(thread &me, interpreter &interp) noexcept;
+participant *find_or_make_participant(thread &me, interpreter &interp) noexcept;
 // Whether a scope that this participant's gate binds is open on the thread, or may be.
 bool is_in_use(const thread &me, const participant &self) noexcept;
 

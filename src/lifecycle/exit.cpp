@@ -41,7 +41,7 @@ long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_orde
 void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept {
     constexpr unsigned most = 8;
     pid_t ids[most];
-    const unsigned inside = interp.gate.list_inside(existing_participant(this_thread.record(), interp), ids, most);
+    const unsigned inside = interp.gate.list_inside(find_participant(this_thread.record(), interp), ids, most);
     int length = std::snprintf(text, sizeof text, "%s %s", problem, inside ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < inside && length < static_cast<int>(sizeof text); ++i) {
         char name[32];
@@ -55,7 +55,7 @@ void report_threads_inside(interpreter &interp, const char *problem, char (&text
 void suppress_exit_hook(const interpreter *interp) noexcept { suppressed.store(interp, std::memory_order_relaxed); }
 
 ending::ending(interpreter &interp) noexcept
-    : python(interp), interp_(interp), own_(existing_participant(this_thread.record(), interp)),
+    : python(interp), interp_(interp), own_(find_participant(this_thread.record(), interp)),
       earlier_ns_(cpython::timed_out_since(interp.state)) {
     report_[0] = '\0';
 }

@@ -52,7 +52,7 @@ const char *find_fork_obstacle(bool is_something_lost) noexcept {
         if (interp.is_cleared())
             continue;
         if (interp.gate.now() != gate::open ||
-            !interp.gate.is_empty_but_for(existing_participant(this_thread.record(), interp)))
+            !interp.gate.is_empty_but_for(find_participant(this_thread.record(), interp)))
             return was_inside;
     }
     if (cpython::has_sub_interpreters())

@@ -44,7 +44,7 @@ bool push_to_pool(interpreter &interp, object *reference) noexcept {
     participant *self = me ? me->participants : nullptr; // the newest one, which is nearly always the right one
     if (__builtin_expect(!self || self->interp != &interp || !self->queue || this_thread.ended, 0)) {
         me = own_record();
-        self = me ? find_participant(*me, interp) : nullptr;
+        self = me ? find_or_make_participant(*me, interp) : nullptr;
         // A thread that is past its thread-exit hook makes no queue, because no hook would free it. Its record and
         // participant are given up as soon as the reference is in the pool.
         if (this_thread.ended || !self || (!self->queue && !(self->queue = interp.pool.add_queue()))) {

@@ -82,7 +82,7 @@ void schedule_drain_if_needed() noexcept {
     if (!main || main->pool.is_empty())
         return;
     thread *me = own_record();
-    if (participant *self = me ? find_participant(*me, *main) : nullptr)
+    if (participant *self = me ? find_or_make_participant(*me, *main) : nullptr)
         schedule(*main, *self);
     if (me)
         discard_late_record(*me);
@@ -107,7 +107,7 @@ size_t drain(interpreter &interp, size_t most) noexcept {
     if (!me)
         return 0;
     no_drain_scope no_drain;
-    const participant *self = existing_participant(me, interp);
+    const participant *self = find_participant(me, interp);
     const decref_queue *own = self ? self->queue : nullptr;
     while (released < most && !interp.pool.is_empty()) {
         size_t taken = interp.pool.take(batch, std::min(most - released, pool::largest_batch), own);

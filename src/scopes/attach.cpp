@@ -52,7 +52,7 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     thread_state *tstate = ended.came_from();
     interpreter *back = ended.back;
     if (tstate && ended.was_detached) {
-        participant *self = find_participant(me, *back);
+        participant *self = find_or_make_participant(me, *back);
         presence before = self ? self->presence_now.load(std::memory_order_relaxed) : presence::outside;
         // A thread that is inside already, below a detached scope, may enter as long as that scope could end.
         if (!self || !(before == presence::outside ? back->gate.enter(*self) : back->gate.reenter(*self)))
@@ -93,7 +93,7 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
         // Other code attached the thread there, so the gate does not bind it.
         make_reattach_guard(me, *result.back, replaced);
     result.by_finalizing_thread = result.was_detached = false;
-    result.participant = find_participant(me, interp);
+    result.participant = find_or_make_participant(me, interp);
     if (!result.participant)
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     reap_batch same_ident_batch(interp);

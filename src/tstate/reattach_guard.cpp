@@ -94,7 +94,7 @@ void drop_cleared(thread &me) noexcept {
 // is needed, because the gate waits for the thread. And what is stored in the dict of a tstate that CPython has begun
 // to clear remains after the tstate is freed.
 bool is_destroying(const thread &me, const interpreter &interp) noexcept {
-    const participant *self = existing_participant(&me, interp);
+    const participant *self = find_participant(&me, interp);
     return self && self->presence_now.load(std::memory_order_relaxed) == presence::attached &&
            !pyattach::is_in_use(me, *self);
 }

@@ -39,7 +39,7 @@ void run_participants(interpreter &interp, int threads) {
     std::vector<std::unique_ptr<support::task>> tasks;
     for (int i = 0; i < threads; ++i)
         tasks.push_back(std::make_unique<support::task>("a thread with a participant to end", [&] {
-            EXPECT(find_participant(*own_record(), interp));
+            EXPECT(find_or_make_participant(*own_record(), interp));
             all_there.arrive_and_wait();
         }));
 }
@@ -54,14 +54,14 @@ TEST_CASE("a participant that a thread leaves is the next thread's, with that th
     participant *first = nullptr;
     support::run_on_thread([&] {
         thread &me = *own_record();
-        first = find_participant(me, interp);
+        first = find_or_make_participant(me, interp);
         REQUIRE(first);
-        CHECK(find_participant(me, interp) == first);
+        CHECK(find_or_make_participant(me, interp) == first);
         first->last_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(empty(interp) == 1);
     support::run_on_thread([&] {
-        participant *self = find_participant(*own_record(), interp);
+        participant *self = find_or_make_participant(*own_record(), interp);
         CHECK(self == first);
         CHECK(empty(interp) == 0);
         CHECK(self->interp == &interp);
@@ -84,12 +84,12 @@ TEST_CASE("a participant with an orphaned tstate is not reused before the tstate
     interpreter &interp = new_interpreter();
     participant *left = nullptr;
     support::run_on_thread([&] {
-        left = find_participant(*own_record(), interp);
+        left = find_or_make_participant(*own_record(), interp);
         left->warm_tstate = reinterpret_cast<thread_state *>(16);
     });
     CHECK(dead(interp) == 1);
     CHECK(empty(interp) == 0);
-    support::run_on_thread([&] { CHECK(find_participant(*own_record(), interp) != left); });
+    support::run_on_thread([&] { CHECK(find_or_make_participant(*own_record(), interp) != left); });
     CHECK(dead(interp) == 1);
     end(interp);
     CHECK(dead(interp) == 0);
@@ -112,7 +112,7 @@ TEST_CASE("a thread that retires a participant of an ended gate releases its ref
     interpreter &interp = new_interpreter();
     support::latch has_participant("the thread to have a participant"), may_end("permission to end");
     support::task thread("the thread to end", [&] {
-        find_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
+        find_or_make_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
         has_participant.count_down();
         may_end.wait();
     });
@@ -128,7 +128,7 @@ TEST_CASE("a thread that retires a participant of an ended gate releases its ref
 namespace {
 
 void leave_tstate(interpreter &interp) {
-    find_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
+    find_or_make_participant(*own_record(), interp)->warm_tstate = reinterpret_cast<thread_state *>(16);
 }
 
 } // namespace
@@ -140,7 +140,7 @@ TEST_CASE("a thread takes only the orphaned tstates of its ident, and puts back 
         ident->run([&] { leave_tstate(interp); });
     CHECK(dead(interp) == 3);
     same.run([&] {
-        CHECK(find_participant(*own_record(), interp));
+        CHECK(find_or_make_participant(*own_record(), interp));
         {
             reap_batch batch(interp);
             batch.take_same_ident();
@@ -159,7 +159,7 @@ TEST_CASE("a tstate that is not deleted before the interpreter ends is left to C
     support::recycled_ident same;
     same.run([&] { leave_tstate(interp); });
     same.run([&] {
-        CHECK(find_participant(*own_record(), interp));
+        CHECK(find_or_make_participant(*own_record(), interp));
         reap_batch batch(interp);
         batch.take_same_ident();
         end(interp);
@@ -176,7 +176,7 @@ TEST_CASE("a thread takes the tstates of its ident out of the batch of another t
         ident->run([&] { leave_tstate(interp); });
     support::latch taken("all to be taken"), may_end("permission to end");
     support::task other("the other thread to end", [&] {
-        EXPECT(find_participant(*own_record(), interp));
+        EXPECT(find_or_make_participant(*own_record(), interp));
         reap_batch batch(interp);
         batch.take_all();
         taken.count_down();
@@ -185,7 +185,7 @@ TEST_CASE("a thread takes the tstates of its ident out of the batch of another t
     taken.wait();
     CHECK(dead(interp) == 0);
     same.run([&] {
-        CHECK(find_participant(*own_record(), interp));
+        CHECK(find_or_make_participant(*own_record(), interp));
         reap_batch same_ident(interp);
         same_ident.take_same_ident();
         may_end.count_down();
@@ -202,7 +202,7 @@ TEST_CASE("in a fork child the tstates of a batch are orphaned again") {
     support::recycled_ident same;
     same.run([&] { leave_tstate(interp); });
     same.run([&] {
-        CHECK(find_participant(*own_record(), interp));
+        CHECK(find_or_make_participant(*own_record(), interp));
         // In the child the stack of the other thread is never reused.
         static reap_batch &batch = *new reap_batch(interp);
         batch.take_same_ident();
@@ -232,11 +232,11 @@ TEST_CASE("an ident is taken as long as a thread that has it has a participant")
         return is;
     };
     CHECK_FALSE(is_taken()); // the participant of the ended thread is in the gate
-    different.run([&] { CHECK(find_participant(*own_record(), interp)); });
+    different.run([&] { CHECK(find_or_make_participant(*own_record(), interp)); });
     CHECK_FALSE(is_taken());
     same.run([&] {
         CHECK_FALSE(is_taken());
-        CHECK(find_participant(*own_record(), interp));
+        CHECK(find_or_make_participant(*own_record(), interp));
         CHECK(is_taken());
     });
     CHECK_FALSE(is_taken()); // nor does a vacant participant count
