@@ -59,8 +59,8 @@ bool push_to_pool(interpreter &interp, object *reference) noexcept {
 }
 
 // Not inline, or the fast path of decref would have to save registers around it.
-[[gnu::noinline]] void finish_push(interpreter &interp, participant &self, object *reference,
-                                   pool::unfinished step) noexcept {
+[[gnu::noinline]] void finish_push_and_count(interpreter &interp, participant &self, object *reference,
+                                             pool::unfinished step) noexcept {
     const pool::outcome outcome = interp.pool.finish_push(*self.queue, reference, step);
     count(check_outcome(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
 }
@@ -137,7 +137,7 @@ void decref(object *reference, interpreter *interp) noexcept {
     if (is_surely_detached && target && self && self->interp == target && self->queue && !target->gate.is_ended()) {
         const pool::unfinished step = self->queue->push_plain(reference);
         if (__builtin_expect(step != pool::unfinished::nothing, 0))
-            return finish_push(*target, *self, reference, step);
+            return finish_push_and_count(*target, *self, reference, step);
         return me.counted.add(event::drops_queued);
     }
 #endif
