@@ -73,7 +73,7 @@ struct alignas(64) interpreter {
     std::atomic<uint32_t> hook{none};
     // A capsule in the interpreter's own dict refers to this record. CPython calls its destructor when it clears the
     // interpreter. Set once, by the registering thread, and not reset if the rest of the registration fails.
-    std::atomic<bool> is_kept{false};
+    std::atomic<bool> has_capsule{false};
     std::atomic<bool> timed_out{false};
 
     interpreter(cpython::interp_state *interp_state, pyattach::interp_data &own_data) noexcept
@@ -83,7 +83,7 @@ struct alignas(64) interpreter {
     // registers the hook.
     bool notices_its_end() const noexcept {
         const uint32_t seen = hook.load(std::memory_order_relaxed);
-        return seen == registered || (seen == busy && is_kept.load(std::memory_order_acquire));
+        return seen == registered || (seen == busy && has_capsule.load(std::memory_order_acquire));
     }
     bool is_cleared() const noexcept { return gate.now() == gate::cleared; }
     bool is_finalizing_thread() const noexcept {

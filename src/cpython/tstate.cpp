@@ -89,10 +89,10 @@ bool keep_in_tstate(void *value, void (*cleared)(void *) noexcept) noexcept {
         char key[48];
         std::snprintf(key, sizeof key, "%s.%p", kept_name, static_cast<const void *>(kept_name));
         object *dict = py.tstate_dict();
-        bool is_kept = dict && py.dict_set(dict, key, capsule) == 0;
+        bool is_stored = dict && py.dict_set(dict, key, capsule) == 0;
         py.error_clear();
         py.decref(capsule);
-        return is_kept;
+        return is_stored;
     });
 }
 

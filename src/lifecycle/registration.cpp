@@ -54,9 +54,9 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *state) noexc
     auto done = cpython::hook::failed;
     // This does not search the dict for the capsule, because that finds nothing if memory is short. A second capsule
     // would replace the first one, whose destructor marks the interpreter as cleared.
-    if (!interp.is_kept.load(std::memory_order_relaxed))
-        interp.is_kept.store(cpython::attach_record(state, &interp, on_interp_cleared), std::memory_order_release);
-    if (interp.is_kept.load(std::memory_order_relaxed))
+    if (!interp.has_capsule.load(std::memory_order_relaxed))
+        interp.has_capsule.store(cpython::attach_record(state, &interp, on_interp_cleared), std::memory_order_release);
+    if (interp.has_capsule.load(std::memory_order_relaxed))
         done = cpython::register_exit_hook(state, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
                                                    on_before_fork, on_after_fork_in_parent, on_after_fork_in_child,
                                                    []() noexcept { ++this_thread.registering; }});

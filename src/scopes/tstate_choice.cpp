@@ -80,7 +80,7 @@ thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp,
         if (member.last_tstate == tstate)
             member.last_tstate = nullptr;
     result.is_new = true;
-    result.temporary = self.is_temporary = !warm_state::is_kept(interp);
+    result.temporary = self.is_temporary = !warm_state::keeps_tstates(interp);
     if (!result.temporary)
         use_warm_tstate(me, self, tstate);
     return self.last_tstate = tstate;

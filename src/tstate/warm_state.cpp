@@ -19,7 +19,7 @@ std::atomic<int> policy{PYATTACH_THREADS_WARM};
 
 void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, std::memory_order_relaxed); }
 
-bool is_kept(const interpreter &interp) noexcept {
+bool keeps_tstates(const interpreter &interp) noexcept {
     const cpython::table &py = cpython::python();
     // After its exit hook a thread cannot hand a tstate over any more.
     if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||

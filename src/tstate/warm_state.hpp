@@ -12,7 +12,7 @@ namespace pyattach::warm_state {
 // See pyattach_set_thread_policy.
 void set_policy(pyattach_thread_policy wanted) noexcept;
 // Whether a tstate that the calling thread makes now in this interpreter is kept after its scope has ended.
-bool is_kept(const interpreter &interp) noexcept;
+bool keeps_tstates(const interpreter &interp) noexcept;
 
 // Retires a participant of an ending thread: leaves the gate, orphans the decref queue, and passes the participant on
 // to the reaper or to another thread. Never attaches.
