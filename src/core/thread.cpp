@@ -10,7 +10,7 @@
 #include "base/internal_lock.hpp"
 #include "base/list.hpp"
 #include "core/after_fork.hpp"
-#include "core/events.hpp"
+#include "core/upcalls.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
 #include "cpython/layout.hpp"

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "core/counters.hpp"
-#include "core/events.hpp"
+#include "core/upcalls.hpp"
 #include "core/frame.hpp"
 #include "cpython/table.hpp"
 

@@ -3,7 +3,7 @@
 // When a thread ends inside its scopes (by pthread_exit, by pthread_cancel, by a return in C), their storage no longer
 // exists, so this file does not read it. The thread's record and participants contain what is needed: in which
 // interpreters the thread is inside, whether it is attached or detached there, and with which tstate.
-#include "core/events.hpp"
+#include "core/upcalls.hpp"
 
 #include <cerrno>
 #include <cstdio>

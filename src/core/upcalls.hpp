@@ -1,4 +1,4 @@
-// Events: functions that this floor calls and a higher floor defines.
+// Upcalls: functions that this floor calls and a higher floor defines.
 //
 // A floor includes only floors below it. So these functions are declared here, where they are called, and each
 // comment names the file that defines the function.
