@@ -53,7 +53,7 @@ struct thread_local_words {
     uint8_t registering : 6;     // how many registrations of an exit hook run code on this thread
     uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
     uint16_t drain_disabled = 0; // how many no_drain_scopes are open
-    uint16_t busy = 0;           // how many objects of the struct `busy` exist
+    uint16_t stop_disabled = 0;  // how many no_stop_scopes are open, the no_drain_scopes included
 
     constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), registering(0) {}
 
@@ -91,17 +91,17 @@ extern __thread thread_local_words this_thread __attribute__((tls_model("initial
 extern __thread thread_local_words this_thread;
 #endif
 
-// While one exists on a thread, a function of this library runs foreign code, and Python must still run afterwards. So
-// stop() refuses.
-struct busy {
-    busy() noexcept { ++this_thread.busy; }
-    ~busy() { --this_thread.busy; }
-    busy(const busy &) = delete;
-    busy &operator=(const busy &) = delete;
+// While one exists on a thread, stop() refuses there: a function of this library runs foreign code, and Python must
+// still run afterwards.
+struct no_stop_scope {
+    no_stop_scope() noexcept { ++this_thread.stop_disabled; }
+    ~no_stop_scope() { --this_thread.stop_disabled; }
+    no_stop_scope(const no_stop_scope &) = delete;
+    no_stop_scope &operator=(const no_stop_scope &) = delete;
 };
 // While one exists on a thread, automatic drains are disabled there, and the thread keeps its record. For functions of
 // this library that may run Python code before they are done.
-struct no_drain_scope : busy {
+struct no_drain_scope : no_stop_scope {
     no_drain_scope() noexcept { ++this_thread.drain_disabled; }
     ~no_drain_scope() {
         --this_thread.drain_disabled;

@@ -93,9 +93,9 @@ status check_thread(thread &me, thread_state *&tstate) noexcept {
         tstate = py.gilstate_tstate();
     if (!tstate || py.interp_of(tstate) != py.main_interpreter() || py.tstate_id(tstate) != 1)
         return refuse_wrong_thread();
-    if (this_thread.busy && finalizing::is_own())
+    if (this_thread.stop_disabled && finalizing::is_own())
         return refuse_inside_end();
-    if (this_thread.busy)
+    if (this_thread.stop_disabled)
         return refused(
             PYATTACH_INVALID, inside_call,
             "pyattach_interpreter_stop: called by a destructor or a callback that runs inside a call of this "
@@ -217,7 +217,7 @@ status stop() noexcept {
             cpython::save();
         return refused;
     }
-    busy in_foreign_code;
+    no_stop_scope no_stop;
     finalizing::begin_stop();
     const status outcome = stop_attached(*me, tstate, interp);
     finalizing::end_stop();

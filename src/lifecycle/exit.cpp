@@ -149,7 +149,7 @@ void close_interpreter(void *record) noexcept {
     // The gate is closed already if the user calls the hook a second time, or if stop() has done all this.
     if (interp.gate.now() != gate::open || suppressed.load(std::memory_order_relaxed) == &interp)
         return;
-    busy in_foreign_code;
+    no_stop_scope no_stop;
     if (interp.state == cpython::python().main_interpreter())
         finalizing::begin_by_host();
     ending steps(interp);
