@@ -12,7 +12,7 @@ Up to 3.13.7 CPython ends a thread that it refuses with pthread_exit, which unwi
               destructor calls CPython: it would do so on a thread that has no thread state any more.
 
 A line that ends in `// never unwound: REASON` is left out. Functions of system headers are taken not to be unwound. What
-initialises a lambda's captures is not seen (libclang does not show it).
+initializes a lambda's captures is not seen (libclang does not show it).
 
     tools/unwinding.py FILE... -- COMPILER-OPTION...
 

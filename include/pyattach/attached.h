@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Storage of an attached scope. The caller allocates it, does not initialise it and never moves it while the scope is
+/* Storage of an attached scope. The caller allocates it, does not initialize it and never moves it while the scope is
  * open. A scope that attached the thread, or switched it to another interpreter, is called outermost in its
  * interpreter; a scope that found the thread attached is called nested. Beginning a scope in storage in which one is
  * open aborts: immediately where it would overwrite the scope that attached the thread; for a nested scope, and for one

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/* Storage of a section. The caller allocates it, does not initialise it and never moves it while the section is open:
+/* Storage of a section. The caller allocates it, does not initialize it and never moves it while the section is open:
  * CPython links open sections by address. */
 typedef struct pyattach_critical_section {
     void *opaque[8]; /* private to the library */

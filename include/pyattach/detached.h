@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Storage of a detached scope. The caller allocates it, does not initialise it and never moves it while the scope is
+/* Storage of a detached scope. The caller allocates it, does not initialize it and never moves it while the scope is
  * open. */
 typedef struct pyattach_detached {
     void *opaque[8]; /* private to the library */

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* Storage of a forbidden scope. The caller allocates it, does not initialise it and never moves it while the scope is
+/* Storage of a forbidden scope. The caller allocates it, does not initialize it and never moves it while the scope is
  * open. */
 typedef struct pyattach_forbidden {
     void *opaque[4]; /* private to the library */

@@ -26,7 +26,7 @@ extern "C" {
  * If several threads name different Pythons at once, the first one to be ready is used. The message handler is told the
  * reason of every refusal.
  *
- * May block, for the dynamic linker. Runs the initialisers of the library that is loaded, but no Python code.
+ * May block, for the dynamic linker. Runs the initializers of the library that is loaded, but no Python code.
  *
  * PYATTACH_OK: the Python is in use.
  * PYATTACH_NO_PYTHON: there is no such library, or it is not CPython.
@@ -73,9 +73,9 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_main(void);
  * inside a forbidden scope, or memory is short. May run Python code, and may block: registration of the interpreter. */
 PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
 
-/* Initialises Python, unless it runs already, waits until it is usable (`site` has been imported), and leaves the
+/* Initializes Python, unless it runs already, waits until it is usable (`site` has been imported), and leaves the
  * caller detached. If Python ran already, the caller is left as it was. Any number of threads may call this at once.
- * Installs no signal handlers. The thread that initialises Python becomes Python's main thread, the only one that may
+ * Installs no signal handlers. The thread that initializes Python becomes Python's main thread, the only one that may
  * stop it.
  *
  * If another thread is ending Python and is past the point where that can be seen from outside (Py_IsInitialized

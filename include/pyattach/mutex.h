@@ -21,7 +21,7 @@ typedef struct pyattach_mutex {
     void *opaque[4]; /* private to the library */
 } pyattach_mutex;
 
-/* The initialiser of an unlocked mutex, the same as zeroes: pyattach_mutex lock = PYATTACH_MUTEX_INIT; */
+/* The initializer of an unlocked mutex, the same as zeroes: pyattach_mutex lock = PYATTACH_MUTEX_INIT; */
 #define PYATTACH_MUTEX_INIT                                                                                            \
     {                                                                                                                  \
         { 0, 0, 0, 0 }                                                                                                 \

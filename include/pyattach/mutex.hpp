@@ -12,7 +12,7 @@ namespace pyattach {
 inline namespace abi1 {
 
 /* pyattach_mutex as a Lockable of C++: it works with std::lock_guard, std::unique_lock, std::scoped_lock and
- * std::condition_variable_any, on any thread, attached or not. It is constant-initialised and needs no destruction. It
+ * std::condition_variable_any, on any thread, attached or not. It is constant-initialized and needs no destruction. It
  * is not recursive. What mutex.h says about parking and forks holds here. */
 class PYATTACH_CAPABILITY("mutex") mutex {
   public:

@@ -1,4 +1,4 @@
-/* Once: one-time initialisation that cannot deadlock against the GIL. */
+/* Once: one-time initialization that cannot deadlock against the GIL. */
 #ifndef PYATTACH_ONCE_H
 #define PYATTACH_ONCE_H
 
@@ -14,7 +14,7 @@ typedef struct pyattach_once {
     void *opaque[4]; /* private to the library */
 } pyattach_once;
 
-/* The initialiser of a once that is not done, the same as zeroes: pyattach_once loaded = PYATTACH_ONCE_INIT; */
+/* The initializer of a once that is not done, the same as zeroes: pyattach_once loaded = PYATTACH_ONCE_INIT; */
 #define PYATTACH_ONCE_INIT                                                                                             \
     {                                                                                                                  \
         { 0, 0, 0, 0 }                                                                                                 \

@@ -1,4 +1,4 @@
-/* Once: one-time initialisation that cannot deadlock against the GIL. */
+/* Once: one-time initialization that cannot deadlock against the GIL. */
 #ifndef PYATTACH_ONCE_HPP
 #define PYATTACH_ONCE_HPP
 
@@ -19,7 +19,7 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* pyattach_once as an object: constant-initialised, without need of destruction.
+/* pyattach_once as an object: constant-initialized, without need of destruction.
  *
  *     static once loaded;
  *     loaded.run([&] { table = load_table(); });

@@ -15,8 +15,8 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* A once and the value that it made. It is constant-initialised, so it may be a global or a static without the
- * compiler's own guard, which deadlocks against the GIL if the initialiser needs Python.
+/* A once and the value that it made. It is constant-initialized, so it may be a global or a static without the
+ * compiler's own guard, which deadlocks against the GIL if the initializer needs Python.
  *
  *     static once_value<owned> json;
  *     borrowed module{py, json.get_or_make([&] { return py.import("json"); })}; */

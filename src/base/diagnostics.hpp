@@ -20,7 +20,7 @@ void set_message_handler(message_handler handler, void *arg) noexcept;
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...) noexcept;
 
 // A place in the library that refuses calls. It calls each message handler once, because a thread that polls until a
-// Python is there must not fill a log. Constant-initialised: declare it as `static refusal_site` in the function that
+// Python is there must not fill a log. Constant-initialized: declare it as `static refusal_site` in the function that
 // refuses.
 struct refusal_site {
     std::atomic<uint32_t> last_handler{0}; // the number of the handler that this site has called last

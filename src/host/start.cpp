@@ -17,7 +17,7 @@ namespace pyattach {
 namespace {
 
 // Between claim_start and end_start, while Python neither runs nor ends.
-status initialise(const pyattach_start_options *options) noexcept {
+status initialize(const pyattach_start_options *options) noexcept {
     if (!cpython::start(options))
         return PYATTACH_NOT_INITIALIZED;
     main_thread_id.store(own_native_id(), std::memory_order_relaxed);
@@ -67,13 +67,13 @@ status start(const pyattach_start_options *options) noexcept {
         const bool was_running = cpython::python().is_initialized() != 0;
         // Checked again, because the end may have begun since. It does not begin while Python does not run.
         const bool must_wait = !was_running && is_ending();
-        const status result = was_running || must_wait ? PYATTACH_OK : initialise(options);
+        const status result = was_running || must_wait ? PYATTACH_OK : initialize(options);
         end_start();
         if (must_wait)
             continue;
         if (!was_running)
             return result;
-        // Other code initialised Python, or is still initialising it. The first attach waits until Python is usable.
+        // Other code initialized Python, or is still initializing it. The first attach waits until Python is usable.
         attached_scope scope;
         const status attached = attached::begin(scope);
         if (attached == PYATTACH_OK)

@@ -1,4 +1,4 @@
-// Start: starts the main interpreter. One thread initialises Python, and all others wait until it is usable.
+// Start: starts the main interpreter. One thread initializes Python, and all others wait until it is usable.
 #pragma once
 
 #include "pyattach/interpreter.h"

@@ -86,7 +86,7 @@ status check_thread(thread &me, thread_state *&tstate) noexcept {
             return refused(PYATTACH_INVALID, detached_scope,
                            "pyattach_interpreter_stop: called inside a detached scope. The code around that scope "
                            "expects Python back. End the scope first.");
-    // CPython's rule: only the thread that initialised Python finalizes it. Free-threaded 3.13 crashes otherwise. That
+    // CPython's rule: only the thread that initialized Python finalizes it. Free-threaded 3.13 crashes otherwise. That
     // thread's tstate is the first one, whose id is 1.
     const cpython::table &py = cpython::python();
     if (!tstate)

@@ -22,7 +22,7 @@ std::atomic<const thread_local_words *> settling_thread{nullptr};
 void begin(bool as_stop) noexcept {
     finalizing_thread.store(&this_thread, std::memory_order_relaxed);
     is_stop.store(as_stop, std::memory_order_relaxed);
-    // Sequentially consistent, and stored before CPython reports "not initialised". So a thread that reads that report
+    // Sequentially consistent, and stored before CPython reports "not initialized". So a thread that reads that report
     // and then this word reads `yes`.
     state.store(yes, std::memory_order_seq_cst);
 }

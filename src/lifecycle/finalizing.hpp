@@ -1,6 +1,6 @@
 // Finalizing: the main interpreter's end, from its beginning until Python may be started again.
 //
-// CPython reports "not initialised" long before its finalization has finished, and keeps its finalizing flag set
+// CPython reports "not initialized" long before its finalization has finished, and keeps its finalizing flag set
 // afterwards. A thread that starts Python in between crashes. So this file records both ends of the interval:
 //
 //   begins   In stop(). If the host calls Py_FinalizeEx itself, in this library's exit hook; or, if that was discarded,

@@ -126,9 +126,9 @@ interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept {
     return interp;
 }
 
-// After the calling thread read that Python is initialised, other threads may have registered the interpreter and ended
+// After the calling thread read that Python is initialized, other threads may have registered the interpreter and ended
 // it. The record was then cleared under this lock, after Py_IsInitialized() had become false. So if there is no record
-// here, and Python is initialised with the same main interpreter, no thread has registered this interpreter yet. A
+// here, and Python is initialized with the same main interpreter, no thread has registered this interpreter yet. A
 // thread that registers it later finds the record that is made here, and its end waits for the calling thread. (The two
 // functions of CPython read a word each.)
 interpreter *find_or_make_main(cpython::interp_state *state, bool &has_ended) noexcept {

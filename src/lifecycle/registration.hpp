@@ -35,7 +35,7 @@ inline void remember_interp(thread &me, interpreter *interp) noexcept {
 // Python starts. NULL: no memory.
 interpreter *find_or_make_interpreter(cpython::interp_state *state) noexcept;
 // The record of the main interpreter, whose address `state` the caller has read after it read that Python is
-// initialised. NULL and `has_ended`: that Python has ended since. NULL otherwise: no memory.
+// initialized. NULL and `has_ended`: that Python has ended since. NULL otherwise: no memory.
 interpreter *find_or_make_main(cpython::interp_state *state, bool &has_ended) noexcept;
 
 } // namespace pyattach

@@ -1,4 +1,4 @@
-// Starting: one thread initialises Python, and all others wait.
+// Starting: one thread initializes Python, and all others wait.
 #include "lifecycle/starting.hpp"
 
 #include "core/thread.hpp"

@@ -1,4 +1,4 @@
-// Starting: one thread initialises Python, and all others wait until it is usable.
+// Starting: one thread initializes Python, and all others wait until it is usable.
 #pragma once
 
 namespace pyattach {

@@ -1,4 +1,4 @@
-// Once: one-time initialisation that cannot deadlock against the GIL.
+// Once: one-time initialization that cannot deadlock against the GIL.
 #include "sync/once.hpp"
 
 #include "base/diagnostics.hpp"
@@ -13,7 +13,7 @@
 namespace pyattach::once {
 namespace {
 
-// The lower two bits of the state. While an initialiser runs, the other bits hold the fork generation of its process.
+// The lower two bits of the state. While an initializer runs, the other bits hold the fork generation of its process.
 //
 //                 a thread begins          another thread waits
 //      undone ------------------> running ----------------------> awaited
@@ -21,26 +21,26 @@ namespace {
 //        |      init failed          |                               |       init returned OK
 //        +---------------------------+-------------------------------+------------------------> done
 //
-// In a fork child, a thread that finds running or awaited with the initialiser's thread left behind begins anew.
+// In a fork child, a thread that finds running or awaited with the initializer's thread left behind begins anew.
 enum : uint32_t { undone, running, awaited, done, kind = 3 };
 
-// A waiting thread wakes by itself to check the gate. The end of the interpreter may have parked the initialiser's
-// thread, and then the initialiser never returns.
+// A waiting thread wakes by itself to check the gate. The end of the interpreter may have parked the initializer's
+// thread, and then the initializer never returns.
 constexpr int64_t recheck_ns = 50000000;
 
 uint32_t running_in_this_process() noexcept { return fork_generation.load(std::memory_order_relaxed) << 2 | running; }
 
 bool is_under_way(uint32_t seen) noexcept { return (seen & kind) == running || (seen & kind) == awaited; }
 
-// The thread that ran the initialiser is not in this fork child, so the initialiser runs anew, as POSIX specifies for
+// The thread that ran the initializer is not in this fork child, so the initializer runs anew, as POSIX specifies for
 // pthread_once. The state is from before the fork. If the runner is the thread that survived the fork, it still runs
-// its initialiser. Any other runner is not in the child, even if a new thread's words have the runner's address now.
+// its initializer. Any other runner is not in the child, even if a new thread's words have the runner's address now.
 bool is_left_behind(const once_storage &once, uint32_t seen) noexcept {
     return is_under_way(seen) && (seen & ~kind) != (running_in_this_process() & ~kind) &&
            once.runner.load(std::memory_order_relaxed) != surviving_thread.load(std::memory_order_relaxed);
 }
 
-// Returns when no initialiser runs any more, or when the gate of the interpreter from which the waiting thread detached
+// Returns when no initializer runs any more, or when the gate of the interpreter from which the waiting thread detached
 // is sealed. `detached_frame`: the frame of that detached scope; NULL: the thread did not detach.
 void wait(once_storage &once, const frame *detached_frame) noexcept {
     while (!detached_frame || !detached_frame->interp || detached_frame->interp->gate.now() < gate::sealed) {
@@ -82,8 +82,8 @@ status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept 
         }
         // Only this thread stores its own address, so the relaxed load cannot be mistaken.
         if (once.runner.load(std::memory_order_relaxed) == &this_thread)
-            misuse("pyattach_once_run: the initialiser runs its own once.", "An initialiser does not wait for itself.",
-                   "Move the common part out of the initialiser.");
+            misuse("pyattach_once_run: the initializer runs its own once.", "An initializer does not wait for itself.",
+                   "Move the common part out of the initializer.");
         detached_scope scope;
         const bool is_detached = detached::begin(scope) == PYATTACH_OK;
         wait(once, is_detached ? &scope.frame : nullptr);

@@ -1,4 +1,4 @@
-// Once: one-time initialisation that cannot deadlock against the GIL.
+// Once: one-time initialization that cannot deadlock against the GIL.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-/* The frozen layout: sizes, constants, initialisers. Compiling it is most of the test. Also compiled as C++. */
+/* The frozen layout: sizes, constants, initializers. Compiling it is most of the test. Also compiled as C++. */
 #include "pyattach/pyattach.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ int main(void) {
     UNUSED(python_size), UNUSED(python_order), UNUSED(options_size), UNUSED(options_order), UNUSED(statuses),
         UNUSED(version);
     if (memcmp(&mutex, &zeroed_mutex, sizeof mutex) != 0 || memcmp(&once, &zeroed_once, sizeof once) != 0)
-        return printf("an initialiser says something else than zeroed memory\n"), 1;
+        return printf("an initializer says something else than zeroed memory\n"), 1;
     pyattach_mutex_lock(&mutex);
     pyattach_mutex_unlock(&mutex);
     if (memcmp(&mutex, &zeroed_mutex, sizeof mutex) != 0)

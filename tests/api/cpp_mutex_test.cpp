@@ -29,7 +29,7 @@ static_assert(!std::is_copy_constructible_v<synchronized<int>> && !std::is_move_
 
 namespace {
 
-mutex constant_initialised;
+mutex constant_initialized;
 synchronized<int> constant_value{7};
 
 } // namespace
@@ -51,10 +51,10 @@ TEST_CASE("a mutex works with the locks of the standard library") {
         CHECK((first.is_locked() && second.is_locked()));
     }
     {
-        locked held{constant_initialised};
-        CHECK(constant_initialised.is_locked());
+        locked held{constant_initialized};
+        CHECK(constant_initialized.is_locked());
     }
-    CHECK_FALSE(constant_initialised.is_locked());
+    CHECK_FALSE(constant_initialized.is_locked());
     CHECK(pyattach_mutex_try_lock(first.native_handle()) == 1);
     CHECK(first.is_locked());
     pyattach_mutex_unlock(first.native_handle());

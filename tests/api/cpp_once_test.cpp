@@ -20,7 +20,7 @@ static_assert(std::is_trivially_destructible_v<once>);
 
 namespace {
 
-once constant_initialised;
+once constant_initialized;
 once_value<int> constant_value;
 
 } // namespace
@@ -28,8 +28,8 @@ once_value<int> constant_value;
 TEST_CASE("a once runs its function once") {
     int runs = 0;
     for (int i = 0; i < 3; ++i)
-        constant_initialised.run([&] { ++runs; });
-    CHECK(constant_initialised.run(std::nothrow, [&] { ++runs; }) == PYATTACH_OK);
+        constant_initialized.run([&] { ++runs; });
+    CHECK(constant_initialized.run(std::nothrow, [&] { ++runs; }) == PYATTACH_OK);
     CHECK(runs == 1);
 }
 
@@ -56,14 +56,14 @@ TEST_CASE("a function that throws or fails leaves the once undone, and the next 
     CHECK(tries == 5);
 }
 
-TEST_CASE("eight attached threads run one initialiser, which calls Python, detaches and attaches elsewhere") {
+TEST_CASE("eight attached threads run one initializer, which calls Python, detaches and attaches elsewhere") {
     start_python();
     once once_flag;
     std::atomic<int> runs{0};
     support::barrier start("eight threads to start", 8);
     std::vector<std::unique_ptr<task>> threads;
     for (int i = 0; i < 8; ++i)
-        threads.push_back(std::make_unique<task>("a thread that wants it initialised", [&] {
+        threads.push_back(std::make_unique<task>("a thread that wants it initialized", [&] {
             attached here;
             token py = here.token();
             py.detach_unchecked([&] { start.arrive_and_wait(); });
@@ -84,7 +84,7 @@ TEST_CASE("eight attached threads run one initialiser, which calls Python, detac
     CHECK(runs == 1);
 }
 
-TEST_CASE("a Python exception in an initialiser comes out as itself") {
+TEST_CASE("a Python exception in an initializer comes out as itself") {
     start_python();
     attached here;
     once once_flag;

@@ -8,10 +8,10 @@
 
 using namespace support;
 
-TEST_CASE("zeroed memory is a mutex ready for use, and the initialiser says the same") {
-    pyattach_mutex zeroed, initialised = PYATTACH_MUTEX_INIT;
+TEST_CASE("zeroed memory is a mutex ready for use, and the initializer says the same") {
+    pyattach_mutex zeroed, initialized = PYATTACH_MUTEX_INIT;
     std::memset(&zeroed, 0, sizeof zeroed);
-    CHECK(std::memcmp(&zeroed, &initialised, sizeof zeroed) == 0);
+    CHECK(std::memcmp(&zeroed, &initialized, sizeof zeroed) == 0);
     pyattach_mutex_lock(&zeroed);
     CHECK(pyattach_mutex_is_locked(&zeroed));
     pyattach_mutex_unlock(&zeroed);

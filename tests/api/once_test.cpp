@@ -1,4 +1,4 @@
-// Once: one-time initialisation.
+// Once: one-time initialization.
 #include "support/catch.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -17,14 +17,14 @@ pyattach_status run_once(pyattach_once *once, std::function<pyattach_status()> i
 
 } // namespace
 
-TEST_CASE("zeroed memory is a once ready for use, and the initialiser says the same") {
-    pyattach_once zeroed, initialised = PYATTACH_ONCE_INIT;
+TEST_CASE("zeroed memory is a once ready for use, and the initializer says the same") {
+    pyattach_once zeroed, initialized = PYATTACH_ONCE_INIT;
     std::memset(&zeroed, 0, sizeof zeroed);
-    CHECK(std::memcmp(&zeroed, &initialised, sizeof zeroed) == 0);
+    CHECK(std::memcmp(&zeroed, &initialized, sizeof zeroed) == 0);
     CHECK(run_once(&zeroed, [] { return PYATTACH_OK; }) == PYATTACH_OK);
 }
 
-TEST_CASE("NULL in place of a once or an initialiser is refused") {
+TEST_CASE("NULL in place of a once or an initializer is refused") {
     pyattach_once once = PYATTACH_ONCE_INIT;
     CHECK(pyattach_once_run(
               nullptr, [](void *) { return PYATTACH_OK; }, nullptr) == PYATTACH_INVALID);
@@ -32,11 +32,11 @@ TEST_CASE("NULL in place of a once or an initialiser is refused") {
     CHECK(run_once(&once, [] { return PYATTACH_OK; }) == PYATTACH_OK); // unharmed
 }
 
-TEST_CASE("a waiter takes over when the initialiser it waited for fails") {
+TEST_CASE("a waiter takes over when the initializer it waited for fails") {
     start_python();
     pyattach_once once = PYATTACH_ONCE_INIT;
-    latch running("the initialiser to run"), blocked("the waiter to block");
-    task first("the initialising thread to end", [&] {
+    latch running("the initializer to run"), blocked("the waiter to block");
+    task first("the initializing thread to end", [&] {
         EXPECT(run_once(&once, [&] {
                    running.count_down();
                    blocked.wait();
@@ -60,7 +60,7 @@ TEST_CASE("a waiter takes over when the initialiser it waited for fails") {
     CHECK(took_over);
 }
 
-TEST_CASE("an initialiser may detach, and run other onces") {
+TEST_CASE("an initializer may detach, and run other onces") {
     start_python();
     attached here;
     pyattach_once outer = PYATTACH_ONCE_INIT, inner = PYATTACH_ONCE_INIT;

@@ -1,4 +1,4 @@
-// Group 9, callbacks and late finalisers.
+// Group 9, callbacks and late finalizers.
 #include "conformance/conformance.hpp"
 
 #include <cstdlib>
@@ -44,7 +44,7 @@ TEST_CASE("CPython test_finalize_running_thread") {
     CHECK(result.output == "");
 }
 
-CHILD("starts work from a late finaliser") {
+CHILD("starts work from a late finalizer") {
     start_python();
     static pyattach_status thread = PYATTACH_OK, callback = PYATTACH_OK;
     static pyattach_interpreter *main;
@@ -62,13 +62,13 @@ CHILD("starts work from a late finaliser") {
     EXPECT(order == "");
     EXPECT(std::string(pyattach_status_message(callback)).size() > 10);
 }
-TEST_CASE("CPython test_start_new_thread_at_finalization") { check_succeeds("starts work from a late finaliser"); }
+TEST_CASE("CPython test_start_new_thread_at_finalization") { check_succeeds("starts work from a late finalizer"); }
 
 CHILD("exit callbacks that write, once") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
     auto write = [](pyattach_interpreter *interp, void *) {
-        attached here(interp); // the finalising thread may
+        attached here(interp); // the finalizing thread may
         run("import sys\nsys.stdout.write('from the callback\\n'); sys.stdout.flush()");
     };
     EXPECT(pyattach_exit_callback_add(main, write, nullptr) == PYATTACH_OK);

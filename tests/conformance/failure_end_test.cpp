@@ -1,7 +1,7 @@
 // Failures at the end of an interpreter, and after it.
 #include "conformance/failure.hpp"
 
-// --- 1: a native thread attaches while or after the interpreter finalises -------------------------------------------
+// --- 1: a native thread attaches while or after the interpreter finalizes -------------------------------------------
 
 CHILD("1 plain") {
     auto &py = start_plain();
@@ -108,7 +108,7 @@ TEST_CASE("failure 3: a reference dropped where nobody is attached") {
     check_succeeds("3 with us");
 }
 
-// --- 13: finalisers re-enter attach while a thread state is cleared -------------------------------------------------
+// --- 13: finalizers re-enter attach while a thread state is cleared -------------------------------------------------
 
 namespace {
 
@@ -169,7 +169,7 @@ CHILD("13 with us") {
     EXPECT(reentered == 20);
     EXPECT(!stop_python());
 }
-TEST_CASE("failure 13: finalisers attach while a thread state is cleared") {
+TEST_CASE("failure 13: finalizers attach while a thread state is cleared") {
     about python;
     // Fixed in 3.12.4 and 3.13.
     bool is_mended = python.version >= 0x030c04f0;

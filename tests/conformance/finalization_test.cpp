@@ -52,7 +52,7 @@ CHILD("hammers while the process exits") {
 }
 TEST_CASE("PyO3 test_hammer_attaching_in_thread") { check_succeeds("hammers while the process exits"); }
 
-CHILD("sits in a detached scope when finalisation runs") {
+CHILD("sits in a detached scope when finalization runs") {
     start_python();
     pyattach_set_exit_timeout(ms);
     latch both_inside("both threads to be inside", 2);
@@ -83,9 +83,9 @@ CHILD("sits in a detached scope when finalisation runs") {
     parked.abandon();
     end_child();
 }
-TEST_CASE("PyO3 test_detach_during_finalization") { check_succeeds("sits in a detached scope when finalisation runs"); }
+TEST_CASE("PyO3 test_detach_during_finalization") { check_succeeds("sits in a detached scope when finalization runs"); }
 
-CHILD("asks in thread-local destructors when finalisation ran") {
+CHILD("asks in thread-local destructors when finalization ran") {
     start_python();
     pyattach_set_exit_timeout(ms);
     static std::atomic<int> asked{0}, attached_then{0};
@@ -114,7 +114,7 @@ CHILD("asks in thread-local destructors when finalisation ran") {
     EXPECT(attached_then == 0);
     EXPECT(attaching_then == PYATTACH_NOT_INITIALIZED);
 }
-TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local destructors when finalisation ran"); }
+TEST_CASE("PyO3 issue 6404, at the end") { check_succeeds("asks in thread-local destructors when finalization ran"); }
 
 namespace {
 
@@ -127,7 +127,7 @@ void start_daemon(void (*body)()) {
 
 } // namespace
 
-CHILD("a daemon thread caught by finalisation") {
+CHILD("a daemon thread caught by finalization") {
     start_python();
     pyattach_set_exit_timeout(-1); // it must not hold the end up
     static std::atomic<pid_t> comes_back{0};
@@ -152,7 +152,7 @@ CHILD("a daemon thread caught by finalisation") {
     EXPECT(unwound == 0);
     end_child();
 }
-TEST_CASE("CPython test_finalize_daemon_thread_hang") { check_succeeds("a daemon thread caught by finalisation"); }
+TEST_CASE("CPython test_finalize_daemon_thread_hang") { check_succeeds("a daemon thread caught by finalization"); }
 
 CHILD("a daemon thread that re-attaches in a destructor") {
     start_python();
@@ -199,7 +199,7 @@ TEST_CASE("CPython test_finalization_shutdown") {
     CHECK(result.output == "destroyed");
 }
 
-CHILD("attaches for the first time during finalisation") {
+CHILD("attaches for the first time during finalization") {
     start_python();
     static pyattach_status unnamed = PYATTACH_OK, named = PYATTACH_OK;
     auto late = [](pyattach_interpreter *main, void *) {
@@ -211,7 +211,7 @@ CHILD("attaches for the first time during finalisation") {
     EXPECT(unnamed == PYATTACH_FINALIZING);
     EXPECT(named == PYATTACH_FINALIZING);
 }
-TEST_CASE("CPython issue 132948") { check_succeeds("attaches for the first time during finalisation"); }
+TEST_CASE("CPython issue 132948") { check_succeeds("attaches for the first time during finalization"); }
 
 CHILD("attaches after the flag and after the end") {
     start_python();

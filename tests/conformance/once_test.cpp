@@ -37,10 +37,10 @@ TEST_CASE("PyO3 test_once_ext") {
     start_python();
     pyattach::once once;
     CHECK_THROWS_AS(once.run([] { throw std::runtime_error("not this time"); }), std::runtime_error);
-    latch inside("the initialiser to run"), waiter_waits("the waiter to wait");
+    latch inside("the initializer to run"), waiter_waits("the waiter to wait");
     std::atomic<int> runs{0};
     std::atomic<bool> was_attached{false};
-    task first("the initialising thread to end", [&] {
+    task first("the initializing thread to end", [&] {
         attached here;
         once.run([&] {
             was_attached = cpython_says_attached();

@@ -72,16 +72,16 @@ TEST_CASE("PyO3 test_multiple_imports_same_interpreter_ok") {
         check_succeeds("loads the library twice");
 }
 
-CHILD("attaches a native thread right after initialisation") {
+CHILD("attaches a native thread right after initialization") {
     start_as_host();
     void *state = cpython<void *()>("PyEval_SaveThread")();
     run_on_thread(use_python);
     cpython<void(void *)>("PyEval_RestoreThread")(state);
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
 }
-TEST_CASE("CPython test_bpo20891") { check_succeeds("attaches a native thread right after initialisation"); }
+TEST_CASE("CPython test_bpo20891") { check_succeeds("attaches a native thread right after initialization"); }
 
-CHILD("initialises twice") {
+CHILD("initializes twice") {
     start_python();
     use_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
@@ -98,9 +98,9 @@ CHILD("initialises twice") {
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_NOT_INITIALIZED);
 }
-TEST_CASE("CPython test_initialize_twice") { check_succeeds("initialises twice"); }
+TEST_CASE("CPython test_initialize_twice") { check_succeeds("initializes twice"); }
 
-CHILD("initialises and finalises in the background") {
+CHILD("initializes and finalizes in the background") {
     open_libpython_on_a_thread_that_stays();
     run_on_thread([] {
         start_python();
@@ -111,9 +111,9 @@ CHILD("initialises and finalises in the background") {
     });
     EXPECT(try_to_attach() == PYATTACH_NOT_INITIALIZED);
 }
-TEST_CASE("CPython test_init_in_background_thread") { check_succeeds("initialises and finalises in the background"); }
+TEST_CASE("CPython test_init_in_background_thread") { check_succeeds("initializes and finalizes in the background"); }
 
-CHILD("initialises again and again") {
+CHILD("initializes again and again") {
     std::vector<pyattach_interpreter *> lives;
     for (int life = 0; life < 4; ++life) {
         EXPECT(try_to_attach() == (life == 0 ? PYATTACH_NO_PYTHON : PYATTACH_NOT_INITIALIZED));
@@ -129,7 +129,7 @@ CHILD("initialises again and again") {
         EXPECT(!stop_python());
     }
 }
-TEST_CASE("CPython test_repeated_simple_init") { check_succeeds("initialises again and again"); }
+TEST_CASE("CPython test_repeated_simple_init") { check_succeeds("initializes again and again"); }
 
 CHILD("cycles with three sub-interpreters each") {
     for (int cycle = 0; cycle < 3; ++cycle) {
@@ -161,7 +161,7 @@ TEST_CASE("CPython test_repeated_init_and_subinterpreters") {
     check_succeeds("cycles with three sub-interpreters each");
 }
 
-CHILD("attaches a native thread after finalisation") {
+CHILD("attaches a native thread after finalization") {
     start_python();
     latch used("the thread to have used Python"), ended("Python to have ended");
     task warm("the thread with a warm state to end", [&] {
@@ -177,7 +177,7 @@ CHILD("attaches a native thread after finalisation") {
     ended.count_down();
     warm.join();
 }
-TEST_CASE("CPython test_gilstate_after_finalization") { check_succeeds("attaches a native thread after finalisation"); }
+TEST_CASE("CPython test_gilstate_after_finalization") { check_succeeds("attaches a native thread after finalization"); }
 
 CHILD("goes on with a thread of an earlier life") {
     start_python();

@@ -56,7 +56,7 @@ void leave_a_spoiler() {
     dying.drop();
 }
 
-pyattach_status initialise(void *) {
+pyattach_status initialize(void *) {
     errno = 1;
     return PYATTACH_OK;
 }
@@ -221,7 +221,7 @@ std::map<std::string, std::function<void()>> rows() {
     for (const char *other : {"begin2", "begin_mutex", "begin_mutex2", "end"})
         all[std::string("pyattach_critical_section_") + other] = all["pyattach_critical_section_begin"];
     ROW(once_run, pyattach_once once = PYATTACH_ONCE_INIT;
-        EXPECT(KEEP(pyattach_once_run(&once, initialise, nullptr)) == PYATTACH_OK));
+        EXPECT(KEEP(pyattach_once_run(&once, initialize, nullptr)) == PYATTACH_OK));
     // Calls: each runs Python code that spoils errno.
     const auto python_call = [&](const char *name, std::function<void(object *)> act) {
         all[std::string("pyattach_") + name] = in_scope([act] {

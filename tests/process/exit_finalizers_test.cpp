@@ -12,7 +12,7 @@
 
 using namespace support;
 
-CHILD("finalisers at the very end") {
+CHILD("finalizers at the very end") {
     start_python();
     static int good = 0, called = 0;
     auto late = [] {
@@ -41,7 +41,7 @@ CHILD("finalisers at the very end") {
     EXPECT(good == called);
 }
 TEST_CASE("finalizers that run after the gate closed may use scopes on the finalizing thread") {
-    check_succeeds("finalisers at the very end");
+    check_succeeds("finalizers at the very end");
 }
 
 CHILD("forks while others make first contact") {

@@ -46,8 +46,8 @@ CHILD("a thread waits for a once through the end") {
     start_python();
     pyattach_set_exit_timeout(10 * ms);
     static pyattach_once once = PYATTACH_ONCE_INIT;
-    static latch running("the initialiser to run"), ended("the interpreter to end");
-    task initialiser("the initialising thread to end", [] {
+    static latch running("the initializer to run"), ended("the interpreter to end");
+    task initializer("the initializing thread to end", [] {
         auto init = [](void *) {
             running.count_down();
             ended.wait();
@@ -70,19 +70,19 @@ CHILD("a thread waits for a once through the end") {
     waiter.wait_until_asleep();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     ended.count_down();
-    initialiser.join();
+    initializer.join();
     waiter.join();
 }
 TEST_CASE("a thread that waits for a once while its interpreter ends gets FINALIZING") {
     check_succeeds("a thread waits for a once through the end");
 }
 
-CHILD("a thread waits for a once whose initialiser never comes back") {
+CHILD("a thread waits for a once whose initializer never comes back") {
     start_python();
     pyattach_set_exit_timeout(10 * ms);
     static pyattach_once once = PYATTACH_ONCE_INIT;
-    static latch running("the initialiser to run");
-    task initialiser("the initialising thread to be parked", [] {
+    static latch running("the initializer to run");
+    task initializer("the initializing thread to be parked", [] {
         attached here;
         auto init = [](void *) {
             detached gap;
@@ -104,11 +104,11 @@ CHILD("a thread waits for a once whose initialiser never comes back") {
     waiter.wait_until_asleep();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     waiter.join();
-    initialiser.abandon();
+    initializer.abandon();
     end_child();
 }
-TEST_CASE("a thread that waits for a once is not kept by an initialiser that was parked") {
-    check_succeeds("a thread waits for a once whose initialiser never comes back");
+TEST_CASE("a thread that waits for a once is not kept by an initializer that was parked") {
+    check_succeeds("a thread waits for a once whose initializer never comes back");
 }
 
 CHILD("a thread sits in a gap inside critical sections through the end") {

@@ -43,7 +43,8 @@ CHILD("ended in attaching and detaching") {
     };
     expect_among(end_everywhere_in(on::fresh, release), {"tstate_clear", "tstate_delete_current"});
     pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED);
-    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }), {"tstate_clear", "tstate_delete_current"});
+    expect_among(end_everywhere_in(on::fresh, [] { (void)try_to_attach(); }),
+                 {"tstate_clear", "tstate_delete_current"});
     all.leave_states_half_deleted();
 }
 TEST_CASE("a forced unwind in an attach or a detach parks the thread") {
@@ -160,10 +161,10 @@ TEST_CASE("a forced unwind in a critical section parks the thread") { check_succ
 // The user's code calls CPython without this library.
 namespace {
 
-// `run` runs the once with an initialiser in which its thread is ended.
+// `run` runs the once with an initializer in which its thread is ended.
 void expect_once_anew(pyattach_once *word, const std::function<pyattach_status()> &run_once) {
     task subject("a thread that is ended", [&run_once] {
-        give_up(std::string("an initialiser to be ended: ") + pyattach_status_message(run_once()));
+        give_up(std::string("an initializer to be ended: ") + pyattach_status_message(run_once()));
     });
     subject.wait_until_asleep();
     EXPECT(!subject.has_returned());
@@ -176,7 +177,7 @@ void expect_once_anew(pyattach_once *word, const std::function<pyattach_status()
 
 } // namespace
 
-CHILD("ended in an initialiser") {
+CHILD("ended in an initializer") {
     start_python();
     static pyattach_once in_c = PYATTACH_ONCE_INIT;
     expect_once_anew(&in_c, [] {
@@ -192,8 +193,8 @@ CHILD("ended in an initialiser") {
                      [] { return not_throwing.run(std::nothrow, [] { pthread_exit(nullptr); }); });
     end_child();
 }
-TEST_CASE("a forced unwind in a once initialiser parks the thread, and the once runs again") {
-    check_succeeds("ended in an initialiser");
+TEST_CASE("a forced unwind in a once initializer parks the thread, and the once runs again") {
+    check_succeeds("ended in an initializer");
 }
 
 // The interpreter is a sub-interpreter, since the main one ends on a thread that CPython does not refuse.

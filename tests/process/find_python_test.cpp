@@ -162,10 +162,10 @@ CHILD("a host that loads python RTLD_LOCAL") {
     void *handle = dlopen(libpython().c_str(), RTLD_NOW | RTLD_LOCAL);
     EXPECT(handle);
     EXPECT(!dlsym(RTLD_DEFAULT, "Py_IsInitialized")); // hidden indeed
-    auto *initialise = reinterpret_cast<void (*)(int)>(dlsym(handle, "Py_InitializeEx"));
+    auto *initialize = reinterpret_cast<void (*)(int)>(dlsym(handle, "Py_InitializeEx"));
     auto *save = reinterpret_cast<void *(*)()>(dlsym(handle, "PyEval_SaveThread"));
     setenv("PYTHONHOME", child_arguments()[0].c_str(), 1);
-    initialise(0);
+    initialize(0);
     save();
     EXPECT(!dlsym(RTLD_DEFAULT, "Py_IsInitialized")); // still
     {

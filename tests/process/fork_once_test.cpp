@@ -1,4 +1,4 @@
-// A once whose initialiser was running at a fork.
+// A once whose initializer was running at a fork.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -13,16 +13,16 @@ using namespace support;
 namespace {
 
 pyattach_once shared_once = PYATTACH_ONCE_INIT;
-int initialised = 0;
+int initialized = 0;
 
 pyattach_status count_up(void *) {
-    ++initialised;
+    ++initialized;
     return PYATTACH_OK;
 }
 
-// What a child does with a once of whose initialiser it has no thread: several threads want it at once.
+// What a child does with a once of whose initializer it has no thread: several threads want it at once.
 void run_anew() {
-    initialised = 0;
+    initialized = 0;
     barrier together("the threads to be there", 3);
     auto want_it = [&] {
         together.arrive_and_wait();
@@ -32,12 +32,12 @@ void run_anew() {
     want_it();
     thread.join();
     other.join();
-    EXPECT(initialised == 1);
+    EXPECT(initialized == 1);
 }
 
-void fork_while_another_initialises(const std::function<void()> &fork_there) {
-    static latch is_under_way("the initialiser to run"), may_end("permission to end");
-    task other("the initialising thread to end", [] {
+void fork_while_another_initializes(const std::function<void()> &fork_there) {
+    static latch is_under_way("the initializer to run"), may_end("permission to end");
+    task other("the initializing thread to end", [] {
         auto wait_there = [](void *) {
             is_under_way.count_down();
             may_end.wait();
@@ -53,26 +53,26 @@ void fork_while_another_initialises(const std::function<void()> &fork_there) {
     may_end.count_down();
     other.join();
     waiting.join();
-    EXPECT(initialised == 0); // the parent's is the one that was under way
+    EXPECT(initialized == 0); // the parent's is the one that was under way
 }
 
 } // namespace
 
 CHILD("once: forked without Python") {
-    fork_while_another_initialises([] {
+    fork_while_another_initializes([] {
         fork_plainly([] {
             fork_plainly(run_anew); // a grandchild, of which the child has not run it
             run_anew();
         });
     });
 }
-TEST_CASE("a once that another thread was initialising at the fork runs anew in the child, without any Python") {
+TEST_CASE("a once that another thread was initializing at the fork runs anew in the child, without any Python") {
     check_succeeds("once: forked without Python");
 }
 
 CHILD("once: forked by Python") {
     start_python();
-    fork_while_another_initialises([] {
+    fork_while_another_initializes([] {
         attached here;
         fork_in_python([] {
             detached detached_frame;
@@ -81,11 +81,11 @@ CHILD("once: forked by Python") {
     });
     EXPECT(!stop_python());
 }
-TEST_CASE("a once that another thread was initialising at os.fork() runs anew in the child") {
+TEST_CASE("a once that another thread was initializing at os.fork() runs anew in the child") {
     check_succeeds("once: forked by Python");
 }
 
-CHILD("once: forked by its initialiser") {
+CHILD("once: forked by its initializer") {
     static std::unique_ptr<task> other; // of the child
     auto fork_inside = [](void *) {
         pid_t child = fork();
@@ -93,10 +93,10 @@ CHILD("once: forked by its initialiser") {
             alarm(20);
             other = std::make_unique<task>("the other thread of the child to end", [] {
                 EXPECT(pyattach_once_run(&shared_once, count_up, nullptr) == PYATTACH_OK);
-                EXPECT(initialised == 10);
+                EXPECT(initialized == 10);
             });
             other->wait_until_asleep();
-            initialised = 10;
+            initialized = 10;
             return PYATTACH_OK;
         }
         expect_exit_0(child);
@@ -108,8 +108,8 @@ CHILD("once: forked by its initialiser") {
     other->join();
     std::_Exit(0);
 }
-TEST_CASE("a thread that forks in an initialiser is waited for in the child, too, for it is there") {
-    check_succeeds("once: forked by its initialiser");
+TEST_CASE("a thread that forks in an initializer is waited for in the child, too, for it is there") {
+    check_succeeds("once: forked by its initializer");
 }
 
 CHILD("once: a mutex of a thread that is not there") {

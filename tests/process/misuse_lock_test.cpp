@@ -31,7 +31,7 @@ CHILD("run a once inside itself") {
     };
     EXPECT(pyattach_once_run(&once, own, nullptr) == PYATTACH_OK);
 }
-TEST_CASE("an initialiser that runs its own once aborts") {
+TEST_CASE("an initializer that runs its own once aborts") {
     check_aborts("run a once inside itself", {"pyattach_once_run", "own once"});
 }
 

@@ -13,7 +13,7 @@ using namespace support;
 
 namespace {
 
-// Allocations of this thread that still succeed; negative: all. Never dynamically initialised: malloc may be called
+// Allocations of this thread that still succeed; negative: all. Never dynamically initialized: malloc may be called
 // before main().
 thread_local int left = -1;
 

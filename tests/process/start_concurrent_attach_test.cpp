@@ -9,7 +9,7 @@
 
 using namespace support;
 
-// --- Before Python says that it is initialised ---
+// --- Before Python says that it is initialized ---
 
 namespace {
 
@@ -35,7 +35,7 @@ extern "C" __attribute__((visibility("default"))) start_outcome Py_InitializeFro
     return reinterpret_cast<start_outcome (*)(const void *)>(real)(config);
 }
 
-CHILD("attaching before Python is initialised") {
+CHILD("attaching before Python is initialized") {
     cpython_symbol("Py_GetVersion"); // puts libpython into the global scope
     load_python();
     latch begins("the start to begin");
@@ -55,7 +55,7 @@ CHILD("attaching before Python is initialised") {
     EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
 }
 TEST_CASE("an attach while the library starts Python waits from the beginning on") {
-    check_succeeds("attaching before Python is initialised");
+    check_succeeds("attaching before Python is initialized");
 }
 
 // --- Code that Python runs while it starts ---

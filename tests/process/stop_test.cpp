@@ -84,7 +84,7 @@ TEST_CASE("scopes of an ended generation end in any order, and those of the next
     check_succeeds("scopes of an ended life around those of the next");
 }
 
-CHILD("finalised by the host inside attached scopes") {
+CHILD("finalized by the host inside attached scopes") {
     start_python();
     pyattach_interpreter *main = pyattach_interpreter_main();
     pyattach_attached outer, inner;
@@ -97,10 +97,10 @@ CHILD("finalised by the host inside attached scopes") {
     expect_stopped(main);
 }
 TEST_CASE("Py_FinalizeEx called by the host inside attached scopes does not wait for itself") {
-    check_succeeds("finalised by the host inside attached scopes");
+    check_succeeds("finalized by the host inside attached scopes");
 }
 
-CHILD("finalised by the host on a warm thread") {
+CHILD("finalized by the host on a warm thread") {
     start_python();
     // Up to 3.12 `threading` waits for the main thread for ever then; free-threaded, CPython crashes, and a debug build
     // asserts that the thread is the main one.
@@ -127,7 +127,7 @@ CHILD("finalised by the host on a warm thread") {
     });
 }
 TEST_CASE("a destructor that the last drain runs may detach, in a scope of the thread that ends Python") {
-    check_succeeds("finalised by the host on a warm thread");
+    check_succeeds("finalized by the host on a warm thread");
 }
 
 CHILD("stopped with a flush that fails") {

@@ -64,7 +64,7 @@ TEST_CASE("a thread that is cancelled while it waits for a mutex gets the mutex,
     check_succeeds("threads that wait for a mutex are cancelled");
 }
 
-CHILD("an initialiser is cancelled") {
+CHILD("an initializer is cancelled") {
     static pyattach_once once = PYATTACH_ONCE_INIT;
     static std::atomic<bool> runs;
     for (bool is_cancelled : {false, true}) {
@@ -88,7 +88,7 @@ CHILD("an initialiser is cancelled") {
                        return nullptr;
                    },
                    nullptr) == 0);
-        wait_until("the initialiser to run", [] { return runs.load(); });
+        wait_until("the initializer to run", [] { return runs.load(); });
         if (is_cancelled)
             EXPECT(pthread_cancel(parked) == 0);
     }
@@ -99,6 +99,6 @@ CHILD("an initialiser is cancelled") {
     EXPECT(times == 1);
     end_child();
 }
-TEST_CASE("a once whose initialiser's thread is cancelled in it is run by the next caller") {
-    check_succeeds("an initialiser is cancelled");
+TEST_CASE("a once whose initializer's thread is cancelled in it is run by the next caller") {
+    check_succeeds("an initializer is cancelled");
 }

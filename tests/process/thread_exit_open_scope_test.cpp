@@ -18,7 +18,7 @@ enum class leaves { attached, detached, attached_inside, nested, section };
 constexpr ends all_ends[] = {ends::by_return, ends::by_pthread_exit, ends::by_pthread_cancel};
 
 pthread_key_t older_key;
-std::atomic<int> destroyed, initialised;
+std::atomic<int> destroyed, initialized;
 pyattach_mutex lock = PYATTACH_MUTEX_INIT;
 pyattach_interpreter *sub; // NULL: the main one
 
@@ -41,7 +41,7 @@ __attribute__((noinline)) void use_everything(object *given) {
     pyattach_mutex_lock(&lock);
     pyattach_mutex_unlock(&lock);
     EXPECT(pyattach_once_run(
-               &once, [](void *) { return ++initialised, PYATTACH_OK; }, nullptr) == PYATTACH_OK);
+               &once, [](void *) { return ++initialized, PYATTACH_OK; }, nullptr) == PYATTACH_OK);
     pyattach_attached scope;
     pyattach_detached gap;
     pyattach_critical_section section;
@@ -164,7 +164,7 @@ void run_plans(std::initializer_list<leaves> all_leaves) {
                     ++ended;
                     EXPECT_SENTENCE(count_in(heard.text(), " scope open.") == ended, heard.text());
                 }
-    EXPECT(initialised == destroyed);
+    EXPECT(initialized == destroyed);
 }
 
 } // namespace

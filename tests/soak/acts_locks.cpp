@@ -80,14 +80,14 @@ bool section(actor &me) {
     return is_alive;
 }
 
-struct initialising {
+struct initializing {
     actor *by;
     std::atomic<int> *done;
     bool fails, is_alive;
 };
 
-pyattach_status initialise(void *arg) {
-    auto &how = *static_cast<initialising *>(arg);
+pyattach_status initialize(void *arg) {
+    auto &how = *static_cast<initializing *>(arg);
     actor &me = *how.by;
     if (pyattach_is_attached() && me.one_in(2))
         how.is_alive = detach_and_play(me);
@@ -101,12 +101,12 @@ pyattach_status initialise(void *arg) {
 
 bool once(actor &me) {
     const unsigned which = me.below(onces);
-    initialising how = {&me, &on_stage().once_done[which], me.one_in(3), true};
+    initializing how = {&me, &on_stage().once_done[which], me.one_in(3), true};
     if (me.depth > 2)
         return true; // a once that waits for a once further out on this very thread would wait for ever
     const int depth = me.depth;
-    me.depth = 4; // so what initialises plays nothing that could run another one
-    const pyattach_status status = pyattach_once_run(&on_stage().once[which], initialise, &how);
+    me.depth = 4; // so what initializes plays nothing that could run another one
+    const pyattach_status status = pyattach_once_run(&on_stage().once[which], initialize, &how);
     me.depth = depth;
     HOLDS_STATUS(status, status == PYATTACH_OK || status == PYATTACH_FINALIZING || how.fails);
     if (status == PYATTACH_OK)
@@ -117,10 +117,10 @@ bool once(actor &me) {
 bool fresh_once(actor &me) {
     pyattach_once once = PYATTACH_ONCE_INIT;
     std::atomic<int> done{0};
-    initialising how = {&me, &done, me.one_in(2), true};
+    initializing how = {&me, &done, me.one_in(2), true};
     const int depth = me.depth;
     me.depth = 4;
-    const pyattach_status status = pyattach_once_run(&once, initialise, &how);
+    const pyattach_status status = pyattach_once_run(&once, initialize, &how);
     me.depth = depth;
     HOLDS_STATUS(status, status == (how.fails ? PYATTACH_TIMED_OUT : PYATTACH_OK));
     return how.is_alive;

@@ -28,7 +28,7 @@ bool may_load(const actor &me) {
            (on_stage().has_one_life || support::python_version() < 0x030f0000);
 }
 
-// The loader is called on a detached thread: an attached one must not wait for its lock, and the initialisers and
+// The loader is called on a detached thread: an attached one must not wait for its lock, and the initializers and
 // destructors of what is loaded may attach.
 template <class Function> bool detached(Function &&ask_loader) {
     pyattach_detached gap;

@@ -63,7 +63,7 @@ inline const plain_python &python() {
     return all;
 }
 
-// Initialises Python as a host does; the caller is attached afterwards.
+// Initializes Python as a host does; the caller is attached afterwards.
 inline void start() {
     auto *decode = cpython<wchar_t *(const char *, std::size_t *)>("Py_DecodeLocale");
     cpython<void(const wchar_t *)>("Py_SetProgramName")(decode(python_executable(), nullptr));

@@ -61,7 +61,7 @@ void deallocate(object *self) {
     pyattach_decref(type); // the instance's
 }
 
-int initialise(object *self, object *arguments, object *) {
+int initialize(object *self, object *arguments, object *) {
     static auto *const item = cpython<object *(object *, std::ptrdiff_t)>("PySequence_GetItem");
     object *first = item(arguments, 0);
     if (!first)
@@ -79,7 +79,7 @@ ref make_traversed_type(traversed_behaviour wanted) {
     slot slots[] = {{slot_traverse, reinterpret_cast<void *>(traverse)},
                     {slot_clear, reinterpret_cast<void *>(clear)},
                     {slot_dealloc, reinterpret_cast<void *>(deallocate)},
-                    {slot_init, reinterpret_cast<void *>(initialise)},
+                    {slot_init, reinterpret_cast<void *>(initialize)},
                     {0, nullptr}};
     specification what = {"tests.Holder", static_cast<int>(payload + sizeof(object *)), 0,
                           flag_default | flag_base | flag_collected, slots};

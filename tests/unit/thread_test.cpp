@@ -203,7 +203,7 @@ TEST_CASE("threads that exist at the same time have records of their own, and ea
 }
 
 // If a thread is being created while the library is loaded, its thread-local words may be zero, whatever their
-// initialiser is: glibc has set up the thread's block already, and dlopen does not find the thread in its list yet.
+// initializer is: glibc has set up the thread's block already, and dlopen does not find the thread in its list yet.
 TEST_CASE("words that are zero contain no record") {
     alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
