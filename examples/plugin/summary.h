@@ -20,7 +20,7 @@ pyattach_status summary_maker(struct _object *released, struct _object **make);
 pyattach_status summary_make(struct _object *make, const char *path, const source *text, struct _object **summary,
                              int64_t *functions, int64_t *classes);
 
-/* Lets go of all that waits to be released, and says how many elements `released` has then. */
+/* Releases all references that wait, and returns how many elements `released` has then. */
 pyattach_status summary_released(struct _object *released, int64_t *number);
 
 #endif

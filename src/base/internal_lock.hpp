@@ -80,13 +80,13 @@ class internal_lock {
 namespace fork_hold {
 
 // Called before the first lock is held. False: this thread holds them all already, because a handler of another library
-// forks within a fork. Then the caller neither holds the locks nor lets them go.
+// forks within a fork. Then the caller neither holds the locks nor releases them.
 bool begin() noexcept;
-// Called in the parent before the first lock is let go. False: as above.
+// Called in the parent before the first lock is released. False: as above.
 bool is_outermost() noexcept;
 // Whether the locks are held; false for the second of two forking threads, which has only locked them.
 bool is_first() noexcept;
-// Called after the last lock has been let go in the parent, or restarted in the child.
+// Called after the last lock has been released in the parent, or restarted in the child.
 void end() noexcept;
 void end_in_child() noexcept;
 

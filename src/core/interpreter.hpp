@@ -140,7 +140,7 @@ inline bool is_inert(const frame &scope) noexcept {
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
 // Around fork(), as internal_lock.hpp defines hold, release_hold and restart. The registry's lock is held after all
-// locks in interp_data, and let go after them. True in the child: a thread that is not in the child had borrowed the
+// locks in interp_data, and released after them. True in the child: a thread that is not in the child had borrowed the
 // lock, so the orphaned and vacant participants, the batches and the exit callbacks have been given up.
 void hold_locked_registry() noexcept;
 void release_hold_on_registry() noexcept;

@@ -99,7 +99,7 @@ status check_thread(thread &me, thread_state *&tstate) noexcept {
         return refused(
             PYATTACH_INVALID, inside_call,
             "pyattach_interpreter_stop: called by a destructor or a callback that runs inside a call of this "
-            "library: a drain of the pool, a first contact, the end of a sub-interpreter. That call goes on "
+            "library: a drain of the pool, a registration, the end of a sub-interpreter. That call goes on "
             "afterwards, and needs Python. Stop it after the call has returned.");
     return PYATTACH_OK;
 }

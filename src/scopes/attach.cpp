@@ -195,7 +195,7 @@ void detach_from(frame &scope) noexcept {
     if (__builtin_expect(cpython::python().current() != scope.tstate, 0)) {
         if (scope.interp->gate.now() < gate::sealed)
             misuse("pyattach_attached_end: the thread is not attached.",
-                   "Code inside an attached scope that lets go of the interpreter takes it back before the scope ends.",
+                   "Code inside an attached scope that detaches the thread attaches it again before the scope ends.",
                    "Pair PyEval_SaveThread with PyEval_RestoreThread, and thread state swaps with their opposite.");
         // The interpreter is finalizing. CPython refused the re-attach of this thread by other code, and unwinds its
         // stack.

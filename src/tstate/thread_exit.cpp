@@ -112,10 +112,10 @@ void end_open_scopes(thread &me) noexcept {
     me.innermost_section = nullptr;
     if (!can_detach)
         report_open_scope("a critical section and an attached",
-                          "Python cannot be let go of, as the section's storage is gone: other "
-                          "threads may wait for it for ever.");
+                          "The thread cannot be detached, as the section's storage is gone: other "
+                          "threads may wait for Python for ever.");
     else if (attached)
-        report_open_scope("an attached", "Python was let go of for it.");
+        report_open_scope("an attached", "The library detached the thread.");
     else if (was_detached)
         report_open_scope("a detached", "The interpreter does not wait for it any more.");
     else

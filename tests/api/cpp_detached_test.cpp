@@ -18,7 +18,7 @@ using support::task;
 
 static_assert(!std::is_copy_constructible_v<detached> && !std::is_move_constructible_v<detached> &&
               !std::is_copy_assignable_v<detached> && !std::is_move_assignable_v<detached>);
-static_assert(!std::is_convertible_v<token, detached>, "letting go is never an accident");
+static_assert(!std::is_convertible_v<token, detached>, "detaching is never an accident");
 
 TEST_CASE("a detached scope detaches its thread for the life of a block") {
     start_python();

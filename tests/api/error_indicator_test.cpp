@@ -42,7 +42,7 @@ TEST_CASE("an exception that was pending before a scope attached is still pendin
         detached gap;
         attached again;
     }
-    SECTION("below other code that let go of the interpreter") {
+    SECTION("below other code that detached the thread") {
         foreign_detach gap;
         attached again;
     }

@@ -247,7 +247,7 @@ TEST_CASE("in a forbidden scope an exception is neither shown nor cleared") {
     pyattach_error_clear();
 }
 
-TEST_CASE("clearing an exception lets go of it, and of nothing if there is none") {
+TEST_CASE("clearing an exception releases it, and nothing if there is none") {
     start_python();
     attached here;
     pyattach_error_clear();

@@ -86,7 +86,7 @@ namespace {
 
 // Whether an object that a thread on `stack` drops dies before the thread ends. The thread attaches with `Attach`.
 template <class Attach> bool dies_at_once(recycled_ident &stack) {
-    latch given("values to be given"), cleared("them to be let go");
+    latch given("values to be given"), cleared("them to be dropped");
     bool died = false;
     auto giver = stack.start("the thread that gives to end", [&] {
         Attach here;

@@ -39,7 +39,7 @@ library.pyattach_is_attached.restype = ctypes.c_int
 def check_attached():
     attached = ctypes.PyDLL({library!r})
     assert attached.pyattach_is_attached() == 1
-    assert library.pyattach_is_attached() == 0  # ctypes let go for the call
+    assert library.pyattach_is_attached() == 0  # ctypes detached the thread for the call
 
 names = neighbour.names().split()
 """

@@ -115,7 +115,7 @@ CHILD("an exit callback that is taken back while it is called") {
         called.count_down();
         wait_until("the other thread to begin", [] { return begins_to_take_back.load(); });
         remover->wait_until_asleep(); // or until it is through, which it must not be
-        pyattach_attached scope;      // the thread that waits has let go of Python
+        pyattach_attached scope;      // the thread that waits is detached
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
         pyattach_attached_end(&scope);
         has_returned = true;

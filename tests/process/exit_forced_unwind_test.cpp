@@ -11,7 +11,7 @@ using namespace support;
 
 namespace {
 
-latch is_away("the thread to let go of Python"), may_come_back("Python to be ending");
+latch is_away("the thread to detach"), may_come_back("Python to be ending");
 bool came_back = false;
 
 // Not a `task`, which catches everything: the unwinding has to reach the bottom of the stack.

@@ -137,7 +137,7 @@ CHILD("failing stop that times out") {
         start_python();
         pyattach_set_exit_timeout(0);
         latch is_inside("the thread that stays to be inside");
-        static latch may_end("the thread that stays to be let go");
+        static latch may_end("permission to end");
         task inside("the thread that stays to end", [&] {
             pyattach_attached scope;
             EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);

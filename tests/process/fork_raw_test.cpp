@@ -15,7 +15,7 @@ using namespace support;
 namespace {
 
 // Calls `fork_there` on a thread that is attached while another one waits to be: that one has asked CPython for the
-// GIL, and a thread that lets go of it waits until it was taken. Some forks go by until the request is there.
+// GIL, and a thread that releases it waits until it was taken. Some forks go by until the request is there.
 // Without a GIL nothing waits, so a thread in a gap is inside, too.
 void with_a_waiting_thread(const std::function<void()> &fork_there) {
     bystanders others(2);

@@ -119,7 +119,7 @@ CHILD("Python ends while a thread of its own comes back after a lock") {
         is_held = true;
         pyattach_mutex_lock(&mutex);
     });
-    // Or it finds the mutex free, and lets go of nothing. A waiter sets a bit beside the lowest, which says "locked".
+    // Or it finds the mutex free, and does not detach. A waiter sets a bit beside the lowest, which says "locked".
     wait_until("the daemon to wait for the mutex",
                [] { return __atomic_load_n(reinterpret_cast<uint16_t *>(&mutex), __ATOMIC_RELAXED) != 1; });
     pyattach_mutex_unlock(&mutex);

@@ -103,7 +103,7 @@ void visit(object *probe) {
 void storm(object *probe, const std::function<void()> &meanwhile) {
     std::vector<std::unique_ptr<task>> tasks;
     std::vector<pthread_t> handles(workers);
-    latch are_there("the workers to be there", workers), may_end("the workers to be let go");
+    latch are_there("the workers to be there", workers), may_end("permission to end");
     std::atomic<int> through{0};
     for (int i = 0; i < workers; ++i)
         tasks.push_back(std::make_unique<task>("a worker to end", [&, i] {

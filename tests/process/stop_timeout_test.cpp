@@ -14,12 +14,12 @@ namespace {
 
 constexpr long long ms = 1000000;
 
-latch is_kept("a thread to keep Python"), may_let_go("the thread that keeps Python to be let go");
+latch is_kept("a thread to keep Python"), may_detach("permission to detach");
 
 // Attached, and blocked in native code.
 void keep_python() {
     is_kept.count_down();
-    may_let_go.wait();
+    may_detach.wait();
 }
 
 // start_python() does so once.
@@ -68,7 +68,7 @@ CHILD("a stop that a thread inside is in the way of from the beginning") {
     EXPECT(pyattach_is_attached() == 0);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT); // as often as one likes
     EXPECT(is_initialized());
-    may_let_go.count_down();
+    may_detach.count_down();
     keeper.join();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
     EXPECT(!is_initialized());
@@ -113,7 +113,7 @@ CHILD("a stop that a thread comes in the way of") {
     if (!child_arguments().empty())
         pyattach_attached_end(&scope); // inert
     expect_refused_everywhere();
-    may_let_go.count_down();
+    may_detach.count_down();
     keeper.join();
     expect_refused_everywhere(); // the gate stays closed
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
@@ -143,7 +143,7 @@ CHILD("Py_FinalizeEx with a thread in the way") {
     pyattach_set_message_handler(
         [](const char *message, void *) {
             if (std::strstr(message, "keeper"))
-                may_let_go.count_down();
+                may_detach.count_down();
         },
         nullptr);
     task keeper("the thread that keeps Python to end", [] {
@@ -184,7 +184,7 @@ CHILD("a stop with a thread of other code in the way") {
     is_kept.wait();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_TIMED_OUT);
     EXPECT_SENTENCE(said.text().find("None is inside") != std::string::npos, said.text());
-    may_let_go.count_down();
+    may_detach.count_down();
     keeper.join();
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
 }

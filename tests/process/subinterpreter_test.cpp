@@ -151,7 +151,7 @@ CHILD("references of sub-interpreters") {
         };
         ref first = born_here(), second = born_here(), third = born_here();
         {
-            detached gap; // below begin_in: the interpreter that was let go of
+            detached gap; // below begin_in: the thread is detached from the other interpreter
             first.drop();
             attached home;
             EXPECT(pyattach_interpreter_current() == all.main);

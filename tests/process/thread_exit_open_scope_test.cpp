@@ -1,5 +1,5 @@
 // Native threads that end with a scope open: by a return, by pthread_exit, by pthread_cancel. Destructors that run then
-// may call the library, Python is let go of, and the message handler is told.
+// may call the library, the thread is detached, and the message handler is told.
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -174,7 +174,7 @@ CHILD("threads that end attached") {
     run_plans({leaves::attached, leaves::nested, leaves::attached_inside});
     EXPECT(!stop_python());
 }
-TEST_CASE("a thread that ends in an attached scope lets go of Python, whatever its destructors do first") {
+TEST_CASE("a thread that ends in an attached scope is detached, whatever its destructors do first") {
     check_succeeds("threads that end attached");
 }
 
@@ -233,7 +233,7 @@ CHILD("a thread is told of by its number and name") {
     });
     EXPECT_SENTENCE(count_in(heard.text(), number.c_str()) == 1, heard.text());
     for (const char *wanted :
-         {"an attached scope open", "Python was let go of", "before its thread does", "pthread_exit"})
+         {"an attached scope open", "The library detached the thread", "before its thread does", "pthread_exit"})
         EXPECT_SENTENCE(count_in(heard.text(), wanted) == 1, heard.text());
     // An orderly end causes no message.
     run_on_thread([] {
@@ -283,7 +283,8 @@ CHILD("a thread ends in a critical section on its stack") {
         plan wanted = {ends::by_return, leaves::section, false, false};
         end_inside(&wanted);
     });
-    const char *expected = is_free_threaded() ? "cannot be let go of" : "an attached scope open. Python was let go of";
+    const char *expected =
+        is_free_threaded() ? "cannot be detached" : "an attached scope open. The library detached the thread";
     EXPECT_SENTENCE(count_in(heard, expected) == 1, heard);
     end_child();
 }

@@ -145,7 +145,7 @@ CHILD("memory: restarts") {
 CHILD("memory: restarts, plainly") {
     load_python();
     // As the documentation of 3.15 has it: a state for each thread, kept. CPython frees it at its end, but not all
-    // that belongs to it: free-threaded 3.13 and 3.14 leave what brought a thread the objects that others let go of, if
+    // that belongs to it: free-threaded 3.13 and 3.14 leave what brought a thread the objects that others dropped, if
     // it ran on and saw to them, as it does where it evaluates something after the work.
     crew all([&] {
         auto *main_of = cpython<void *()>("PyInterpreterState_Main");

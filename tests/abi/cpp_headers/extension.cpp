@@ -18,13 +18,13 @@ pybind11::object evaluated(const char *code) {
     return pybind11::reinterpret_steal<pybind11::object>(here.token().eval(code).release());
 }
 
-// A thread of ours while pybind11's guard has let go.
+// A thread of ours while pybind11's guard has detached this one.
 void call_on_thread(const pybind11::object &function) {
     pyattach::token py = pyattach::token::assume();
     pyattach::owned kept = pyattach::owned::borrow(py, function.ptr());
     pybind11::gil_scoped_release gap;
     if (pyattach_is_attached())
-        throw std::logic_error("pybind11 let go, and the library did not see it");
+        throw std::logic_error("pybind11 detached the thread, and the library did not see it");
     std::thread([kept = std::move(kept)] {
         pyattach::attached here;
         here.token().call(kept, PyLong_Check(kept.get()) ? "a number" : "from a thread");
