@@ -10,9 +10,9 @@ extern "C" {
 
 /* Storage of an attached scope. The caller allocates it, does not initialize it and never moves it while the scope is
  * open. A scope that attached the thread, or switched it to another interpreter, is called outermost in its
- * interpreter; a scope that found the thread attached is called nested. Beginning a scope in storage in which one is
- * open aborts: immediately where it would overwrite the scope that attached the thread; for a nested scope, and for one
- * on the thread's own stack, at the second end. */
+ * interpreter; a scope that found the thread attached is called nested. Storage in which a scope is open must not be
+ * used to begin another one: that aborts. It aborts at once if the open scope is the one that attached the thread and
+ * its storage is not on the thread's stack; otherwise it aborts at the second end. */
 typedef struct pyattach_attached {
     void *opaque[8]; /* private to the library */
 } pyattach_attached;
@@ -24,8 +24,8 @@ typedef struct pyattach_attached {
  * Releases references that wait in the pool of the interpreter, up to the drain budget (see pool.h).
  *
  * May block: for the GIL; while another thread starts Python; while another thread registers the interpreter (a second
- * at most, see interpreter.h); on free-threaded builds, if the thread needs a new thread state, while Python forks.
- * May run Python code: destructors of the references released; registration of the interpreter.
+ * at most, see interpreter.h); and, on free-threaded builds, while Python forks, if the thread needs a new thread
+ * state. May run Python code: destructors of the objects released; registration of the interpreter.
  *
  * PYATTACH_OK: the scope is open.
  * PYATTACH_NO_PYTHON: no CPython is loaded in this process.
@@ -38,8 +38,8 @@ typedef struct pyattach_attached {
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach_attached *scope);
 
 /* Attaches the calling thread to `interpreter`. A thread that is attached to that interpreter gets a nested scope; a
- * thread that is attached to another interpreter is switched over until the scope ends. Everything else is as for
- * pyattach_attached_begin, including what may block and what may run Python code.
+ * thread that is attached to another interpreter is switched to that one until the scope ends. Everything else is as
+ * for pyattach_attached_begin, including what may block and what may run Python code.
  *
  * PYATTACH_FINALIZING: `interpreter` is ending or has ended.
  * PYATTACH_INVALID: `scope` or `interpreter` is NULL.
@@ -54,8 +54,8 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyatt
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *scope);
 
 /* Begins a nested scope in a function that Python called. The caller guarantees that the thread is attached; CPython is
- * not asked. In a build with checks (Meson option `checks`) a thread that is not attached aborts here; in other builds
- * the behaviour is undefined.
+ * not asked. In a build with checks (Meson option `checks`) the call aborts if the thread is not attached; in other
+ * builds the behaviour is undefined.
  *
  * Releases references from the pool, registers the interpreter, may block and may run Python code as
  * pyattach_attached_begin does on an attached thread.
@@ -66,19 +66,20 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
 
 /* Ends a scope.
  *
- * A nested scope changes nothing; nested scopes end in any order among themselves. A scope that attached the thread, or
- * switched it over, detaches it or switches it back, and ends after all scopes inside it. If a Python exception was
- * raised in that scope and is still set, it is first reported through sys.unraisablehook and cleared. The end of a
- * scope whose interpreter has ended (an inert scope) does nothing. NULL is ignored.
+ * The end of a nested scope changes nothing, and nested scopes may be ended in any order among themselves. The end of a
+ * scope that attached the thread detaches it, and the end of one that switched it to another interpreter switches it
+ * back. Such a scope is ended after all scopes inside it. If a Python exception was raised in it and is still set, the
+ * exception is first reported through sys.unraisablehook and cleared. A scope whose interpreter has ended is inert: its
+ * end does nothing. NULL is ignored.
  *
  * May block, for the GIL, where it switches the thread back. May run Python code: sys.unraisablehook; destructors of
  * thread-local data, if the thread state is not kept (see warm_state.h).
  *
  * Aborts if the scope was refused, has ended already or belongs to another thread, and if a detached scope, or a scope
- * that attached, is still open inside it.
+ * that attached the thread, is still open inside it.
  *
- * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) gives up Python and the
- * interpreter when the library's thread exit hook runs, and the message handler is called. Destructors of thread-local
+ * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) is detached and leaves the
+ * interpreter when the library's thread-exit hook runs, and the message handler is called. Destructors of thread-local
  * data that run before the hook find the thread in the state in which the scope left it, and may call any function of
  * this library. */
 PYATTACH_API void pyattach_attached_end(pyattach_attached *scope);
@@ -87,9 +88,9 @@ PYATTACH_API void pyattach_attached_end(pyattach_attached *scope);
  * forbidden scope. Never waits for Python or for another thread's use of this library; while no Python is loaded it
  * asks the dynamic linker (see interpreter.h). Runs no Python code.
  *
- * Limit: up to CPython 3.11, a thread that other code moved with PyThreadState_Swap (as Py_NewInterpreter does) to a
- * thread state unknown to this library reads as 0, and attaching there deadlocks against the GIL that the thread itself
- * holds. */
+ * Limit: up to CPython 3.11, if other code gave the thread, with PyThreadState_Swap (as Py_NewInterpreter does), a
+ * thread state unknown to this library, this function returns 0, and attaching the thread deadlocks: it waits for the
+ * GIL that it holds itself. */
 PYATTACH_API int pyattach_is_attached(void);
 
 /* Returns the number of attached scopes of this library that are open on the calling thread since its last detached

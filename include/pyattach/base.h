@@ -30,12 +30,12 @@ extern "C" {
 
 /* errno: every function of this library restores it, whatever runs in between (a destructor, an exit callback, a wait),
  * as Py_END_ALLOW_THREADS does. So code that detached around a system call may read errno after it attached again. Only
- * pyattach_fork sets errno, where the system made no child. */
+ * pyattach_fork sets errno, and only if the system made no child. */
 
 /* The tag of CPython's PyObject. */
 struct _object;
 
-/* The answer of a call. A call that returns a status other than PYATTACH_OK has changed nothing, unless its comment
+/* The result of a call. A call that returns a status other than PYATTACH_OK has changed nothing, unless its comment
  * says so. */
 typedef enum pyattach_status {
     /* The call succeeded. */
@@ -75,11 +75,10 @@ PYATTACH_API unsigned pyattach_version(void);
 
 /* Sets the message handler of the process, in place of the one before. NULL, the default: there is none.
  *
- * The handler is called with what no status can carry: which symbol a Python lacks; why a start failed; which threads
+ * The handler is called with what a status cannot say: which symbol a Python lacks; why a start failed; which threads
  * were still inside when an exit stopped waiting. It is also called with the reason for which a call was refused with
  * PYATTACH_INVALID, PYATTACH_UNSUPPORTED, PYATTACH_FORBIDDEN or PYATTACH_NOT_INITIALIZED, and with what to do instead,
- * unless an argument was NULL. Each reason for a refusal is passed once to each handler that is set, however often it
- * occurs.
+ * unless an argument was NULL. Each handler that is set gets each reason for a refusal once, however often it occurs.
  *
  * `message` is valid during the call of the handler only. The caller owns `arg`, which is passed on. The function of
  * this library that found the problem calls the handler, on any thread, attached or not. The handler must not call

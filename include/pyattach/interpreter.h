@@ -10,18 +10,19 @@ extern "C" {
 
 /* --- Which Python ----------------------------------------------------------------------------------------------------
  * The library links no libpython. On first use it searches for CPython in the process: in the global scope, then among
- * the loaded libraries, also those loaded with RTLD_LOCAL. While there is none, every call searches again, and asks the
- * dynamic linker for that, which blocks a thread while another thread loads a library. A library's constructor may call
+ * the loaded libraries, also those loaded with RTLD_LOCAL. While there is none, every call searches again. The search
+ * calls the dynamic linker, which blocks while another thread loads a library. The constructor of a library may call
  * this library. A Python that was found stays loaded for the life of the process. A Python that cannot be used is
  * refused with PYATTACH_UNSUPPORTED, and the message handler is told the reason, once. */
 
-/* Chooses the Python to use, before any other call, or not at all. `path` names a libpython, as for dlopen. NULL: the
- * Python in the process, else the newest libpython that the dynamic linker finds; pyattach_python_describe returns
- * which one that was.
+/* Chooses the Python to use. This is called before any other function of this library, or not at all. `path` names a
+ * libpython, as for dlopen. NULL: the Python in the process, else the newest libpython that the dynamic linker finds;
+ * pyattach_python_describe returns which one that was.
  *
- * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), also if it was loaded with RTLD_LOCAL, as
- * when a plugin links it: extension modules that do not link libpython need them there. pyattach_interpreter_start does
- * the same for a Python that does not run yet. A Python that is only found keeps the scope that its host chose.
+ * The symbols of the Python in use are made global (RTLD_NOW | RTLD_GLOBAL), even if it was loaded with RTLD_LOCAL, as
+ * happens when a plugin links it, because extension modules that do not link libpython find them only there.
+ * pyattach_interpreter_start does the same for a Python that does not run yet. If this function is not called, a Python
+ * that runs already keeps the symbol scope that its host chose.
  *
  * If several threads name different Pythons at once, the first one to be ready is used. The message handler is told the
  * reason of every refusal.
@@ -55,8 +56,8 @@ typedef struct pyattach_python {
 PYATTACH_API pyattach_status pyattach_python_describe(pyattach_python *out);
 
 /* --- Interpreters ----------------------------------------------------------------------------------------------------
- * A handle names one life of one interpreter. The library owns it, and it may be passed for ever: once that life has
- * ended, calls refuse the handle with PYATTACH_FINALIZING.
+ * A handle names one life of one interpreter, from its start to its end. The library owns the handle, which stays valid
+ * for ever: once the interpreter has ended, calls refuse the handle with PYATTACH_FINALIZING.
  *
  * Registration: the first call that uses an interpreter, on whatever thread, registers an `atexit` callback there (see
  * "Exit"). That may run Python code, since it imports `threading` and `atexit`; a pending exception is kept. Other
@@ -80,16 +81,16 @@ PYATTACH_API pyattach_interpreter *pyattach_interpreter_current(void);
  *
  * If another thread is ending Python and is past the point where that can be seen from outside (Py_IsInitialized
  * returns 0), this call waits for the end and starts Python again. So nothing that runs during the end may wait for the
- * calling thread. If the host itself called Py_FinalizeEx, a tenth of a second is allowed for its last instructions and
- * for what other code registered with Py_AtExit.
+ * calling thread. If the host itself called Py_FinalizeEx, this call waits a tenth of a second more, for its last
+ * instructions and for what other code registered with Py_AtExit.
  *
  * May block. Runs Python code.
  *
  * PYATTACH_OK: Python runs and is usable.
  * PYATTACH_NO_PYTHON, PYATTACH_UNSUPPORTED, PYATTACH_NO_MEMORY: as pyattach_python_load; UNSUPPORTED and NO_MEMORY also
  *   as pyattach_attached_begin.
- * PYATTACH_NOT_INITIALIZED: Python refused to start; the message handler is told why. The call may be repeated, but
- *   CPython itself cannot start once it failed half way.
+ * PYATTACH_NOT_INITIALIZED: Python refused to start; the message handler is told why. The call may be repeated, but a
+ *   CPython whose start failed half way cannot be started any more.
  * PYATTACH_FINALIZING: Python is ending, but Py_IsInitialized still returns 1; or the calling thread itself ends it.
  * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope. */
 PYATTACH_API pyattach_status pyattach_interpreter_start(void);
@@ -111,7 +112,7 @@ typedef struct pyattach_start_options {
 PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_start_options *options);
 
 /* For hosts: ends Python as Py_FinalizeEx does, and waits for the native threads inside (see "Exit"). Unlike
- * Py_FinalizeEx it also limits the wait for a thread that keeps Python in native code. It first joins Python's own
+ * Py_FinalizeEx it also limits the wait for a thread that stays attached in native code. It first joins Python's own
  * threads and runs all `atexit` callbacks; then the gate closes. Attached scopes that are open on the calling thread
  * become inert: ending them does nothing.
  *
@@ -119,17 +120,19 @@ PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_star
  * a Python function, a detached scope, an exit callback, a destructor. For each refusal the message handler is told
  * what to do instead.
  *
- * The exit time-out limits the wait for Python at the beginning (which lasts a second at least) and the wait for the
- * threads inside; a second more is allowed for Python after that. Nothing limits Python's own threads, `atexit` and
- * exit callbacks, destructors, sub-interpreters that are left, and other copies of this library.
+ * The exit time-out limits two waits: at the beginning until the calling thread can attach (for which the limit is
+ * never below one second), and later for the threads inside. After that the calling thread has to attach again, within
+ * one second more. Nothing limits the time of Python's own threads, of `atexit` and exit callbacks, of destructors, of
+ * sub-interpreters that are left, and of other copies of this library.
  *
  * Blocks. Runs Python code.
  *
  * PYATTACH_OK: Python has ended.
  * PYATTACH_TIMED_OUT: threads were still inside at the time-out. Python has ended; those threads are parked when they
- *   next need it, and must not be joined. Or a thread keeps Python, which has not ended: then pyattach_interpreter_main
- *   does not return NULL. The calling thread is left detached, and the gate stays closed, unless the wait for Python
- *   failed at the beginning. Either call this again, which waits again, or leave the process with _exit().
+ *   next need it, and must not be joined. Or a thread stays attached in native code, and Python has not ended: then
+ *   pyattach_interpreter_main does not return NULL. The calling thread is left detached, and the gate stays closed,
+ *   unless it was at the beginning that the thread could not attach. Either call this again, which waits again, or
+ *   leave the process with _exit().
  * PYATTACH_PYTHON_ERROR: Python has ended, but flushing a file failed. No exception is set.
  * PYATTACH_NO_PYTHON: as pyattach_python_load.
  * PYATTACH_UNSUPPORTED: as pyattach_python_load; or this process is the child of a raw fork() (see fork.h).
@@ -147,27 +150,28 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  *
  * A thread is inside from the pyattach_attached_begin that attached it until that scope ends, detached scopes in
  * between included. The end waits for threads that are inside and attached up to the time-out. For threads that are
- * inside but detached it waits one second of that (in a sub-interpreter, up to CPython 3.13, all of it); after that
- * their pyattach_detached_end returns PYATTACH_FINALIZING. It never waits for threads that Python or another library
- * attached. */
+ * inside but detached it waits at most one second of this time (in a sub-interpreter, up to CPython 3.13, all of it);
+ * from then on their pyattach_detached_end returns PYATTACH_FINALIZING. It never waits for threads that Python or
+ * another library attached. */
 
 /* Sets how long the end of an interpreter waits for the threads inside, in nanoseconds; -1: without a limit. The
- * default is 10 s. Ctrl-C ends the wait in any case, unless a thread keeps Python. Does not block and runs no Python
- * code.
+ * default is 10 s. Ctrl-C ends the wait in any case, unless a thread stays attached in native code. Does not block and
+ * runs no Python code.
  *
  * At the time-out the message handler is told which threads are still inside, before the end waits for anything else.
- * Then the end needs Python again. If a thread keeps Python in native code, pyattach_interpreter_stop returns
- * PYATTACH_TIMED_OUT, but Py_FinalizeEx and the end of `python3`, which cannot be left any more, wait as long as that
- * thread does. Then Python gets a RuntimeWarning, and the end continues. */
+ * Then the thread that ends Python has to attach again. If another thread stays attached in native code,
+ * pyattach_interpreter_stop returns PYATTACH_TIMED_OUT, whereas Py_FinalizeEx and the end of `python3` cannot return
+ * early, and wait for as long as that thread stays attached. Once attached, the end issues a RuntimeWarning, and
+ * continues. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
 /* An exit callback. It is called with the interpreter that ends and with the `arg` that was given when it was added. */
 typedef void (*pyattach_exit_callback)(pyattach_interpreter *interpreter, void *arg);
 
-/* Registers `callback` to be called once when `interpreter` begins to end: after its gate closed and before the wait,
- * on the ending thread, detached, so that it can wake and join native threads. Callbacks are called in the order of
- * their registration. A child made by fork() does not inherit the registration. The caller owns `arg`, which is only
- * passed on. Does not wait for Python and runs no Python code.
+/* Registers `callback` to be called once when `interpreter` begins to end, after its gate closed and before the wait.
+ * It is called on the thread that ends the interpreter, which is detached meanwhile, so that the callback can wake and
+ * join native threads. Callbacks are called in the order of their registration. A child made by fork() does not inherit
+ * the registration. The caller owns `arg`, which is only passed on. Does not wait for Python and runs no Python code.
  *
  * PYATTACH_OK: the callback is registered.
  * PYATTACH_FINALIZING: the interpreter is ending or has ended.
@@ -179,8 +183,8 @@ PYATTACH_API pyattach_status pyattach_exit_callback_add(pyattach_interpreter *in
 /* How an exit callback is to be called. Zero is the default of each member. */
 typedef struct pyattach_exit_callback_options {
     size_t struct_size; /* set by the caller to sizeof(pyattach_exit_callback_options) */
-    int in_fork_child;  /* 1: also in a child made by fork() that ends Python. Otherwise the registration is not
-                         * inherited, since the child does not have the threads that a callback wakes and joins */
+    int in_fork_child;  /* 1: also in a child made by fork(), when the child ends Python. 0: the child does not inherit
+                         * the registration, since it does not have the threads that a callback wakes and joins */
 } pyattach_exit_callback_options;
 
 /* Registers `callback` with options. `options` NULL: the default ones. Everything else is as for
@@ -194,9 +198,9 @@ PYATTACH_API pyattach_status pyattach_exit_callback_add_with(pyattach_interprete
 /* Removes one registration of `callback` with `arg` for `interpreter`. After PYATTACH_OK and PYATTACH_INVALID alike the
  * library does not use `arg` any more, so what it points to may be freed.
  *
- * May block: a call of the callback that is under way on another thread is waited for, detached, without a limit. On
- * the thread that runs the callback, inside it, nothing is waited for. The callback must not wait for the thread that
- * removes it. Runs no Python code.
+ * May block: if another thread is running the callback, this call waits until it has returned, detached and without a
+ * limit. Inside the callback, on the thread that runs it, this call waits for nothing. The callback must not wait for a
+ * thread that removes it. Runs no Python code.
  *
  * PYATTACH_OK: the callback will not be called.
  * PYATTACH_INVALID: the callback is not registered; or it was called, and has returned; or this process is a fork

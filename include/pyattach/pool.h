@@ -19,10 +19,10 @@
 extern "C" {
 #endif
 
-/* Adds a reference to `object`, which the caller owns. Never deferred, since the object could die meanwhile. Does not
- * block and runs no Python code.
+/* Adds a reference to `object`; the caller owns the new reference. This is never deferred, because the object could be
+ * destroyed meanwhile. Does not block and runs no Python code.
  *
- * PYATTACH_OK: the caller owns one reference more.
+ * PYATTACH_OK: the caller owns one more reference.
  * PYATTACH_NOT_ATTACHED: the thread is not attached.
  * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
  * PYATTACH_UNSUPPORTED: this process is the child of a raw fork() in which Python stays refused (see pyattach_forked).
@@ -32,9 +32,9 @@ PYATTACH_API pyattach_status pyattach_incref(struct _object *object);
 /* Gives back a reference that the caller owns, on any thread at any time: detached, inside a tp_traverse function,
  * while the thread ends, after Python has ended. NULL is ignored. Cannot fail.
  *
- * Never waits for Python or for another thread's use of Python. Where a process first gives back hundreds of references
- * in a row, the kernel may take milliseconds to register it for membarrier(2). May run Python code if the thread is
- * attached: the destructor of the object.
+ * Never waits for Python or for another thread's use of Python. The first time that a process gives back hundreds of
+ * references in a row, the kernel may take milliseconds to register the process for membarrier(2). May run Python code
+ * if the thread is attached: the destructor of the object.
  *
  * In a build with -Dreference_pool=false, a reference given back on a thread that is not attached aborts, or is leaked
  * with -Dleak_on_drop=true. */
@@ -57,8 +57,8 @@ PYATTACH_API void pyattach_decref_in(pyattach_interpreter *interpreter, struct _
 PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
 /* Sets how many references an attach, or the end of a detached scope, releases at most; the rest waits for the next
- * one. The budget holds for the whole process. 0: an attach releases none, and the library schedules no drain until
- * there is a budget again. The default is 256. Does not wait for Python and runs no Python code. */
+ * one. The budget holds for the whole process. 0: an attach releases none, and the library schedules no drain until the
+ * budget is above 0 again. The default is 256. Does not wait for Python and runs no Python code. */
 PYATTACH_API void pyattach_set_drain_budget(size_t objects);
 
 /* Returns the number of references that wait in the pool of the interpreter to which the thread is attached, or of the

@@ -15,9 +15,9 @@
  *   gives an exception.
  * - No call sets or clears Python's error indicator, unless it returns PYATTACH_PYTHON_ERROR or its comment states it.
  * - NULL where an object is required gives PYATTACH_INVALID; functions that return void ignore it.
- * - A scope is storage of the caller's, identified by its address: never copied or moved, ended on the thread that
- *   began it. Detached and forbidden scopes end innermost first; nested attached scopes end in any order among
- *   themselves, the one that attached the thread last.
+ * - The storage of a scope is the caller's, and its address identifies the scope: it is never copied or moved. A scope
+ *   is ended on the thread that began it. Detached and forbidden scopes are ended innermost first; nested attached
+ *   scopes in any order among themselves, and the scope that attached the thread last.
  * - A function whose comment has neither "may block" nor "may run Python code" does neither.
  */
 #ifndef PYATTACH_PYATTACH_H
