@@ -3,6 +3,7 @@
 // declaration.
 #include "base/diagnostics.hpp"
 #include "base/status.hpp"
+#include "core/housekeeping.hpp"
 #include "cpython/find.hpp"
 #include "host/start.hpp"
 #include "host/stats.hpp"
@@ -132,6 +133,11 @@ size_t pyattach_pool_size(void) {
     return pool_size_of_current();
 }
 void pyattach_set_drain_budget(size_t objects) { set_drain_budget(objects); }
+void pyattach_set_housekeeping(pyattach_housekeeping policy) {
+    const kept_errno kept;
+    housekeeping::set_policy(policy);
+}
+void pyattach_set_release_delay(long long delay_ns) { housekeeping::set_release_delay(delay_ns); }
 
 // --- warm_state.h
 void pyattach_set_thread_policy(pyattach_thread_policy policy) { warm_state::set_policy(policy); }

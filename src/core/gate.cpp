@@ -29,9 +29,18 @@ bool gate::has_ident(thread_ident ident) noexcept {
     return is_found;
 }
 
-bool gate::has_warm(const cpython::thread_state *tstate) const noexcept {
+bool gate::is_empty_but_for(const participant *self, pid_t native_id) const noexcept {
     for (const participant &member : data_->participants)
-        if (member.warm_tstate == tstate)
+        if (&member != self && (native_id == 0 || member.native_id != native_id) &&
+            member.presence_now.load(std::memory_order_acquire) != presence::outside)
+            return false;
+    return true;
+}
+
+bool gate::has_tstate(const cpython::thread_state *tstate, pid_t native_id) const noexcept {
+    for (const participant &member : data_->participants)
+        if (member.warm_tstate == tstate ||
+            (native_id && member.native_id == native_id && member.last_tstate == tstate))
             return true;
     return false;
 }

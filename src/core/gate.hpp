@@ -90,10 +90,12 @@ class gate {
 
     void add(participant &) noexcept;
     void remove(participant &) noexcept;
-    // In a fork child, before empty(). Whether no thread but that of `self` was inside at the fork.
-    bool is_empty_but_for(const participant *self) const noexcept { return count(self, false) == 0; }
-    // In a fork child, before empty(). Whether this is the warm tstate of a participant here.
-    bool has_warm(const cpython::thread_state *tstate) const noexcept;
+    // In a fork child, before empty(). Whether no thread was inside at the fork but that of `self`, and the one with
+    // this native id (0: none).
+    bool is_empty_but_for(const participant *self, pid_t native_id) const noexcept;
+    // In a fork child, before empty(). Whether this is the warm tstate of a participant here, or one that the thread
+    // with this native id has attached with.
+    bool has_tstate(const cpython::thread_state *tstate, pid_t native_id) const noexcept;
     // Whether a thread that has not ended, and has a participant here, has this ident. Under the registry's lock.
     bool has_ident(thread_ident ident) noexcept;
 

@@ -50,12 +50,13 @@ struct thread_local_words {
     uint16_t forbidden = 0;      // how many forbidden scopes are open
     uint8_t ended : 1;           // the thread-exit hook has run
     uint8_t drain_deferred : 1;  // CPython called a drain here while drains were disabled; see run_deferred
-    uint8_t registering : 6;     // how many registrations of an exit hook run code on this thread
+    uint8_t housekeeper : 1;     // the thread is the library's own (housekeeping.hpp)
+    uint8_t registering : 5;     // how many registrations of an exit hook run code on this thread
     uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
     uint16_t drain_disabled = 0; // how many no_drain_scopes are open
     uint16_t stop_disabled = 0;  // how many no_stop_scopes are open, the no_drain_scopes included
 
-    constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), registering(0) {}
+    constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), housekeeper(0), registering(0) {}
 
     // Set for the fast path and not for the slow one, because zero in each word has to be a valid beginning. A thread
     // that starts while this library is being loaded finds zeros, whatever initializers stand here: glibc lists a

@@ -6,6 +6,7 @@
 
 namespace pyattach {
 
+struct interpreter;
 struct thread;
 
 // tstate/thread_exit.cpp: the thread ends, whatever scopes it has left open. False: call this again after the
@@ -20,5 +21,10 @@ void discard_late_record_slow(thread &me) noexcept;
 // critical section was open, once neither is so. Gives back the record of a thread whose thread-exit hook has run, once
 // no scope is open in it. Takes no lock that is held while Python code runs.
 void run_deferred() noexcept;
+
+// scopes/housekeeper.cpp: on the housekeeper. Releases what waits in the pool of the interpreter, and deletes the
+// tstates of its ended threads, until nothing is left, the gate closes, or the housekeeper has to end. Runs Python
+// code. False: the interpreter refused it for another reason than its end.
+bool keep_house(interpreter &interp) noexcept;
 
 } // namespace pyattach

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/diagnostics.hpp"
+#include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "cpython/exception.hpp"
@@ -124,6 +125,9 @@ void ending::wait(thread_state *tstate) noexcept {
         count(event::exit_timeouts);
     }
     interp_.timed_out.store(left != 0, std::memory_order_relaxed);
+    // The housekeeper is not inside any more, unless a destructor that it runs has kept it there.
+    if (interp_.state == py.main_interpreter() && !housekeeping::stop(second_ns))
+        housekeeping::abandon();
 }
 
 void ending::finish() noexcept {

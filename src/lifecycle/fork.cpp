@@ -13,6 +13,8 @@
 #include "base/diagnostics.hpp"
 #include "base/internal_lock.hpp"
 #include "core/after_fork.hpp"
+#include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "cpython/guards.hpp"
@@ -36,6 +38,10 @@ namespace {
 // Holds the locks in this order. Where the library locks one of them while it has locked another, the registry's lock
 // is the first.
 void hold_all() noexcept {
+    // A thread that is attached cannot wait for the housekeeper, which may be waiting for the GIL. (If the fork is
+    // Python's own, it has waited before.)
+    if (housekeeping::native_id() && !current_tstate())
+        housekeeping::stop(housekeeper_limit_ns);
     if (!fork_hold::begin())
         return;
     lock_registry(); // not only held, so that no borrower changes the list of interp_data
@@ -69,6 +75,8 @@ void release_all_holds() noexcept {
             unlock_registry();
         fork_hold::end();
     }
+    if (main_interpreter() && !this_thread.forking)
+        housekeeping::resume();
 }
 
 // Discards what was being changed under a borrowed lock, before other code reads it. True: there was something.
@@ -127,6 +135,7 @@ void in_child() noexcept {
     forget_start();
     finalizing::forget();
     assess_python(restart_locks());
+    housekeeping::forget();
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->interp->gate.empty();
         reap_batch::forget_locked(*data);

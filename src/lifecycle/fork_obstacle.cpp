@@ -1,6 +1,8 @@
 // Fork obstacle: what prevents the use of Python in the child of a raw fork().
 #include "lifecycle/fork_obstacle.hpp"
 
+#include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "cpython/fork.hpp"
 
@@ -22,7 +24,14 @@ constexpr const char *several_interpreters =
     "survive in a fork child. Fork before they begin, or leave Python alone in the child, and end it with _exit() or "
     "exec().";
 
-// Whether the tstate is one of the surviving thread, or the warm one of a thread that was outside.
+// If the forking thread held the GIL, the housekeeper was at most waiting for it, and held nothing of Python's. Its
+// native id then; else 0. (A fork without the GIL waits until there is no housekeeper.)
+pid_t waiting_housekeeper() noexcept {
+    return !cpython::python().free_threaded && current_tstate() ? housekeeping::native_id() : 0;
+}
+
+// Whether the tstate is one of the surviving thread, or of the waiting housekeeper, or the warm one of a thread that
+// was outside.
 bool is_known_tstate(const thread_state *tstate) noexcept {
     const cpython::table &py = cpython::python();
     if (tstate == py.gilstate_tstate() || (py.current_is_own && tstate == py.current()))
@@ -32,7 +41,7 @@ bool is_known_tstate(const thread_state *tstate) noexcept {
         if (open->tstate == tstate)
             return true;
     for (interp_data *data = newest_data(); data; data = data->next)
-        if (!data->interp->is_cleared() && data->interp->gate.has_warm(tstate))
+        if (!data->interp->is_cleared() && data->interp->gate.has_tstate(tstate, waiting_housekeeper()))
             return true;
     return false;
 }
@@ -52,7 +61,7 @@ const char *find_fork_obstacle(bool is_something_lost) noexcept {
         if (interp.is_cleared())
             continue;
         if (interp.gate.now() != gate::open ||
-            !interp.gate.is_empty_but_for(find_participant(this_thread.record(), interp)))
+            !interp.gate.is_empty_but_for(find_participant(this_thread.record(), interp), waiting_housekeeper()))
             return was_inside;
     }
     if (cpython::has_sub_interpreters())

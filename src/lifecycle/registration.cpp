@@ -4,6 +4,7 @@
 #include "base/deadline.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/hooks.hpp"
 #include "cpython/interp_dict.hpp"
@@ -33,6 +34,8 @@ void on_interp_cleared(void *value) noexcept {
     interpreter *expected = &interp;
     const bool is_main =
         main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
+    if (is_main)
+        housekeeping::abandon(); // the exit hook, if it ran, has ended the housekeeper
     lock_registry();
     note_high_water_locked(high_water);
     if (is_main)
@@ -43,6 +46,21 @@ void on_interp_cleared(void *value) noexcept {
     interp.gate.clear();
     release_data_locked(interp);
     unlock_registry();
+}
+
+// Around os.fork(). The housekeeper ends before it, because the child would not have it, and because CPython warns of a
+// fork beside other threads.
+void before_fork() noexcept {
+    housekeeping::stop_detached(housekeeper_limit_ns);
+    on_before_fork();
+}
+void after_fork_in_parent() noexcept {
+    on_after_fork_in_parent();
+    housekeeping::resume();
+}
+void after_fork_in_child() noexcept {
+    on_after_fork_in_child();
+    housekeeping::resume();
 }
 
 // On the registering thread, the one that changed the hook's state to busy.
@@ -58,7 +76,7 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *state) noexc
         interp.has_capsule.store(cpython::attach_record(state, &interp, on_interp_cleared), std::memory_order_release);
     if (interp.has_capsule.load(std::memory_order_relaxed))
         done = cpython::register_exit_hook(state, {close_interpreter, finalizing::expect_end, finalizing::end_by_host,
-                                                   on_before_fork, on_after_fork_in_parent, on_after_fork_in_child,
+                                                   before_fork, after_fork_in_parent, after_fork_in_child,
                                                    []() noexcept { ++this_thread.registering; }});
     if (done == cpython::hook::too_late) {
         // CPython calls the exit callbacks of the main interpreter on its main thread, so that is the finalizing

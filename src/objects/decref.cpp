@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "cpython/guarded.hpp"
@@ -27,10 +28,12 @@ interpreter *default_interp(thread_state *tstate) noexcept {
 
 #if PYATTACH_REFERENCE_POOL
 
-// True: the pool holds the reference. Schedules a drain if the pool is over its high-water mark.
-bool check_outcome(interpreter &interp, participant &self, pool::outcome outcome) noexcept {
-    if (outcome == pool::outcome::over_mark)
-        schedule_drain(interp, self);
+// True: the pool holds the reference. Requests housekeeping, or schedules a drain if the pool is over its high-water
+// mark and no housekeeper comes. `self` NULL: the thread has no participant.
+bool check_outcome(interpreter &interp, participant *self, pool::outcome outcome) noexcept {
+    const bool is_over_mark = outcome == pool::outcome::over_mark;
+    if ((is_over_mark || outcome == pool::outcome::listed) && !housekeeping::request(interp) && is_over_mark && self)
+        schedule_drain(interp, *self);
     return outcome != pool::outcome::refused;
 }
 
@@ -49,20 +52,20 @@ bool push_to_pool(interpreter &interp, object *reference) noexcept {
         // participant are given up as soon as the reference is in the pool.
         if (this_thread.ended || !self || (!self->queue && !(self->queue = interp.pool.add_queue()))) {
             const pool::outcome outcome = interp.pool.push_single(reference, self);
-            const bool is_in_pool = self ? check_outcome(interp, *self, outcome) : outcome != pool::outcome::refused;
+            const bool is_in_pool = check_outcome(interp, self, outcome);
             if (me)
                 discard_late_record(*me);
             return is_in_pool;
         }
     }
-    return check_outcome(interp, *self, interp.pool.push(*self->queue, reference));
+    return check_outcome(interp, self, interp.pool.push(*self->queue, reference));
 }
 
 // Not inline, or the fast path of decref would have to save registers around it.
 [[gnu::noinline]] void finish_push_and_count(interpreter &interp, participant &self, object *reference,
                                              pool::unfinished step) noexcept {
     const pool::outcome outcome = interp.pool.finish_push(*self.queue, reference, step);
-    count(check_outcome(interp, self, outcome) ? event::drops_queued : event::drops_leaked);
+    count(check_outcome(interp, &self, outcome) ? event::drops_queued : event::drops_leaked);
 }
 
 #endif

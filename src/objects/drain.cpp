@@ -6,6 +6,7 @@
 
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
@@ -130,6 +131,9 @@ size_t drain(interpreter &interp, size_t most) noexcept {
         released += taken;
     }
     count(event::drops_released, released);
+    // Also what this drain has put back into the pool's list, or other threads have put there meanwhile.
+    if (!interp.pool.is_empty())
+        housekeeping::request(interp);
     return released;
 }
 
@@ -165,7 +169,7 @@ void orphan_queue([[maybe_unused]] participant &ending) noexcept {
 #if PYATTACH_REFERENCE_POOL
     interpreter &interp = *ending.interp;
     decref_queue *queue = std::exchange(ending.queue, nullptr);
-    if (queue && interp.pool.orphan(*queue))
+    if (queue && interp.pool.orphan(*queue) && !housekeeping::request(interp))
         schedule_drain(interp, ending);
 #endif
 }

@@ -30,10 +30,13 @@ void name_of(pid_t native_id, char (&name)[32]) noexcept {
     }
 }
 
+void name_own_thread(const char *name) noexcept { pthread_setname_np(pthread_self(), name); }
+
 bool has_ended(pid_t native_id) noexcept { return syscall(SYS_tgkill, getpid(), native_id, 0) != 0 && errno == ESRCH; }
 #else
 pid_t own_native_id() noexcept { return 0; }
 void name_of(pid_t, char (&name)[32]) noexcept { name[0] = '\0'; }
+void name_own_thread(const char *) noexcept {}
 bool has_ended(pid_t) noexcept { return false; }
 #endif
 
@@ -69,6 +72,11 @@ bool create(pthread_t &thread, void *(*run)(void *) noexcept, void *argument) no
 }
 
 } // namespace
+
+bool start_thread(void *(*run)(void *argument) noexcept, void *argument) noexcept {
+    pthread_t started;
+    return create(started, run, argument);
+}
 
 bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
     pthread_t helper;

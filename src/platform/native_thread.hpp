@@ -13,6 +13,8 @@ namespace pyattach {
 pid_t own_native_id() noexcept;
 // The name of a thread of this process; "": unknown.
 void name_of(pid_t native_id, char (&name)[32]) noexcept;
+// At most 15 bytes.
+void name_own_thread(const char *name) noexcept;
 // Whether the thread with this number has ended. False also where that is unknown.
 bool has_ended(pid_t native_id) noexcept;
 
@@ -23,7 +25,10 @@ inline bool is_same_ident(thread_ident left, thread_ident right) noexcept { retu
 // Whether the storage is on the stack that the system has given to the calling thread. True also where that is unknown.
 bool is_on_own_stack(const void *storage) noexcept;
 
-// Starts a helper thread of this library, in which all signals are blocked. False: the system refuses to start one.
+// Starts a thread of this library, in which all signals are blocked, and which has to be joined. False: the system
+// refuses to start one.
+bool start_thread(void *(*run)(void *argument) noexcept, void *argument) noexcept;
+// The same, but the thread is not joined.
 bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept;
 // The same, and waits until the helper thread has ended. Returns the result of `run`; NULL also where the system
 // refuses to start a thread.

@@ -42,7 +42,7 @@ bool pool::link(pool_entry &entry) noexcept {
         if (head == closed)
             return false;
         entry.next = reinterpret_cast<pool_entry *>(head);
-    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&entry), std::memory_order_release,
+    } while (!head_.compare_exchange_weak(head, reinterpret_cast<uintptr_t>(&entry), std::memory_order_seq_cst,
                                           std::memory_order_relaxed));
     return true;
 }
@@ -56,14 +56,16 @@ pool::outcome pool::finish_push(decref_queue &queue, object *reference, unfinish
         return outcome::refused;
     const bool is_over_mark = is_count_due && add_waiting(queue.take_uncounted());
     const outcome enlisted = pushed == decref_queue::fenced_push::in_list ? outcome::queued : enlist(queue);
-    return is_over_mark && enlisted == outcome::queued ? outcome::over_mark : enlisted;
+    return is_over_mark && enlisted != outcome::refused ? outcome::over_mark : enlisted;
 }
 
 // By the owner, whose push found the queue outside the list.
 pool::outcome pool::enlist(decref_queue &queue) noexcept {
     queue.become_fenced();
-    if (!queue.enter_list() || link(queue))
+    if (!queue.enter_list())
         return outcome::queued;
+    if (link(queue))
+        return outcome::listed;
     // The pool is closed. The closing left nothing in the queue but what it could not read, which is at most the last
     // push. A drain, or the closing, may also have taken this one before the owner read the flag.
     data_->lock.lock();
@@ -82,7 +84,7 @@ pool::outcome pool::push_single(object *reference, bool is_counted) noexcept {
         std::free(entry);
         return outcome::refused;
     }
-    return is_counted && add_waiting(1) ? outcome::over_mark : outcome::queued;
+    return is_counted && add_waiting(1) ? outcome::over_mark : outcome::listed;
 }
 
 // Empty if the pool is closed.

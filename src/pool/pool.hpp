@@ -52,6 +52,8 @@ class pool {
     explicit pool(data &pool_data) noexcept : data_(&pool_data) {}
 
     bool is_empty() const noexcept { return head_.load(std::memory_order_relaxed) <= closed; }
+    // The same, sequentially consistent, as link() is: see core/housekeeping.hpp.
+    bool is_empty_ordered() const noexcept { return head_.load(std::memory_order_seq_cst) <= closed; }
     size_t size() noexcept;
     size_t high_water() noexcept;
 
@@ -64,9 +66,9 @@ class pool {
     // The queue's owner ended; its references stay. True: the pool is over the high-water mark.
     bool orphan(decref_queue &queue) noexcept;
 
-    // Over mark: queued, and the pool is over the high-water mark, which is reported now and then. Refused: the pool is
-    // closed, or there is no memory.
-    enum class outcome { queued, over_mark, refused };
+    // Listed: queued, and the pool may have been empty before. Over mark: queued, perhaps listed, and the pool is over
+    // the high-water mark, which is reported now and then. Refused: the pool is closed, or there is no memory.
+    enum class outcome { queued, listed, over_mark, refused };
     using unfinished = decref_queue::unfinished;
     // By the owner. A caller whose fast path must not contain a call uses the two halves: decref_queue::push_plain, and
     // finish_push unless that left nothing.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "core/housekeeping.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/threading.hpp"
@@ -19,6 +20,19 @@ namespace {
 // ident no new thread has got.
 constexpr uint32_t batch_size = 8;
 constexpr uint32_t batch_size_free_threaded = 64;
+// Where the housekeeper deletes them, another thread helps only if so many are left that the housekeeper cannot keep
+// up. They have 1 KB each, or 16 KB on a free-threaded Python.
+constexpr uint32_t backlog = 4096;
+constexpr uint32_t backlog_free_threaded = 1024;
+
+// How many orphaned tstates make a batch for the calling thread.
+uint32_t own_batch_size() noexcept {
+    if (housekeeping::is_housekeeper())
+        return 1;
+    if (cpython::python().free_threaded)
+        return housekeeping::is_on() ? backlog_free_threaded : batch_size_free_threaded;
+    return housekeeping::is_on() ? backlog : batch_size;
+}
 
 bool has_own_ident(const participant &member) noexcept { return is_same_ident(member.ident, own_ident()); }
 
@@ -213,7 +227,7 @@ void reap_batch::finish_current(bool is_deleted) noexcept {
 // A fork child clears again each tstate that is cleared and not deleted, and crashes. So nothing runs between the
 // clearing and the deletion of a tstate, and the tstates are finished one by one.
 void reap_batch::destroy_before_attach(thread_state *replaced) noexcept {
-    if (orphaned_in(interp_) >= batch_size_free_threaded)
+    if (orphaned_in(interp_) >= own_batch_size())
         take_all();
     thread_state *tstate = has_taken() ? make_tstate(interp_) : nullptr;
     if (!tstate)
@@ -260,7 +274,7 @@ void reap_some(interpreter &interp) noexcept {
     object *threading_active = interp.data->threading_active.load(std::memory_order_acquire);
     if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->orphaned))
         cpython::forget_same_ident(threading_active);
-    reap(interp, batch_size);
+    reap(interp, own_batch_size());
 }
 
 void reap_all(interpreter &interp) noexcept {

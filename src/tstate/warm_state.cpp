@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/tstate.hpp"
@@ -21,6 +22,10 @@ void set_policy(pyattach_thread_policy wanted) noexcept { policy.store(wanted, s
 
 bool keeps_tstates(const interpreter &interp) noexcept {
     const cpython::table &py = cpython::python();
+    // The housekeeper attaches seldom, so between two rounds it keeps none. But free-threaded, a new one may cost
+    // milliseconds.
+    if (housekeeping::is_housekeeper() && !py.free_threaded)
+        return false;
     // After its exit hook a thread cannot hand a tstate over any more.
     if (policy.load(std::memory_order_relaxed) != PYATTACH_THREADS_WARM || this_thread.ended ||
         !py.reaps_foreign_tstates)
@@ -39,7 +44,11 @@ bool keeps_tstates(const interpreter &interp) noexcept {
 void hand_over(participant &self) noexcept {
     self.interp->gate.leave(self, presence::outside);
     orphan_queue(self);
+    interpreter &interp = *self.interp;
+    const bool has_tstate = self.warm_tstate;
     retire(self);
+    if (has_tstate && !housekeeping::is_housekeeper())
+        housekeeping::request_reap(interp);
 }
 
 void forget_orphaned(interpreter &interp) noexcept {

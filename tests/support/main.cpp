@@ -13,6 +13,8 @@
 #include "support/python.hpp"
 
 int main(int argc, char **argv) {
+    // Most tests look at what waits. Those of housekeeping switch it on.
+    pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF);
     if (argc > 2 && std::strcmp(argv[1], "--child") == 0)
         return support::child_main(argv[2], std::vector<std::string>(argv + 3, argv + argc));
     Catch::Session session;

@@ -1,0 +1,30 @@
+// Housekeeper: what the library's own thread does in one interpreter (core/housekeeping.hpp says when).
+//
+// It attaches as any thread does, through the gate, so an exit waits for it, and names it if it takes too long. Between
+// two slices of work it detaches, so that a thread that waits for the GIL never waits for more than one slice.
+#include "core/events.hpp"
+#include "core/housekeeping.hpp"
+#include "objects/drain.hpp"
+#include "scopes/attached.hpp"
+#include "tstate/warm_state.hpp"
+
+namespace pyattach {
+
+bool keep_house(interpreter &interp) noexcept {
+    // Free-threaded, the tstates of ended threads are deleted by a thread that has no tstate of its own (reaper.hpp).
+    if (interp.data->orphaned.count.load(std::memory_order_relaxed) != 0)
+        warm_state::release();
+    do {
+        attached_scope slice;
+        // With a new tstate this deletes those of ended threads.
+        const status outcome = attached::begin_in(slice, interp);
+        if (outcome)
+            return outcome == PYATTACH_FINALIZING;
+        drain(interp, pool::largest_batch);
+        attached::end(slice);
+    } while (!interp.pool.is_empty() && interp.gate.now() == gate::open &&
+             housekeeping::word.load(std::memory_order_relaxed) == housekeeping::awake);
+    return true;
+}
+
+} // namespace pyattach
