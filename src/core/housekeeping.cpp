@@ -71,18 +71,19 @@ bool has_work() noexcept { return is_reap_due.load(std::memory_order_seq_cst) ||
 
 // --- The housekeeper's own thread
 
+int64_t usual_delay_ns() noexcept { return release_delay_ns.load(std::memory_order_relaxed) / 2; }
 bool is_current(uint32_t own) noexcept { return generation.load(std::memory_order_acquire) == own; }
 
-// False: the housekeeper has to end.
-bool stay_awake(uint32_t own, int64_t duration_ns) noexcept {
-    const int64_t until_ns = monotonic_ns() + duration_ns;
+// Stays so long, or half the release delay if that is longer. False: the housekeeper has to end.
+bool stay_awake(uint32_t own, int64_t least_ns) noexcept {
+    const int64_t began_ns = monotonic_ns();
     for (;;) {
         if (!is_current(own) || word.load(std::memory_order_acquire) != awake)
             return false;
-        const int64_t left_ns = until_ns - monotonic_ns();
+        const int64_t left_ns = began_ns + std::max(usual_delay_ns(), least_ns) - monotonic_ns();
         if (left_ns <= 0)
             return true;
-        futex::wait(word, awake, left_ns);
+        futex::wait(word, awake, std::min(left_ns, longest_delay_ns)); // the release delay may change
     }
 }
 
@@ -117,8 +118,7 @@ void *run(void *number) noexcept {
     int looks = 0;
     int64_t delay_ns = 0;
     for (;;) {
-        const int64_t usual_ns = release_delay_ns.load(std::memory_order_relaxed) / 2;
-        if (!stay_awake(own, std::max(usual_ns, delay_ns)))
+        if (!stay_awake(own, delay_ns))
             break;
         if (is_reap_due.exchange(false, std::memory_order_seq_cst))
             looks = 0;
@@ -128,7 +128,7 @@ void *run(void *number) noexcept {
             delay_ns = 0;
             sleep(own);
         } else {
-            delay_ns = std::min(std::max(2 * delay_ns, 2 * usual_ns), longest_delay_ns);
+            delay_ns = std::min(2 * std::max(delay_ns, std::max(usual_delay_ns(), millisecond_ns)), longest_delay_ns);
         }
     }
     if (is_current(own)) {
