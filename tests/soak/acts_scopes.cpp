@@ -160,6 +160,9 @@ bool use_old_handle(actor &) {
 bool change_settings(actor &me) {
     const std::size_t budgets[] = {1, 7, 256, 100000};
     pyattach_set_drain_budget(budgets[me.below(4)]);
+    const long long delays[] = {0, 1000000, 100000000};
+    pyattach_set_release_delay(delays[me.below(3)]);
+    pyattach_set_housekeeping(me.one_in(4) ? PYATTACH_HOUSEKEEPING_OFF : PYATTACH_HOUSEKEEPING_AUTO);
     pyattach_set_thread_policy(me.one_in(4) ? PYATTACH_THREADS_SCOPED : PYATTACH_THREADS_WARM);
     return true;
 }

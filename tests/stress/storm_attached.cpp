@@ -1,6 +1,7 @@
 // The storm, with this library.
 #include "stress/storm.hpp"
 
+#include <cstdlib>
 #include <sched.h>
 #include <thread>
 #include <vector>
@@ -115,9 +116,20 @@ void use_python(dice &random, bool (*inside)(std::vector<plain::object *> &, dic
         give_back(reference);
 }
 
+// "off", or "hectic": it is at work nearly all the time.
+void choose_housekeeping() {
+    const char *wanted = std::getenv("PYATTACH_STORM_HOUSEKEEPING");
+    const std::string mode = wanted ? wanted : "";
+    if (mode == "off")
+        pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF);
+    if (mode == "hectic")
+        pyattach_set_release_delay(0);
+}
+
 } // namespace
 
 void begin(dice &random) {
+    choose_housekeeping();
     bool ours = random.below(2) == 0;
     if (pyattach_python_load(plain::libpython()) != PYATTACH_OK)
         std::exit(70);

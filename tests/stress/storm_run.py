@@ -1,6 +1,7 @@
 """Runs a storm program again and again, each run a process of its own with a deadline, and adds up what became of it.
 
-    storm_run.py PROGRAM [--runs N] [--seed FIRST] [--deadline SECONDS] [--fences KIND] [--strict]
+    storm_run.py PROGRAM [--runs N] [--seed FIRST] [--deadline SECONDS] [--fences KIND]
+        [--housekeeping off|hectic] [--strict]
 
 Every run has its own seed, FIRST + i; to repeat one: PROGRAM --seed SEED. With --strict a run must end well in every
 respect; without, the runs are only counted, and the status says whether they could be counted.
@@ -65,9 +66,11 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--deadline", type=float, default=120)
     options.add_argument("--fences", default="membarrier")
+    options.add_argument("--housekeeping", default="")
     options.add_argument("--strict", action="store_true")
     wanted = options.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["PYATTACH_STORM_HOUSEKEEPING"] = wanted.housekeeping
 
     totals = collections.Counter()
     bad = []
