@@ -57,8 +57,8 @@ PYATTACH_API pyattach_status pyattach_pool_drain(void);
 
 /* Sets how many references an attach, or the end of a detached scope, releases at most; the rest waits for the next
  * one, or for housekeeping, which has no budget. The budget holds for the whole process. 0: an attach releases none; if
- * housekeeping is off, too, the library releases none by itself until the budget is above 0 again. The default is 256. Does
- * not wait for Python and runs no Python code. */
+ * housekeeping is off, too, the library releases none by itself until the budget is above 0 again. The default is 256.
+ * Does not wait for Python and runs no Python code. */
 PYATTACH_API void pyattach_set_drain_budget(size_t objects);
 
 /* Who releases what waits while no thread attaches, and deletes the thread states of ended threads. */

@@ -5,7 +5,7 @@
 
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
-#include "core/events.hpp"
+#include "core/upcalls.hpp"
 #include "cpython/guarded.hpp"
 #include "platform/clock.hpp"
 #include "platform/native_thread.hpp"

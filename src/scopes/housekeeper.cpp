@@ -2,7 +2,7 @@
 //
 // It attaches as any thread does, through the gate, so an exit waits for it, and names it if it takes too long. Between
 // two slices of work it detaches, so that a thread that waits for the GIL never waits for more than one slice.
-#include "core/events.hpp"
+#include "core/upcalls.hpp"
 #include "core/housekeeping.hpp"
 #include "objects/drain.hpp"
 #include "scopes/attached.hpp"
