@@ -61,12 +61,20 @@ bool is_on_own_stack(const void *storage) noexcept {
 
 namespace {
 
-// All signals are blocked in the new thread, so that the system delivers them to threads of the program.
-bool create(pthread_t &thread, void *(*run)(void *) noexcept, void *argument) noexcept {
+// All signals are blocked in the new thread, so that the system delivers them to threads of the program. A thread that
+// is not joined is created detached: glibc's pthread_detach may free the stack of a later thread, if this one ends
+// meanwhile (its bug 19951).
+bool create(pthread_t &thread, int detach_state, void *(*run)(void *) noexcept, void *argument) noexcept {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const bool is_made = pthread_create(&thread, nullptr, run, argument) == 0;
+    pthread_attr_t attributes;
+    bool is_made = pthread_attr_init(&attributes) == 0;
+    if (is_made) {
+        is_made = pthread_attr_setdetachstate(&attributes, detach_state) == 0 &&
+                  pthread_create(&thread, &attributes, run, argument) == 0;
+        pthread_attr_destroy(&attributes);
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return is_made;
 }
@@ -75,21 +83,18 @@ bool create(pthread_t &thread, void *(*run)(void *) noexcept, void *argument) no
 
 bool start_thread(void *(*run)(void *argument) noexcept, void *argument) noexcept {
     pthread_t started;
-    return create(started, run, argument);
+    return create(started, PTHREAD_CREATE_JOINABLE, run, argument);
 }
 
 bool start_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
     pthread_t helper;
-    const bool is_made = create(helper, run, argument);
-    if (is_made)
-        pthread_detach(helper);
-    return is_made;
+    return create(helper, PTHREAD_CREATE_DETACHED, run, argument);
 }
 
 void *run_on_helper(void *(*run)(void *argument) noexcept, void *argument) noexcept {
     pthread_t helper;
     void *result = nullptr;
-    if (create(helper, run, argument))
+    if (create(helper, PTHREAD_CREATE_JOINABLE, run, argument))
         pthread_join(helper, &result);
     return result;
 }

@@ -148,15 +148,19 @@ void start(actor &me, bool waits, ending how) {
     if (on_stage().actors_alive > 60)
         return;
     auto *own = new errand{me.new_seed(), how};
-    if (pthread_create(&thread, nullptr, run, own) != 0) {
+    // Not detached afterwards: see create() in src/platform/native_thread.cpp.
+    pthread_attr_t attributes;
+    HOLDS(pthread_attr_init(&attributes) == 0);
+    pthread_attr_setdetachstate(&attributes, waits ? PTHREAD_CREATE_JOINABLE : PTHREAD_CREATE_DETACHED);
+    const bool is_made = pthread_create(&thread, &attributes, run, own) == 0;
+    pthread_attr_destroy(&attributes);
+    if (!is_made) {
         delete own;
         return;
     }
     ++on_stage().threads;
     if (waits)
         pthread_join(thread, nullptr);
-    else
-        pthread_detach(thread);
 }
 
 bool start_and_go_on(actor &me) {
