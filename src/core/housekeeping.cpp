@@ -13,6 +13,8 @@
 namespace pyattach::housekeeping {
 
 futex::word word{none};
+std::atomic<bool> is_at_work{false};
+internal_lock tstate_lock;
 
 namespace {
 
@@ -255,6 +257,7 @@ void forget() noexcept {
         return;
     generation.fetch_add(1, std::memory_order_relaxed);
     id.store(0, std::memory_order_relaxed);
+    is_at_work.store(false, std::memory_order_relaxed);
     word.store(none, std::memory_order_relaxed);
 }
 

@@ -60,6 +60,12 @@ void forget() noexcept;
 // Its native id; 0: there is none.
 pid_t native_id() noexcept;
 
+// What a fork child has to know of it. The housekeeper sets `is_at_work` when it has attached, before it runs Python
+// code, and clears it when it has detached. While it makes a tstate and stores it in its participant, it locks
+// `tstate_lock`, which a fork holds.
+extern std::atomic<bool> is_at_work;
+extern internal_lock tstate_lock;
+
 // See pool.h.
 void set_policy(pyattach_housekeeping policy) noexcept;
 void set_release_delay(long long delay_ns) noexcept;

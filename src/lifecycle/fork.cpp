@@ -51,6 +51,7 @@ void hold_all() noexcept {
     }
     hold_threads();
     hold_message_handler();
+    housekeeping::tstate_lock.hold();
     cpython::hold_tstates();
     cpython::hold_guards();
     hold_locked_registry();
@@ -60,6 +61,7 @@ void release_all_holds() noexcept {
     if (fork_hold::is_outermost()) {
         cpython::release_hold_on_guards();
         cpython::release_hold_on_tstates();
+        housekeeping::tstate_lock.release_hold();
         release_hold_on_message_handler();
         release_hold_on_threads();
         // A borrower may have changed the list of interp_data, and may still be changing it.
@@ -84,6 +86,7 @@ bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
     bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
+    is_something_lost = housekeeping::tstate_lock.restart() || is_something_lost;
     cpython::restart_tstates();
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);

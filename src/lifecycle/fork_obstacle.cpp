@@ -24,10 +24,11 @@ constexpr const char *several_interpreters =
     "survive in a fork child. Fork before they begin, or leave Python alone in the child, and end it with _exit() or "
     "exec().";
 
-// If the forking thread held the GIL, the housekeeper was at most waiting for it, and held nothing of Python's. Its
-// native id then; else 0. (A fork without the GIL waits until there is no housekeeper.)
+// If the forking thread held the GIL, and the housekeeper had not attached, it was at most waiting for the GIL, and
+// held nothing of Python's. Its native id then; else 0. (A fork without the GIL waits until there is no housekeeper.)
 pid_t waiting_housekeeper() noexcept {
-    return !cpython::python().free_threaded && current_tstate() ? housekeeping::native_id() : 0;
+    const bool is_waiting = !housekeeping::is_at_work.load(std::memory_order_relaxed);
+    return is_waiting && !cpython::python().free_threaded && current_tstate() ? housekeeping::native_id() : 0;
 }
 
 // Whether the tstate is one of the surviving thread, or of the waiting housekeeper, or the warm one of a thread that

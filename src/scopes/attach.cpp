@@ -5,6 +5,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/housekeeping.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/guards.hpp"
@@ -112,6 +113,8 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
         return interp.is_cleared() ? PYATTACH_FINALIZING : PYATTACH_NO_MEMORY;
     }
     cpython::restore_over(replaced, result.tstate);
+    if (__builtin_expect(housekeeping::is_housekeeper(), 0))
+        housekeeping::is_at_work.store(true, std::memory_order_relaxed);
     // A thread that had to make a tstate deletes some tstates of ended threads. A thread with a warm tstate never does.
     if (__builtin_expect(result.is_new, 0) && !cpython::python().free_threaded)
         reap_some(interp);

@@ -22,6 +22,7 @@ bool keep_house(interpreter &interp) noexcept {
             return outcome == PYATTACH_FINALIZING;
         drain(interp, pool::largest_batch);
         attached::end(slice);
+        housekeeping::is_at_work.store(false, std::memory_order_relaxed);
     } while (!interp.pool.is_empty() && interp.gate.now() == gate::open &&
              housekeeping::word.load(std::memory_order_relaxed) == housekeeping::awake);
     return true;

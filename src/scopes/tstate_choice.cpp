@@ -1,6 +1,7 @@
 // Which tstate a thread attaches with: the four rules of ARCHITECTURE.md, "Which tstate an outermost attach chooses".
 #include "scopes/tstate_choice.hpp"
 
+#include "core/housekeeping.hpp"
 #include "cpython/layout.hpp"
 #include "platform/fence.hpp"
 #include "tstate/new_tstate.hpp"
@@ -71,13 +72,18 @@ thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp,
     // for the fork, this thread would take that GIL for its own (is_own_tstate), because the participant announces
     // `attached` already, and would release it.
     self.last_tstate = nullptr;
-    thread_state *tstate = make_tstate(interp);
+    const bool is_housekeeper = housekeeping::is_housekeeper();
+    if (is_housekeeper)
+        housekeeping::tstate_lock.lock();
+    thread_state *tstate = self.last_tstate = make_tstate(interp);
+    if (is_housekeeper)
+        housekeeping::tstate_lock.unlock();
     if (!tstate)
         return nullptr;
     count(event::states_created);
     // A tstate of an ended interpreter that had this address has been freed, so is_of_ended_interp must not find it.
     for (participant &member : participants_of(me))
-        if (member.last_tstate == tstate)
+        if (&member != &self && member.last_tstate == tstate)
             member.last_tstate = nullptr;
     result.is_new = true;
     result.temporary = self.is_temporary = !warm_state::keeps_tstates(interp);

@@ -94,6 +94,8 @@ std::map<std::string, std::function<void()>> rows() {
     ROW(thread_release, { attached here; } KEEP(pyattach_thread_release()); attached here;
         KEEP(pyattach_thread_release()));
     ROW(set_drain_budget, KEEP_VOID(pyattach_set_drain_budget(256)));
+    ROW(set_housekeeping, KEEP_VOID(pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF)));
+    ROW(set_release_delay, KEEP_VOID(pyattach_set_release_delay(100000000)));
     ROW(stats_get, pyattach_stats all_stats{}; all_stats.struct_size = sizeof all_stats;
         KEEP_VOID(pyattach_stats_get(&all_stats)));
     ROW(attach_depth, KEEP(pyattach_attach_depth()));

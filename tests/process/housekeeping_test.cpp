@@ -202,11 +202,13 @@ CHILD("housekeeping: a raw fork on an attached thread") {
     attached here;
     for (int i = 0; i < 20; ++i) {
         ref object = new_object();
-        {
-            foreign_detach gap;
-            run_on_thread([&] { object.drop(); });
-        }
-        const pid_t child = fork(); // the housekeeping thread may be waiting for the GIL
+        run_on_thread([&] { object.drop(); });
+        wait_until("the housekeeping thread to wait for the GIL", [] {
+            const pid_t thread = housekeeping_thread();
+            return thread && is_asleep(thread);
+        });
+        EXPECT(pyattach_pool_size() == 1);
+        const pid_t child = fork();
         if (child == 0) {
             EXPECT(pyattach_forked() == PYATTACH_OK);
             live_in_child([] { EXPECT(eval_int("40 + 2") == 42); });

@@ -23,6 +23,9 @@ pool &new_pool() {
     return all.emplace_back(interp_data.emplace_back());
 }
 
+// With or without having been put into the list.
+bool is_queued(pool::outcome outcome) { return outcome == pool::outcome::queued || outcome == pool::outcome::listed; }
+
 object *address(std::uintptr_t number) { return reinterpret_cast<object *>(number * 16); }
 
 std::vector<object *> take(pool &from, size_t most) {
@@ -48,7 +51,7 @@ TEST_CASE("a pool returns what was pushed, in the order of the thread that pushe
     // More than two chunks, so that the links between chunks are tested.
     constexpr std::uintptr_t many = chunk::fewest * 2 + 3;
     for (object *reference : addresses(1, many))
-        REQUIRE(the_pool.push(*queue, reference) == pool::outcome::queued);
+        REQUIRE(is_queued(the_pool.push(*queue, reference)));
     CHECK_FALSE(the_pool.is_empty());
     CHECK(the_pool.size() == many);
     CHECK(take(the_pool, 1000) == addresses(1, many));
@@ -74,9 +77,9 @@ TEST_CASE("a drain takes no more than its limit, and the rest keeps its order") 
 TEST_CASE("references that were pushed without a queue come out, too") {
     pool &the_pool = new_pool();
     decref_queue *queue = the_pool.add_queue();
-    REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    REQUIRE(is_queued(the_pool.push_single(address(1), true)));
     the_pool.push(*queue, address(2));
-    REQUIRE(the_pool.push_single(address(3), true) == pool::outcome::queued);
+    REQUIRE(is_queued(the_pool.push_single(address(3), true)));
     CHECK(the_pool.size() == 3);
     std::vector<object *> all = take(the_pool, 10);
     std::sort(all.begin(), all.end());
@@ -87,9 +90,9 @@ TEST_CASE("references that were pushed without a queue come out, too") {
 TEST_CASE("a fork child puts into the list again what waits, with and without a queue") {
     pool &the_pool = new_pool();
     decref_queue *queue = the_pool.add_queue(), *theirs = the_pool.add_queue(), *idle = the_pool.add_queue();
-    REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    REQUIRE(is_queued(the_pool.push_single(address(1), true)));
     the_pool.push(*queue, address(2));
-    REQUIRE(the_pool.push_single(address(3), true) == pool::outcome::queued);
+    REQUIRE(is_queued(the_pool.push_single(address(3), true)));
     the_pool.push(*theirs, address(4));
     the_pool.hold();
     theirs->set_place_in_child(false); // as if that thread had been about to link it
@@ -128,7 +131,7 @@ TEST_CASE("a closed pool refuses pushes, and returns how many references leaked"
     decref_queue *queue = the_pool.add_queue();
     for (object *reference : addresses(1, chunk::fewest + 1))
         the_pool.push(*queue, reference);
-    REQUIRE(the_pool.push_single(address(1000), true) == pool::outcome::queued);
+    REQUIRE(is_queued(the_pool.push_single(address(1000), true)));
     CHECK(the_pool.close() == chunk::fewest + 2);
     CHECK(the_pool.is_empty());
     CHECK(the_pool.size() == 0);
@@ -160,7 +163,7 @@ TEST_CASE("pushes report now and then that the pool is over its mark") {
         calls += the_pool.push(*queue, reference) == pool::outcome::over_mark;
     CHECK(calls == 4); // with 3904 waiting, and every 1952 after that
     take(the_pool, 10000);
-    CHECK(the_pool.push(*queue, address(1)) == pool::outcome::queued);
+    CHECK(is_queued(the_pool.push(*queue, address(1))));
 }
 
 TEST_CASE(
@@ -171,7 +174,7 @@ TEST_CASE(
     for (int thread = 0; thread < 50; ++thread) {
         decref_queue *ending = the_pool.add_queue();
         for (object *reference : addresses(1, each))
-            REQUIRE(the_pool.push(*ending, reference) == pool::outcome::queued);
+            REQUIRE(is_queued(the_pool.push(*ending, reference)));
         waiting += each;
         CHECK(the_pool.orphan(*ending) == (waiting >= pool::drain_threshold));
     }
@@ -180,7 +183,7 @@ TEST_CASE(
     for (int thread = 0; thread < 20; ++thread) {
         CHECK(the_pool.orphan(*the_pool.add_queue()) == (waiting >= pool::drain_threshold));
         REQUIRE(the_pool.push_single(address(1), true) ==
-                (++waiting >= pool::drain_threshold ? pool::outcome::over_mark : pool::outcome::queued));
+                (++waiting >= pool::drain_threshold ? pool::outcome::over_mark : pool::outcome::listed));
     }
 }
 
@@ -196,16 +199,16 @@ TEST_CASE("the pool is over its mark when running threads have pushed some hundr
     take(the_pool, 8000);
     decref_queue *another = the_pool.add_queue();
     for (object *reference : addresses(1, 1000))
-        CHECK(the_pool.push(*another, reference) == pool::outcome::queued);
+        CHECK(is_queued(the_pool.push(*another, reference)));
 }
 
 TEST_CASE("references that are not counted when they are pushed are not subtracted when they are taken") {
     pool &the_pool = new_pool();
     for (int i = 0; i < 2 * pool::drain_threshold; ++i)
-        REQUIRE(the_pool.push_single(address(1), false) == pool::outcome::queued);
+        REQUIRE(is_queued(the_pool.push_single(address(1), false)));
     take(the_pool, 2 * pool::drain_threshold);
     for (int i = 1; i < pool::drain_threshold; ++i)
-        REQUIRE(the_pool.push_single(address(1), true) == pool::outcome::queued);
+        REQUIRE(is_queued(the_pool.push_single(address(1), true)));
     CHECK(the_pool.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
@@ -213,13 +216,13 @@ TEST_CASE("a fork child counts again what waits") {
     pool &the_pool = new_pool();
     decref_queue *queue = the_pool.add_queue();
     for (object *reference : addresses(1, pool::drain_threshold - 2))
-        REQUIRE(the_pool.push(*queue, reference) == pool::outcome::queued);
+        REQUIRE(is_queued(the_pool.push(*queue, reference)));
     the_pool.is_drain_scheduled() = true; // as if a thread that is not in the child had set it
     the_pool.hold();
     the_pool.relist();
     the_pool.release_hold();
     CHECK_FALSE(the_pool.is_drain_scheduled());
-    CHECK(the_pool.push_single(address(1), true) == pool::outcome::queued);
+    CHECK(is_queued(the_pool.push_single(address(1), true)));
     CHECK(the_pool.push_single(address(1), true) == pool::outcome::over_mark);
 }
 
@@ -252,4 +255,14 @@ TEST_CASE("no reference is lost or doubled between threads that push and threads
     CHECK(all.size() == pushers * each);
     CHECK((all == addresses(1, pushers * each))); // as one value: Catch would take minutes to print all of them
     CHECK(the_pool.is_empty());
+}
+
+TEST_CASE("a push says whether it has put the thread's queue into the list, so that housekeeping is requested once") {
+    pool &the_pool = new_pool();
+    decref_queue *queue = the_pool.add_queue();
+    CHECK(the_pool.push(*queue, address(1)) == pool::outcome::listed);
+    CHECK(the_pool.push(*queue, address(2)) == pool::outcome::queued);
+    CHECK(the_pool.push_single(address(3), true) == pool::outcome::listed);
+    CHECK(take(the_pool, 10).size() == 3);
+    CHECK(the_pool.push(*queue, address(4)) == pool::outcome::listed);
 }
