@@ -46,6 +46,7 @@ struct interp_data {
     // What cpython::threading_active returned, from the registration of the exit hook to the exit.
     std::atomic<object *> threading_active{nullptr};
     futex::word reap_batches_changed{0};
+    futex::word probing{0}; // helper threads of probes that may have a tstate (see probe.hpp)
     // Under the registry's lock:
     reap_batch *reap_batches = nullptr;
     exit_callback *callbacks = nullptr, **last_callback = &callbacks;

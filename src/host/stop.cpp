@@ -147,6 +147,8 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
     const bool have_run = interp && !interp->gate.is_ended() && cpython::run_exit_functions();
     suppress_exit_hook(nullptr);
     if (!have_run) {
+        if (interp)
+            probe(*interp).await_helpers(tstate);
         const status outcome = finalize(me, false);
         return interp && interp->timed_out.load(std::memory_order_relaxed) ? PYATTACH_TIMED_OUT : outcome;
     }
@@ -160,7 +162,7 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
         return PYATTACH_TIMED_OUT;
     }
     cpython::restore(tstate);
-    steps.finish();
+    steps.finish(tstate);
     return finalize(me, steps.left != 0);
 }
 

@@ -130,7 +130,8 @@ void ending::wait(thread_state *tstate) noexcept {
         housekeeping::abandon();
 }
 
-void ending::finish() noexcept {
+void ending::finish(thread_state *tstate) noexcept {
+    python.await_helpers(tstate);
     if (left && !earlier_ns_)
         cpython::note_time_out(interp_.state, began_ns_);
     if (left)
@@ -161,13 +162,7 @@ void close_interpreter(void *record) noexcept {
     steps.close();
     steps.wait(tstate);
     cpython::restore(tstate);
-    if (steps.python.is_waiting()) {
-        // The probe's thread must not be attaching when CPython finalizes the interpreter.
-        cpython::save();
-        steps.python.await_last();
-        cpython::restore(tstate);
-    }
-    steps.finish();
+    steps.finish(tstate);
 }
 
 } // namespace pyattach

@@ -30,8 +30,9 @@ class ending {
     // Waits for the threads inside, up to the limits. At the limit it reports the threads that are still inside, before
     // any other wait begins. It attaches with `tstate` for moments, to run signal handlers.
     void wait(thread_state *tstate) noexcept;
-    // Releases what waits in the pool and deletes the orphaned tstates. From then on the gate has ended.
-    void finish() noexcept;
+    // Waits for the helper threads of probes, releases what waits in the pool, and deletes the orphaned tstates. From
+    // then on the gate has ended. Attached with `tstate`.
+    void finish(thread_state *tstate) noexcept;
 
     probe python;      // for this interpreter
     unsigned left = 0; // threads that were attached inside when the wait gave up

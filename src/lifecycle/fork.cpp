@@ -141,6 +141,7 @@ void in_child() noexcept {
     housekeeping::forget();
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->interp->gate.empty();
+        data->probing.store(0, std::memory_order_relaxed);
         reap_batch::forget_locked(*data);
         forget_exit_callbacks_of_parent_locked(*data);
         for (participant *waiting : {data->orphaned.first, data->vacant.first})

@@ -2,7 +2,9 @@
 //
 // A thread that attaches cannot give up: it waits for as long as another thread keeps the interpreter in native code.
 // So where a wait needs a limit, as in stop(), a helper thread that is made for it attaches first, with a tstate of its
-// own. If that takes too long, the helper is left waiting, and detaches as soon as it has attached.
+// own. If that takes too long, the helper is left waiting, and detaches as soon as it has attached. The caller may have
+// given up long before. So the interpreter's record counts the helpers, and the interpreter is finalized only when none
+// is left: finalization frees their tstates, and a thread that waits to attach reads its own.
 //
 // Between the success of the probe and the attach of the thread that asked for it, another thread may attach and stay
 // attached. CPython has no way to pass the interpreter on to a certain thread, so this interval can be made short but
@@ -17,7 +19,7 @@ namespace pyattach {
 
 class probe {
   public:
-    explicit probe(interpreter &interp) noexcept : interp_(interp) {}
+    explicit probe(interpreter &interp) noexcept;
     probe(const probe &) = delete;
     probe &operator=(const probe &) = delete;
     ~probe();
@@ -28,21 +30,16 @@ class probe {
     // Likewise, whether a thread can attach and, free-threaded, stop all others: finalization stops them, and before
     // that a thread that is attached in native code delays no other one.
     bool can_stop_others(int64_t deadline_ns) noexcept;
-    // Whether a helper thread was left waiting and has not ended yet.
-    bool is_waiting() const noexcept;
-    // Waits for that helper, without a limit. Not attached.
-    void await_last() noexcept;
+    // Waits, without a limit and detached, for the helper threads that were left waiting, also by earlier probes of the
+    // interpreter. Attached with `tstate`.
+    void await_helpers(thread_state *tstate) noexcept;
 
   private:
-    struct attempt;
     bool succeeds(bool stops_others, int64_t deadline_ns) noexcept;
-    static void *run_helper(void *shared) noexcept;
-    static void release(attempt *shared) noexcept;
-    static bool retain_data(interpreter &interp) noexcept;
-    static void release_data(interpreter &interp) noexcept;
+    bool are_helpers_over(int64_t deadline_ns) noexcept;
 
     interpreter &interp_;
-    attempt *last_ = nullptr; // shared with its helper thread
+    const bool is_retained_; // has a reference to the interp_data. False: CPython has cleared the interpreter
 };
 
 } // namespace pyattach
