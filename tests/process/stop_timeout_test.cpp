@@ -84,7 +84,7 @@ CHILD("a stop that a thread comes in the way of") {
     start_python();
     register_atexit();
     messages said;
-    pyattach_set_exit_timeout(10 * ms);
+    pyattach_set_exit_timeout(150 * ms); // within this, the stop would attach to run signal handlers
     static latch inside("the thread to be inside"), exit_began("the exit to begin");
     task keeper("the thread that keeps Python to end", [] {
         pthread_setname_np(pthread_self(), "keeper");
