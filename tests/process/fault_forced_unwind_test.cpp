@@ -10,8 +10,8 @@ CHILD("ended in a first contact with threading shutting down") {
     ended_first_contact(on::fresh, "import threading; threading._SHUTTING_DOWN = True");
 }
 TEST_CASE("a forced unwind in any call of the registration parks the thread, and Python finalizes") {
-    // A thread that is ended in PyThreadState_Clear leaves its tstate half cleared, on which a debug build asserts at its
-    // end.
+    // A thread that is ended in PyThreadState_Clear leaves its tstate half cleared, on which a debug build asserts at
+    // its end.
     load_python();
     if (is_debug_build())
         return;
