@@ -45,13 +45,17 @@ bool lock(actor &me) {
 bool section(actor &me) {
     pyattach_critical_section scope;
     pyattach_mutex *const two = on_stage().section_mutex;
+    pyattach_interpreter *const home = pyattach_interpreter_current();
     pyattach_status status = PYATTACH_OK;
+    // A section borrows its object, and what is played inside gives back what the actor holds.
     object *own_reference = nullptr;
     switch (me.below(me.is_in_child ? 2 : 5)) {
     case 0:
-        if (me.held.empty() || me.held.back().interpreter != pyattach_interpreter_current())
+        if (me.held.empty() || me.held.back().interpreter != home)
             return true;
-        status = pyattach_critical_section_begin(&scope, me.held.back().reference);
+        own_reference = me.held.back().reference;
+        HOLDS(pyattach_incref(own_reference) == PYATTACH_OK);
+        status = pyattach_critical_section_begin(&scope, own_reference);
         break;
     case 1:
         own_reference = new_object();
@@ -73,10 +77,7 @@ bool section(actor &me) {
         is_alive = play_inner(me);
     }
     pyattach_critical_section_end(&scope);
-    if (own_reference && is_alive)
-        pyattach_decref(own_reference);
-    else if (own_reference)
-        ++on_stage().objects_died; // with its interpreter
+    pyattach_decref_in(home, own_reference); // counted as leaked if the interpreter has ended
     return is_alive;
 }
 
