@@ -23,8 +23,10 @@ bool can_fork() {
     return can;
 }
 // CPython does not fork while there are sub-interpreters: a generation with sub-interpreters has no forks
-// (on_stage().may_fork).
-bool may_fork(const actor &me) { return can_fork() && !me.is_in_child && !me.is_in_sub && on_stage().may_fork; }
+// (on_stage().may_fork). Free-threaded, the child of os.fork() may hang on the lock of an object (docs/limits.md).
+bool may_fork(const actor &me) {
+    return can_fork() && !me.is_in_child && !me.is_in_sub && on_stage().may_fork && !support::is_free_threaded();
+}
 bool may_fork_plainly(const actor &me) { return can_fork() && !me.is_in_child; }
 
 pid_t pid_of_process() {
