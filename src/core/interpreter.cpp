@@ -10,6 +10,7 @@
 namespace pyattach {
 
 std::atomic<interpreter *> main_record{nullptr};
+std::atomic<bool> has_main_ended{false};
 std::atomic<pid_t> main_thread_id{0};
 
 namespace {
@@ -51,7 +52,6 @@ bool restart_registry() noexcept {
         data->vacant.add(-static_cast<int>(data->vacant.count.load(std::memory_order_relaxed)));
         data->reap_batches = nullptr;
         data->callbacks = nullptr;
-        data->last_callback = &data->callbacks;
         data->refs = UINT_MAX / 2; // the participants given up keep their references, so it is never freed
     }
     return true;

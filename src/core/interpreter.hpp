@@ -49,7 +49,7 @@ struct interp_data {
     futex::word probing{0}; // helper threads of probes that may have a tstate (see probe.hpp)
     // Under the registry's lock:
     reap_batch *reap_batches = nullptr;
-    exit_callback *callbacks = nullptr, **last_callback = &callbacks;
+    exit_callback *callbacks = nullptr; // the one that was added last is the first
     unsigned refs = 1;
     interpreter *interp;
     interp_data *next = nullptr; // the next older one
@@ -118,6 +118,8 @@ inline void set_fast_participant(frame &scope, participant &fast_participant) no
 interpreter *find_interpreter(cpython::interp_state *state) noexcept;
 // The record of the main interpreter, also while it is finalizing. NULL: there is none, or CPython has cleared it.
 extern std::atomic<interpreter *> main_record;
+// Whether the main interpreter has ended and no thread has attached to the next one.
+extern std::atomic<bool> has_main_ended;
 // The native id of Python's main thread; 0: unknown.
 extern std::atomic<pid_t> main_thread_id;
 // Whether this is the tstate that Python started with, which only its main thread uses.
@@ -137,7 +139,7 @@ inline bool is_inert(const frame &scope) noexcept {
 }
 
 // The registry's lock guards the list of interp_data, their reference counts, the orphaned and vacant participants, the
-// reaper's batches, and the exit callbacks.
+// reaper's batches, the exit callbacks, and the holds.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
 // Around fork(), as internal_lock.hpp defines hold, release_hold and restart. The registry's lock is held after all

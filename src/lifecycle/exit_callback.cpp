@@ -36,10 +36,9 @@ running_callback *all_running; // under the registry's lock
 futex::word returned_calls{0};
 
 exit_callback *take_first_locked(interpreter &interp) noexcept {
-    interp_data &data = *interp.data;
-    exit_callback *first = data.callbacks;
-    if (first && !(data.callbacks = first->next))
-        data.last_callback = &data.callbacks;
+    exit_callback *first = interp.data->callbacks;
+    if (first)
+        interp.data->callbacks = first->next;
     return first;
 }
 
@@ -65,8 +64,8 @@ exit_callback *take_locked(interpreter &interp, pyattach_exit_callback call, con
     while (*link && ((*link)->call != call || (*link)->arg != arg))
         link = &(*link)->next;
     exit_callback *found = *link;
-    if (found && !(*link = found->next))
-        interp.data->last_callback = link;
+    if (found)
+        *link = found->next;
     return found;
 }
 
@@ -139,7 +138,6 @@ void forget_exit_callbacks_of_parent_locked(interp_data &data) noexcept {
         *link = callback->next;
         std::free(callback);
     }
-    data.last_callback = link;
 }
 
 status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg,
@@ -160,12 +158,12 @@ status add_exit_callback(interpreter *interp, pyattach_exit_callback call, void 
         return PYATTACH_NO_MEMORY;
     *added = {call, arg, wanted.in_fork_child != 0, nullptr};
     lock_registry();
-    // The finalizing thread closes the gate before it takes callbacks out under this lock. So either it takes this one,
-    // too, or this thread reads that the gate is closed.
+    // The finalizing thread changes the gate's word before it takes callbacks out under this lock. So either it takes
+    // this one, too, or this thread reads that the gate is not open.
     bool is_open = interp->gate.now() == gate::open;
     if (is_open) {
-        *interp->data->last_callback = added;
-        interp->data->last_callback = &added->next;
+        added->next = interp->data->callbacks;
+        interp->data->callbacks = added;
     }
     unlock_registry();
     if (!is_open)

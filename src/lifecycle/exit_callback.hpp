@@ -14,8 +14,8 @@ pyattach_status add_exit_callback(interpreter *interp, pyattach_exit_callback ca
 // See pyattach_exit_callback_remove. If another thread is calling the callback, waits detached until it has returned.
 pyattach_status remove_exit_callback(interpreter *interp, pyattach_exit_callback call, void *arg) noexcept;
 
-// On the finalizing thread, detached, after the gate has closed: calls each callback once, in the order of
-// registration.
+// On the finalizing thread, detached, after the end has begun: calls each callback once, the one that was added last
+// first.
 void run_exit_callbacks(interpreter &interp) noexcept;
 
 // In a fork child: forgets the calls of threads that are not in the child. `is_lost`: such a thread was changing the

@@ -29,12 +29,12 @@ CHILD("exit callbacks in order") {
     EXPECT(pyattach_exit_callback_remove(main, append, text("b")) == PYATTACH_OK);
     EXPECT(pyattach_exit_callback_add(main, append, text("d")) == PYATTACH_OK);
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
-    EXPECT(order == "acad");
+    EXPECT(order == "daca");
     EXPECT(pyattach_exit_callback_remove(main, append, text("c")) == PYATTACH_INVALID); // called already
     start_python();
-    EXPECT(order == "acad");
+    EXPECT(order == "daca");
 }
-TEST_CASE("exit callbacks run once, in the order of registration, without those removed") {
+TEST_CASE("exit callbacks run once, the last registered first, without those removed") {
     check_succeeds("exit callbacks in order");
 }
 

@@ -33,7 +33,7 @@ CHILD("fork exit: callbacks") {
             EXPECT(pyattach_exit_callback_remove(main, append, of_parent) == PYATTACH_INVALID);
             EXPECT(pyattach_exit_callback_add(main, append, of_child) == PYATTACH_OK);
             EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-            EXPECT(order == "bc");
+            EXPECT(order == "cb");
         });
         fork_in_python([main] {
             EXPECT(pyattach_exit_callback_remove(main, append, of_both) == PYATTACH_OK);
@@ -47,7 +47,7 @@ CHILD("fork exit: callbacks") {
         });
     }
     EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
-    EXPECT(order == "pbq");
+    EXPECT(order == "qbp");
 }
 TEST_CASE("a fork child that ends Python calls its own exit callbacks, and those that were asked for in children") {
     check_succeeds("fork exit: callbacks");
