@@ -1,6 +1,7 @@
 // The callers' opaque storage, and the objects of src/ in it.
 #pragma once
 
+#include "core/hold.hpp"
 #include "pyattach/pyattach.h"
 #include "scopes/attached.hpp"
 #include "scopes/detached.hpp"

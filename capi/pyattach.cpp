@@ -15,6 +15,7 @@
 #include "opaque.hpp"
 #include "platform/kept_errno.hpp"
 #include "scopes/forked.hpp"
+#include "scopes/holding.hpp"
 #include "tstate/warm_state.hpp"
 
 using namespace pyattach;
@@ -110,6 +111,18 @@ void pyattach_forbidden_end(pyattach_forbidden *scope) {
         forbidden::end(in<forbidden_scope>(scope));
 }
 int pyattach_is_forbidden(void) { return this_thread.forbidden != 0; }
+
+// --- hold.h
+pyattach_status pyattach_hold_begin(pyattach_hold *begun, pyattach_interpreter *interpreter, const char *label) {
+    const kept_errno kept;
+    return begun ? begin_hold(in<hold>(begun), from_handle(interpreter), label) : PYATTACH_INVALID;
+}
+void pyattach_hold_end(pyattach_hold *ended) {
+    const kept_errno kept;
+    if (ended)
+        end_hold(in<hold>(ended));
+}
+int pyattach_interpreter_is_ending(pyattach_interpreter *interpreter) { return is_ending(from_handle(interpreter)); }
 
 // --- fork.h
 pyattach_status pyattach_fork(long long *pid) { return forked::fork(pid); }

@@ -58,8 +58,8 @@ typedef enum pyattach_status {
     /* This library does not work with the Python found; the message handler is told what is missing. Or this process is
        the child of a raw fork() (see fork.h), in which Python must not be used. */
     PYATTACH_UNSUPPORTED = 8,
-    /* Native threads were still inside the interpreter at the time-out, or one did not detach from Python: see
-       pyattach_interpreter_stop. */
+    /* Native threads were still inside the interpreter at the time-out, or a hold was open, or a thread did not detach
+       from Python: see pyattach_interpreter_stop. */
     PYATTACH_TIMED_OUT = 9,
     /* An argument is NULL or out of range, or the call is not allowed in this place. */
     PYATTACH_INVALID = 10

@@ -128,11 +128,11 @@ PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_star
  * Blocks. Runs Python code.
  *
  * PYATTACH_OK: Python has ended.
- * PYATTACH_TIMED_OUT: threads were still inside at the time-out. Python has ended; those threads are parked when they
- *   next need it, and must not be joined. Or a thread stays attached in native code, and Python has not ended: then
- *   pyattach_interpreter_main does not return NULL. The calling thread is left detached, and the gate stays closed,
- *   unless it was at the beginning that the thread could not attach. Either call this again, which waits again, or
- *   leave the process with _exit().
+ * PYATTACH_TIMED_OUT: threads were still inside at the time-out, or holds open. Python has ended; those threads are
+ *   parked when they next need it, and must not be joined. Or a thread stays attached in native code, and Python has not
+ *   ended: then pyattach_interpreter_main does not return NULL. The calling thread is left detached, and the gate stays
+ *   closed, unless it was at the beginning that the thread could not attach. Either call this again, which waits again,
+ *   or leave the process with _exit().
  * PYATTACH_PYTHON_ERROR: Python has ended, but flushing a file failed. No exception is set.
  * PYATTACH_NO_PYTHON: as pyattach_python_load.
  * PYATTACH_UNSUPPORTED: as pyattach_python_load; or this process is the child of a raw fork() (see fork.h).
@@ -148,6 +148,9 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * are refused with PYATTACH_FINALIZING; runs the exit callbacks below; waits, detached, for the native threads inside;
  * and releases the references in the pool.
  *
+ * A hold (hold.h) keeps the gate open, up to the time-out, until it is ended: then attaches are refused only after the
+ * exit callbacks and the last hold.
+ *
  * A thread is inside from the pyattach_attached_begin that attached it until that scope ends, detached scopes in
  * between included. The end waits for threads that are inside and attached up to the time-out. For threads that are
  * inside but detached it waits at most one second of this time (in a sub-interpreter, up to CPython 3.13, all of it);
@@ -158,20 +161,21 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * default is 10 s. Ctrl-C ends the wait in any case, unless a thread stays attached in native code. Does not block and
  * runs no Python code.
  *
- * At the time-out the message handler is told which threads are still inside, before the end waits for anything else.
- * Then the thread that ends Python has to attach again. If another thread stays attached in native code,
- * pyattach_interpreter_stop returns PYATTACH_TIMED_OUT, whereas Py_FinalizeEx and the end of `python3` cannot return
- * early, and wait for as long as that thread stays attached. Once attached, the end issues a RuntimeWarning, and
- * continues. */
+ * At the time-out the message handler is told which threads are still inside and which holds are open, before the end
+ * waits for anything else. Then the thread that ends Python has to attach again. If another thread stays attached in
+ * native code, pyattach_interpreter_stop returns PYATTACH_TIMED_OUT, whereas Py_FinalizeEx and the end of `python3`
+ * cannot return early, and wait for as long as that thread stays attached. Once attached, the end issues a
+ * RuntimeWarning, and continues. */
 PYATTACH_API void pyattach_set_exit_timeout(long long timeout_ns);
 
 /* An exit callback. It is called with the interpreter that ends and with the `arg` that was given when it was added. */
 typedef void (*pyattach_exit_callback)(pyattach_interpreter *interpreter, void *arg);
 
-/* Registers `callback` to be called once when `interpreter` begins to end, after its gate closed and before the wait.
- * It is called on the thread that ends the interpreter, which is detached meanwhile, so that the callback can wake and
- * join native threads. Callbacks are called in the order of their registration. A child made by fork() does not inherit
- * the registration. The caller owns `arg`, which is only passed on. Does not wait for Python and runs no Python code.
+/* Registers `callback` to be called once when `interpreter` begins to end, after its gate closed (if there are holds,
+ * before that: see hold.h) and before the wait. It is called on the thread that ends the interpreter, which is detached
+ * meanwhile, so that the callback can wake and join native threads. The callback that was registered last is called
+ * first, as with `atexit` and destructors. A child made by fork() does not inherit the registration. The caller owns
+ * `arg`, which is only passed on. Does not wait for Python and runs no Python code.
  *
  * PYATTACH_OK: the callback is registered.
  * PYATTACH_FINALIZING: the interpreter is ending or has ended.
@@ -195,8 +199,8 @@ PYATTACH_API pyattach_status pyattach_exit_callback_add_with(pyattach_interprete
                                                              pyattach_exit_callback callback, void *arg,
                                                              const pyattach_exit_callback_options *options);
 
-/* Removes one registration of `callback` with `arg` for `interpreter`. After PYATTACH_OK and PYATTACH_INVALID alike the
- * library does not use `arg` any more, so what it points to may be freed.
+/* Removes one registration of `callback` with `arg` for `interpreter`, the last one. After PYATTACH_OK and
+ * PYATTACH_INVALID alike the library does not use `arg` any more, so what it points to may be freed.
  *
  * May block: if another thread is running the callback, this call waits until it has returned, detached and without a
  * limit. Inside the callback, on the thread that runs it, this call waits for nothing. The callback must not wait for a

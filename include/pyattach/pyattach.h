@@ -28,6 +28,7 @@
 #include "attached.h"
 #include "detached.h"
 #include "forbidden.h"
+#include "hold.h"
 #include "fork.h"
 #include "pool.h"
 #include "warm_state.h"

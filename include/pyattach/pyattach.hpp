@@ -12,6 +12,7 @@
 #include "attached.hpp"
 #include "detached.hpp"
 #include "forbidden.hpp"
+#include "hold.hpp"
 #include "borrowed.hpp"
 #include "owned.hpp"
 #include "python_error.hpp"

@@ -24,6 +24,7 @@ struct reattach_guard;
 //      (not begun)   detached_begin ------------------> detached ---+---- the matching end ----> ended
 //                    forbidden_begin -----------------> forbidden --+
 //                    critical_section_begin ----------> section ----+
+//                    hold_begin ----------------------> hold -------+
 //                    any begin that is refused -------> refused
 //
 // Only `attached` and `detached` change the thread's tstate, and so only these are frames.
@@ -34,6 +35,7 @@ enum class tag : uint32_t {
     nested,
     forbidden,
     section,
+    hold,
     ended,
     refused,
 };

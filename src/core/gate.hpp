@@ -7,7 +7,7 @@
 // running thread of the process execute one. This is an asymmetric fence (P1202). Entering costs one store, one load
 // and a compiler barrier, all in memory that no other thread writes.
 //
-//   enter:  presence = attached;  [compiler barrier]   word is open? enter : presence = as before, refused
+//   enter:  presence = attached;  [compiler barrier]   word is not closed? enter : presence = as before, refused
 //   close:  word = closed;        [membarrier]         is any participant inside? wait
 //   leave:  presence = outside;   [compiler barrier]   word is open? done : wake the finalizing thread
 //   wait:   under the lock { is any participant inside? read `left` }   sleep on `left`
@@ -18,6 +18,9 @@
 // that the gate is closed, and in the second the finalizing thread reads the presence. Leaving is the same pair, so no
 // wake-up is lost. The presence is stored with release and read with acquire, so what the thread did inside happens
 // before the finalizing thread continues.
+//
+// `held` comes before `closed` and lets threads in as `open` does. Nothing is read between the two that a thread
+// announces, so the step to `held` needs no argument of this kind; holds are counted under a lock (hold.hpp).
 #pragma once
 
 #include <atomic>
@@ -35,17 +38,18 @@ class gate {
     // The states of the gate. The finalizing thread takes each step, except that a registration that comes too late may
     // end the gate on another thread. A step back, or one that was taken before, changes nothing.
     //
-    //     open ------> closed ------> sealed ------> ended ------> cleared
-    //        \  close()        seal()         end()        clear()
-    //         \-------------------------------^
+    //     open ------> held ------> closed ------> sealed ------> ended ------> cleared
+    //        \  hold_open()  close()        seal()         end()        clear()
+    //         \--------------------------------------------^
     //           end(): the exit hook could not be registered in time, or CPython never called it
     //
     //   open     threads may enter
+    //   held     the end has begun, so no hold may begin any more (hold.hpp); while there are any, threads may enter
     //   closed   no thread may enter; a thread that is detached inside may still re-attach
     //   sealed   a detached thread may not re-attach either; the finalizing thread waits only for attached threads
     //   ended    CPython finalizes the interpreter; the finalizing thread's scopes are inert
     //   cleared  CPython has cleared the interpreter, and its address may name another one; all scopes are inert
-    enum state : uint32_t { open, closed, sealed, ended, cleared };
+    enum state : uint32_t { open, held, closed, sealed, ended, cleared };
 
     // Freed with the last reference to the interp_data. The word outlives it, for handles and scopes that name the
     // interpreter.
@@ -59,11 +63,11 @@ class gate {
     state now() const noexcept { return static_cast<state>(word_.load(std::memory_order_acquire)); }
     bool is_ended() const noexcept { return word_.load(std::memory_order_relaxed) >= ended; }
 
-    // Announces that the thread attaches. `before`: its presence so far. False: the gate is not open, and the presence
-    // is `before` again.
+    // Announces that the thread attaches. `before`: its presence so far. False: the gate is closed, and the presence
+    // is `before` again. (`held` costs the fast path nothing: the word is compared with one instead of zero.)
     bool enter(participant &self, presence before = presence::outside,
                bool is_asymmetric = fences_are_asymmetric) noexcept {
-        return __builtin_expect(announce(self, presence::attached, is_asymmetric) == open, 1) ||
+        return __builtin_expect(announce(self, presence::attached, is_asymmetric) < closed, 1) ||
                (refuse(self, before), false);
     }
     // Announces that the thread re-attaches at the end of a detached scope. False: the gate is sealed, and the presence
@@ -100,10 +104,13 @@ class gate {
     bool has_ident(thread_ident ident) noexcept;
 
     // The finalizing thread's side.
+    void hold_open() noexcept { advance(held); }
     void close() noexcept { advance(closed); }
     void seal() noexcept { advance(sealed); }
     void end() noexcept { advance(ended); }
     void clear() noexcept { word_.store(cleared, std::memory_order_release); }
+    // In a fork child that does not have the finalizing thread: the end was the parent's. No other thread can enter.
+    void forget_end() noexcept { word_.store(open, std::memory_order_relaxed); }
 #ifdef PYATTACH_TEST_PAUSE // for a test
     void reopen() noexcept;
 #endif

@@ -163,7 +163,7 @@ status stop_attached(thread &me, thread_state *tstate, interpreter *interp) noex
     }
     cpython::restore(tstate);
     steps.finish(tstate);
-    return finalize(me, steps.left != 0);
+    return finalize(me, steps.has_timed_out());
 }
 
 // Step 1. False: not within the time limit.

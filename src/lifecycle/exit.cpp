@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/diagnostics.hpp"
+#include "core/hold.hpp"
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
@@ -65,7 +66,9 @@ void ending::close() noexcept {
     if (interp_.gate.now() != gate::open)
         return;
     interp_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
-    interp_.gate.close();
+    interp_.gate.hold_open();
+    if (!await_holds(interp_, 0))
+        interp_.gate.close();
     run_exit_callbacks(interp_);
 }
 
@@ -81,6 +84,58 @@ bool ending::run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept 
     return have_returned;
 }
 
+// False: a handler raised an exception.
+bool ending::wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept {
+    for (;;) {
+        holds_left_ = await_holds(interp_, std::min(monotonic_ns() + signal_interval_ns, end_ns));
+        if (!holds_left_ || monotonic_ns() >= end_ns)
+            return true;
+        if (!run_signal_handlers(tstate, end_ns))
+            return false;
+    }
+}
+
+// Returns how many threads are inside when it gives up.
+unsigned ending::wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept {
+    // Up to 3.13 the end of a sub-interpreter aborts the process if a tstate remains. So there the detached threads are
+    // waited for until the full limit, too.
+    const cpython::table &py = cpython::python();
+    const bool may_leave_tstates = py.sub_interpreters_keep_tstates || interp_.state == py.main_interpreter();
+    const int64_t end_of_detached_ns =
+        may_leave_tstates ? std::min(end_ns, monotonic_ns() + detached_limit_ns) : end_ns;
+    bool attached_only = false;
+    for (;;) {
+        const int64_t slice_ns =
+            std::min(monotonic_ns() + signal_interval_ns, attached_only ? end_ns : end_of_detached_ns);
+        unsigned inside = interp_.gate.wait(own_, attached_only, slice_ns);
+        const int64_t now_ns = monotonic_ns();
+        if (inside && !attached_only && now_ns >= end_of_detached_ns) {
+            // From now on the gate refuses threads that were detached inside, and only the others are waited for.
+            interp_.gate.seal();
+            attached_only = true;
+            inside = interp_.gate.wait(own_, attached_only, 0);
+        }
+        // A handler that raises, as that of Ctrl-C does, ends the wait.
+        if (!inside || now_ns >= end_ns || !run_signal_handlers(tstate, end_ns))
+            return inside;
+    }
+}
+
+void ending::report_time_out() noexcept {
+    char threads[60] = "", holds[250] = "", problem[400];
+    if (left)
+        std::snprintf(threads, sizeof threads, "%u native thread%s still inside", left, left == 1 ? " is" : "s are");
+    if (holds_left_) {
+        char labels[200];
+        list_holds(interp_, labels, sizeof labels);
+        std::snprintf(holds, sizeof holds, "%u hold%s left (%s)", holds_left_, holds_left_ == 1 ? " is" : "s are",
+                      labels);
+    }
+    std::snprintf(problem, sizeof problem, "The interpreter's end has waited to its limit; %s%s%s.", threads,
+                  left && holds_left_ ? ", and " : "", holds);
+    report_threads_inside(interp_, problem, report_);
+}
+
 void ending::wait(thread_state *tstate) noexcept {
     count(event::exit_waits);
     const long long limit_ns = exit_timeout();
@@ -90,51 +145,26 @@ void ending::wait(thread_state *tstate) noexcept {
     // because their exit callbacks have been called only now.
     if (earlier_ns_ && end_ns != INT64_MAX)
         end_ns = std::min(end_ns, std::max<int64_t>(earlier_ns_ + limit_ns, begin_ns + second_ns));
-    // Up to 3.13 the end of a sub-interpreter aborts the process if a tstate remains. So there the detached threads are
-    // waited for until the full limit, too.
-    const cpython::table &py = cpython::python();
-    const bool may_leave_tstates = py.sub_interpreters_keep_tstates || interp_.state == py.main_interpreter();
-    const int64_t end_of_detached_ns = may_leave_tstates ? std::min(end_ns, begin_ns + detached_limit_ns) : end_ns;
-    bool attached_only = false;
-    unsigned inside;
-    for (;;) {
-        const int64_t slice_ns =
-            std::min(monotonic_ns() + signal_interval_ns, attached_only ? end_ns : end_of_detached_ns);
-        inside = interp_.gate.wait(own_, attached_only, slice_ns);
-        const int64_t now_ns = monotonic_ns();
-        if (inside && !attached_only && now_ns >= end_of_detached_ns) {
-            // From now on the gate refuses threads that were detached inside, and only the others are waited for.
-            interp_.gate.seal();
-            attached_only = true;
-            inside = interp_.gate.wait(own_, attached_only, 0);
-        }
-        if (!inside || now_ns >= end_ns)
-            break;
-        // A handler that raises, as that of Ctrl-C does, ends the wait.
-        if (!run_signal_handlers(tstate, end_ns))
-            break;
-    }
+    const bool is_undisturbed = wait_for_holds(tstate, end_ns);
+    interp_.gate.close();
+    const bool are_inside = !is_undisturbed || wait_for_threads(tstate, end_ns);
     interp_.gate.seal();
-    left = inside ? interp_.gate.count_attached(own_) : 0;
-    if (left) {
-        char problem[100];
-        std::snprintf(problem, sizeof problem,
-                      "The interpreter's end has waited to its limit; %u native thread%s still inside.", left,
-                      left == 1 ? " is" : "s are");
-        report_threads_inside(interp_, problem, report_);
+    left = are_inside ? interp_.gate.count_attached(own_) : 0;
+    if (has_timed_out()) {
+        report_time_out();
         count(event::exit_timeouts);
     }
-    interp_.timed_out.store(left != 0, std::memory_order_relaxed);
+    interp_.timed_out.store(has_timed_out(), std::memory_order_relaxed);
     // The housekeeper is not inside any more, unless a destructor that it runs has kept it there.
-    if (interp_.state == py.main_interpreter() && !housekeeping::stop(second_ns))
+    if (interp_.state == cpython::python().main_interpreter() && !housekeeping::stop(second_ns))
         housekeeping::abandon();
 }
 
 void ending::finish(thread_state *tstate) noexcept {
     python.await_helpers(tstate);
-    if (left && !earlier_ns_)
+    if (has_timed_out() && !earlier_ns_)
         cpython::note_time_out(interp_.state, began_ns_);
-    if (left)
+    if (has_timed_out())
         cpython::warn(report_);
     // Destructors may give back more references, which the second and later rounds release.
     for (int round = 0; round < 100 && !interp_.pool.is_empty(); ++round)
@@ -151,7 +181,7 @@ void ending::finish(thread_state *tstate) noexcept {
 
 void close_interpreter(void *record) noexcept {
     interpreter &interp = *static_cast<interpreter *>(record);
-    // The gate is closed already if the user calls the hook a second time, or if stop() has done all this.
+    // The gate is not open if the user calls the hook a second time, or if stop() has done all this.
     if (interp.gate.now() != gate::open || suppressed.load(std::memory_order_relaxed) == &interp)
         return;
     no_stop_scope no_stop;

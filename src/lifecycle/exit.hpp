@@ -1,5 +1,5 @@
-// The end of an interpreter: close the gate, call the exit callbacks, wait for the threads inside, release what is
-// left.
+// The end of an interpreter: call the exit callbacks, wait for the holds, close the gate, wait for the threads inside,
+// release what is left. Without holds the gate closes first.
 #pragma once
 
 #include "lifecycle/probe.hpp"
@@ -25,10 +25,11 @@ class ending {
     ending(const ending &) = delete;
     ending &operator=(const ending &) = delete;
 
-    // Closes the gate, and calls the exit callbacks. A second call does nothing.
+    // Closes the gate, unless the interpreter is held, and calls the exit callbacks. A second call does nothing.
     void close() noexcept;
-    // Waits for the threads inside, up to the limits. At the limit it reports the threads that are still inside, before
-    // any other wait begins. It attaches with `tstate` for moments, to run signal handlers.
+    // Waits for the holds, closes the gate, and waits for the threads inside, up to the limits. At the limit it reports
+    // the holds and the threads that are left, before any other wait begins. It attaches with `tstate` for moments, to
+    // run signal handlers.
     void wait(thread_state *tstate) noexcept;
     // Waits for the helper threads of probes, releases what waits in the pool, and deletes the orphaned tstates. From
     // then on the gate has ended. Attached with `tstate`.
@@ -36,14 +37,19 @@ class ending {
 
     probe python;      // for this interpreter
     unsigned left = 0; // threads that were attached inside when the wait gave up
+    bool has_timed_out() const noexcept { return left || holds_left_; }
 
   private:
+    bool wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept;
+    unsigned wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept;
+    void report_time_out() noexcept;
     bool run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept;
 
     interpreter &interp_;
     const participant *own_; // not waited for: the finalizing thread may be inside a scope of its own
     int64_t earlier_ns_;     // when another copy of this library, which timed out, began to wait; or 0
     int64_t began_ns_ = 0;
+    unsigned holds_left_ = 0; // when the wait gave up
     char report_[512];
 };
 

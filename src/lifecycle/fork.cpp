@@ -14,6 +14,7 @@
 #include "base/internal_lock.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/hold.hpp"
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
@@ -90,6 +91,7 @@ bool restart_locks() noexcept {
     cpython::restart_tstates();
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);
+    forget_holds_locked(is_registry_lost);
     for (interp_data *data = newest_data(); data; data = data->next) {
         const bool is_gate_lost = data->interp->gate.restart(), is_pool_lost = data->interp->pool.restart();
         is_something_lost = is_something_lost || is_gate_lost || is_pool_lost;
@@ -133,6 +135,15 @@ void assess_python(bool is_something_lost) noexcept {
     python_after_fork.store(outcome, std::memory_order_relaxed);
 }
 
+// The parent's finalizing thread waits for holds, and is not in the child, where no hold counts. So that end is the
+// parent's only, and the child's own begins anew. (If the gate is closed already, it stays closed.)
+void forget_held_end(interpreter &interp) noexcept {
+    if (interp.gate.now() != gate::held || interp.is_finalizing_thread())
+        return;
+    interp.finalizing_thread.store(nullptr, std::memory_order_relaxed);
+    interp.gate.forget_end();
+}
+
 void in_child() noexcept {
     fork_generation.fetch_add(1, std::memory_order_relaxed);
     forget_start();
@@ -141,6 +152,7 @@ void in_child() noexcept {
     housekeeping::forget();
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->interp->gate.empty();
+        forget_held_end(*data->interp);
         data->probing.store(0, std::memory_order_relaxed);
         reap_batch::forget_locked(*data);
         forget_exit_callbacks_of_parent_locked(*data);

@@ -32,6 +32,8 @@ void on_interp_cleared(void *value) noexcept {
     // The reference is still there only if the exit hook has never run.
     cpython::decref(interp.data->threading_active.exchange(nullptr, std::memory_order_acq_rel));
     interpreter *expected = &interp;
+    if (main_interpreter() == &interp)
+        has_main_ended.store(true, std::memory_order_release); // before there is no record
     const bool is_main =
         main_record.compare_exchange_strong(expected, nullptr, std::memory_order_release, std::memory_order_relaxed);
     if (is_main)
@@ -127,8 +129,10 @@ interpreter *make_record_locked(cpython::interp_state *state, bool is_main) noex
         is_prepared = true;
     }
     interpreter *interp = prepare_fork_locked() ? new_record_locked(state) : nullptr;
-    if (interp && is_main)
+    if (interp && is_main) {
         main_record.store(interp, std::memory_order_release);
+        has_main_ended.store(false, std::memory_order_release);
+    }
     return interp;
 }
 

@@ -263,15 +263,22 @@ int depth() noexcept {
     return static_cast<int>(attached + nested - nested_below);
 }
 
-interpreter *main() noexcept {
-    interpreter *interp = main_interpreter();
-    if (interp && interp->hook.load(std::memory_order_acquire) == interpreter::registered)
-        return interp;
+status find_main(interpreter *&found) noexcept {
+    found = main_interpreter();
+    if (found && found->hook.load(std::memory_order_acquire) == interpreter::registered)
+        return PYATTACH_OK;
+    found = nullptr;
     attached_scope scope;
-    if (begin_general(scope, current_tstate(), wanted::main, nullptr, true) != PYATTACH_OK)
-        return nullptr;
-    interp = main_interpreter();
+    if (status refused = begin_general(scope, current_tstate(), wanted::main, nullptr, true))
+        return refused;
+    found = main_interpreter();
     end(scope);
+    return found ? PYATTACH_OK : PYATTACH_NO_MEMORY;
+}
+
+interpreter *main() noexcept {
+    interpreter *interp;
+    find_main(interp);
     return interp;
 }
 

@@ -93,8 +93,10 @@ inline void end(attached_scope &scope) noexcept {
 bool is_attached() noexcept;
 int depth() noexcept;
 
-// The handles that callers of the library get; see interpreter.h. If the main interpreter is not registered yet, main()
-// attaches for a moment and registers it. NULL: no Python runs, or the thread cannot attach.
+// The handles that callers of the library get; see interpreter.h. If the main interpreter is not registered yet,
+// find_main() and main() attach for a moment and register it. NULL: no Python runs, or the thread cannot attach; the
+// status is the reason.
+status find_main(interpreter *&found) noexcept;
 interpreter *main() noexcept;
 interpreter *current() noexcept;
 

@@ -11,6 +11,7 @@ HOLDS(attached, sizeof(pyattach_attached) == 8 * sizeof(void *));
 HOLDS(detached, sizeof(pyattach_detached) == 8 * sizeof(void *));
 HOLDS(section, sizeof(pyattach_critical_section) == 8 * sizeof(void *));
 HOLDS(forbidden, sizeof(pyattach_forbidden) == 4 * sizeof(void *));
+HOLDS(hold, sizeof(pyattach_hold) == 8 * sizeof(void *));
 HOLDS(mutex, sizeof(pyattach_mutex) == 4 * sizeof(void *));
 HOLDS(once, sizeof(pyattach_once) == 4 * sizeof(void *));
 HOLDS(python_size, offsetof(pyattach_python, struct_size) == 0);
@@ -40,7 +41,7 @@ static pyattach_status nothing(void *arg) {
 int main(void) {
     const pyattach_mutex zeroed_mutex = PYATTACH_MUTEX_INIT;
     const pyattach_once zeroed_once = PYATTACH_ONCE_INIT;
-    UNUSED(attached), UNUSED(detached), UNUSED(section), UNUSED(forbidden), UNUSED(mutex), UNUSED(once);
+    UNUSED(attached), UNUSED(detached), UNUSED(section), UNUSED(forbidden), UNUSED(hold), UNUSED(mutex), UNUSED(once);
     UNUSED(python_size), UNUSED(python_order), UNUSED(options_size), UNUSED(options_order), UNUSED(statuses),
         UNUSED(version);
     if (memcmp(&mutex, &zeroed_mutex, sizeof mutex) != 0 || memcmp(&once, &zeroed_once, sizeof once) != 0)

@@ -22,7 +22,7 @@
 #endif
 
 mtype = { outside, attached, detached };    /* presence */
-mtype = { open, closed, sealed, ended };    /* gate::state */
+mtype = { open, held, closed, sealed, ended };   /* gate::state */
 
 mtype word = open;                          /* word_ */
 mtype inside_of[THREADS] = outside;         /* participant::inside, as other threads read it */
@@ -78,7 +78,7 @@ inline leave(after) {
 inline enter(before) {
     announce(attached);
     if
-    :: seen == open -> is_in = true; attach()
+    :: seen == open || seen == held -> is_in = true; attach()
     :: else -> is_in = false; leave(before)
     fi
 }
@@ -90,7 +90,7 @@ inline reenter() {
 #ifdef UNSEALED
     :: seen != ended -> is_in = true; attach()
 #else
-    :: seen == open || seen == closed -> is_in = true; attach()
+    :: seen == open || seen == held || seen == closed -> is_in = true; attach()
 #endif
     :: else -> is_in = false; leave(outside)
     fi
@@ -206,6 +206,7 @@ proctype closer() {
     byte inside, other;
     bool gives_up_on_detached;
     if :: gives_up_on_detached = true :: gives_up_on_detached = false fi;
+    advance(held);                          /* holds, if there are any, end at any time after this */
     advance(closed);
     wait(false, gives_up_on_detached);
     if
