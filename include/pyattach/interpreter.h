@@ -129,10 +129,10 @@ PYATTACH_API pyattach_status pyattach_interpreter_start_with(const pyattach_star
  *
  * PYATTACH_OK: Python has ended.
  * PYATTACH_TIMED_OUT: threads were still inside at the time-out, or holds open. Python has ended; those threads are
- *   parked when they next need it, and must not be joined. Or a thread stays attached in native code, and Python has not
- *   ended: then pyattach_interpreter_main does not return NULL. The calling thread is left detached, and the gate stays
- *   closed, unless it was at the beginning that the thread could not attach. Either call this again, which waits again,
- *   or leave the process with _exit().
+ *   parked when they next need it, and must not be joined. Or a thread stays attached in native code, and Python has
+ *   not ended: then pyattach_interpreter_main does not return NULL. The calling thread is left detached, and the gate
+ *   stays closed, unless it was at the beginning that the thread could not attach. Either call this again, which waits
+ *   again, or leave the process with _exit().
  * PYATTACH_PYTHON_ERROR: Python has ended, but flushing a file failed. No exception is set.
  * PYATTACH_NO_PYTHON: as pyattach_python_load.
  * PYATTACH_UNSUPPORTED: as pyattach_python_load; or this process is the child of a raw fork() (see fork.h).
@@ -154,8 +154,10 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * A thread is inside from the pyattach_attached_begin that attached it until that scope ends, detached scopes in
  * between included. The end waits for threads that are inside and attached up to the time-out. For threads that are
  * inside but detached it waits at most one second of this time (in a sub-interpreter, up to CPython 3.13, all of it);
- * from then on their pyattach_detached_end returns PYATTACH_FINALIZING. It never waits for threads that Python or
- * another library attached. */
+ * from then on their pyattach_detached_end returns PYATTACH_FINALIZING. A thread that is attached but sleeps in a call
+ * that has detached it without this library (queue.get, time.sleep, accept) is treated alike, once all that are left
+ * have slept for a second: the message handler is told, and the thread is left to CPython, which hangs or ends it if it
+ * needs Python again after the end. The end never waits for threads that Python or another library attached. */
 
 /* Sets how long the end of an interpreter waits for the threads inside, in nanoseconds; -1: without a limit. The
  * default is 10 s. Ctrl-C ends the wait in any case, unless a thread stays attached in native code. Does not block and

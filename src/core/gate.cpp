@@ -105,6 +105,21 @@ unsigned gate::count_attached(const participant *except) noexcept {
     return attached;
 }
 
+gate::attached_threads gate::look_at_attached(const participant *except) noexcept {
+    attached_threads found = {0, true, 0};
+    data_->lock.lock();
+    for (const participant &member : data_->participants) {
+        if (&member == except || member.presence_now.load(std::memory_order_acquire) != presence::attached)
+            continue;
+        ++found.count;
+        thread_activity activity;
+        found.all_sleep = found.all_sleep && read_activity(member.native_id, activity) && activity.is_asleep;
+        found.cpu_ns += found.all_sleep ? activity.cpu_ns : 0;
+    }
+    data_->lock.unlock();
+    return found;
+}
+
 unsigned gate::list_inside(const participant *except, pid_t *ids, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();

@@ -121,6 +121,13 @@ class gate {
     // announced for a moment, too. It is not counted: after that moment it needs the lock, which this holds until no
     // thread is attached, for 20 ms at most.
     unsigned count_attached(const participant *except) noexcept;
+    // The threads that are attached, but that of `except`, as the kernel sees them.
+    struct attached_threads {
+        unsigned count;
+        bool all_sleep; // the kernel says so of each
+        int64_t cpu_ns; // if they do: the processor time of all
+    };
+    attached_threads look_at_attached(const participant *except) noexcept;
     // Writes the native ids of the threads inside but that of `except`, at most `most`, and returns how many it wrote.
     unsigned list_inside(const participant *except, pid_t *ids, unsigned most) noexcept;
 

@@ -14,6 +14,7 @@
 #include "cpython/interp_dict.hpp"
 #include "lifecycle/exit_callback.hpp"
 #include "lifecycle/finalizing.hpp"
+#include "lifecycle/sleepers.hpp"
 #include "objects/decref.hpp"
 #include "objects/drain.hpp"
 #include "platform/clock.hpp"
@@ -76,7 +77,8 @@ void ending::close() noexcept {
 // limit for a thread inside that keeps Python. So a probe tests first whether an attach would succeed in time. Without
 // a limit no probe is needed.
 bool ending::run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept {
-    if (end_ns != INT64_MAX && !python.can_attach(std::min(monotonic_ns() + signal_interval_ns, end_ns)))
+    could_attach_ = end_ns == INT64_MAX || python.can_attach(std::min(monotonic_ns() + signal_interval_ns, end_ns));
+    if (!could_attach_)
         return true;
     cpython::restore(tstate);
     const bool have_returned = cpython::check_signals_quietly();
@@ -104,6 +106,7 @@ unsigned ending::wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept
     const int64_t end_of_detached_ns =
         may_leave_tstates ? std::min(end_ns, monotonic_ns() + detached_limit_ns) : end_ns;
     bool attached_only = false;
+    sleepers asleep(interp_, own_);
     for (;;) {
         const int64_t slice_ns =
             std::min(monotonic_ns() + signal_interval_ns, attached_only ? end_ns : end_of_detached_ns);
@@ -118,7 +121,22 @@ unsigned ending::wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept
         // A handler that raises, as that of Ctrl-C does, ends the wait.
         if (!inside || now_ns >= end_ns || !run_signal_handlers(tstate, end_ns))
             return inside;
+        const unsigned slept = may_leave_tstates ? asleep.sample(could_attach_, python) : 0;
+        if (slept && attached_only) {
+            sleepers_ = slept;
+            return 0;
+        }
     }
+}
+
+void ending::report_sleepers() noexcept {
+    char problem[200], text[512];
+    std::snprintf(
+        problem, sizeof problem,
+        "The interpreter ends: %u native thread%s inside, in a call that has detached the thread, for a second, "
+        "and %s left to Python.",
+        sleepers_, sleepers_ == 1 ? " has slept" : "s have slept", sleepers_ == 1 ? "is" : "are");
+    report_threads_inside(interp_, problem, text);
 }
 
 void ending::report_time_out() noexcept {
@@ -150,6 +168,8 @@ void ending::wait(thread_state *tstate) noexcept {
     const bool are_inside = !is_undisturbed || wait_for_threads(tstate, end_ns);
     interp_.gate.seal();
     left = are_inside ? interp_.gate.count_attached(own_) : 0;
+    if (sleepers_)
+        report_sleepers();
     if (has_timed_out()) {
         report_time_out();
         count(event::exit_timeouts);

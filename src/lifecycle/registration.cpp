@@ -107,7 +107,8 @@ void register_hooks_now(interpreter &interp, cpython::interp_state *state) noexc
 // A registration does not wait for itself: code that it runs may attach, on the registering thread or on the helper
 // thread that imports `threading`. Nor does it wait for the registration of another interpreter, because that one may
 // be waiting for this one. An exit that begins meanwhile waits for the waiting thread, whose presence is
-// `attached`, and its limit for attached threads is longer than one second.
+// `attached`, and its limit for attached threads is longer than one second (sleepers.hpp: a second from a sample that
+// it takes during the wait).
 void register_hooks(interpreter &interp, cpython::interp_state *state) noexcept {
     for (lazy_deadline limit;;) {
         uint32_t seen = interpreter::none;

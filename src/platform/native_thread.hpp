@@ -17,6 +17,13 @@ void name_of(pid_t native_id, char (&name)[32]) noexcept;
 void name_own_thread(const char *name) noexcept;
 // Whether the thread with this number has ended. False also where that is unknown.
 bool has_ended(pid_t native_id) noexcept;
+// What the kernel says of a thread of this process.
+struct thread_activity {
+    bool is_asleep; // it waits in the kernel, and not for a processor
+    int64_t cpu_ns; // how long it has used a processor
+};
+// False: that is unknown, or the thread has ended. Opens a file.
+bool read_activity(pid_t native_id, thread_activity &found) noexcept;
 
 using thread_ident = pthread_t;
 inline thread_ident own_ident() noexcept { return pthread_self(); }
