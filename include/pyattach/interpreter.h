@@ -157,7 +157,10 @@ PYATTACH_API pyattach_status pyattach_interpreter_stop(void);
  * from then on their pyattach_detached_end returns PYATTACH_FINALIZING. A thread that is attached but sleeps in a call
  * that has detached it without this library (queue.get, time.sleep, accept) is treated alike, once all that are left
  * have slept for a second: the message handler is told, and the thread is left to CPython, which hangs or ends it if it
- * needs Python again after the end. The end never waits for threads that Python or another library attached. */
+ * needs Python again after the end. The end never waits for threads that Python or another library attached.
+ *
+ * `atexit` callbacks that were registered before the interpreter was registered here run before the gate closes, and
+ * so may wait for native threads; with Py_FinalizeEx from CPython 3.14 on they run after it has closed. */
 
 /* Sets how long the end of an interpreter waits for the threads inside, in nanoseconds; -1: without a limit. The
  * default is 10 s. Ctrl-C ends the wait in any case, unless a thread stays attached in native code. Does not block and

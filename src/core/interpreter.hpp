@@ -76,6 +76,7 @@ struct alignas(64) interpreter {
     // interpreter. Set once, by the registering thread, and not reset if the rest of the registration fails.
     std::atomic<bool> has_capsule{false};
     std::atomic<bool> timed_out{false};
+    std::atomic<bool> is_hook_running{false}; // the exit hook calls atexit callbacks that are older than itself
 
     interpreter(cpython::interp_state *interp_state, pyattach::interp_data &own_data) noexcept
         : state(interp_state), gate(own_data.gate), pool(own_data.pool), data(&own_data) {}

@@ -139,6 +139,7 @@ pyattach_status fill(table &found, void *handle, reason &why) noexcept {
     found.importing_threading_claims_main = minor < 0x030d;
     found.delete_empties_gilstate = minor >= 0x030c;
     found.sub_interpreters_keep_tstates = minor >= 0x030e;
+    found.exit_functions_in_place = minor < 0x030e;
     found.fork_copies_tstate_lock = minor < 0x030c;
     found.end_frees_tstates = minor < 0x030e;
     found.ends_refused_threads = found.version_hex < 0x030d0800;

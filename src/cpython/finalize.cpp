@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "cpython/guarded.hpp"
+#include "cpython/interp_dict.hpp"
 #include "cpython/module.hpp"
 
 namespace pyattach::cpython {
@@ -56,7 +57,70 @@ bool are_exit_callbacks_running() {
     return is_running;
 }
 
+// Calls the atexit callbacks that are older than the exit hook of this library, which is bound to the capsule `self`.
+//
+// atexit has a function that calls all callbacks and then empties its list. CPython's own loop, from which the hook is
+// called, goes on with an empty list. But the function begins with the newest callback, and those that are newer than
+// the hook have been called. So they are taken off the list first, with the hook itself. atexit.unregister compares its
+// argument with each callback, the oldest first, and takes off those that are equal: an object that answers the
+// comparison sees them in order, and says "equal" from the hook on. (What was registered since the exit began is taken
+// off as well. CPython would never call it.)
+//
+// The first pass only counts how often the hook is registered, which is twice if a first attempt to register failed
+// half way. The newest one is called first, and stands for all. If the hook is not in the list, it was called by hand.
+//
+// A callback whose own comparison answers before the object is asked is not seen. Functions and methods do not, and
+// callable objects only if their __eq__ returns something else than NotImplemented for an object that it does not know.
+// Such a callback is taken for an older one.
+constexpr const char *take_newer_off = R"(
+class Comparand:
+    __hash__ = None
+    def __init__(self, first_equal):
+        self.first_equal = first_equal
+        self.hooks = 0
+    def __eq__(self, callback):
+        self.hooks += type(callback) is type(len) and callback.__self__ is hook_self
+        return self.hooks >= self.first_equal
+count = Comparand(float('inf'))
+atexit.unregister(count)
+is_found = count.hooks > 0
+if is_found:
+    atexit.unregister(Comparand(count.hooks))
+)";
+
+void run_older(object *self) {
+    const table &py = python();
+    object *atexit = loaded_module("atexit");
+    object *builtins = loaded_module("builtins");
+    object *globals = atexit && builtins ? py.dict_new() : nullptr;
+    const bool is_complete = globals && py.dict_set(globals, "__builtins__", builtins) == 0 &&
+                             py.dict_set(globals, "atexit", atexit) == 0 &&
+                             py.dict_set(globals, "hook_self", self) == 0;
+    object *code = is_complete ? py.compile(take_newer_off, "<pyattach>", 257 /* Py_file_input */) : nullptr;
+    object *result = code ? py.eval_code(code, globals, globals) : nullptr;
+    object *is_found = result ? py.dict_get(globals, "is_found") : nullptr;
+    // The class and its globals are a cycle, which only a collection frees, and the capsule must not wait for that: its
+    // destructor says that the interpreter is cleared.
+    if (is_complete)
+        py.dict_set(globals, "hook_self", py.none);
+    if (is_found && py.is_true(is_found) == 1)
+        call_method(atexit, "_run_exitfuncs");
+    // CPython has printed each exception, as after the other call of _run_exitfuncs.
+    py.error_clear();
+    for (object *reference : {result, code, globals})
+        py.decref(reference);
+}
+
 } // namespace
+
+void run_older_exit_functions(interp_state *interp) noexcept {
+    if (!python().exit_functions_in_place)
+        return;
+    guarded([interp] {
+        if (object *capsule = record_capsule(interp))
+            run_older(capsule);
+    });
+}
 
 bool run_exit_functions() noexcept {
     return guarded([] {

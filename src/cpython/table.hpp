@@ -45,6 +45,8 @@ struct table {
     bool importing_threading_claims_main; // up to 3.12 `threading` takes its first importer for the main thread
     bool delete_empties_gilstate;         // from 3.12 deleting any tstate empties the deleting thread's GILState slot
     bool sub_interpreters_keep_tstates;   // from 3.14 a sub-interpreter's end tolerates remaining tstates
+    // Up to 3.13 atexit calls its callbacks from its list, from 3.14 on from a copy of the list.
+    bool exit_functions_in_place;
     // Up to 3.13 finalization frees the tstates of other threads, which may be re-attaching to them.
     bool end_frees_tstates;
     // Up to 3.13.7 CPython ends a thread that it refuses during finalization with pthread_exit; from 3.13.8 it hangs

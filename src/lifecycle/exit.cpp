@@ -10,6 +10,7 @@
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "cpython/exception.hpp"
+#include "cpython/finalize.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/interp_dict.hpp"
 #include "lifecycle/exit_callback.hpp"
@@ -204,9 +205,14 @@ void close_interpreter(void *record) noexcept {
     // The gate is not open if the user calls the hook a second time, or if stop() has done all this.
     if (interp.gate.now() != gate::open || suppressed.load(std::memory_order_relaxed) == &interp)
         return;
+    // Where the hook is registered twice, it is called again when the older callbacks are.
+    if (interp.is_hook_running.exchange(true, std::memory_order_relaxed))
+        return;
     no_stop_scope no_stop;
     if (interp.state == cpython::python().main_interpreter())
         finalizing::begin_by_host();
+    // While the gate is open: they may wait for native threads that need Python.
+    cpython::run_older_exit_functions(interp.state);
     ending steps(interp);
     thread_state *tstate = cpython::save();
     steps.close();

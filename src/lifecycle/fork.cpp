@@ -135,9 +135,11 @@ void assess_python(bool is_something_lost) noexcept {
     python_after_fork.store(outcome, std::memory_order_relaxed);
 }
 
-// The parent's finalizing thread waits for holds, and is not in the child, where no hold counts. So that end is the
-// parent's only, and the child's own begins anew. (If the gate is closed already, it stays closed.)
-void forget_held_end(interpreter &interp) noexcept {
+// The parent's finalizing thread calls older atexit callbacks, or waits for holds, and is not in the child. So that end
+// is the parent's only, and the child's own begins anew. (If the gate is closed already, it stays closed.)
+void forget_end_of_parent(interpreter &interp) noexcept {
+    if (!finalizing::is_own())
+        interp.is_hook_running.store(false, std::memory_order_relaxed);
     if (interp.gate.now() != gate::held || interp.is_finalizing_thread())
         return;
     interp.finalizing_thread.store(nullptr, std::memory_order_relaxed);
@@ -152,7 +154,7 @@ void in_child() noexcept {
     housekeeping::forget();
     for (interp_data *data = newest_data(); data; data = data->next) {
         data->interp->gate.empty();
-        forget_held_end(*data->interp);
+        forget_end_of_parent(*data->interp);
         data->probing.store(0, std::memory_order_relaxed);
         reap_batch::forget_locked(*data);
         forget_exit_callbacks_of_parent_locked(*data);

@@ -80,6 +80,21 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     cpython::restore(tstate);
 }
 
+// The gate has refused the thread. Between the exit hook and CPython's finalizing flag run the atexit callbacks that
+// are older than the hook, where they cannot run before it. One of them may wait for this thread, and nobody could tell
+// why the thread does not come.
+status refuse_at_end(const interpreter &interp) noexcept {
+    static refusal_site older_callback;
+    const cpython::table &py = cpython::python();
+    if (py.exit_functions_in_place || &interp != main_interpreter() || interp.gate.now() != gate::ended ||
+        py.is_finalizing())
+        return PYATTACH_FINALIZING;
+    return refused(PYATTACH_FINALIZING, older_callback,
+                   "pyattach_attached_begin: refused, because Python is ending: the exit hook of this library has run, "
+                   "and atexit callbacks that are older run now. If one of them waits for this thread, let the library "
+                   "be registered before it: call pyattach_interpreter_current() where the module is initialized.");
+}
+
 } // namespace
 
 status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool checked,
@@ -104,7 +119,7 @@ status attach_to(thread &me, interpreter &interp, thread_state *replaced, bool c
     if (!interp.gate.enter(*result.participant, result.presence_before)) {
         result.by_finalizing_thread = interp.is_finalizing_thread();
         if (interp.is_cleared() || (checked && !result.by_finalizing_thread))
-            return PYATTACH_FINALIZING;
+            return refuse_at_end(interp);
         result.participant->presence_now.store(presence::attached, std::memory_order_relaxed);
     }
     result.tstate = choose_tstate(me, *result.participant, interp, same_ident_batch, result);

@@ -227,6 +227,7 @@ ref look_from_atexit(const char *when) {
 
 CHILD("atexit callbacks before and after ours") {
     load_python();
+    messages said;
     plain::start();
     auto *run_string = cpython<int(const char *, void *)>("PyRun_SimpleStringFlags");
     EXPECT(run_string("import atexit, sys\n"
@@ -240,10 +241,17 @@ CHILD("atexit callbacks before and after ours") {
         run("early.look = native_early; atexit.register(native_late)");
     }
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
-    // atexit calls the last registered first, so the library's hook runs between the two.
-    EXPECT_SENTENCE(seen == "late this:OK other:0;early this:OK other:2;", seen);
+    // atexit calls the last registered first, so the library's hook runs between the two. Up to 3.13 it calls those
+    // that are older before it closes the gate.
+    const bool is_late = python_version() >= 0x030e0000;
+    EXPECT_SENTENCE(seen == (is_late ? "late this:OK other:0;early this:OK other:2;"
+                                     : "late this:OK other:0;early this:OK other:0;"),
+                    seen);
+    EXPECT_SENTENCE((said.text().find("atexit callbacks that are older run now") != std::string::npos) == is_late,
+                    said.text());
 }
 TEST_CASE(
-    "atexit callbacks that run after the library's find the gate closed to other threads, and open to their own") {
+    "atexit callbacks older than the library's find the gate open where they can run before it; elsewhere closed to "
+    "other threads, which the message handler is told, and open to their own") {
     check_succeeds("atexit callbacks before and after ours");
 }
