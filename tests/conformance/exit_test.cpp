@@ -86,7 +86,7 @@ CHILD("exit callbacks in two lives") {
         EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), append, text("a")) == PYATTACH_OK);
         EXPECT(pyattach_exit_callback_add(pyattach_interpreter_main(), append, text("b")) == PYATTACH_OK);
         EXPECT(!stop_python());
-        EXPECT(order == std::string("abab", static_cast<size_t>(2 * life)));
+        EXPECT(order == std::string("baba", static_cast<size_t>(2 * life)));
     }
 }
 TEST_CASE("CPython test_atexit_called_once") { check_succeeds("exit callbacks in two lives"); }
@@ -127,6 +127,8 @@ CHILD("atexit callbacks on either side of ours") {
     EXPECT(cpython<int()>("Py_FinalizeEx")() == 0);
     // atexit calls the last registered first; the library's hook runs between the two.
     EXPECT((statuses == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_OK}));
-    EXPECT((others == std::vector<pyattach_status>{PYATTACH_OK, PYATTACH_FINALIZING}));
+    // Up to 3.13 the hook runs the older callbacks itself, before it closes the gate.
+    const pyattach_status in_older = python_version() < 0x030e0000 ? PYATTACH_OK : PYATTACH_FINALIZING;
+    EXPECT((others == std::vector<pyattach_status>{PYATTACH_OK, in_older}));
 }
 TEST_CASE("ext: atexit order") { check_succeeds("atexit callbacks on either side of ours"); }

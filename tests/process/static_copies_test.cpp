@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <set>
+#include <unistd.h>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -202,7 +203,6 @@ namespace {
 
 // A thread that stays inside through each copy, and counts as attached.
 std::vector<std::unique_ptr<task>> stick_in(const std::vector<const copy_of_library *> &all, long long timeout_ns) {
-    static latch never("never");
     latch inside("a thread inside through each copy", static_cast<int>(all.size()));
     std::vector<std::unique_ptr<task>> stuck;
     for (const copy_of_library *copy : all) {
@@ -213,7 +213,7 @@ std::vector<std::unique_ptr<task>> stick_in(const std::vector<const copy_of_libr
             cpython<void *()>("PyEval_SaveThread")(); // unseen: it counts as attached
             inside.count_down();
             for (;;)
-                never.wait();
+                usleep(1000); // not asleep for good, or the exit would leave it behind after a second
         }));
     }
     inside.wait();
