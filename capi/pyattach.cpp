@@ -14,6 +14,7 @@
 #include "objects/drain.hpp"
 #include "opaque.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/attach_options.hpp"
 #include "scopes/forked.hpp"
 #include "scopes/holding.hpp"
 #include "tstate/warm_state.hpp"
@@ -79,6 +80,9 @@ pyattach_status pyattach_attached_begin(pyattach_attached *scope) {
 pyattach_status pyattach_attached_begin_in(pyattach_attached *scope, pyattach_interpreter *interpreter) {
     return scope && interpreter ? attached::begin_in(in<attached_scope>(scope), *from_handle(interpreter))
                                 : PYATTACH_INVALID;
+}
+pyattach_status pyattach_attached_begin_with(pyattach_attached *scope, const pyattach_attach_options *options) {
+    return scope ? attached::begin_with(in<attached_scope>(scope), options) : PYATTACH_INVALID;
 }
 pyattach_status pyattach_attached_begin_unchecked(pyattach_attached *scope) {
     return scope ? attached::begin_unchecked(in<attached_scope>(scope)) : PYATTACH_INVALID;

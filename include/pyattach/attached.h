@@ -47,6 +47,38 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin(pyattach
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_in(pyattach_attached *scope,
                                                                            pyattach_interpreter *interpreter);
 
+/* What an attached scope may be begun with. The caller sets struct_size, and zero is the default of each other field.
+ */
+typedef struct pyattach_attach_options {
+    size_t struct_size;                /* set by the caller to sizeof(pyattach_attach_options) */
+    pyattach_interpreter *interpreter; /* as for pyattach_attached_begin_in; NULL: as for pyattach_attached_begin */
+    /* Not zero: no foreign code runs on the way in, nor when a detached scope inside this scope ends, nor on the way
+     * into a scope nested in it. So the thread may hold a lock that a destructor or a `__del__` takes. Nothing is
+     * released from the pool, thread states of other ended threads are not deleted, and a thread hook waits (see
+     * thread_hook.h). pyattach_pool_drain still drains. What the thread itself does in the scope may run any code,
+     * above all a call of Python. So may its end, as pyattach_attached_end.
+     *
+     * Two things cannot wait. The first attach to an interpreter registers it, which imports modules. And on
+     * free-threaded builds a thread that needs a new thread state first deletes those of ended threads that had its
+     * ident, which releases their thread-local data. Neither happens any more once the thread has attached to the
+     * interpreter before, without this option, and has kept its thread state (see warm_state.h). */
+    int no_drain;
+    /* Shown behind the thread's name, up to 63 bytes, where a message lists which threads are inside ("12345 (name):
+     * label"), and if the thread ends inside the scope. Of scopes inside one another the outermost label is shown. Not
+     * copied: the caller owns the string, which stays unchanged until the scope has ended, and where the thread may end
+     * inside the scope, for ever. NULL: none. */
+    const char *label;
+} pyattach_attach_options;
+
+/* Attaches the calling thread as pyattach_attached_begin or pyattach_attached_begin_in does, with options, of which
+ * only the fields within struct_size are read. NULL: there are none. On a thread that is attached already the options
+ * hold for the nested scope. Everything else is as for those two functions, including what may block.
+ *
+ * PYATTACH_INVALID: `scope` is NULL, or struct_size is zero.
+ * All other statuses: as pyattach_attached_begin and, with an interpreter, pyattach_attached_begin_in. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_begin_with(pyattach_attached *scope,
+                                                                             const pyattach_attach_options *options);
+
 /* Attaches the calling thread to the main interpreter without asking whether the interpreter is usable, and without
  * registering it. This is for code that must run while Python starts or ends. The caller guarantees that the
  * interpreter exists and outlives the scope. Everything else, the statuses included, is as for pyattach_attached_begin.
@@ -78,10 +110,10 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
  * Aborts if the scope was refused, has ended already or belongs to another thread, and if a detached scope, or a scope
  * that attached the thread, is still open inside it.
  *
- * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel) is detached and leaves the
- * interpreter when the library's thread-exit hook runs, and the message handler is called. Destructors of thread-local
- * data that run before the hook find the thread in the state in which the scope left it, and may call any function of
- * this library. */
+ * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel, after a longjmp) is detached and
+ * leaves the interpreter when the library's thread-exit hook runs, and the message handler is called. Destructors of
+ * thread-local data that run before the hook find the thread in the state in which the scope left it, and may call any
+ * function of this library. */
 PYATTACH_API void pyattach_attached_end(pyattach_attached *scope);
 
 /* Returns 1 if the calling thread may call Python now, on every version of Python; 0 if it may not, and inside a

@@ -22,12 +22,22 @@ struct unchecked_t {
 };
 inline constexpr unchecked_t unchecked{};
 
+/* The tag for "no foreign code runs on the way in": see pyattach_attach_options. */
+struct no_drain_t {
+    explicit no_drain_t() = default;
+};
+inline constexpr no_drain_t no_drain{};
+
 /* What pyattach_attached_begin and its variants do, for the duration of a block:
  *
  *     attached here;                       attaches, or throws error
  *     attached here{std::nothrow};         attaches, or `if (here)` is false and here.status() is the reason
  *     attached here{interpreter};          in that interpreter; a thread attached to another one is switched over
  *     attached here{unchecked};            while Python starts or ends
+ *     attached here{no_drain};             while the thread holds a lock that a destructor may take (see docs/locks.md)
+ *     attached here{"label"};              named in the message about an exit that waits for this thread
+ *     attached here{no_drain, "label"};
+ *     attached here{options};              a pyattach_attach_options
  *     auto here = attached::assume();      in a function that Python called
  *     auto here = attached::assume(std::nothrow);
  *
@@ -45,6 +55,17 @@ class [[nodiscard]] attached : detail::stack_only {
     [[nodiscard]] explicit attached(unchecked_t) : attached(std::nothrow, unchecked) {
         detail::throw_unless_ok(status_);
     }
+    [[nodiscard]] explicit attached(const pyattach_attach_options &options) : attached(std::nothrow, options) {
+        detail::throw_unless_ok(status_);
+    }
+    /* `label` outlives the scope. */
+    [[nodiscard]] explicit attached(const char *label) : attached(std::nothrow, label) {
+        detail::throw_unless_ok(status_);
+    }
+    [[nodiscard]] explicit attached(no_drain_t, const char *label = nullptr)
+        : attached(std::nothrow, pyattach::no_drain, label) {
+        detail::throw_unless_ok(status_);
+    }
     static attached assume() { return attached(assumed()); }
 #endif
     /* These do not throw: test the scope, or status(). */
@@ -53,6 +74,12 @@ class [[nodiscard]] attached : detail::stack_only {
         : status_(pyattach_attached_begin_in(&scope_, interpreter)) {}
     [[nodiscard]] attached(std::nothrow_t, unchecked_t) noexcept
         : status_(pyattach_attached_begin_unchecked(&scope_)) {}
+    [[nodiscard]] attached(std::nothrow_t, const pyattach_attach_options &options) noexcept
+        : status_(pyattach_attached_begin_with(&scope_, &options)) {}
+    [[nodiscard]] attached(std::nothrow_t, const char *label) noexcept
+        : attached(std::nothrow, pyattach_attach_options{sizeof(pyattach_attach_options), nullptr, 0, label}) {}
+    [[nodiscard]] attached(std::nothrow_t, no_drain_t, const char *label = nullptr) noexcept
+        : attached(std::nothrow, pyattach_attach_options{sizeof(pyattach_attach_options), nullptr, 1, label}) {}
     static attached assume(std::nothrow_t) noexcept { return attached(std::nothrow, assumed()); }
 
     ~attached() { end(); }

@@ -21,6 +21,7 @@ struct reattach_guard;
 //
 //                    attached_begin, not attached ----> attached ---+
 //                    attached_begin, attached --------> nested -----+
+//                      with options that it keeps ----> nested_with-+
 //      (not begun)   detached_begin ------------------> detached ---+---- the matching end ----> ended
 //                    forbidden_begin -----------------> forbidden --+
 //                    critical_section_begin ----------> section ----+
@@ -38,6 +39,7 @@ enum class tag : uint32_t {
     hold,
     ended,
     refused,
+    nested_with,
 };
 
 // The frames of a thread are a stack, linked through `below`:
@@ -56,7 +58,9 @@ struct frame {
     bool by_finalizing_thread : 1; // opened by the finalizing thread after the gate closed
     bool had_error : 1;            // attached: the tstate came with an exception, which this scope does not report
     bool was_detached : 1;         // attached: `replaced` was not attached; PyGILState_GetThisThreadState returned it
-    uint8_t spare : 4;
+    bool no_drain : 1;             // attached: see pyattach_attach_options, as is `labelled`
+    bool labelled : 1;             // attached: the participant's label is this scope's
+    uint8_t spare : 2;
     presence presence_before; // attached: the thread's presence when the scope began
     uint32_t nested_before;   // how many nested scopes were open on the thread when this one began
     uint32_t sum;             // of the words below, as far as they are set: see frames.hpp

@@ -1,6 +1,8 @@
 // The gate of one interpreter: the closing side.
 #include "core/gate.hpp"
 
+#include <cstdio>
+
 #include "platform/clock.hpp"
 #include "platform/uncancelled.hpp"
 
@@ -120,15 +122,38 @@ gate::attached_threads gate::look_at_attached(const participant *except) noexcep
     return found;
 }
 
-unsigned gate::list_inside(const participant *except, pid_t *ids, unsigned most) noexcept {
+unsigned gate::list_inside(const participant *except, inside_thread *threads, unsigned most) noexcept {
     unsigned found = 0;
     data_->lock.lock();
     for (const participant &member : data_->participants)
         if (found < most && &member != except &&
-            member.presence_now.load(std::memory_order_acquire) != presence::outside)
-            ids[found++] = member.native_id;
+            member.presence_now.load(std::memory_order_acquire) != presence::outside) {
+            copy_label(member.label, threads[found].label);
+            threads[found++].id = member.native_id;
+        }
     data_->lock.unlock();
     return found;
+}
+
+void copy_label(const char *label, char (&copy)[64]) noexcept {
+    std::snprintf(copy, sizeof copy, "%.63s", label ? label : "");
+}
+
+bool gate::set_label(participant &self, const char *label) noexcept {
+    if (self.label) // only this thread writes it
+        return false;
+    data_->lock.lock();
+    self.label = label;
+    data_->lock.unlock();
+    return true;
+}
+
+void gate::clear_label(participant &self) noexcept {
+    if (!self.label)
+        return;
+    data_->lock.lock();
+    self.label = nullptr;
+    data_->lock.unlock();
 }
 
 } // namespace pyattach

@@ -33,6 +33,13 @@
 
 namespace pyattach {
 
+// A thread that is inside, as messages show it.
+struct inside_thread {
+    pid_t id;
+    char label[64]; // "": it has none
+};
+void copy_label(const char *label, char (&copy)[64]) noexcept;
+
 class gate {
   public:
     // The states of the gate. The finalizing thread takes each step, except that a registration that comes too late may
@@ -128,8 +135,13 @@ class gate {
         int64_t cpu_ns; // if they do: the processor time of all
     };
     attached_threads look_at_attached(const participant *except) noexcept;
-    // Writes the native ids of the threads inside but that of `except`, at most `most`, and returns how many it wrote.
-    unsigned list_inside(const participant *except, pid_t *ids, unsigned most) noexcept;
+    // Writes which threads are inside but that of `except`, at most `most`, and returns how many it wrote.
+    unsigned list_inside(const participant *except, inside_thread *found, unsigned most) noexcept;
+
+    // The label of a scope of the calling thread's, which the finalizing thread may be reading, so both are done under
+    // the lock: once clear_label returns, the string may be freed. False: the thread has a label already, which stays.
+    bool set_label(participant &self, const char *label) noexcept;
+    void clear_label(participant &self) noexcept;
 
   private:
     // Writes the presence, and then reads the word. The argument at the head of this file needs this order.

@@ -21,6 +21,7 @@ participant no_participant = {{presence::outside},
                               nullptr,
                               nullptr,
                               nullptr,
+                              nullptr,
                               nullptr};
 
 namespace {
@@ -123,6 +124,7 @@ participant *take_all_locked(participant_list &list) noexcept {
 }
 
 void retire(participant &ended) noexcept {
+    ended.interp->gate.clear_label(ended);
     lock_registry();
     ended.is_taken = false;
     await_reaper_locked(ended);

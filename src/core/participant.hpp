@@ -39,6 +39,7 @@ struct participant {
     decref_queue *queue;          // what the thread gives back to this interpreter while it is not attached
     participant *next_of_thread;  // taken: the thread's next participant; else the next one in the same list
     participant *next, *previous; // in the gate, under its lock
+    const char *label;            // of a scope that is open; written by the thread, under the gate's lock
 };
 // What a thread costs besides CPython's tstate, with the allocator's two words each.
 static_assert(sizeof(void *) != 8 || sizeof(thread) + sizeof(participant) + 32 <= 512);

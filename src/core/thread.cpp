@@ -79,6 +79,7 @@ void reset(thread &record) noexcept {
     record.ended_tstate = nullptr;
     record.reattach_guards = nullptr;
     record.exit_rounds = 0;
+    record.no_drain_open = 0;
 }
 
 thread *new_record() noexcept {

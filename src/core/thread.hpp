@@ -36,6 +36,7 @@ struct thread {
     reattach_guard *reattach_guards; // of tstates that other code attached and a scope of this thread detached
     counters counted;
     int exit_rounds;         // how often the thread-exit hook has run
+    uint32_t no_drain_open;  // how many attached scopes that were begun with `no_drain` are open
     thread *next, *previous; // in the list of all records
     frame base;              // the bottom of the stack of frames, which changes no tstate
 
@@ -115,7 +116,8 @@ struct no_drain_scope : no_stop_scope {
 
 // Whether no automatic drain may run on this thread now.
 inline bool is_drain_disabled() noexcept {
-    return this_thread.drain_disabled != 0 || (this_thread.record() && this_thread.record()->innermost_section);
+    const thread *me = this_thread.record();
+    return this_thread.drain_disabled != 0 || (me && (me->innermost_section || me->no_drain_open != 0));
 }
 
 thread *make_record() noexcept;

@@ -40,7 +40,7 @@ namespace {
 constexpr int64_t grace_ns = 1000000000;
 
 void report_kept(interpreter &interp, const char *problem) noexcept {
-    char message[512];
+    report_text message;
     report_threads_inside(interp, problem, message);
 }
 

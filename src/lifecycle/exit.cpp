@@ -42,16 +42,17 @@ void set_exit_timeout(long long timeout_ns) noexcept {
 }
 long long exit_timeout() noexcept { return exit_timeout_ns.load(std::memory_order_relaxed); }
 
-void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept {
+void report_threads_inside(interpreter &interp, const char *problem, report_text &text) noexcept {
     constexpr unsigned most = 8;
-    pid_t ids[most];
-    const unsigned inside = interp.gate.list_inside(find_participant(this_thread.record(), interp), ids, most);
+    inside_thread threads[most];
+    const unsigned inside = interp.gate.list_inside(find_participant(this_thread.record(), interp), threads, most);
     int length = std::snprintf(text, sizeof text, "%s %s", problem, inside ? "Inside:" : "None is inside.");
     for (unsigned i = 0; i < inside && length < static_cast<int>(sizeof text); ++i) {
         char name[32];
-        name_of(ids[i], name);
-        length += std::snprintf(text + length, sizeof text - static_cast<size_t>(length), "%s %d (%s)", i ? "," : "",
-                                static_cast<int>(ids[i]), name);
+        name_of(threads[i].id, name);
+        length +=
+            std::snprintf(text + length, sizeof text - static_cast<size_t>(length), "%s %d (%s)%s%s", i ? "," : "",
+                          static_cast<int>(threads[i].id), name, threads[i].label[0] ? ": " : "", threads[i].label);
     }
     report("%s", text);
 }

@@ -17,6 +17,9 @@ void close_interpreter(void *record) noexcept;
 void set_exit_timeout(long long timeout_ns) noexcept;
 long long exit_timeout() noexcept;
 
+// Room for a sentence that names threads.
+using report_text = char[1024];
+
 // The steps of one interpreter's end. The finalizing thread makes the object attached, calls `close` and then `wait`
 // detached, and calls `finish` attached.
 class ending {
@@ -53,12 +56,12 @@ class ending {
     bool could_attach_ = false; // when signal handlers were to run last
     unsigned holds_left_ = 0;   // when the wait gave up
     unsigned sleepers_ = 0;     // threads that the wait left, all that were attached then
-    char report_[512];
+    report_text report_;
 };
 
 // Writes `problem` and the list of the other threads inside the interpreter into `text`, and reports it to the message
 // handler. Attached or not.
-void report_threads_inside(interpreter &interp, const char *problem, char (&text)[512]) noexcept;
+void report_threads_inside(interpreter &interp, const char *problem, report_text &text) noexcept;
 
 // Until the next call, the exit hook of this interpreter does nothing, because the finalizing thread takes the same
 // steps later. NULL: the hook of each interpreter does its work.

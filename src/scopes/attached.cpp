@@ -13,6 +13,7 @@
 #include "objects/drain.hpp"
 #include "platform/kept_errno.hpp"
 #include "scopes/attach.hpp"
+#include "scopes/attach_options.hpp"
 #include "scopes/forked.hpp"
 
 namespace pyattach {
@@ -32,6 +33,7 @@ namespace {
 
 // Opens the scope after the attach has returned (invariant 2).
 inline void open(frame &scope, thread &me, const attach_result &result) noexcept {
+    scope.no_drain = scope.labelled = false;
     scope.temporary = result.temporary;
     scope.by_finalizing_thread = result.by_finalizing_thread;
     // The tstate may hold a pending exception of other code or of a scope around this one, for example in a destructor
@@ -209,6 +211,7 @@ void end_slow(attached_scope &scope) noexcept {
     if (this_thread.forbidden)
         misuse("pyattach_attached_end: the thread is inside a forbidden scope.",
                "Inside tp_traverse nothing attaches or detaches.", "End the forbidden scope first.");
+    end_options(scope);
     if (scope.tag == tag::nested)
         end_nested(scope.nested);
     else if (scope.tag == tag::attached)

@@ -13,10 +13,18 @@ struct nested_scope {
     frame *top_at_begin; // the thread's top frame when the scope began
 };
 
+// The same, with options that it keeps until its end (attach_options.hpp).
+struct nested_with_scope {
+    nested_scope nested;
+    interpreter *labelled; // whose participant has the label of this scope; NULL: none has
+    bool no_drain;
+};
+
 union attached_scope {
     attached_scope() noexcept {}
     pyattach::tag tag;
     nested_scope nested;
+    nested_with_scope nested_with; // tag::nested_with
     pyattach::frame frame;
 };
 

@@ -274,7 +274,10 @@ void reap_some(interpreter &interp) noexcept {
     object *threading_active = interp.data->threading_active.load(std::memory_order_acquire);
     if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->orphaned))
         cpython::forget_same_ident(threading_active);
-    reap(interp, own_batch_size());
+    // A thread that must not run destructors leaves the tstates to another thread. (The dummy thread above has to go in
+    // any case, because this thread would take it for its own.)
+    if (!is_drain_disabled())
+        reap(interp, own_batch_size());
 }
 
 void reap_all(interpreter &interp) noexcept {

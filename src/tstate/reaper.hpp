@@ -70,7 +70,8 @@ class reap_batch {
 };
 
 // With a GIL. The calling thread is attached to the interpreter with the tstate that it has just made. Deletes the
-// orphaned tstates if there are enough for a batch. Runs Python code, and keeps the pending exception.
+// orphaned tstates if there are enough for a batch, and if the thread may run destructors. Runs Python code, and keeps
+// the pending exception.
 void reap_some(interpreter &interp) noexcept;
 // When the interpreter ends, on every build: deletes all orphaned tstates. Attached; as above.
 void reap_all(interpreter &interp) noexcept;

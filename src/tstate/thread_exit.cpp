@@ -78,14 +78,23 @@ void release_tstate(participant &self, thread_state *tstate) noexcept {
     }
 }
 
-void report_open_scope(const char *kind, const char *consequence) noexcept {
+void report_open_scope(const char *label, const char *kind, const char *consequence) noexcept {
     const pid_t id = own_native_id();
     char name[32];
     name_of(id, name);
-    report(
-        "thread %d (%s) ended with %s scope open. %s A scope ends before its thread does: end it on every way out, in "
-        "C also where pthread_exit or pthread_cancel leaves it (pthread_cleanup_push).",
-        static_cast<int>(id), name, kind, consequence);
+    report("thread %d (%s)%s%s ended with %s scope open. %s A scope ends before its thread does: end it on every way "
+           "out, in C also where pthread_exit, pthread_cancel (pthread_cleanup_push) or longjmp leaves it.",
+           static_cast<int>(id), name, label[0] ? ": " : "", label, kind, consequence);
+}
+
+// The label of one of its scopes; "": none has one. From now on the string may be freed.
+void take_label(thread &me, char (&label)[64]) noexcept {
+    copy_label(nullptr, label);
+    for (participant &self : participants_of(me)) {
+        if (self.label)
+            copy_label(self.label, label);
+        self.interp->gate.clear_label(self);
+    }
 }
 
 // Ends everything that is open on this thread. It detaches first, and leaves the gate second (invariant 2).
@@ -93,6 +102,8 @@ void end_open_scopes(thread &me) noexcept {
     thread_state *tstate = current_tstate();
     participant *attached = attached_by_scope(me, tstate);
     bool was_detached = false;
+    char label[64];
+    take_label(me, label);
     const bool can_detach = !attached || abandon_sections(me);
     if (attached && can_detach)
         release_tstate(*attached, tstate);
@@ -108,18 +119,18 @@ void end_open_scopes(thread &me) noexcept {
     }
     me.top = &me.base;
     me.base.inert = false;
-    me.nested_open = 0;
+    me.nested_open = me.no_drain_open = 0;
     me.innermost_section = nullptr;
     if (!can_detach)
-        report_open_scope("a critical section and an attached",
+        report_open_scope(label, "a critical section and an attached",
                           "The thread cannot be detached, as the section's storage is gone: other "
                           "threads may wait for Python for ever.");
     else if (attached)
-        report_open_scope("an attached", "The library detached the thread.");
+        report_open_scope(label, "an attached", "The library detached the thread.");
     else if (was_detached)
-        report_open_scope("a detached", "The interpreter does not wait for it any more.");
+        report_open_scope(label, "a detached", "The interpreter does not wait for it any more.");
     else
-        report_open_scope("a", "Other code attached the thread, and what that holds was left alone.");
+        report_open_scope(label, "a", "Other code attached the thread, and what that holds was left alone.");
 }
 
 bool is_anything_open(const thread &me) noexcept {

@@ -72,6 +72,42 @@ TEST_CASE("a refused scope throws its status, or has it when told not to throw")
     CHECK_THROWS_AS(attached(static_cast<pyattach_interpreter *>(nullptr)), std::exception);
 }
 
+TEST_CASE("an attached scope takes no_drain, a label and options") {
+    start_python();
+    attached outer;
+    owned first = outer.token().eval("object()"), second = outer.token().eval("object()");
+    {
+        detached gap{outer.token()};
+        first = owned(); // into the pool
+        attached here{no_drain};
+        CHECK(here);
+        CHECK(pyattach_pool_size() == 1);
+        attached labelled{no_drain, "label"};
+        attached nothrow{std::nothrow, no_drain};
+        attached both{std::nothrow, no_drain, "label"};
+        CHECK((labelled && nothrow && both));
+        CHECK(pyattach_pool_size() == 1);
+    }
+    CHECK(pyattach_pool_size() == 0);
+    {
+        detached gap{outer.token()};
+        second = owned();
+        attached labelled{"label"}; // drains
+        CHECK(pyattach_pool_size() == 0);
+        attached nothrow{std::nothrow, "label"};
+        const pyattach_attach_options options = {sizeof options, pyattach_interpreter_main(), 1, "label"};
+        attached with{options}, with_nothrow{std::nothrow, options};
+        CHECK((labelled && nothrow && with && with_nothrow));
+    }
+    forbidden traversing;
+    CHECK_THROWS_AS(attached(no_drain), error);
+    CHECK_THROWS_AS(attached("label"), error);
+    CHECK_THROWS_AS(attached(pyattach_attach_options{}), error);
+    CHECK(attached(std::nothrow, no_drain).status() == PYATTACH_FORBIDDEN);
+    CHECK(attached(std::nothrow, "label").status() == PYATTACH_FORBIDDEN);
+    CHECK(attached(std::nothrow, pyattach_attach_options{}).status() == PYATTACH_INVALID);
+}
+
 TEST_CASE("a scope ended by hand is over, and its destructor does nothing") {
     start_python();
     attached here;

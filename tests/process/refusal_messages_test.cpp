@@ -47,6 +47,11 @@ CHILD("refused in the wrong state") {
         pyattach_start_options options{};
         return pyattach_interpreter_start_with(&options);
     });
+    expect_told("pyattach_attached_begin_with: struct_size of the options is zero", PYATTACH_INVALID, [] {
+        pyattach_attached scope;
+        pyattach_attach_options options{};
+        return pyattach_attached_begin_with(&scope, &options);
+    });
     expect_told("is not registered with this argument", PYATTACH_INVALID, [] {
         return pyattach_exit_callback_remove(
             pyattach_interpreter_main(), [](pyattach_interpreter *, void *) {}, nullptr);

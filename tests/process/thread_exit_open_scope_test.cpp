@@ -1,11 +1,13 @@
-// Native threads that end with a scope open: by a return, by pthread_exit, by pthread_cancel. Destructors that run then
-// may call the library, the thread is detached, and the message handler is told.
+// Native threads that end with a scope open: by a return, by pthread_exit, by pthread_cancel, after a longjmp.
+// Destructors that run then may call the library, the thread is detached, and the message handler is told.
+#include "support/attach_options.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
 #include "support/threads.hpp"
 
+#include <csetjmp>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -13,9 +15,9 @@ using namespace support;
 
 namespace {
 
-enum class ends { by_return, by_pthread_exit, by_pthread_cancel };
+enum class ends { by_return, by_pthread_exit, by_pthread_cancel, after_longjmp };
 enum class leaves { attached, detached, attached_inside, nested, section };
-constexpr ends all_ends[] = {ends::by_return, ends::by_pthread_exit, ends::by_pthread_cancel};
+constexpr ends all_ends[] = {ends::by_return, ends::by_pthread_exit, ends::by_pthread_cancel, ends::after_longjmp};
 
 pthread_key_t older_key;
 std::atomic<int> destroyed, initialized;
@@ -87,6 +89,7 @@ struct scopes_of_thread {
 };
 scopes_of_thread kept_scopes;
 std::atomic<bool> is_ready;
+thread_local std::jmp_buf outside;
 
 __attribute__((noinline)) void open_scopes(const plan &wanted) {
     scopes_of_thread on_stack;
@@ -111,12 +114,17 @@ __attribute__((noinline)) void open_scopes(const plan &wanted) {
     is_ready = true;
     if (wanted.how == ends::by_pthread_exit)
         pthread_exit(nullptr);
+    if (wanted.how == ends::after_longjmp)
+        std::longjmp(outside, 1);
     while (wanted.how == ends::by_pthread_cancel)
         pause(); // is cancelled here
 }
 
 void *end_inside(void *wanted) {
-    open_scopes(*static_cast<plan *>(wanted));
+    if (setjmp(outside) == 0)
+        open_scopes(*static_cast<plan *>(wanted));
+    else
+        scribble(40);
     return nullptr;
 }
 
@@ -208,7 +216,7 @@ CHILD("threads that end in a sub-interpreter") {
         for (ends how : all_ends)
             for (bool is_static : {false, true})
                 run_plan({how, leaves::attached, is_static, false});
-        EXPECT_SENTENCE(count_in(heard.text(), "an attached scope open.") == 6, heard.text());
+        EXPECT_SENTENCE(count_in(heard.text(), "an attached scope open.") == 8, heard.text());
     } // ends it, which aborts up to 3.13 if a state is left
     EXPECT(!stop_python());
 }
@@ -241,6 +249,29 @@ CHILD("a thread is told of by its number and name") {
         detached gap;
     });
     EXPECT(count_in(heard.text(), "ended with") == 1);
+    // The label tells which scope it was.
+    run_on_thread([] {
+        pthread_setname_np(pthread_self(), "forgetful");
+        static pyattach_attached scope, nested;
+        const pyattach_attach_options labelled = attach_options(true, "loading"), inner = attach_options(true, "inner");
+        EXPECT(pyattach_attached_begin_with(&scope, &labelled) == PYATTACH_OK);
+        EXPECT(pyattach_attached_begin_with(&nested, &inner) == PYATTACH_OK);
+    });
+    EXPECT_SENTENCE(count_in(heard.text(), " (forgetful): loading ended with an attached scope open") == 1,
+                    heard.text());
+    // The next thread has neither its label nor its option.
+    ref object;
+    {
+        attached here;
+        object = new_object();
+    }
+    run_on_thread([&] {
+        object.drop(); // into the pool
+        static pyattach_attached scope;
+        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        EXPECT(pyattach_pool_size() == 0);
+    });
+    EXPECT_SENTENCE(count_in(heard.text(), "loading") == 1, heard.text());
 }
 TEST_CASE("the message handler is told which thread ended with a scope open, and what to do") {
     check_succeeds("a thread is told of by its number and name");
