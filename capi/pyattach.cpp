@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "base/status.hpp"
 #include "core/housekeeping.hpp"
+#include "core/thread_hook.hpp"
 #include "cpython/find.hpp"
 #include "host/start.hpp"
 #include "host/stats.hpp"
@@ -17,6 +18,7 @@
 #include "scopes/attach_options.hpp"
 #include "scopes/forked.hpp"
 #include "scopes/holding.hpp"
+#include "scopes/prepare.hpp"
 #include "tstate/warm_state.hpp"
 
 using namespace pyattach;
@@ -158,10 +160,18 @@ void pyattach_set_release_delay(long long delay_ns) { housekeeping::set_release_
 
 // --- warm_state.h
 void pyattach_set_thread_policy(pyattach_thread_policy policy) { warm_state::set_policy(policy); }
+pyattach_status pyattach_thread_prepare(void) {
+    const kept_errno kept;
+    return prepare_thread();
+}
 pyattach_status pyattach_thread_release(void) {
     const kept_errno kept;
     return warm_state::release();
 }
+
+// --- thread_hook.h
+void pyattach_set_thread_hook(pyattach_thread_hook hook, void *arg) { thread_hook::set(hook, arg); }
+void pyattach_set_thread_names(int wanted) { thread_hook::set_names(wanted != 0); }
 
 // --- mutex.h
 void pyattach_mutex_lock(pyattach_mutex *mutex) {

@@ -110,7 +110,7 @@ PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_attached_assume(pyattac
  * Aborts if the scope was refused, has ended already or belongs to another thread, and if a detached scope, or a scope
  * that attached the thread, is still open inside it.
  *
- * A thread that ends with a scope open (by a return, by pthread_exit, by pthread_cancel, after a longjmp) is detached and
+ * A thread that ends with a scope open (by a return, pthread_exit, pthread_cancel or after a longjmp) is detached and
  * leaves the interpreter when the library's thread-exit hook runs, and the message handler is called. Destructors of
  * thread-local data that run before the hook find the thread in the state in which the scope left it, and may call any
  * function of this library. */

@@ -32,6 +32,7 @@
 #include "fork.h"
 #include "pool.h"
 #include "warm_state.h"
+#include "thread_hook.h"
 #include "mutex.h"
 #include "critical_section.h"
 #include "once.h"

@@ -11,6 +11,7 @@
 #include "token.hpp"
 #include "attached.hpp"
 #include "detached.hpp"
+#include "warm_state.hpp"
 #include "forbidden.hpp"
 #include "hold.hpp"
 #include "borrowed.hpp"

@@ -25,6 +25,26 @@ typedef enum pyattach_thread_policy {
  * warm already stay. Does not block and runs no Python code. */
 PYATTACH_API void pyattach_set_thread_policy(pyattach_thread_policy policy);
 
+/* Makes the warm thread state of the calling thread in the main interpreter, without attaching, so that the thread's
+ * first attach does not have to: it then costs what each later one does. For threads that must not lose time once they
+ * run, such as those of an audio callback.
+ *
+ * Does not wait for the GIL (but up to CPython 3.11 while tracemalloc traces), so a lock may be held meanwhile. On
+ * free-threaded builds and up to 3.11 it waits while Python forks, for a second at most. On free-threaded builds
+ * CPython stops the attached threads to make the second thread state of a process (3.13), or to enlarge its tables of
+ * them: it then waits for those that are in native code. Runs no Python code.
+ *
+ * PYATTACH_OK: the next attach makes no thread state: this thread has one now, or had one before, or other code made
+ * one for it. Or, on free-threaded builds, an ended thread that had this thread's ident has left a thread state; the
+ * next attach deletes that one first, and makes the new one itself. PYATTACH_NO_PYTHON: no CPython is loaded in this
+ * process. PYATTACH_NOT_INITIALIZED: no interpreter runs, or this library has not registered it yet, which the first
+ * attach of any thread and pyattach_interpreter_start do. PYATTACH_FINALIZING: the main interpreter is ending.
+ * PYATTACH_FORBIDDEN: the thread is inside a forbidden scope.
+ * PYATTACH_UNSUPPORTED: this thread keeps no thread state: the policy is PYATTACH_THREADS_SCOPED, Python is a debug
+ * build, or the thread is ending. Or the Python found cannot be used. Or this process was forked, and no thread has
+ * attached since (see fork.h). PYATTACH_NO_MEMORY: memory is short. */
+PYATTACH_API pyattach_status pyattach_thread_prepare(void);
+
 /* Destroys the warm thread states of the calling thread now. Without any it does nothing.
  *
  * May block, for the GIL. May run Python code: destructors of thread-local data.

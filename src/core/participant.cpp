@@ -13,6 +13,7 @@ namespace pyattach {
 participant no_participant = {{presence::outside},
                               false,
                               false,
+                              false,
                               0,
                               nullptr,
                               reinterpret_cast<cpython::thread_state *>(&no_participant),
@@ -71,6 +72,7 @@ participant *take_vacant_or_add(interpreter &interp, pid_t id, participant *fres
         taken->native_id = id;
         taken->ident = own_ident();
         taken->is_taken = true;
+        taken->is_hook_due = false;
     }
     unlock_registry();
     std::free(fresh);

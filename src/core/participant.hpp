@@ -31,6 +31,7 @@ struct participant {
     std::atomic<presence> presence_now; // written by the thread, read by the finalizing thread
     bool is_taken;                      // by a thread that has not ended; under the registry's lock, as is `ident`
     bool is_temporary;                  // the library made `last_tstate` for one scope, which is open
+    bool is_hook_due;                   // the thread hook is called at the next attach with the warm tstate
     pid_t native_id;
     interpreter *interp;
     cpython::thread_state *warm_tstate; // made by the library for the thread, and kept between attaches

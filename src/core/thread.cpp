@@ -80,6 +80,7 @@ void reset(thread &record) noexcept {
     record.reattach_guards = nullptr;
     record.exit_rounds = 0;
     record.no_drain_open = 0;
+    record.has_called_hook = false;
 }
 
 thread *new_record() noexcept {

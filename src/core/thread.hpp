@@ -36,7 +36,8 @@ struct thread {
     reattach_guard *reattach_guards; // of tstates that other code attached and a scope of this thread detached
     counters counted;
     int exit_rounds;         // how often the thread-exit hook has run
-    uint32_t no_drain_open;  // how many attached scopes that were begun with `no_drain` are open
+    uint16_t no_drain_open;  // how many attached scopes that were begun with `no_drain` are open
+    bool has_called_hook;    // for this thread the thread hook was called (thread_hook.hpp)
     thread *next, *previous; // in the list of all records
     frame base;              // the bottom of the stack of frames, which changes no tstate
 

@@ -1,6 +1,9 @@
 // The module `threading`: importing it without claiming the main thread, and its dict of threads.
 #include "cpython/threading.hpp"
 
+#include <cstring>
+#include <initializer_list>
+
 #include "cpython/exception.hpp"
 #include "cpython/module.hpp"
 #include "cpython/tstate.hpp"
@@ -106,6 +109,28 @@ void forget_same_ident(object *threading_active) noexcept {
         }
         py.error_clear();
         py.decref(number);
+    });
+}
+
+// An import here could make this thread the main one (see import_threading), and is not needed: each interpreter
+// imports `threading` when the exit hook is registered.
+void name_current_thread(const char *name) noexcept {
+    kept_error kept;
+    guarded([name] {
+        const table &py = python();
+        object *threading = loaded_module("threading");
+        if (!threading)
+            return py.error_clear();
+        object *current_thread = py.get_attribute(threading, "current_thread");
+        object *no_arguments = current_thread ? py.tuple_new(0) : nullptr;
+        object *thread = no_arguments ? py.call_object(current_thread, no_arguments, nullptr) : nullptr;
+        // The system cuts a name off after 15 bytes, also inside a character.
+        object *text =
+            thread ? py.str_decode_utf8(name, static_cast<ptrdiff_t>(std::strlen(name)), "replace") : nullptr;
+        if (!text || py.set_attribute(thread, "name", text) != 0)
+            py.error_unraisable(current_thread);
+        for (object *reference : {text, thread, no_arguments, current_thread})
+            py.decref(reference);
     });
 }
 

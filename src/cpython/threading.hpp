@@ -25,6 +25,9 @@ bool has_thread(object *threading_active, unsigned long ident) noexcept;
 inline bool has_several(object *threading_active) noexcept {
     return guarded([threading_active] { return python().dict_size(threading_active) > 1; });
 }
+// Sets threading.current_thread().name of the calling thread, if `threading` is imported already. An exception is
+// reported as unraisable. Runs Python code.
+void name_current_thread(const char *name) noexcept;
 // Removes the dummy thread that has the calling thread's ident, if there is one.
 void forget_same_ident(object *threading_active) noexcept;
 

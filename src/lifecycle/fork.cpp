@@ -18,6 +18,7 @@
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "core/thread_hook.hpp"
 #include "cpython/guards.hpp"
 #include "cpython/layout.hpp"
 #include "cpython/tstate.hpp"
@@ -53,6 +54,7 @@ void hold_all() noexcept {
     hold_threads();
     hold_message_handler();
     housekeeping::tstate_lock.hold();
+    thread_hook::hold();
     cpython::hold_tstates();
     cpython::hold_guards();
     hold_locked_registry();
@@ -63,6 +65,7 @@ void release_all_holds() noexcept {
         cpython::release_hold_on_guards();
         cpython::release_hold_on_tstates();
         housekeeping::tstate_lock.release_hold();
+        thread_hook::release_hold();
         release_hold_on_message_handler();
         release_hold_on_threads();
         // A borrower may have changed the list of interp_data, and may still be changing it.
@@ -88,6 +91,7 @@ bool restart_locks() noexcept {
     bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
     is_something_lost = housekeeping::tstate_lock.restart() || is_something_lost;
+    thread_hook::restart();
     cpython::restart_tstates();
     cpython::restart_guards();
     forget_running_exit_callbacks_locked(is_registry_lost);

@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/thread_hook.hpp"
 #include "cpython/find.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
@@ -76,6 +77,10 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
         lookup_or_register(me, result.tstate);
         remember_interp(me, &entered);
     }
+    const participant &self = *result.participant;
+    if (__builtin_expect(self.is_hook_due, 0) && checked && !is_drain_disabled() &&
+        (result.is_new || result.tstate == self.warm_tstate))
+        thread_hook::on_attached(me, *result.participant);
     // Also if `checked` is false: a reference enters the pool only if the end of the interpreter closes the pool.
     drain_if_allowed(entered);
     return PYATTACH_OK;

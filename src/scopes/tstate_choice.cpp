@@ -2,6 +2,7 @@
 #include "scopes/tstate_choice.hpp"
 
 #include "core/housekeeping.hpp"
+#include "core/thread_hook.hpp"
 #include "cpython/layout.hpp"
 #include "platform/fence.hpp"
 #include "tstate/new_tstate.hpp"
@@ -58,15 +59,15 @@ thread_state *use_warm_tstate(thread &me, participant &self, thread_state *tstat
     if (me.current_at == &cpython::unknown)
         me.current_at = cpython::current_at(); // the record may have been made before the layout was trusted
     const bool can_be_fast = is_registered && fences_are_asymmetric && me.current_at != &cpython::unknown;
-    me.fast_participant = can_be_fast ? &self : &no_participant;
+    // The thread hook is called on the slow path.
+    me.fast_participant = can_be_fast && !self.is_hook_due ? &self : &no_participant;
     return tstate;
 }
 
-// Makes a tstate, on the thread that will use it, because CPython binds a tstate to the thread that makes it.
-thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp, reap_batch &same_ident_batch,
-                             attach_result &result) noexcept {
-    if (cpython::python().free_threaded)
-        same_ident_batch.destroy_before_attach(result.was_detached ? nullptr : result.replaced);
+} // namespace
+
+thread_state *make_own_tstate(thread &me, participant &self) noexcept {
+    interpreter &interp = *self.interp;
     // The tstate that this thread was attached with here last does not exist any more, and its address may be that of
     // another thread's tstate. Up to 3.11 that may be a forking thread, which holds the GIL: while make_tstate waits
     // for the fork, this thread would take that GIL for its own (is_own_tstate), because the participant announces
@@ -85,14 +86,17 @@ thread_state *use_new_tstate(thread &me, participant &self, interpreter &interp,
     for (participant &member : participants_of(me))
         if (&member != &self && member.last_tstate == tstate)
             member.last_tstate = nullptr;
-    result.is_new = true;
-    result.temporary = self.is_temporary = !warm_state::keeps_tstates(interp);
-    if (!result.temporary)
+    self.is_hook_due = thread_hook::is_due_for_new_tstate();
+    self.is_temporary = !warm_state::keeps_tstates(interp);
+    if (!self.is_temporary)
         use_warm_tstate(me, self, tstate);
     return self.last_tstate = tstate;
 }
 
-} // namespace
+bool has_gilstate_tstate(const thread &me) noexcept {
+    thread_state *tstate = cpython::python().gilstate_tstate();
+    return tstate && !is_of_ended_interp(me, tstate);
+}
 
 bool is_without_tstate(const participant &self) noexcept {
     return !self.warm_tstate && (!self.last_tstate || self.last_tstate != cpython::python().gilstate_tstate());
@@ -144,7 +148,12 @@ thread_state *choose_tstate(thread &me, participant &self, interpreter &interp, 
         return use_unowned_tstate(self, outer_tstate);
 
     // Rule 4: a new tstate, kept warm if the policy, the Python and the interpreter allow it.
-    return use_new_tstate(me, self, interp, same_ident_batch, result);
+    if (py.free_threaded)
+        same_ident_batch.destroy_before_attach(result.was_detached ? nullptr : result.replaced);
+    thread_state *tstate = make_own_tstate(me, self);
+    result.is_new = tstate != nullptr;
+    result.temporary = tstate && self.is_temporary;
+    return tstate;
 }
 
 } // namespace pyattach

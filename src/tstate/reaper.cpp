@@ -53,16 +53,19 @@ uint32_t orphaned_in(const interpreter &interp) noexcept {
     return interp.data->orphaned.count.load(std::memory_order_relaxed);
 }
 
-// Whether an orphaned tstate in the list belongs to an ended thread that had the calling thread's ident.
+// Whether one in the list belongs to an ended thread that had the calling thread's ident.
+bool is_own_ident_in(const participant *member) noexcept {
+    while (member && !has_own_ident(*member))
+        member = member->next_of_thread;
+    return member;
+}
 bool has_same_ident(const participant_list &list) noexcept {
     if (list.count.load(std::memory_order_relaxed) == 0)
         return false;
     lock_registry();
-    const participant *member = list.first;
-    while (member && !has_own_ident(*member))
-        member = member->next_of_thread;
+    const bool has = is_own_ident_in(list.first);
     unlock_registry();
-    return member;
+    return has;
 }
 
 // Deletes the tstates of a list of participants. Attached; destructors run on this thread's own tstate. If memory is
@@ -270,12 +273,19 @@ void reap_batch::forget_locked(interp_data &data) noexcept {
     }
 }
 
+bool is_same_ident_orphaned(const interpreter &interp) noexcept {
+    lock_registry();
+    // A thread that is deleting tstates may have it.
+    const bool is_orphaned = interp.data->reap_batches || is_own_ident_in(interp.data->orphaned.first);
+    unlock_registry();
+    return is_orphaned;
+}
+
 void reap_some(interpreter &interp) noexcept {
     object *threading_active = interp.data->threading_active.load(std::memory_order_acquire);
     if (threading_active && cpython::has_several(threading_active) && has_same_ident(interp.data->orphaned))
         cpython::forget_same_ident(threading_active);
-    // A thread that must not run destructors leaves the tstates to another thread. (The dummy thread above has to go in
-    // any case, because this thread would take it for its own.)
+    // (The dummy thread goes in any case, because this thread would take it for its own.)
     if (!is_drain_disabled())
         reap(interp, own_batch_size());
 }

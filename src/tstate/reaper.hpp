@@ -69,6 +69,10 @@ class reap_batch {
     bool is_linked_ = false;
 };
 
+// Free-threaded: whether an ended thread that had the calling thread's ident may have left a tstate that is not deleted
+// yet.
+bool is_same_ident_orphaned(const interpreter &interp) noexcept;
+
 // With a GIL. The calling thread is attached to the interpreter with the tstate that it has just made. Deletes the
 // orphaned tstates if there are enough for a batch, and if the thread may run destructors. Runs Python code, and keeps
 // the pending exception.

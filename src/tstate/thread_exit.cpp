@@ -12,6 +12,7 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/section.hpp"
+#include "core/thread_hook.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/tstate.hpp"
 #include "platform/exit_key.hpp"
@@ -149,7 +150,11 @@ bool on_thread_exit(thread &me) noexcept {
     if (is_last) {
         this_thread.ended = 1;
         this_thread.tag(&me);
+        const bool has_called_hook = me.has_called_hook;
         forget(me);
+        // From now on what the hook attaches is temporary, as in the destructors that run after this.
+        if (has_called_hook)
+            thread_hook::on_ended();
     }
     errno = kept_errno;
     return is_last;

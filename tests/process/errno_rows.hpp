@@ -86,12 +86,6 @@ std::map<std::string, std::function<void()>> rows() {
     ROW(attached_begin, attach([](pyattach_attached *scope) { return KEEP(pyattach_attached_begin(scope)); }));
     ROW(attached_begin_unchecked,
         attach([](pyattach_attached *scope) { return KEEP(pyattach_attached_begin_unchecked(scope)); }));
-    ROW(attached_begin_with, attach([](pyattach_attached *scope) {
-            pyattach_attach_options how{};
-            how.struct_size = sizeof how;
-            how.label = "label";
-            return KEEP(pyattach_attached_begin_with(scope, &how));
-        }));
     ROW(attached_begin_in, attach([](pyattach_attached *scope) {
             return KEEP(pyattach_attached_begin_in(scope, pyattach_interpreter_main()));
         }));

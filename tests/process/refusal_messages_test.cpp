@@ -73,7 +73,8 @@ CHILD("refused in the wrong state") {
     forbidden traverse;
     for (const std::function<pyattach_status()> &call : std::initializer_list<std::function<pyattach_status()>>{
              try_to_attach, pyattach_interpreter_start, pyattach_interpreter_stop, pyattach_thread_release,
-             pyattach_check_signals, pyattach_pool_drain, [] { return pyattach_run("1", nullptr, nullptr); },
+             pyattach_thread_prepare, pyattach_check_signals, pyattach_pool_drain,
+             [] { return pyattach_run("1", nullptr, nullptr); },
              [] { return try_to_attach_in(pyattach_interpreter_main()); },
              [] {
                  pyattach_detached scope;

@@ -1,6 +1,5 @@
 // Native threads that end with a scope open: by a return, by pthread_exit, by pthread_cancel, after a longjmp.
 // Destructors that run then may call the library, the thread is detached, and the message handler is told.
-#include "support/attach_options.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
@@ -227,54 +226,6 @@ CHILD("the Python has assertions that forbid deleting the state") {
 TEST_CASE("Py_EndInterpreter works for a sub-interpreter in which a thread ended attached") {
     if (run_child("the Python has assertions that forbid deleting the state").exit_code != 0)
         check_succeeds("threads that end in a sub-interpreter");
-}
-
-CHILD("a thread is told of by its number and name") {
-    start_with_older_key();
-    messages heard;
-    std::string number;
-    run_on_thread([&] {
-        pthread_setname_np(pthread_self(), "forgetful");
-        number = "thread " + std::to_string(gettid()) + " (forgetful) ended with ";
-        static pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-    });
-    EXPECT_SENTENCE(count_in(heard.text(), number.c_str()) == 1, heard.text());
-    for (const char *wanted :
-         {"an attached scope open", "The library detached the thread", "before its thread does", "pthread_exit"})
-        EXPECT_SENTENCE(count_in(heard.text(), wanted) == 1, heard.text());
-    // An orderly end causes no message.
-    run_on_thread([] {
-        attached here;
-        detached gap;
-    });
-    EXPECT(count_in(heard.text(), "ended with") == 1);
-    // The label tells which scope it was.
-    run_on_thread([] {
-        pthread_setname_np(pthread_self(), "forgetful");
-        static pyattach_attached scope, nested;
-        const pyattach_attach_options labelled = attach_options(true, "loading"), inner = attach_options(true, "inner");
-        EXPECT(pyattach_attached_begin_with(&scope, &labelled) == PYATTACH_OK);
-        EXPECT(pyattach_attached_begin_with(&nested, &inner) == PYATTACH_OK);
-    });
-    EXPECT_SENTENCE(count_in(heard.text(), " (forgetful): loading ended with an attached scope open") == 1,
-                    heard.text());
-    // The next thread has neither its label nor its option.
-    ref object;
-    {
-        attached here;
-        object = new_object();
-    }
-    run_on_thread([&] {
-        object.drop(); // into the pool
-        static pyattach_attached scope;
-        EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
-        EXPECT(pyattach_pool_size() == 0);
-    });
-    EXPECT_SENTENCE(count_in(heard.text(), "loading") == 1, heard.text());
-}
-TEST_CASE("the message handler is told which thread ended with a scope open, and what to do") {
-    check_succeeds("a thread is told of by its number and name");
 }
 
 CHILD("a thread ends with a nested scope open in what other code attached") {
