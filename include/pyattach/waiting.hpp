@@ -23,7 +23,7 @@ namespace detail {
 template <class Lock> pyattach_status wait_for_lock(token py, Lock &held) {
     if (held.owns_lock())
         return PYATTACH_OK;
-    no_drain_scope no_drain;
+    no_drain_scope without_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();
@@ -97,7 +97,7 @@ template <class Changed, class Lock, class Condition> [[nodiscard]] pyattach_sta
 wait_detached(std::nothrow_t, token py, Changed &changed, Lock &held, Condition condition) {
     if (condition())
         return PYATTACH_OK;
-    detail::no_drain_scope no_drain;
+    detail::no_drain_scope without_drain;
     detached gap{std::nothrow, py};
     if (!gap)
         return gap.status();

@@ -68,3 +68,31 @@ CHILD("a thread is told of by its number and name") {
 TEST_CASE("the message handler is told which thread ended with a scope open, and what to do") {
     check_succeeds("a thread is told of by its number and name");
 }
+
+CHILD("a thread ends in a no_drain scope and attaches once more") {
+    pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED); // so its record serves it to the last round of destructors
+    start_python();
+    static ref object;
+    static bool is_drained = false;
+    {
+        attached here;
+        object = new_object();
+    }
+    // Made after the library's key, so its destructor runs after the library's hook.
+    pthread_key_t later_key;
+    EXPECT(pthread_key_create(&later_key, [](void *) {
+               object.drop(); // into the pool
+               attached late;
+               is_drained = pyattach_pool_size() == 0;
+           }) == 0);
+    run_on_thread([&] {
+        pthread_setspecific(later_key, &object);
+        static pyattach_attached scope;
+        const pyattach_attach_options options = attach_options(true);
+        EXPECT(pyattach_attached_begin_with(&scope, &options) == PYATTACH_OK);
+    });
+    EXPECT(is_drained);
+}
+TEST_CASE("a no_drain scope ends with its thread: a destructor that attaches afterwards drains") {
+    check_succeeds("a thread ends in a no_drain scope and attaches once more");
+}

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <pthread.h>
+#include <string>
 
 #include "core/gate.hpp"
 #include "platform/clock.hpp"
@@ -95,15 +96,23 @@ TEST_CASE("the closing thread counts the other threads inside, or only the attac
     CHECK(the_gate->wait(&own, false, 0) == 2);
     CHECK(the_gate->wait(&own, true, 0) == 1);
     CHECK(the_gate->wait(nullptr, true, 0) == 2);
-    pid_t ids[4] = {};
-    CHECK(the_gate->list_inside(&own, ids, 4) == 2);
-    CHECK(ids[0] + ids[1] == 23);
-    CHECK(the_gate->list_inside(&own, ids, 1) == 1);
+    CHECK(the_gate->set_label(detached, "label"));
+    CHECK_FALSE(the_gate->set_label(detached, "inner")); // the first one stays
+    inside_thread threads[4] = {};
+    CHECK(the_gate->list_inside(&own, threads, 4) == 2);
+    CHECK(threads[0].id + threads[1].id == 23);
+    for (int i = 0; i < 2; ++i)
+        CHECK(std::string(threads[i].label) == (threads[i].id == 12 ? "label" : ""));
+    the_gate->clear_label(detached);
+    the_gate->clear_label(attached); // which has none
+    CHECK(the_gate->list_inside(&own, threads, 1) == 1);
+    CHECK(the_gate->list_inside(&own, threads, 4) == 2);
+    CHECK(std::string(threads[0].label) + threads[1].label == "");
     the_gate->leave(attached, presence::outside);
     CHECK(the_gate->wait(&own, true, 0) == 0);
     the_gate->remove(detached); // its thread ended
     CHECK(the_gate->wait(&own, false, 0) == 0);
-    CHECK(the_gate->list_inside(&own, ids, 4) == 0);
+    CHECK(the_gate->list_inside(&own, threads, 4) == 0);
 }
 
 TEST_CASE("a wait ends when the last thread leaves the gate or ends") {
