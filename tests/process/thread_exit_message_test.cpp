@@ -70,7 +70,6 @@ TEST_CASE("the message handler is told which thread ended with a scope open, and
 }
 
 CHILD("a thread ends in a no_drain scope and attaches once more") {
-    pyattach_set_thread_policy(PYATTACH_THREADS_SCOPED); // so its record serves it to the last round of destructors
     start_python();
     static ref object;
     static bool is_drained = false;

@@ -13,6 +13,7 @@
 
 using namespace support;
 using pyattach::gate;
+using pyattach::inside_thread;
 using pyattach::participant;
 using pyattach::presence;
 
