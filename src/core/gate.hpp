@@ -136,7 +136,7 @@ class gate {
     };
     attached_threads look_at_attached(const participant *except) noexcept;
     // Writes which threads are inside but that of `except`, at most `most`, and returns how many it wrote.
-    unsigned list_inside(const participant *except, inside_thread *found, unsigned most) noexcept;
+    unsigned list_inside(const participant *except, inside_thread *threads, unsigned most) noexcept;
 
     // The label of a scope of the calling thread's, which the finalizing thread may be reading, so both are done under
     // the lock: once clear_label returns, the string may be freed. False: the thread has a label already, which stays.

@@ -11,7 +11,7 @@
 namespace pyattach::attached {
 
 // See attached.h. NULL: no options.
-status begin_with(attached_scope &, const pyattach_attach_options *options) noexcept;
+status begin_with(attached_scope &, const pyattach_attach_options *given) noexcept;
 
 // At the begin of the scope's end: ends what its options began, if it has options and may end now. On a thread that may
 // not end it nothing happens. A nested scope is an ordinary one afterwards.
