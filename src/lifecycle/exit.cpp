@@ -132,7 +132,8 @@ unsigned ending::wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept
 }
 
 void ending::report_sleepers() noexcept {
-    char problem[200], text[512];
+    char problem[200];
+    report_text text;
     std::snprintf(
         problem, sizeof problem,
         "The interpreter ends: %u native thread%s inside, in a call that has detached the thread, for a second, "

@@ -19,8 +19,7 @@ CHILD("new tstate: the address of the forking thread's") {
     task other("the thread that makes a tstate to end", [&] {
         { attached there; }
         // As if the tstate of the forking thread had been made where the deleted one was.
-        pyattach::participant *self =
-            pyattach::find_participant(pyattach::own_record(), *pyattach::main_interpreter());
+        pyattach::participant *self = pyattach::find_participant(pyattach::own_record(), *pyattach::main_interpreter());
         EXPECT(self && self->last_tstate);
         self->last_tstate = static_cast<pyattach::thread_state *>(own_tstate);
         was_attached.count_down();

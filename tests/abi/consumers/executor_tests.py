@@ -79,9 +79,6 @@ print("leaving")
         # A call ends when the executor refuses another one, so that none of them can end before the exit has begun.
         done = self.python("""
 import atexit, threading, time
-def last():
-    print(running.done(), all(future.done() for future in waiting), flush=True)
-atexit.register(last)
 import executor
 entered = threading.Event()
 def call():
@@ -95,20 +92,21 @@ def call():
 running = executor.submit(call)
 entered.wait()
 waiting = [executor.submit(call) for _ in range(1000)]
+atexit._run_exitfuncs()  # by hand, to look at what comes after it
+print(running.done(), all(future.done() for future in waiting), flush=True)
 """)
         self.assertEqual(("True False\n", ""), (done.stdout, done.stderr))
 
     def test_executor_refuses_calls_once_the_interpreter_ends(self):
         done = self.python("""
 import atexit
-def late():
-    try:
-        executor.submit(print)
-    except RuntimeError as error:
-        print(error)
-atexit.register(late)  # before executor is there, so it runs after the end of its threads
 import executor
 executor.submit(abs, 1).result()
+atexit._run_exitfuncs()  # by hand: the threads end
+try:
+    executor.submit(print)
+except RuntimeError as error:
+    print(error)
 """)
         self.assertEqual(("the threads have ended: the interpreter does, or a fork() left them behind\n", ""),
                          (done.stdout, done.stderr))
