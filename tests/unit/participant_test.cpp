@@ -71,9 +71,9 @@ TEST_CASE("a participant that a thread leaves is the next thread's, with that th
         CHECK(self->presence_now.load() == presence::outside);
         // It has been in the gate all the time.
         self->presence_now.store(presence::attached);
-        pid_t found[2] = {};
+        pyattach::inside_thread found[2] = {};
         CHECK(interp.gate.list_inside(nullptr, found, 2) == 1);
-        CHECK(found[0] == own_native_id());
+        CHECK(found[0].id == own_native_id());
         self->presence_now.store(presence::outside);
     });
     end(interp);
