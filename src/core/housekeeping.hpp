@@ -67,7 +67,7 @@ extern std::atomic<bool> is_at_work;
 extern internal_lock tstate_lock;
 
 // See pool.h.
-void set_policy(pyattach_housekeeping policy) noexcept;
+void set_policy(pyattach_housekeeping wanted) noexcept;
 void set_release_delay(long long delay_ns) noexcept;
 
 } // namespace pyattach::housekeeping
