@@ -89,6 +89,16 @@ bool stay_awake(uint32_t own, int64_t least_ns) noexcept {
     }
 }
 
+// A destructor that runs on this thread may switch housekeeping off, and does not wait for it. The word says `stopping`
+// before the policy is read again, and set_policy stores the policy before it reads the word, all sequentially
+// consistent. So either this thread reads that housekeeping is on again, or set_policy waits for its end.
+bool is_switched_off() noexcept {
+    if (is_on())
+        return false;
+    change(awake, stopping);
+    return !is_on() || !change(stopping, awake);
+}
+
 void sleep(uint32_t own) noexcept {
     if (!is_current(own) || !change(awake, asleep))
         return;
@@ -120,7 +130,7 @@ void *run(void *number) noexcept {
     int looks = 0;
     int64_t delay_ns = 0;
     for (;;) {
-        if (!stay_awake(own, delay_ns))
+        if (is_switched_off() || !stay_awake(own, delay_ns))
             break;
         if (is_reap_due.exchange(false, std::memory_order_seq_cst))
             looks = 0;
@@ -160,7 +170,7 @@ bool start() noexcept {
 
 } // namespace
 
-bool is_on() noexcept { return policy.load(std::memory_order_relaxed) == PYATTACH_HOUSEKEEPING_AUTO; }
+bool is_on() noexcept { return policy.load(std::memory_order_seq_cst) == PYATTACH_HOUSEKEEPING_AUTO; }
 pid_t native_id() noexcept { return id.load(std::memory_order_relaxed); }
 
 bool request_slow(const interpreter &interp) noexcept {
@@ -262,11 +272,12 @@ void forget() noexcept {
 }
 
 void set_policy(pyattach_housekeeping wanted) noexcept {
-    policy.store(wanted, std::memory_order_relaxed);
-    if (wanted == PYATTACH_HOUSEKEEPING_AUTO)
-        resume();
-    else
+    policy.store(wanted, std::memory_order_seq_cst);
+    const bool is_on = wanted == PYATTACH_HOUSEKEEPING_AUTO;
+    if (!is_on || word.load(std::memory_order_seq_cst) == stopping)
         stop_detached(longest_delay_ns);
+    if (is_on)
+        resume();
 }
 
 void set_release_delay(long long delay_ns) noexcept {

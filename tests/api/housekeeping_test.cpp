@@ -249,3 +249,22 @@ TEST_CASE("housekeeping has no budget, and does not wait for a thread that may n
     pyattach_set_drain_budget(256);
     CHECK(reference_count(object) == 1);
 }
+
+TEST_CASE("a destructor on the housekeeping thread may switch housekeeping off") {
+    start_python();
+    housekeeping on;
+    run_on_thread([&] {
+        ref object;
+        {
+            attached here;
+            publish("switch_off", native_function([] { pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF); }));
+            object = object_with_finalizer("switch_off()");
+            run("import gc\ngc.collect()");
+        }
+        pyattach_decref(object.release());
+        wait_until("the thread to be there", [] { return housekeeping_thread() != 0; });
+    });
+    wait_until("it to end", [] { return housekeeping_thread() == 0; });
+    attached here;
+    run("del switch_off");
+}
