@@ -30,6 +30,9 @@ constexpr unsigned most_served = 32;
 std::atomic<int> policy{PYATTACH_HOUSEKEEPING ? PYATTACH_HOUSEKEEPING_AUTO : PYATTACH_HOUSEKEEPING_OFF};
 std::atomic<int64_t> release_delay_ns{100 * millisecond_ns};
 std::atomic<bool> is_reap_due{false};
+// Since when work has waited for a round; 0: none has. A housekeeper that a fork has ended leaves it to the next one,
+// so that forks in quick succession do not begin the release delay anew each time.
+std::atomic<int64_t> waiting_since_ns{0};
 // Which housekeeper the word speaks of. One that was abandoned finds another number, and leaves the word alone.
 std::atomic<uint32_t> generation{0};
 // Of the housekeeper; written by it before it sets `ended`.
@@ -76,13 +79,20 @@ bool has_work() noexcept { return is_reap_due.load(std::memory_order_seq_cst) ||
 int64_t usual_delay_ns() noexcept { return release_delay_ns.load(std::memory_order_relaxed) / 2; }
 bool is_current(uint32_t own) noexcept { return generation.load(std::memory_order_acquire) == own; }
 
-// Stays so long, or half the release delay if that is longer. False: the housekeeper has to end.
+void note_waiting() noexcept {
+    int64_t none_waits = 0;
+    waiting_since_ns.compare_exchange_strong(none_waits, monotonic_ns(), std::memory_order_relaxed);
+}
+
+// Stays so long, and until work has waited for half the release delay. False: the housekeeper has to end.
 bool stay_awake(uint32_t own, int64_t least_ns) noexcept {
     const int64_t began_ns = monotonic_ns();
+    note_waiting();
+    const int64_t since_ns = waiting_since_ns.load(std::memory_order_relaxed);
     for (;;) {
         if (!is_current(own) || word.load(std::memory_order_acquire) != awake)
             return false;
-        const int64_t left_ns = began_ns + std::max(usual_delay_ns(), least_ns) - monotonic_ns();
+        const int64_t left_ns = std::max(since_ns + usual_delay_ns(), began_ns + least_ns) - monotonic_ns();
         if (left_ns <= 0)
             return true;
         futex::wait(word, awake, std::min(left_ns, longest_delay_ns)); // the release delay may change
@@ -100,7 +110,7 @@ bool is_switched_off() noexcept {
 }
 
 void sleep(uint32_t own) noexcept {
-    if (!is_current(own) || !change(awake, asleep))
+    if (!is_current(own) || !is_on() || !change(awake, asleep))
         return;
     if (has_work()) {
         change(asleep, awake); // or a request has done so
@@ -134,6 +144,7 @@ void *run(void *number) noexcept {
             break;
         if (is_reap_due.exchange(false, std::memory_order_seq_cst))
             looks = 0;
+        waiting_since_ns.store(0, std::memory_order_relaxed);
         const bool is_well = run_round();
         const bool looks_again = count_interpreters(has_orphaned) != 0 && ++looks < most_looks;
         if (is_well && !looks_again) {
@@ -179,6 +190,7 @@ bool request_slow(const interpreter &interp) noexcept {
     for (;;) {
         switch (word.load(std::memory_order_seq_cst)) {
         case none:
+            note_waiting();
             if (change(none, awake))
                 return start();
             break;
@@ -268,6 +280,7 @@ void forget() noexcept {
     generation.fetch_add(1, std::memory_order_relaxed);
     id.store(0, std::memory_order_relaxed);
     is_at_work.store(false, std::memory_order_relaxed);
+    waiting_since_ns.store(0, std::memory_order_relaxed);
     word.store(none, std::memory_order_relaxed);
 }
 

@@ -221,6 +221,31 @@ TEST_CASE("a raw fork by a thread that holds the GIL does not find the housekeep
     check_succeeds("housekeeping: a raw fork on an attached thread");
 }
 
+CHILD("housekeeping: forks in quick succession") {
+    housekeeping on(200000000);
+    start_python();
+    have_one_released(); // the hooks are there
+    const std::uint64_t before = released_from_pools();
+    run_on_thread([] {
+        ref object;
+        {
+            attached here;
+            object = new_object();
+        }
+        pyattach_decref(object.release());
+    });
+    wait_until("the reference to be released", [&] {
+        const pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        expect_exit_0(child);
+        return released_from_pools() > before;
+    });
+}
+TEST_CASE("forks in quick succession do not keep the housekeeping thread from its work") {
+    check_succeeds("housekeeping: forks in quick succession");
+}
+
 CHILD("housekeeping: a destructor forks") {
     housekeeping on;
     start_python();

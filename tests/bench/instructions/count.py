@@ -29,7 +29,7 @@ BOUNDS = {
     "attach": (115, 115, 127),
     "detach": (103, 103, 116),
     "decref": (40, 40, 49),
-    "push": (84, 84, 84),  # a quarter of them fenced; the first one requests housekeeping
+    "push": (84, 84, 84),  # a quarter of them fenced
     "section": (78, 77, 121),
     "mutex": (41, 41, 41),
 }

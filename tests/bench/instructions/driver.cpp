@@ -160,6 +160,7 @@ void run_all() {
 
 int main(int, char **argv) {
     must(pyattach_python_load(argv[1]));
+    pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF); // its instructions would be counted, too
     find(ensure, "PyGILState_Ensure");
     find(release, "PyGILState_Release");
     find(save, "PyEval_SaveThread");
