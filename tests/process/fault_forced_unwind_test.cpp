@@ -15,15 +15,14 @@ TEST_CASE("a forced unwind in any call of the registration parks the thread, and
     load_python();
     if (is_debug_build())
         return;
-    std::set<std::string> names = faults::names_of("ended in a native thread's first contact");
-    faults::check_among(names, {"tstate_new", "restore", "sys_object", "dict_get", "interpreter_dict", "capsule_new",
-                                "dict_set", "import_module", "get_attribute", "tuple_new", "tuple_set", "function_new",
-                                "dict_new", "call_object", "module_dict", "dict_size", "error_clear", "error_restore",
-                                "decref"});
+    faults::check_sweep("ended in a native thread's first contact",
+                        {"tstate_new", "restore", "sys_object", "dict_get", "interpreter_dict", "capsule_new",
+                         "dict_set", "import_module", "get_attribute", "tuple_new", "tuple_set", "function_new",
+                         "dict_new", "call_object", "module_dict", "dict_size", "error_clear", "error_restore",
+                         "decref"});
     faults::names_of("ended in the first contact of a thread that others attached");
     faults::names_of("ended in a first contact with threading there");
-    names = faults::names_of("ended in a first contact with threading shutting down");
-    faults::check_among(names, {"is_true", "compile", "eval_code"});
+    faults::check_sweep("ended in a first contact with threading shutting down", {"is_true", "compile", "eval_code"});
 }
 
 CHILD("ended in attaching and detaching") {

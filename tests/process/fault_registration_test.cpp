@@ -3,7 +3,7 @@
 #include "support/host.hpp"
 
 using namespace support;
-using faults::check_among;
+using faults::check_sweep;
 using faults::for_each_failure;
 using faults::how_long;
 using faults::lasting;
@@ -73,12 +73,13 @@ TEST_CASE("a second registration, after the first one got half way, while any de
 
 TEST_CASE(
     "a registration in which any dependency fails is refused or leaves out the exit hook, and the next one adds it") {
-    std::set<std::string> names = names_of("failing first contact, nested");
-    check_among(names, {"calloc", "malloc", "membarrier", "pthread_atfork", "interpreter_dict", "capsule_new",
-                        "dict_set", "import_module", "get_attribute", "function_new", "tuple_new", "tuple_set",
-                        "call_object", "dict_new"});
-    names = names_of("failing first contact of a native thread");
-    check_among(names, {"calloc", "malloc", "pthread_atfork", "tstate_new", "capsule_new", "import_module"});
+    check_sweep("failing first contact, nested",
+                {"calloc", "malloc", "membarrier", "pthread_atfork", "interpreter_dict", "capsule_new", "dict_set",
+                 "import_module", "get_attribute", "function_new", "tuple_new", "tuple_set", "call_object",
+                 "dict_new"});
+    const std::set<std::string> names =
+        check_sweep("failing first contact of a native thread",
+                    {"calloc", "malloc", "pthread_atfork", "tstate_new", "capsule_new", "import_module"});
     // Up to 3.12 the library imports `threading` on a thread of its own.
     load_python();
     bool needs_helper = python_version() < 0x030d0000 && names.count("threading is loaded") == 0;
