@@ -50,8 +50,7 @@ class sleeping_thread {
 const char *const ways_to_sleep[] = {
     "import time; time.sleep(1000)",
     "import queue; queue.Queue().get()",
-    "import socket\n"
-    "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()",
+    "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()",
 };
 
 void expect_told(const std::string &said) {
