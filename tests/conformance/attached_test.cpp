@@ -200,7 +200,7 @@ TEST_CASE("PyO3 v0.12 doc assume_gil_acquired") {
     CHECK(pyattach_is_attached());
     CHECK(current_tstate() == state);
     if (TESTS_CHECKS)
-        check_aborts("assumes what is not so", {"pyattach_attached_assume", "vouches"});
+        check_aborts("assumes what is not so", {"pyattach_attached_assume", "guarantees"});
 }
 
 TEST_CASE("CPython, review of PR 149116") {
