@@ -62,9 +62,15 @@ pid_t native_id() noexcept;
 
 // What a fork child has to know of it. The housekeeper sets `is_at_work` when it has attached, before it runs Python
 // code, and clears it when it has detached. While it makes a tstate and stores it in its participant, it locks
-// `tstate_lock`, which a fork holds.
+// `tstate_lock`, which a raw fork holds.
 extern std::atomic<bool> is_at_work;
 extern internal_lock tstate_lock;
+// Around fork(), as internal_lock.hpp defines hold, release_hold and restart. A fork of which CPython was notified does
+// not hold it: CPython has locked its list of tstates then, for which the housekeeper may be waiting. Another fork
+// waits for 20 ms at most, for the same reason, and its child then finds the lock locked.
+void hold_tstate() noexcept;
+void release_hold_on_tstate() noexcept;
+bool restart_tstate() noexcept;
 
 // See pool.h.
 void set_policy(pyattach_housekeeping wanted) noexcept;

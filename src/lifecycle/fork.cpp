@@ -53,7 +53,7 @@ void hold_all() noexcept {
     }
     hold_threads();
     hold_message_handler();
-    housekeeping::tstate_lock.hold();
+    housekeeping::hold_tstate();
     thread_hook::hold();
     cpython::hold_tstates();
     cpython::hold_guards();
@@ -64,7 +64,7 @@ void release_all_holds() noexcept {
     if (fork_hold::is_outermost()) {
         cpython::release_hold_on_guards();
         cpython::release_hold_on_tstates();
-        housekeeping::tstate_lock.release_hold();
+        housekeeping::release_hold_on_tstate();
         thread_hook::release_hold();
         release_hold_on_message_handler();
         release_hold_on_threads();
@@ -90,7 +90,7 @@ bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
     bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
-    is_something_lost = housekeeping::tstate_lock.restart() || is_something_lost;
+    is_something_lost = housekeeping::restart_tstate() || is_something_lost;
     thread_hook::restart();
     cpython::restart_tstates();
     cpython::restart_guards();

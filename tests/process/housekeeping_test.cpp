@@ -57,6 +57,7 @@ CHILD("housekeeping: it ends with Python, and the next Python has its own") {
     housekeeping on;
     for (int life = 0; life < 3; ++life) {
         start_python();
+        EXPECT(housekeeping_thread() == 0);
         have_one_released();
         EXPECT(housekeeping_thread() != 0);
         EXPECT(stop_python() == nullptr);
