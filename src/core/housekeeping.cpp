@@ -2,7 +2,6 @@
 #include "core/housekeeping.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
@@ -14,8 +13,6 @@
 namespace pyattach::housekeeping {
 
 futex::word word{none};
-std::atomic<bool> is_at_work{false};
-internal_lock tstate_lock;
 
 namespace {
 
@@ -283,20 +280,6 @@ void forget() noexcept {
     is_at_work.store(false, std::memory_order_relaxed);
     waiting_since_ns.store(0, std::memory_order_relaxed);
     word.store(none, std::memory_order_relaxed);
-}
-
-namespace {
-bool holds_tstate; // by the forking thread
-} // namespace
-
-void hold_tstate() noexcept { holds_tstate = !this_thread.forking && tstate_lock.hold_within(20 * millisecond_ns); }
-void release_hold_on_tstate() noexcept {
-    if (std::exchange(holds_tstate, false))
-        tstate_lock.release_hold();
-}
-bool restart_tstate() noexcept {
-    holds_tstate = false;
-    return tstate_lock.restart();
 }
 
 void set_policy(pyattach_housekeeping wanted) noexcept {
