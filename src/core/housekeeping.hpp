@@ -36,8 +36,8 @@ bool is_on() noexcept;
 inline bool is_housekeeper() noexcept { return this_thread.housekeeper; }
 
 // References wait in the pool of this interpreter, or a tstate is orphaned there. Wakes the housekeeper, or makes it,
-// on any thread. False: nobody comes, because housekeeping is off, the interpreter ends, no thread can be made, or this
-// is a fork child in which Python is not in order.
+// on any thread. False: no housekeeper comes, because housekeeping is off, the interpreter ends, no thread can be made,
+// or this is a fork child in which Python is not in order.
 bool request_slow(const interpreter &interp) noexcept;
 inline bool request(const interpreter &interp) noexcept {
     return __builtin_expect(word.load(std::memory_order_seq_cst) > ended, 1) || request_slow(interp);

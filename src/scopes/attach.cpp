@@ -81,8 +81,8 @@ void restore_previous(thread &me, const frame &ended) noexcept {
 }
 
 // The gate has refused the thread. Between the exit hook and CPython's finalizing flag run the atexit callbacks that
-// are older than the hook, where they cannot run before it. One of them may wait for this thread, and nobody could tell
-// why the thread does not come.
+// are older than the hook, where they cannot run before it. One of them may wait for this thread, and its author could
+// not tell why the thread does not come.
 status refuse_at_end(const interpreter &interp) noexcept {
     static refusal_site older_callback;
     const cpython::table &py = cpython::python();
