@@ -12,9 +12,8 @@ using namespace support;
 
 namespace {
 
-// Not attached. Gives a reference back on another thread, and waits until housekeeping has released it.
-void have_one_released() {
-    const std::uint64_t before = released_from_pools();
+// Not attached. Gives a reference back on another thread.
+void queue_one() {
     run_on_thread([] {
         ref object;
         {
@@ -23,6 +22,12 @@ void have_one_released() {
         }
         pyattach_decref(object.release());
     });
+}
+
+// The same, and waits until housekeeping has released it.
+void have_one_released() {
+    const std::uint64_t before = released_from_pools();
+    queue_one();
     wait_until("a reference to be released", [&] { return released_from_pools() > before; });
 }
 
@@ -227,14 +232,7 @@ CHILD("housekeeping: forks in quick succession") {
     start_python();
     have_one_released(); // the hooks are there
     const std::uint64_t before = released_from_pools();
-    run_on_thread([] {
-        ref object;
-        {
-            attached here;
-            object = new_object();
-        }
-        pyattach_decref(object.release());
-    });
+    queue_one();
     wait_until("the reference to be released", [&] {
         const pid_t child = fork();
         if (child == 0)
