@@ -11,15 +11,16 @@ struct known_layout {
     unsigned minor;     // 0x030d stands for all versions 3.13
     unsigned exception; // offsetof(PyThreadState, current_exception); up to 3.11 of curexc_type
     unsigned current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current); later 0: a thread-local
+    unsigned state;     // offsetof(PyThreadState, state); 0: no free-threaded build has this version
     cpython::counting counting; // on builds that are not free-threaded
 };
 
 // From the headers of each version, for pointers of 8 bytes. Free-threaded builds have the same offsets.
 constexpr known_layout known_layouts[] = {
-    {0x0309, 88, 568, counting::in_64_bits}, {0x030a, 88, 568, counting::in_64_bits},
-    {0x030b, 96, 576, counting::in_64_bits}, {0x030c, 96, 0, counting::in_32_bits},
-    {0x030d, 112, 0, counting::in_32_bits},  {0x030e, 112, 0, counting::in_32_bits},
-    {0x030f, 136, 0, counting::in_32_bits},
+    {0x0309, 88, 568, 0, counting::in_64_bits}, {0x030a, 88, 568, 0, counting::in_64_bits},
+    {0x030b, 96, 576, 0, counting::in_64_bits}, {0x030c, 96, 0, 0, counting::in_32_bits},
+    {0x030d, 112, 0, 40, counting::in_32_bits}, {0x030e, 112, 0, 44, counting::in_32_bits},
+    {0x030f, 136, 0, 48, counting::in_32_bits},
 };
 
 thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
@@ -51,6 +52,18 @@ bool is_current_at(thread_state *const *at) noexcept {
     is_right = is_right && peek(at) != tstate;
     restore(py, tstate);
     return is_right && peek(at) == tstate;
+}
+
+bool is_state_at(unsigned offset) noexcept {
+    constexpr int detached = 0, attached = 1, suspended = 2; // _Py_THREAD_DETACHED, ...
+    const table &py = python();
+    thread_state *const tstate = py.current();
+    auto *const at = reinterpret_cast<const int *>(reinterpret_cast<const char *>(tstate) + offset);
+    const bool is_right = peek(at) == attached;
+    save(py);
+    const int state = peek(at);
+    restore(py, tstate);
+    return is_right && (state == detached || state == suspended) && peek(at) == attached;
 }
 
 bool is_counted(counting how) noexcept {
@@ -127,6 +140,8 @@ void trust_layout() noexcept {
             trusted.module.store(index[0], std::memory_order_relaxed);
             trusted.offset.store(index[1], std::memory_order_relaxed);
         }
+        if (py.free_threaded && known.state && is_state_at(known.state))
+            trusted.state_at.store(known.state, std::memory_order_relaxed);
         if (!py.free_threaded && is_counted(known.counting))
             trusted.counting.store(known.counting, std::memory_order_relaxed);
         // Last, and with release: a thread that reads it with acquire reads the other fields as stored above.

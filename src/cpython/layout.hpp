@@ -22,6 +22,7 @@ enum class counting : unsigned {
 
 struct layout {
     std::atomic<unsigned> exception_at; // offset in a tstate of the pending exception or its type; 0: not trusted
+    std::atomic<unsigned> state_at;     // free-threaded: offset of the tstate's state; 0: not trusted
     std::atomic<thread_state *const *> shared; // the global that holds the current tstate; NULL: a thread-local does
     std::atomic<size_t> module, offset;        // of the thread-local, as __tls_get_addr takes them
     std::atomic<cpython::counting> counting;
@@ -42,6 +43,14 @@ thread_state *const *current_at() noexcept;
 inline bool has_exception(const thread_state *attached) noexcept {
     auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
     return peek(reinterpret_cast<const object *const *>(at)) != nullptr;
+}
+// Free-threaded: whether the world is stopped, so that an attach with this tstate waits. Out of date as soon as it is
+// returned. `unless_known` where the layout is not trusted.
+inline bool is_suspended(const thread_state *detached, bool unless_known) noexcept {
+    constexpr int suspended = 2; // _Py_THREAD_SUSPENDED
+    const unsigned at = trusted.state_at.load(std::memory_order_relaxed);
+    return at ? peek(reinterpret_cast<const int *>(reinterpret_cast<const char *>(detached) + at)) == suspended
+              : unless_known;
 }
 inline int32_t *refcount_32(object *obj) noexcept {
     return reinterpret_cast<int32_t *>(obj) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
@@ -70,6 +79,8 @@ inline bool decref_fast(counting how, object *obj) noexcept {
 bool is_exception_at(unsigned offset) noexcept;
 // Detaches and attaches again, and compares the word at `at` each time.
 bool is_current_at(thread_state *const *at) noexcept;
+// The same for the state of the tstate at this offset.
+bool is_state_at(unsigned offset) noexcept;
 // Makes an object, and checks that its references are counted as `how` says. Not free-threaded.
 bool is_counted(counting how) noexcept;
 // Finds CPython's thread-local with the current tstate, as __tls_get_addr takes it. False: CPython has none, more than

@@ -88,4 +88,15 @@ void end_all_os_forks() noexcept {
     futex::wake(forks, futex::everyone);
 }
 
+void destroy_detached(interpreter &interp, thread_state *detached) noexcept {
+    cpython::guarded([&interp, detached] {
+        const cpython::table &py = cpython::python();
+        if (thread_state *unused = make_tstate(interp))
+            cpython::empty_free_lists(detached, unused);
+        py.tstate_clear(detached);
+        py.tstate_delete(detached);
+    });
+    count(event::states_deleted);
+}
+
 } // namespace pyattach

@@ -27,4 +27,8 @@ void forget_os_fork() noexcept;
 // Later in the child, attached: no fork is under way.
 void end_all_os_forks() noexcept;
 
+// Deletes a tstate of this interpreter that no thread is attached with. Free-threaded; the calling thread is attached
+// with a tstate that was made for this (see reap_batch::destroy_before_attach). Runs Python code.
+void destroy_detached(interpreter &interp, thread_state *detached) noexcept;
+
 } // namespace pyattach

@@ -238,14 +238,7 @@ void reap_batch::destroy_before_attach(thread_state *replaced) noexcept {
     no_drain_scope no_drain;
     cpython::restore_over(replaced, tstate);
     while (take_next()) {
-        cpython::guarded([this] {
-            const cpython::table &py = cpython::python();
-            if (thread_state *unused = make_tstate(interp_))
-                cpython::empty_free_lists(current_->warm_tstate, unused);
-            py.tstate_clear(current_->warm_tstate);
-            py.tstate_delete(current_->warm_tstate);
-        });
-        count(event::states_deleted);
+        destroy_detached(interp_, current_->warm_tstate);
         finish_current(true);
     }
     if (replaced)

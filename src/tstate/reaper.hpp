@@ -3,10 +3,9 @@
 // A tstate that this library made is *orphaned* from the end of its thread until it is deleted. Its participant waits
 // for that in the interpreter's list `interp_data::orphaned`.
 //
-// The ending thread does not delete its tstate, because its end never waits for Python (invariant 7). A later thread
-// that needs a new tstate deletes the orphaned one, and only after the kernel has reported the end of the first thread.
-// Until then a destructor of that thread may still attach through PyGILState_*, which finds the tstate in its GILState
-// slot.
+// The ending thread does not delete its tstate, because its end never waits for Python (invariant 7). The housekeeper
+// or a later thread deletes the orphaned one, and only after the kernel has reported the end of the first thread. Until
+// then a destructor of that thread may still attach through PyGILState_*, which finds the tstate in its GILState slot.
 //
 // A free-threaded CPython identifies a thread by its ident, and the system gives the ident of an ended thread to a new
 // one. An object belongs to the ident that created it. The thread with that ident counts the object's references
@@ -14,7 +13,8 @@
 // thread is to merge them (Python/brc.c). Memory, too, belongs to the ident that allocated it. So while an orphaned
 // tstate exists, an object that a new thread of the same ident gives away is not freed before the next collection. And
 // a thread that deletes the orphaned tstate writes to counts and memory that the new thread treats as its own.
-// Therefore, on a free-threaded Python:
+// Therefore, on a free-threaded Python, a thread deletes its tstate at its end (warm_state::destroy_at_end). Where it
+// had to leave it:
 //   - A thread that attaches without a tstate takes the orphaned tstates of its own ident, and deletes them before it
 //     has a tstate of its own. The ident is the same, so the effect is as if their own threads deleted them.
 //   - If another thread is deleting one of them, the thread waits for it. It waits for one second at most, because a

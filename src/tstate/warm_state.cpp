@@ -1,15 +1,19 @@
 // Warm tstate: the tstate that a native thread keeps between attaches.
 #include "tstate/warm_state.hpp"
 
+#include <utility>
+
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "cpython/guarded.hpp"
+#include "cpython/layout.hpp"
 #include "cpython/tstate.hpp"
 #include "objects/decref.hpp"
 #include "objects/drain.hpp"
+#include "tstate/new_tstate.hpp"
 
 namespace pyattach::warm_state {
 namespace {
@@ -49,6 +53,27 @@ void hand_over(participant &self) noexcept {
     retire(self);
     if (has_tstate && !housekeeping::is_housekeeper())
         housekeeping::request_reap(interp);
+}
+
+void destroy_at_end(thread &me) noexcept {
+    // An attached thread was attached by other code, maybe with the warm tstate.
+    if (!cpython::python().free_threaded || this_thread.forbidden || is_python_out_of_order() || current_tstate())
+        return;
+    me.fast_participant = &no_participant;
+    for (participant *self = me.participants; self; self = self->next_of_thread) {
+        interpreter &interp = *self->interp;
+        // Between this question and the attach the world may be stopped all the same. Then the thread waits until it
+        // goes on, as CPython's own threads do when they end.
+        if (!self->warm_tstate || cpython::is_suspended(self->warm_tstate, true) || !interp.gate.enter(*self))
+            continue;
+        if (thread_state *tstate = make_tstate(interp)) {
+            no_drain_scope no_drain;
+            cpython::restore(tstate);
+            destroy_detached(interp, std::exchange(self->warm_tstate, nullptr));
+            cpython::destroy_current(tstate);
+        }
+        interp.gate.leave(*self, presence::outside);
+    }
 }
 
 void forget_orphaned(interpreter &interp) noexcept {

@@ -1,6 +1,7 @@
 // Threads with the ident of an ended thread whose tstate still exists. Free-threaded CPython identifies a thread by its
 // ident; on other builds some of these tests are trivially true.
 #include "support/catch.hpp"
+#include "support/orphaned_tstate.hpp"
 #include "support/recycled_ident.hpp"
 #include "support/scopes.hpp"
 #include "support/sub_interpreter.hpp"
@@ -46,6 +47,7 @@ void leave_states(int threads, std::set<unsigned long> &identities, recycled_ide
             std::lock_guard<std::mutex> held(lock);
             identities.insert(identity);
         }
+        orphan_own_tstate();
         all_there.arrive_and_wait();
     };
     std::vector<std::unique_ptr<task>> all;
@@ -84,6 +86,11 @@ void delete_one_of(recycled_ident &stack, const std::function<void()> &in_deleti
 
 namespace {
 
+void leave_tstate() {
+    { attached here; }
+    orphan_own_tstate();
+}
+
 // Whether an object that a thread on `stack` drops dies before the thread ends. The thread attaches with `Attach`.
 template <class Attach> bool dies_at_once(recycled_ident &stack) {
     latch given("values to be given"), cleared("them to be dropped");
@@ -117,7 +124,7 @@ TEST_CASE("an object a thread drops dies, though an ended thread had its ident")
     counted_values counted;
     for (pyattach_thread_policy each : {PYATTACH_THREADS_WARM, PYATTACH_THREADS_SCOPED}) {
         recycled_ident stack;
-        stack.run([] { attached here; });
+        stack.run(leave_tstate);
         policy thread_policy(each);
         CHECK(dies_at_once<attached>(stack));
     }
@@ -127,7 +134,7 @@ TEST_CASE("an object dropped on a thread that other code attached before dies, t
     start_python();
     counted_values counted;
     recycled_ident stack;
-    stack.run([] { attached here; });
+    stack.run(leave_tstate);
     struct visitor {
         visitor() {
             foreign_attach theirs;
@@ -154,7 +161,7 @@ TEST_CASE(
     static void *address;
     address = elsewhere->state();
     recycled_ident stack;
-    stack.run([] { attached here; });
+    stack.run(leave_tstate);
     struct visitor {
         void *tstate = cpython<void *(void *)>("PyThreadState_New")(address);
         visitor() { cpython<void(void *)>("PyEval_RestoreThread")(tstate); }
@@ -183,7 +190,7 @@ TEST_CASE("an object dropped on a thread that other code attached dies, if the e
         CHECK(pyattach_thread_release() == PYATTACH_OK);
     });
     CHECK(dies_at_once<foreign_attach>(stack));
-    stack.run([] { attached here; });
+    stack.run(leave_tstate);
     CHECK(dies_at_once<foreign_attach>(stack) ==
           !(is_free_threaded() && keeps_tstates())); // or that would be for nothing
 }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <climits>
+#include <dlfcn.h>
 #include <memory>
 #include <pthread.h>
 #include <set>
@@ -49,6 +50,53 @@ TEST_CASE("an attached thread may join native threads that have warm states") {
         thread.join(); // with the GIL in our hands
     }
     CHECK(eval_int("1") == 1);
+}
+
+TEST_CASE("free-threaded, a thread destroys its tstate at its end, and its thread-local data on itself") {
+    start_python();
+    if (!is_free_threaded() || !keeps_tstates())
+        return;
+    const pyattach_stats before = all_counters();
+    {
+        attached here;
+        make_thread_local();
+        run("class Held:\n"
+            "    def __init__(self): self.maker = threading.get_ident()\n"
+            "    def __del__(self): died.append(self.maker == threading.get_ident())\n"
+            "died = []");
+    }
+    run_on_thread([] {
+        attached here;
+        run("local.value = Held()");
+    });
+    const pyattach_stats after = all_counters();
+    CHECK(after.states_dead == before.states_dead);
+    CHECK(after.states_deleted == before.states_deleted + 1);
+    attached here;
+    CHECK(eval_int("died == [True]") == 1);
+    run("del Held, died");
+}
+
+TEST_CASE("free-threaded, a thread's end does not wait while the world is stopped") {
+    start_python();
+    void *stop = dlsym(RTLD_DEFAULT, "_PyEval_StopTheWorld"), *start = dlsym(RTLD_DEFAULT, "_PyEval_StartTheWorld");
+    if (!is_free_threaded() || !keeps_tstates() || !stop || !start)
+        return;
+    latch used("the thread to use Python"), may_end("permission to end");
+    task thread("a thread that ends while the world is stopped", [&] {
+        { attached here; }
+        used.count_down();
+        may_end.wait();
+    });
+    used.wait();
+    const pyattach_stats before = all_counters();
+    attached here;
+    void *const interp = cpython<void *()>("PyInterpreterState_Main")();
+    reinterpret_cast<void (*)(void *)>(stop)(interp);
+    may_end.count_down();
+    thread.join();
+    reinterpret_cast<void (*)(void *)>(start)(interp);
+    CHECK(all_counters().states_dead == before.states_dead + 1);
 }
 
 TEST_CASE("the last destructor of a thread may still use Python, through the library and through PyGILState") {

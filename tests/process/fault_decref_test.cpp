@@ -1,5 +1,6 @@
 // Decrefs and drains with each external call failing in turn: a reference is released once, or leaked and counted.
 #include "fault_sweep.hpp"
+#include "support/orphaned_tstate.hpp"
 #include "support/catch.hpp"
 #include "support/tstate_counts.hpp"
 
@@ -159,6 +160,7 @@ TEST_CASE("tstates of ended threads are deleted later if the tstate needed for i
                 attached here;
                 run("import threading; threading.current_thread()"); // makes a _DummyThread with this thread's ident
             }
+            orphan_own_tstate();
             all_there.arrive_and_wait();
         });
         run_on_thread([before] {

@@ -1,6 +1,7 @@
 // A fork or a finalization while the reaper of another thread deletes tstates.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/orphaned_tstate.hpp"
 #include "support/recycled_ident.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
@@ -35,6 +36,7 @@ std::unique_ptr<task> start_deletion(recycled_ident &stack, std::function<void()
                 if (i == 0)
                     run("local.value = Held()");
             }
+            orphan_own_tstate();
             all_there.arrive_and_wait();
         };
         const char *what = "one of many threads to end";

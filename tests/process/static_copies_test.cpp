@@ -1,49 +1,21 @@
 // Several copies of the library in one process: each extension module with a static one of its own, and the shared one.
-#include "process/static_copy.hpp"
+#include "process/copies.hpp"
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <dlfcn.h>
-#include <filesystem>
 #include <memory>
-#include <set>
 #include <unistd.h>
 #include <vector>
 
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/scopes.hpp"
-#include "support/temporary_folder.hpp"
 #include "support/threads.hpp"
 
 using namespace support;
 
 namespace {
-
-// The loader treats each file as an object of its own, with its own variables.
-const copy_of_library *load_copy() {
-    temporary_folder folder;
-    std::string path = folder.path + "/copy.so";
-    std::filesystem::copy_file(TESTS_STATIC_COPY, path);
-    void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    EXPECT_SENTENCE(module, dlerror());
-    return reinterpret_cast<const copy_of_library *(*)()>(dlsym(module, "copy"))();
-}
-
-const copy_of_library shared_copy = functions_of_this_copy();
-
-// The shared one, and `more` static ones.
-std::vector<const copy_of_library *> copies(int more) {
-    std::vector<const copy_of_library *> all = {&shared_copy};
-    for (int i = 0; i < more; ++i)
-        all.push_back(load_copy());
-    std::set<void *> different;
-    for (const copy_of_library *copy : all)
-        different.insert(reinterpret_cast<void *>(copy->attached_begin));
-    EXPECT(different.size() == all.size()); // or the loader bound them to one another
-    return all;
-}
 
 int answer_of(const copy_of_library &through) {
     object *result = nullptr;

@@ -2,6 +2,7 @@
 // the library's generation tells the two runs apart.
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/orphaned_tstate.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
@@ -135,7 +136,10 @@ TEST_CASE("after each restart the main thread uses the new generation's tstate, 
 CHILD("threads that ended in an earlier life") {
     start_python();
     for (int i = 0; i < 5; ++i)
-        run_on_thread(use_python);
+        run_on_thread([] {
+            use_python();
+            orphan_own_tstate();
+        });
     EXPECT(!keeps_tstates() || all_counters().states_dead > 0);
     restart();
     EXPECT(all_counters().states_dead == 0); // CPython took them

@@ -78,10 +78,9 @@ void busy_death(object *) {
     HOLDS_STATUS(status, status == PYATTACH_OK || is_refusal(status));
     if (status != PYATTACH_OK)
         return;
-    object *number = nullptr;
-    if (pyattach_from_int64(987654321, &number) == PYATTACH_OK)
-        pyattach_decref(number);
-    pyattach_error_clear();
+    object *number = nullptr; // an exception may be pending, and a deallocator may not clear it
+    HOLDS(pyattach_from_int64(987654321, &number) == PYATTACH_OK);
+    pyattach_decref(number);
     pyattach_attached_end(&scope);
 }
 

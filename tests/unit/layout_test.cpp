@@ -59,6 +59,7 @@ TEST_CASE("the words are found on every known version, and contain what CPython 
             CHECK(*at != tstate);
         }
         CHECK(*at == tstate);
+        CHECK(cpython::is_suspended(tstate, true) == !cpython::python().free_threaded); // there it is known
         CHECK(!cpython::has_exception(tstate));
         pyattach::object *none = nullptr;
         CHECK(pyattach_eval("1 / 0", nullptr, nullptr, &none) == PYATTACH_PYTHON_ERROR);
@@ -85,6 +86,8 @@ TEST_CASE("words that differ from what CPython returns are not trusted") {
     cpython::thread_state *const tstate = own_tstate(), *const none = nullptr;
     CHECK(!cpython::is_current_at(&tstate)); // also while the thread is detached
     CHECK(!cpython::is_current_at(&none));
+    for (unsigned wrong : {0, 8, 32, 200}) // links, bits that say that it is attached among others, something else
+        CHECK(!cpython::is_state_at(wrong));
     CHECK(cpython_says_attached());
     CHECK(take_error() == "no exception");
 }
