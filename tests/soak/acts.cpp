@@ -43,8 +43,8 @@ choices everything() {
     for (const auto *list :
          {&scope_acts, &lock_acts, &thread_acts, &fork_acts, &interpreter_acts, &plugin_acts, &python_acts})
         all.inner.add(*list);
-    for (const auto *list :
-         {&outer_scope_acts, &outer_thread_acts, &outer_fork_acts, &interpreter_acts, &plugin_acts, &model_acts})
+    for (const auto *list : {&outer_scope_acts, &outer_thread_acts, &outer_fork_acts, &outer_hold_acts,
+                             &interpreter_acts, &plugin_acts, &model_acts})
         all.outer.add(*list);
     return all;
 }

@@ -139,7 +139,7 @@ bool play_inside(actor &);
 
 // The lists that the tables are made of.
 extern const std::vector<act> scope_acts, outer_scope_acts, lock_acts, thread_acts, outer_thread_acts, fork_acts,
-    outer_fork_acts, interpreter_acts, plugin_acts, python_acts, model_acts;
+    outer_fork_acts, outer_hold_acts, interpreter_acts, plugin_acts, python_acts, model_acts;
 
 // An attached scope around play_inside(); false: refused. `where` NULL: the main interpreter.
 bool attach_and_play(actor &, pyattach_interpreter *interp = nullptr);
