@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "soak/soak.hpp"
+#include "support/sub_interpreter.hpp"
 #include "support/plain_python.hpp"
 #include "support/scopes.hpp"
 
@@ -129,7 +130,7 @@ void end_life(actor &me) {
 void live_once(actor &me, double until, bool is_last, unsigned seconds_in_all) {
     start_life(me);
     // CPython does not fork while there are sub-interpreters.
-    const bool has_subs = me.one_in(2);
+    const bool has_subs = me.one_in(2) && support::makes_them_beside_threads();
     on_stage().may_fork = !has_subs;
     if (me.one_in(2))
         open_model();

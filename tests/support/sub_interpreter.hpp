@@ -11,6 +11,10 @@ namespace support {
 
 // Whether this Python has interpreters with a GIL of their own.
 inline bool has_own_gils() { return python_version() >= 0x030c0000; }
+// Up to 3.12 Py_NewInterpreter changes the raw allocator for a moment (_Py_ClearStandardStreamEncoding). On a debug
+// build that takes two steps, in between which a thread that makes or deletes a tstate meets the wrong allocator: it
+// aborts.
+inline bool makes_them_beside_threads() { return !is_debug_build() || python_version() >= 0x030d0000; }
 // Up to 3.11 the library cannot see that other code switched a thread to a sub-interpreter.
 inline bool sees_switches() { return python_version() >= 0x030c0000; }
 
