@@ -4,11 +4,11 @@
  * and trace functions survive between them. A thread that ends never waits for Python. So where there is a GIL another
  * thread deletes its state (see pyattach_set_housekeeping), or the end of the interpreter does. On free-threaded builds
  * the ending thread deletes it itself, after the destructors of its thread_local objects, which runs the destructors of
- * its thread-local data; unless CPython has just stopped all threads, or other code has attached it. A thread state
- * that other code made (Python's own threads, PyGILState_Ensure) is used, but never kept or deleted. On a debug build
- * of CPython the policy is always PYATTACH_THREADS_SCOPED, because CPython's assertions forbid deleting the state of
- * another thread. Up to CPython 3.13 it is PYATTACH_THREADS_SCOPED in sub-interpreters too, because they abort if a
- * state is left at their end. */
+ * its thread-local data; unless it would have to wait (CPython has just stopped all threads, or has a GIL, as during
+ * the import of an extension module), or other code has attached it. A thread state that other code made (Python's own
+ * threads, PyGILState_Ensure) is used, but never kept or deleted. On a debug build of CPython the policy is always
+ * PYATTACH_THREADS_SCOPED, because CPython's assertions forbid deleting the state of another thread. Up to CPython 3.13
+ * it is PYATTACH_THREADS_SCOPED in sub-interpreters too, because they abort if a state is left at their end. */
 #ifndef PYATTACH_WARM_STATE_H
 #define PYATTACH_WARM_STATE_H
 

@@ -152,6 +152,7 @@ void *run(void *number) noexcept {
             delay_ns = std::min(2 * std::max(delay_ns, std::max(usual_delay_ns(), millisecond_ns)), longest_delay_ns);
         }
     }
+    leave_house();
     if (is_current(own)) {
         id.store(0, std::memory_order_relaxed);
         set(ended);

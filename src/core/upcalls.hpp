@@ -26,5 +26,7 @@ void run_deferred() noexcept;
 // tstates of its ended threads, until nothing is left, the gate closes, or the housekeeper has to end. Runs Python
 // code. False: the interpreter refused it for another reason than its end.
 bool keep_house(interpreter &interp) noexcept;
+// On the housekeeper, which is about to end: gives up what it keeps in Python, as far as it need not wait for that.
+void leave_house() noexcept;
 
 } // namespace pyattach

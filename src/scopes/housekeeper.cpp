@@ -28,4 +28,9 @@ bool keep_house(interpreter &interp) noexcept {
     return true;
 }
 
+void leave_house() noexcept {
+    if (thread *me = this_thread.record())
+        warm_state::destroy_at_end(*me);
+}
+
 } // namespace pyattach

@@ -148,7 +148,8 @@ bool on_thread_exit(thread &me) noexcept {
     // the last round, in which sanitizers free their own data of the thread.
     const bool is_last = ++me.exit_rounds >= thread_exit_rounds - 1 || is_gilstate_lost(me);
     if (is_last) {
-        if (!is_anything_open(me))
+        // Other threads may be attached while they join the housekeeper.
+        if (!is_anything_open(me) && !this_thread.housekeeper)
             warm_state::destroy_at_end(me);
         this_thread.ended = 1;
         this_thread.tag(&me);

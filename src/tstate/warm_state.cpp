@@ -8,6 +8,7 @@
 #include "core/current.hpp"
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
+#include "cpython/debug_offsets.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
 #include "cpython/tstate.hpp"
@@ -62,9 +63,11 @@ void destroy_at_end(thread &me) noexcept {
     me.fast_participant = &no_participant;
     for (participant *self = me.participants; self; self = self->next_of_thread) {
         interpreter &interp = *self->interp;
-        // Between this question and the attach the world may be stopped all the same. Then the thread waits until it
-        // goes on, as CPython's own threads do when they end.
-        if (!self->warm_tstate || cpython::is_suspended(self->warm_tstate, true) || !interp.gate.enter(*self))
+        // Between these questions and the attach the world may be stopped or get a GIL all the same. Then the thread
+        // waits until it goes on, as CPython's own threads do when they end. With a GIL another thread may delete the
+        // tstate, as no thread that got the ident writes to memory meanwhile.
+        if (!self->warm_tstate || cpython::is_suspended(self->warm_tstate, true) ||
+            cpython::is_gil_enabled(interp.state, true) || !interp.gate.enter(*self))
             continue;
         if (thread_state *tstate = make_tstate(interp)) {
             no_drain_scope no_drain;

@@ -20,11 +20,16 @@ timespec began;
 // --- Natives: the threads that run through all restarts
 // -----------------------------------------------------------------
 
+// In glibc a fork aborts if exit() finalizes a library meanwhile, which takes the library's handlers off the list that
+// the fork goes through.
+void forbid_forks() { on_stage().loader.lock(); }
+
 void *be_native(void *arg) {
     auto &me = *static_cast<actor *>(arg);
     while (!on_stage().is_over) {
         play_outer(me);
         if (on_stage().wants_exit.exchange(false)) {
+            forbid_forks(); // while this thread is not attached, for which a fork may wait
             pyattach_attached scope;
             const bool attached = pyattach_attached_begin(&scope) == PYATTACH_OK;
             me.note(attached ? "exit() inside" : "exit()");
@@ -229,14 +234,17 @@ void stop_at_exit() {
         wait_for_natives(me);
         me.give_all_back();
         check_counts();
+        forbid_forks();
         say_done("in good order");
         std::exit(0);
     case 1:
         end_life(me);
+        forbid_forks();
         say_done("exit() after the end, with threads that go on");
         std::exit(0);
     case 2:
         me.note("exit() while Python runs");
+        forbid_forks();
         say_done("exit() while Python runs");
         std::exit(0);
     case 3:
@@ -247,6 +255,7 @@ void stop_at_exit() {
         std::atexit(stop_at_exit);
         prepare_end(me);
         me.note("exit(), whose handler stops Python");
+        forbid_forks();
         say_done("exit(), whose handler stops Python");
         std::exit(0);
     case 5:

@@ -95,7 +95,8 @@ struct stage {
     bool has_two_hosts = false;              // this slice
     std::atomic<bool> may_fork{false};       // in this life: else it may have sub-interpreters
     std::atomic<bool> wants_exit{false};     // some native thread is to call exit()
-    // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork.
+    // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork. The
+    // thread that calls exit() never unlocks it.
     std::shared_mutex loader;
     std::atomic<int> actors_alive{0}, parked{0};
     std::atomic<std::uint64_t> acts{0}, objects_made{0}, objects_died{0}, forks{0}, threads{0}, loads{0}, subs_ended{0};
