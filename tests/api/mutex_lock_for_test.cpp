@@ -1,11 +1,13 @@
 // The mutex with a time limit: who gets it, who gives up, and what Ctrl-C does.
 #include "support/catch.hpp"
+#include "support/every_thread.hpp"
 #include "support/interrupt.hpp"
 #include "support/mutex_holder.hpp"
 #include "support/pending_exception.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
 
+#include <chrono>
 #include <climits>
 #include <sched.h>
 
@@ -20,28 +22,6 @@ std::uint64_t detaches() {
     stats.struct_size = sizeof stats;
     pyattach_stats_get(&stats);
     return stats.detaches;
-}
-
-// Runs `body` on the main thread attached, on another thread attached, on the same detached, and on a thread that never
-// attaches.
-template <class Body> void on_every_kind_of_thread(Body body) {
-    {
-        attached here;
-        body();
-        CHECK(cpython_says_attached());
-    }
-    run_on_thread([&] {
-        attached there;
-        body();
-        EXPECT(cpython_says_attached());
-        detached gap;
-        body();
-        EXPECT(!cpython_says_attached());
-    });
-    run_on_thread([&] {
-        body();
-        EXPECT(!cpython_says_attached());
-    });
 }
 
 } // namespace
@@ -158,22 +138,46 @@ TEST_CASE("a signal handler that returns lets the main thread go on waiting for 
     mutex.unlock();
 }
 
+TEST_CASE("pyattach_mutex_lock runs no signal handler") {
+    start_python();
+    attached here;
+    run("ran = []");
+    python_handler noting("lambda number, frame: ran.append(number)");
+    c_mutex mutex;
+    latch is_held("the mutex to be held");
+    task owner("the owner to end", [&] {
+        mutex.lock();
+        is_held.count_down();
+        wait_until("the main thread to sleep", [] { return is_asleep(getpid()); });
+        EXPECT(kill(getpid(), SIGINT) == 0);
+        const std::uint64_t before = detaches(); // a wait that runs handlers would have detached again twice
+        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(250);
+        wait_until("some time to pass", [&] { return std::chrono::steady_clock::now() > end; });
+        EXPECT(detaches() == before);
+        mutex.unlock();
+    });
+    is_held.wait();
+    mutex.lock();
+    mutex.unlock();
+    run("assert ran == [signal.SIGINT]"); // now
+}
+
 TEST_CASE("with an exception pending, the wait for a mutex runs no signal handler and keeps the exception") {
     start_python();
     attached here;
     python_handler ctrl_c;
     c_mutex mutex;
     holder<c_mutex> other(mutex);
-    ref failure = eval("ValueError('pending')");
-    REQUIRE(pyattach_error_restore(failure.get()) == PYATTACH_OK);
+    raise_value_error("pending");
     REQUIRE(kill(getpid(), SIGINT) == 0);
     CHECK(pyattach_can_handle_signals() == 0);
     CHECK(pyattach_mutex_lock_for(&mutex.at, 250 * ms) == PYATTACH_TIMED_OUT);
-    object *taken = nullptr;
+    object *taken = nullptr; // without its text, whose making would run the handler
     CHECK(pyattach_error_take(&taken) == PYATTACH_OK);
-    CHECK(ref(taken).get() == failure.get());
-    CHECK(pyattach_check_signals() == PYATTACH_PYTHON_ERROR); // now
-    pyattach_error_clear();
+    ref raised(taken);
+    CHECK(pyattach_check_signals() == PYATTACH_PYTHON_ERROR); // only now
+    CHECK(take_error() == "KeyboardInterrupt");
+    CHECK(is_true_of(raised, "str(it) == 'pending'"));
 }
 
 TEST_CASE("only the main thread attaches again during the wait for a mutex") {
