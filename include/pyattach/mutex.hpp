@@ -18,7 +18,7 @@ inline namespace abi1 {
 
 /* pyattach_mutex as a TimedLockable of C++: it works with std::lock_guard, std::unique_lock, std::scoped_lock and
  * std::condition_variable_any, on any thread, attached or not. It is constant-initialized and needs no destruction. It
- * is not recursive. What mutex.h says about parking and forks holds here. */
+ * is not recursive (recursive_mutex is). What mutex.h says about parking and forks holds here. */
 class PYATTACH_CAPABILITY("mutex") mutex {
   public:
     constexpr mutex() noexcept : mutex_() {}
