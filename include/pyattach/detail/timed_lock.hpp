@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../base.h"
 #include "deadline.hpp"
 #include "native_wait.hpp"
 
