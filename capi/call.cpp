@@ -28,6 +28,7 @@ pyattach_status pyattach_check_signals(void) {
     const kept_errno kept;
     return call::check_signals();
 }
+int pyattach_can_handle_signals(void) { return call::can_handle_signals(); }
 pyattach_status pyattach_get_attribute(struct _object *object, const char *name, struct _object **result) {
     const kept_errno kept;
     return call::get_attribute(object, name, result);

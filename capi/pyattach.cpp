@@ -178,6 +178,9 @@ void pyattach_mutex_lock(pyattach_mutex *mutex) {
     if (mutex)
         mutex::lock(in<mutex_storage>(mutex));
 }
+pyattach_status pyattach_mutex_lock_for(pyattach_mutex *mutex, long long timeout_ns) {
+    return mutex ? mutex::lock_for(in<mutex_storage>(mutex), timeout_ns) : PYATTACH_INVALID;
+}
 int pyattach_mutex_try_lock(pyattach_mutex *mutex) { return mutex && mutex::try_lock(in<mutex_storage>(mutex)); }
 void pyattach_mutex_unlock(pyattach_mutex *mutex) {
     if (mutex)

@@ -36,6 +36,12 @@ PYATTACH_API pyattach_status pyattach_import(const char *name, struct _object **
 /* Runs the handlers of signals that arrived, if this is the main thread of the main interpreter; else does nothing. */
 PYATTACH_API pyattach_status pyattach_check_signals(void);
 
+/* Returns 1 if pyattach_check_signals may run handlers here and now: the thread is attached to the main interpreter, it
+ * is Python's main thread, it is not inside a forbidden scope, and no exception is pending. Else returns 0. Code that
+ * waits for long calls it before it detaches, to know whether it has to attach from time to time for
+ * pyattach_check_signals; other threads need not. Any thread may call it. Does not block and runs no Python code. */
+PYATTACH_API int pyattach_can_handle_signals(void);
+
 /* Gets the attribute `name` of `object`. */
 PYATTACH_API pyattach_status pyattach_get_attribute(struct _object *object, const char *name, struct _object **result);
 

@@ -29,13 +29,32 @@ typedef struct pyattach_mutex {
 
 /* Locks the mutex. NULL is ignored.
  *
- * May block. An attached thread is detached while it waits, except inside a forbidden scope, where nothing may detach.
- * If the interpreter ends meanwhile, so that the thread cannot be attached again, the mutex is unlocked and the thread
- * is parked for ever. The wait is no cancellation point (pthread_cancel). May run Python code where it detached: first
- * registration of the interpreter (see pyattach_detached_begin).
+ * May block, also on Python's main thread, where Ctrl-C does not end the wait; pyattach_mutex_lock_for can be
+ * interrupted. An attached thread is detached while it waits, except inside a forbidden scope, where nothing may
+ * detach. If the interpreter ends meanwhile, so that the thread cannot be attached again, the mutex is unlocked and the
+ * thread is parked for ever. The wait is no cancellation point (pthread_cancel). May run Python code where it detached:
+ * first registration of the interpreter (see pyattach_detached_begin).
  *
  * A mutex that another thread held at a fork stays locked in the child, as CPython's own locks do. */
 PYATTACH_API void pyattach_mutex_lock(pyattach_mutex *mutex);
+
+/* Locks the mutex, or gives up after `timeout_ns` nanoseconds of the monotonic clock. Negative: never; 0: without a
+ * wait.
+ *
+ * May block. An attached thread is detached while it waits, except inside a forbidden scope. On Python's main thread
+ * the handlers of signals run meanwhile, ten times a second, so that Ctrl-C ends the wait, unless an exception is
+ * pending already (see pyattach_can_handle_signals). pyattach_mutex_lock cannot report that, so it does not run them.
+ * The wait is no cancellation point. May run Python code where it detached: signal handlers, and first registration of
+ * the interpreter.
+ *
+ * PYATTACH_OK: the mutex is locked. With any other status it is not.
+ * PYATTACH_TIMED_OUT: the time is over.
+ * PYATTACH_PYTHON_ERROR: a signal handler raised an exception, which is pending.
+ * PYATTACH_FINALIZING: the interpreter ended meanwhile. The thread is not attached any more, and its scopes are inert
+ *   (see pyattach_detached_end).
+ * PYATTACH_UNSUPPORTED: as pyattach_detached_end, after a wait.
+ * PYATTACH_INVALID: `mutex` is NULL. */
+PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_mutex_lock_for(pyattach_mutex *mutex, long long timeout_ns);
 
 /* Locks the mutex if it is free. Returns 1 if it is locked now, 0 if it was locked already or `mutex` is NULL. Does not
  * block and runs no Python code. */

@@ -4,16 +4,21 @@
 
 #include "detail/cpp17.hpp"
 
+#include <chrono>
+#include <new>
+
 #include "detail/annotations.hpp"
+#include "detail/deadline.hpp"
+#include "detail/interruptible_wait.hpp"
 #include "detail/stack_only.hpp"
 #include "mutex.h"
 
 namespace pyattach {
 inline namespace abi1 {
 
-/* pyattach_mutex as a Lockable of C++: it works with std::lock_guard, std::unique_lock, std::scoped_lock and
+/* pyattach_mutex as a TimedLockable of C++: it works with std::lock_guard, std::unique_lock, std::scoped_lock and
  * std::condition_variable_any, on any thread, attached or not. It is constant-initialized and needs no destruction. It
- * is not recursive. What mutex.h says about parking and forks holds here. */
+ * is not recursive (recursive_mutex is). What mutex.h says about parking and forks holds here. */
 class PYATTACH_CAPABILITY("mutex") mutex {
   public:
     constexpr mutex() noexcept : mutex_() {}
@@ -25,6 +30,35 @@ class PYATTACH_CAPABILITY("mutex") mutex {
     /* Locks the mutex if it is free. False: it is locked, perhaps by this thread. Does not block. */
     [[nodiscard]] bool try_lock() noexcept PYATTACH_TRY_ACQUIRE(true) PYATTACH_NO_ANALYSIS {
         return pyattach_mutex_try_lock(&mutex_) != 0;
+    }
+#if defined(__cpp_exceptions)
+    /* Locks the mutex, or gives up after the time or at the time point, of any clock: false. May block; an attached
+     * thread is detached while it waits. On Python's main thread signal handlers run meanwhile. Throws python_error if
+     * one raises an exception, as that of Ctrl-C does, and error with PYATTACH_FINALIZING if the interpreter ended: the
+     * mutex is not locked then, and in the second case the thread is not attached (see pyattach_mutex_lock_for). */
+    template <class Rep, class Period> [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period> &time)
+        PYATTACH_TRY_ACQUIRE(true) PYATTACH_NO_ANALYSIS {
+        return detail::has_come_in_time(try_lock_for(std::nothrow, time));
+    }
+    template <class Clock, class Duration>
+    [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration> &until)
+        PYATTACH_TRY_ACQUIRE(true) PYATTACH_NO_ANALYSIS {
+        return detail::has_come_in_time(try_lock_until(std::nothrow, until));
+    }
+#endif
+    /* The nothrow overloads return the status of pyattach_mutex_lock_for. An exception that a handler raised stays
+     * pending. Clang's thread safety analysis does not understand a status, and so does not see that they lock. */
+    template <class Rep, class Period> [[nodiscard]] pyattach_status
+    try_lock_for(std::nothrow_t, const std::chrono::duration<Rep, Period> &time) PYATTACH_NO_ANALYSIS {
+        return pyattach_mutex_lock_for(&mutex_, detail::timeout_ns(time));
+    }
+    template <class Clock, class Duration> [[nodiscard]] pyattach_status
+    try_lock_until(std::nothrow_t, const std::chrono::time_point<Clock, Duration> &until) PYATTACH_NO_ANALYSIS {
+        for (;;) {
+            pyattach_status status = pyattach_mutex_lock_for(&mutex_, detail::left_ns(until));
+            if (status != PYATTACH_TIMED_OUT || detail::is_over(until)) /* the clock may have been set back */
+                return status;
+        }
     }
     /* Unlocks the mutex. Aborts if it is not locked. */
     void unlock() noexcept PYATTACH_RELEASE() PYATTACH_NO_ANALYSIS { pyattach_mutex_unlock(&mutex_); }

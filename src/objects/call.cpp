@@ -135,6 +135,13 @@ status check_signals() noexcept {
     return perform(true, [] { return python().check_signals() == 0; });
 }
 
+bool can_handle_signals() noexcept {
+    thread_state *tstate = this_thread.forbidden ? nullptr : current_tstate();
+    if (!tstate || python().error_occurred())
+        return false;
+    return python().can_handle_signals ? python().can_handle_signals() : is_main_tstate(tstate);
+}
+
 status get_attribute(object *from, const char *name, object **result) noexcept {
     return produce(from && name, result, [=] { return python().get_attribute(from, name); });
 }

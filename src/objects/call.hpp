@@ -17,6 +17,7 @@ status eval(const char *code, object *globals, object *locals, object **result) 
 status run(const char *code, object *globals, object *locals) noexcept;
 status import(const char *name, object **result) noexcept;
 status check_signals() noexcept;
+bool can_handle_signals() noexcept;
 
 status get_attribute(object *from, const char *name, object **result) noexcept;
 status set_attribute(object *on, const char *name, object *value) noexcept;

@@ -1,6 +1,8 @@
 // Mutex: a lock that detaches the thread while it waits.
 #include "sync/mutex.hpp"
 
+#include <algorithm>
+
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
@@ -8,6 +10,8 @@
 #include "core/thread.hpp"
 #include "cpython/guarded.hpp"
 #include "lifecycle/fork.hpp"
+#include "objects/call.hpp"
+#include "platform/clock.hpp"
 #include "platform/futex.hpp"
 #include "platform/kept_errno.hpp"
 #include "platform/uncancelled.hpp"
@@ -19,6 +23,17 @@ namespace {
 // A thread that began to wait before Python was loaded sleeps on the word, where CPython's own unlock does not wake it.
 // So it wakes by itself and checks again.
 constexpr int64_t recheck_ns = 10000000;
+// On Python's main thread, a wait that can be interrupted runs signal handlers this often.
+constexpr int64_t signal_interval_ns = 100000000;
+
+// While the running thread held the lock, a drain may have been postponed, and the record of a thread past its exit
+// hook was kept.
+inline void enable_drains() noexcept {
+    if (this_thread.drain_disabled)
+        --this_thread.drain_disabled;
+    if (this_thread.has_deferred())
+        run_deferred();
+}
 
 // Locks the mutex if it is free, with the bits of `flags` set besides.
 bool lock_if_free(mutex_storage &storage, uint32_t flags) noexcept {
@@ -30,18 +45,9 @@ bool lock_if_free(mutex_storage &storage, uint32_t flags) noexcept {
     return false;
 }
 
-// On a thread that is not attached, or must not detach. Returns when the mutex is locked.
-void wait_for_lock(mutex_storage &storage) noexcept {
-    const bool is_attached = current_tstate() != nullptr; // finds Python if it was not found yet
-    const cpython::table &py = cpython::python();
-    // In a fork child, a thread that is not in the child may hold a lock of CPython's parking lot.
-    const bool uses_parking_lot = py.has_mutex && !is_python_out_of_order();
-    if (uses_parking_lot && !is_attached) {
-        // If the thread were cancelled there, the parking lot would keep a pointer into a stack that is gone.
-        uncancelled no_cancel;
-        cpython::guarded([&py, &storage] { py.mutex_lock(&storage); });
-        return;
-    }
+// Sleeps on the word until the mutex is locked. False: it is not, and `end_ns` is over.
+bool sleep_until_locked(mutex_storage &storage, int64_t end_ns) noexcept {
+    const int64_t most_ns = cpython::is_found() && !cpython::python().has_mutex ? INT64_MAX : recheck_ns;
     // A thread that has waited cannot determine whether other threads still wait, so it locks with the flag set. At the
     // end that is one wake-up too many, but never one too few.
     while (!lock_if_free(storage, awaited)) {
@@ -49,8 +55,48 @@ void wait_for_lock(mutex_storage &storage) noexcept {
         if (!(seen & locked) || (!(seen & awaited) && !storage.word.compare_exchange_strong(seen, seen | awaited,
                                                                                             std::memory_order_relaxed)))
             continue;
-        futex::wait(storage.word, seen | awaited, cpython::is_found() && !py.has_mutex ? -1 : recheck_ns);
+        // The flag is set before the thread gives up. This thread may have been woken in place of another one, which
+        // the next unlock then wakes.
+        const int64_t left_ns = end_ns == INT64_MAX ? INT64_MAX : end_ns - monotonic_ns();
+        if (left_ns <= 0)
+            return false;
+        const int64_t sleep_ns = std::min(left_ns, most_ns);
+        futex::wait(storage.word, seen | awaited, sleep_ns == INT64_MAX ? -1 : sleep_ns);
     }
+    return true;
+}
+
+// On a thread that is not attached, or must not detach. False: the mutex is not locked, and `end_ns` is over.
+bool wait_for_lock(mutex_storage &storage, int64_t end_ns) noexcept {
+    const bool is_attached = current_tstate() != nullptr; // finds Python if it was not found yet
+    const cpython::table &py = cpython::python();
+    // In a fork child, a thread that is not in the child may hold a lock of CPython's parking lot.
+    const bool uses_parking_lot = end_ns == INT64_MAX && py.has_mutex && !is_python_out_of_order();
+    if (!uses_parking_lot || is_attached)
+        return sleep_until_locked(storage, end_ns);
+    // If the thread were cancelled there, the parking lot would keep a pointer into a stack that is gone.
+    uncancelled no_cancel;
+    cpython::guarded([&py, &storage] { py.mutex_lock(&storage); });
+    return true;
+}
+
+// Waits in a detached scope, if the thread can detach. Drains stay disabled while the mutex is locked; if it is not,
+// they are as before. Any status but PYATTACH_OK and PYATTACH_TIMED_OUT: the thread could not be attached again.
+status wait_detached(mutex_storage &storage, int64_t end_ns) noexcept {
+    detached_scope detached_frame;
+    const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
+    // Drains are disabled before the thread attaches again. A destructor that the attach runs would run under the lock.
+    ++this_thread.drain_disabled;
+    const bool is_locked = wait_for_lock(storage, end_ns);
+    // If not detached, the thread is not attached, or it is inside tp_traverse, where nothing may detach.
+    const status attached_again = is_detached ? detached::end(detached_frame) : PYATTACH_OK;
+    if (is_locked && attached_again == PYATTACH_OK)
+        return PYATTACH_OK;
+    if (is_locked)
+        unlock(storage);
+    else
+        enable_drains();
+    return attached_again != PYATTACH_OK ? attached_again : PYATTACH_TIMED_OUT;
 }
 
 } // namespace
@@ -65,20 +111,8 @@ bool try_lock(mutex_storage &storage) noexcept {
 // Not inline, or lock() would save registers for this even where the mutex is free.
 [[gnu::noinline]] static void lock_slow(mutex_storage &storage) noexcept {
     const kept_errno kept;
-    detached_scope detached_frame;
-    const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
-    // Drains are disabled before the thread attaches again. A destructor that the attach runs would run under the lock.
-    ++this_thread.drain_disabled;
-    if (!is_detached) {
-        // The thread is not attached, or it is inside tp_traverse, where nothing may detach.
-        wait_for_lock(storage);
-        return;
-    }
-    wait_for_lock(storage);
-    if (detached::end(detached_frame) != PYATTACH_OK) {
-        unlock(storage);
+    if (wait_detached(storage, INT64_MAX) != PYATTACH_OK)
         cpython::park();
-    }
 }
 
 void lock(mutex_storage &storage) noexcept {
@@ -86,12 +120,28 @@ void lock(mutex_storage &storage) noexcept {
         lock_slow(storage);
 }
 
+pyattach_status lock_for(mutex_storage &storage, int64_t timeout_ns) noexcept {
+    if (try_lock(storage))
+        return PYATTACH_OK;
+    if (timeout_ns == 0)
+        return PYATTACH_TIMED_OUT;
+    const kept_errno kept;
+    const int64_t begin_ns = monotonic_ns();
+    const int64_t end_ns = timeout_ns < 0 || timeout_ns > INT64_MAX - begin_ns ? INT64_MAX : begin_ns + timeout_ns;
+    const bool runs_handlers = call::can_handle_signals();
+    for (;;) {
+        const int64_t slice_ns = runs_handlers ? std::min(monotonic_ns() + signal_interval_ns, end_ns) : end_ns;
+        const status outcome = wait_detached(storage, slice_ns);
+        if (outcome == PYATTACH_TIMED_OUT && runs_handlers)
+            if (status raised = call::check_signals())
+                return raised;
+        if (outcome != PYATTACH_TIMED_OUT || slice_ns == end_ns)
+            return outcome;
+    }
+}
+
 void unlock(mutex_storage &storage) noexcept {
-    if (this_thread.drain_disabled)
-        --this_thread.drain_disabled;
-    // While the lock was held, a drain may have been postponed, and the record of a thread past its exit hook was kept.
-    if (this_thread.has_deferred())
-        run_deferred();
+    enable_drains();
     uint32_t seen = locked;
     if (__builtin_expect(
             storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
@@ -112,8 +162,11 @@ void unlock(mutex_storage &storage) noexcept {
         futex::wake(storage.word, futex::everyone);
         return;
     }
-    // A thread is parked in CPython's parking lot, and only CPython can wake it.
+    // A thread is parked in CPython's parking lot, and only CPython can wake it. CPython does not know of the threads
+    // that sleep on the word, so one of them is woken, too.
     cpython::python().mutex_unlock(&storage);
+    if (seen & awaited)
+        futex::wake(storage.word, 1);
 }
 
 } // namespace pyattach::mutex

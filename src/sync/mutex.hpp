@@ -10,12 +10,17 @@
 //               unlock                                                       | unlock: wakes one thread, which locks
 //       <--------------------------------------------------------------------+ the mutex with the flag set
 //
+// A wait with a time limit, or one that lets signal handlers run, sleeps on the word with every Python, because PyMutex
+// has no such wait. Both kinds of waiting threads may wait for the same mutex.
+//
 // The flag is in the same word as the lock, because unlocking must not read or write the mutex after it is free: the
 // next owner may free its memory.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "pyattach/base.h"
 
 namespace pyattach {
 
@@ -35,6 +40,7 @@ constexpr uint32_t locked = 1u << 24, parked = 2u << 24, awaited = 1u << 16;
 
 // The contracts stand in include/pyattach/mutex.h.
 void lock(mutex_storage &storage) noexcept;
+pyattach_status lock_for(mutex_storage &storage, int64_t timeout_ns) noexcept;
 bool try_lock(mutex_storage &storage) noexcept;
 void unlock(mutex_storage &storage) noexcept;
 inline bool is_locked(const mutex_storage &storage) noexcept {

@@ -139,6 +139,24 @@ TEST_CASE("the handler of a signal that arrived runs, and its exception is repor
     run("signal.signal(signal.SIGUSR1, before)");
 }
 
+TEST_CASE("signals can be handled on the main thread, attached to the main interpreter") {
+    start_python();
+    CHECK(pyattach_can_handle_signals() == 0);
+    attached here;
+    CHECK(pyattach_can_handle_signals() == 1);
+    {
+        forbidden traversing;
+        CHECK(pyattach_can_handle_signals() == 0);
+    }
+    detached gap;
+    CHECK(pyattach_can_handle_signals() == 0);
+    run_on_thread([] {
+        EXPECT(pyattach_can_handle_signals() == 0);
+        attached there;
+        EXPECT(pyattach_can_handle_signals() == 0);
+    });
+}
+
 TEST_CASE("off the main thread signals are left alone") {
     start_python();
     attached here;

@@ -1,4 +1,5 @@
 // The C++ API: mutexes, and values that have one.
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -58,6 +59,32 @@ TEST_CASE("a mutex works with the locks of the standard library") {
     CHECK(pyattach_mutex_try_lock(first.native_handle()) == 1);
     CHECK(first.is_locked());
     pyattach_mutex_unlock(first.native_handle());
+}
+
+TEST_CASE("a mutex is locked with a time limit of any unit and clock") {
+    using namespace std::chrono_literals;
+    mutex lock;
+    const auto steady = [](auto time) { return std::chrono::steady_clock::now() + time; };
+    const auto system = [](auto time) { return std::chrono::system_clock::now() + time; };
+    CHECK(std::unique_lock<mutex>(lock, 0s).owns_lock());
+    CHECK(std::unique_lock<mutex>(lock, steady(1h)).owns_lock());
+    CHECK(std::unique_lock<mutex>(lock, std::chrono::hours::max()).owns_lock());
+    CHECK(std::unique_lock<mutex>(lock, system(-1h)).owns_lock());
+    CHECK(lock.try_lock_for(std::nothrow, 1h) == PYATTACH_OK);
+    run_on_thread([&] {
+        EXPECT(!std::unique_lock<mutex>(lock, 2ms).owns_lock());
+        EXPECT(!std::unique_lock<mutex>(lock, steady(2ms)).owns_lock());
+        EXPECT(!std::unique_lock<mutex>(lock, system(2ms)).owns_lock());
+        EXPECT(!lock.try_lock_for(std::chrono::duration<double>(-1)));
+        EXPECT(!lock.try_lock_until(steady(-1h)));
+        EXPECT(lock.try_lock_for(std::nothrow, 2ms) == PYATTACH_TIMED_OUT);
+        EXPECT(lock.try_lock_until(std::nothrow, system(2ms)) == PYATTACH_TIMED_OUT);
+        const auto begin = std::chrono::steady_clock::now();
+        EXPECT(!lock.try_lock_for(3ms) && std::chrono::steady_clock::now() - begin >= 3ms);
+    });
+    lock.unlock();
+    CHECK(lock.try_lock_until(std::nothrow, system(1h)) == PYATTACH_OK);
+    lock.unlock();
 }
 
 TEST_CASE("a mutex works with std::condition_variable_any") {

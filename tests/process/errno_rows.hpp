@@ -167,6 +167,9 @@ std::map<std::string, std::function<void()>> rows() {
         waiting.join();
     });
     all["pyattach_mutex_unlock"] = all["pyattach_mutex_lock"];
+    ROW(mutex_lock_for, pyattach_mutex lock = PYATTACH_MUTEX_INIT; pyattach_mutex_lock(&lock);
+        EXPECT(KEEP(pyattach_mutex_lock_for(&lock, 1000000)) == PYATTACH_TIMED_OUT); pyattach_mutex_unlock(&lock);
+        EXPECT(KEEP(pyattach_mutex_lock_for(&lock, 0)) == PYATTACH_OK));
     ROW(mutex_try_lock, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_try_lock(&lock));
         KEEP(pyattach_mutex_try_lock(&lock)); pyattach_mutex_unlock(&lock));
     ROW(mutex_is_locked, pyattach_mutex lock = PYATTACH_MUTEX_INIT; KEEP(pyattach_mutex_is_locked(&lock)));
@@ -233,6 +236,7 @@ std::map<std::string, std::function<void()>> rows() {
     all["pyattach_import"] =
         in_scope([=] { KEEP(pyattach_import("no_such_module_at_all", into())), pyattach_error_clear(); });
     all["pyattach_check_signals"] = in_scope([] { KEEP(pyattach_check_signals()); });
+    ROW(can_handle_signals, KEEP(pyattach_can_handle_signals()));
     all["pyattach_to_utf8"] = in_scope([] { KEEP(pyattach_to_utf8(eval("'text'"), &text, &size)); });
     all["pyattach_to_bytes"] = in_scope([] { KEEP(pyattach_to_bytes(eval("b'bytes'"), &text, &size)); });
     all["pyattach_from_int64"] = in_scope([=] { KEEP(pyattach_from_int64(1, into())); });

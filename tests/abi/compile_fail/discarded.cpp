@@ -40,5 +40,18 @@ void forbidden_things(token py, synchronized<int> &value, mutex &lock) {
     py.detach(std::nothrow, [] {});
 #elif defined(CASE_lock_detached)    // expect: nodiscard
     lock_detached(py, lock);
+#elif defined(CASE_lock_several)     // expect: nodiscard
+    mutex other;
+    lock_detached(py, lock, other);
+#elif defined(CASE_lock_for)         // expect: nodiscard
+    lock_detached_for(lock, std::chrono::seconds(1));
+#elif defined(CASE_try_lock_for)     // expect: nodiscard
+    lock.try_lock_for(std::chrono::seconds(1));
+#elif defined(CASE_recursive)        // expect: nodiscard
+    recursive_mutex recursive;
+    recursive.try_lock();
+#elif defined(CASE_join_for)         // expect: nodiscard
+    std::thread thread;
+    join_detached_for(thread, std::chrono::seconds(1));
 #endif
 }

@@ -38,6 +38,10 @@ void forbidden_things(token py, owned object, mutex &lock, once &one, synchroniz
     one.run([] {});
 #elif defined(CASE_lock_detached)         // expect: no matching function
     auto held = lock_detached(py, lock);
+#elif defined(CASE_lock_without_token)    // expect: no matching function
+    auto held = lock_detached(lock);
+#elif defined(CASE_try_lock_for)          // expect: no matching
+    return void(lock.try_lock_for(std::chrono::seconds(1)));
 #elif defined(CASE_callback)              // expect: callback
     callback([](token) {});
 #endif

@@ -21,6 +21,10 @@ int forbidden_things(token py, bool condition) {
         ++value;
         lock.unlock();
     }
+    if (lock.try_lock_for(std::chrono::seconds(1))) {
+        ++value;
+        lock.unlock();
+    }
     synchronized<int> number;
     *number.lock() = 1;
     number.with([](int &it) { ++it; });

@@ -1,8 +1,11 @@
 // Each part of the C++ face used once, for tools that analyse headers where they are used. Never run.
+#include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 
 #include "pyattach/pyattach.hpp"
 
@@ -45,6 +48,15 @@ void use_locks(token py, std::mutex &plain, std::condition_variable &changed, st
     auto held = lock_detached(py, plain);
     wait_detached(py, changed, held, [] { return true; });
     join_detached(py, thread);
+    const std::chrono::hours hour(1);
+    std::ignore = lock.try_lock_for(hour);
+    std::ignore = lock_detached_for(py, plain, hour);
+    std::ignore = lock_detached(py, plain, lock);
+    std::ignore = join_detached_for(thread, hour);
+    std::ignore = wait_detached_for(changed, held, hour, [] { return true; });
+    std::ignore = wait_detached_for(std::promise<void>().get_future(), hour);
+    recursive_mutex recursive;
+    std::lock_guard<recursive_mutex> owned_lock(recursive);
 }
 
 struct _object *use_errors(const python_error &raised) {

@@ -1,9 +1,12 @@
 // The C++ face compiled with -fno-exceptions -fno-rtti: what remains works. No Catch2, which needs both.
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
 #include "pyattach/pyattach.hpp"
 #include "tests_config.hpp"
@@ -68,8 +71,21 @@ void check_locks(token py) {
     once_value<int> made;
     CHECK(*made.get_or_make(std::nothrow, [] { return std::optional<int>(4); }) == 4);
     CHECK(lock_detached(std::nothrow, py, plain).owns_lock());
+    const std::chrono::hours hour(1);
+    CHECK(lock_detached_for(std::nothrow, py, plain, hour).status == PYATTACH_OK);
+    CHECK(lock_detached(std::nothrow, plain).owns_lock());
+    mutex another; // the section may hold `lock`
+    CHECK(std::get<1>(lock_detached(std::nothrow, py, plain, another)).owns_lock());
+    recursive_mutex recursive;
+    CHECK(recursive.try_lock_for(std::nothrow, hour) == PYATTACH_OK);
+    recursive.unlock();
     std::thread thread([] {});
     CHECK(join_detached(std::nothrow, py, thread) == PYATTACH_OK);
+    std::thread other([] {});
+    CHECK(join_detached_for(std::nothrow, other, hour) == PYATTACH_OK);
+    std::promise<void> promise;
+    promise.set_value();
+    CHECK(wait_detached_for(std::nothrow, py, promise.get_future(), hour) == PYATTACH_OK);
 }
 
 } // namespace
