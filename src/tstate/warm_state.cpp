@@ -63,13 +63,15 @@ void destroy_at_end(thread &me) noexcept {
     me.fast_participant = &no_participant;
     for (participant *self = me.participants; self; self = self->next_of_thread) {
         interpreter &interp = *self->interp;
-        // Between these questions and the attach the world may be stopped or get a GIL all the same. Then the thread
-        // waits until it goes on, as CPython's own threads do when they end. With a GIL another thread may delete the
-        // tstate, as no thread that got the ident writes to memory meanwhile.
-        if (!self->warm_tstate || cpython::is_suspended(self->warm_tstate, true) ||
-            cpython::is_gil_enabled(interp.state, true) || !interp.gate.enter(*self))
+        if (!self->warm_tstate || !interp.gate.enter(*self))
             continue;
-        if (thread_state *tstate = make_tstate(interp)) {
+        // Asked inside the gate, where the interpreter exists. Between these questions and the attach the world may be
+        // stopped or get a GIL all the same. Then the thread waits until it goes on, as CPython's own threads do when
+        // they end. With a GIL another thread may delete the tstate, as no thread that got the ident writes to memory
+        // meanwhile.
+        const bool would_wait =
+            cpython::is_suspended(self->warm_tstate, true) || cpython::is_gil_enabled(interp.state, true);
+        if (thread_state *tstate = would_wait ? nullptr : make_tstate(interp)) {
             no_drain_scope no_drain;
             cpython::restore(tstate);
             destroy_detached(interp, std::exchange(self->warm_tstate, nullptr));

@@ -247,6 +247,10 @@ void join_pool() {
 
 } // namespace
 
+// In glibc a fork aborts if exit() finalizes a library meanwhile, which takes the library's handlers off the list that
+// the fork goes through.
+void forbid_forks() { on_stage().loader.lock(); }
+
 void keep_pool_around_forks() {
     (void)pid_of_process();
     HOLDS(pthread_atfork(join_pool, start_pool, nullptr) == 0);

@@ -18,11 +18,6 @@ using support::cpython;
 timespec began;
 
 // --- Natives: the threads that run through all restarts
-// -----------------------------------------------------------------
-
-// In glibc a fork aborts if exit() finalizes a library meanwhile, which takes the library's handlers off the list that
-// the fork goes through.
-void forbid_forks() { on_stage().loader.lock(); }
 
 void *be_native(void *arg) {
     auto &me = *static_cast<actor *>(arg);
@@ -58,7 +53,6 @@ void wait_for_natives(actor &me) {
 }
 
 // --- A life that its host both starts and ends
-// ------------------------------------------------------------------------
 
 void start_life(actor &me) {
     const bool by_library = me.below(3) != 0;
@@ -158,7 +152,6 @@ void live_once(actor &me, double until, bool is_last, unsigned seconds_in_all) {
 }
 
 // --- Two hosts that know nothing of each other
-// ------------------------------------------------------------------------
 
 void race(actor &me, double until) {
     while (seconds_lived() < until) {
@@ -199,7 +192,6 @@ void race_another(actor &me, double until) {
 }
 
 // --- The end
-// ----------------------------------------------------------------------------------------------------------
 
 void say_done(const char *how) {
     const stage &all = on_stage();

@@ -165,6 +165,8 @@ void close_model();
 void find_plugins(const std::string &folder);
 // For a host that is about to end Python. Not attached.
 void register_plugins();
+// For a thread that is not attached and is about to call exit().
+void forbid_forks();
 // Called before the library finds Python.
 void keep_pool_around_forks();
 
