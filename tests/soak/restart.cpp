@@ -6,15 +6,14 @@
 #include <unistd.h>
 
 #include "soak/soak.hpp"
-#include "support/sub_interpreter.hpp"
 #include "support/plain_python.hpp"
 #include "support/scopes.hpp"
+#include "support/sub_interpreter.hpp"
 
 namespace soak {
 namespace {
 
 using support::cpython;
-
 timespec began;
 
 // --- Natives: the threads that run through all restarts
