@@ -6,6 +6,7 @@
 #include "core/housekeeping.hpp"
 #include "objects/drain.hpp"
 #include "scopes/attached.hpp"
+#include "tstate/reaper.hpp"
 #include "tstate/warm_state.hpp"
 
 namespace pyattach {
@@ -16,10 +17,16 @@ bool keep_house(interpreter &interp) noexcept {
         warm_state::release();
     do {
         attached_scope slice;
-        // With a new tstate this deletes those of ended threads.
-        const status outcome = attached::begin_in(slice, interp);
+        status outcome;
+        {
+            no_drain_scope no_drain; // or the drain budget of attaches would make the slice longer
+            outcome = attached::begin_in(slice, interp);
+        }
         if (outcome)
             return outcome == PYATTACH_FINALIZING;
+        // (Free-threaded, the attach with a new tstate has done that.)
+        if (!cpython::python().free_threaded)
+            reap_some(interp);
         drain(interp, pool::largest_batch);
         attached::end(slice);
         housekeeping::is_at_work.store(false, std::memory_order_relaxed);
