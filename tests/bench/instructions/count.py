@@ -32,6 +32,17 @@ BOUNDS = {
     "push": (84, 84, 84),  # a quarter of them fenced
     "section": (78, 77, 121),
     "mutex": (41, 41, 41),
+    # The same on a thread that Python attached, below no scope of the library.
+    "python_nested": (250, 115, 115),
+    "python_detach": (440, 420, 430),
+    "python_section": (270, 77, 121),
+    "python_decref": (140, 110, 120),
+}
+NAMES = {
+    "python_nested": "nested, Python thread",
+    "python_detach": "detach, Python thread",
+    "python_section": "section, Python thread",
+    "python_decref": "decref, Python thread",
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
 
@@ -98,7 +109,7 @@ def main(driver, library, python, libpython, optimised):
         bound = BOUNDS[path][column] if path in BOUNDS else 0
         is_over = bound < ours or (path in BOUNDS and ours == 0)
         failed += is_over
-        print(f"{FOR_COMPARISON.get(path, path):<28}{ours:12.1f}{bound:9}{share(counts[path], 'python'):9.1f}"
+        print(f"{NAMES.get(path, FOR_COMPARISON.get(path, path)):<28}{ours:12.1f}{bound:9}{share(counts[path], 'python'):9.1f}"
               f"{share(counts[path], r'^(libc|ld-linux|libpthread)'):13.1f}{'   TOO MANY' if is_over else ''}")
     if failed:
         print("\nA fast path grew. If it had to, say why in the change that raises the bound.")

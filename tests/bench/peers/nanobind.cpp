@@ -10,6 +10,13 @@ void attach(long n) {
         nanobind::gil_scoped_acquire here;
 }
 
+void call(object *function, long n) {
+    for (; n; --n) {
+        nanobind::gil_scoped_acquire here;
+        nanobind::handle(reinterpret_cast<PyObject *>(function))();
+    }
+}
+
 void detach(long n) {
     for (; n; --n)
         nanobind::gil_scoped_release gap;
@@ -29,6 +36,7 @@ peer it() {
     peer it = {"nanobind"};
     it.nested = it.attach = attach;
     it.detach = detach;
+    it.call = call;
     it.section = section;
     it.section2 = section2;
     return it;
