@@ -155,7 +155,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Other code attached this thread. Or, up to 3.11, another thread holds the GIL, and this thread will wait for it
     // in any case.
     if (cpython::peek(me.current_at))
-        return begin_slow(scope);
+        return begin_nested(scope, me);
     participant &fast_participant = *me.fast_participant;
     if (__builtin_expect(!fast_participant.interp->gate.enter(fast_participant, presence::outside, true), 0))
         return begin_slow(scope);
@@ -178,6 +178,10 @@ status begin_nested(attached_scope &scope, thread &me) noexcept {
     thread_state *tstate = cpython::peek(me.current_at);
     if (!tstate)
         return begin_slow(scope);
+    // Other code attached this thread, and no frame is open. The tstate is this thread's, so it can be read.
+    if (me.top == &me.base && __builtin_expect(is_own_current(py, tstate), 1) &&
+        __builtin_expect(is_last_interp(me, cpython::interp_in(tstate)) && me.last_interp->pool.is_empty(), 1))
+        return nest(scope, me);
     const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr;
     interpreter *interp = nullptr;
     if (top && !top->inert)
