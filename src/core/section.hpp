@@ -9,12 +9,16 @@ struct section_scope {
     pyattach::tag tag;
     bool is_locked; // Python is free-threaded, so the section locks an object
     bool is_pair;
+    bool has_tstate; // up to 3.11: `tstate` is set, and not `storage`
     thread *owner;
     section_scope *outer;
     frame *top_at_begin; // the thread's top frame when the section began
-    // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
-    // address.
-    alignas(8) unsigned char storage[32];
+    union {
+        // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
+        // address.
+        alignas(8) unsigned char storage[32];
+        thread_state *tstate; // the thread's own, which was current when the section began
+    };
 };
 
 // Ends CPython's section. Attached. May block, because CPython may resume a section further out.
