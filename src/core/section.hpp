@@ -9,7 +9,6 @@ struct section_scope {
     pyattach::tag tag;
     bool is_locked; // Python is free-threaded, so the section locks an object
     bool is_pair;
-    bool has_tstate; // up to 3.11: `tstate` is set, and not `storage`
     thread *owner;
     section_scope *outer;
     frame *top_at_begin; // the thread's top frame when the section began
@@ -17,7 +16,7 @@ struct section_scope {
         // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
         // address.
         alignas(8) unsigned char storage[32];
-        thread_state *tstate; // the thread's own, which was current when the section began
+        const thread_state *tstate; // not locked: the thread's current one when the section began; NULL: unknown
     };
 };
 

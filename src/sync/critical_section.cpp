@@ -44,27 +44,30 @@ void lock(void *section, kind what, void *first, void *second) {
     return PYATTACH_OK;
 }
 
-inline void link(section_scope &scope, thread &me, bool is_locked, bool is_pair) noexcept {
+// `tstate`: the thread's current one.
+inline void link(section_scope &scope, thread &me, const thread_state *tstate, bool is_locked, bool is_pair) noexcept {
     scope.tag = tag::section;
     scope.is_locked = is_locked;
     scope.is_pair = is_pair;
-    scope.has_tstate = false;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.top_at_begin = me.top;
+    if (!is_locked)
+        scope.tstate = tstate;
     // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
     // for that without this library.
     me.innermost_section = &scope;
 }
 
-inline status link(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
-    link(scope, me, cpython::python().sections_lock, what == object_locks || what == mutex_locks);
+inline status link(section_scope &scope, thread &me, const thread_state *tstate, kind what, void *first,
+                   void *second) noexcept {
+    link(scope, me, tstate, cpython::python().sections_lock, what == object_locks || what == mutex_locks);
     return scope.is_locked ? lock_section(scope, what, first, second) : PYATTACH_OK;
 }
 
 [[gnu::noinline]] status open_twice(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
     report_storage_in_use("critical_section", &scope);
-    return link(scope, me, what, first, second);
+    return link(scope, me, cpython::peek(me.current_at), what, first, second);
 }
 
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
@@ -77,7 +80,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
     if (status refused = require_attached())
         return refused;
     thread *me = own_record();
-    return me ? link(scope, *me, what, first, second) : PYATTACH_NO_MEMORY;
+    return me ? link(scope, *me, cpython::peek(me->current_at), what, first, second) : PYATTACH_NO_MEMORY;
 }
 
 // Up to 3.11 on a thread that other code attached. A section locks nothing there, so it does not matter what.
@@ -86,9 +89,7 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
     thread_state *tstate = cpython::python().gilstate_tstate();
     if (__builtin_expect(!tstate || tstate != cpython::peek(me.current_at) || me.innermost_section == &scope, 0))
         return open_slow(scope, object_lock, &scope, &scope);
-    link(scope, me, false, false);
-    scope.has_tstate = true;
-    scope.tstate = tstate;
+    link(scope, me, tstate, false, false);
     return PYATTACH_OK;
 }
 
@@ -104,7 +105,7 @@ __attribute__((always_inline)) inline status open(section_scope &scope, kind wha
         return open_by_gilstate(scope);
     if (__builtin_expect(me.innermost_section == &scope, 0))
         return open_twice(scope, me, what, first, second);
-    return link(scope, me, what, first, second);
+    return link(scope, me, tstate, what, first, second);
 }
 
 [[gnu::noinline]] void end_slow(section_scope &scope) noexcept {
@@ -133,9 +134,13 @@ __attribute__((always_inline)) inline status open(section_scope &scope, kind wha
         run_deferred();
 }
 
-// Up to 3.11, without a call: whether the thread is attached with the tstate that was its own when the section began.
-inline bool is_attached_as_before(const section_scope &scope, const thread &me) noexcept {
-    return scope.has_tstate && scope.tstate == cpython::peek(me.current_at);
+// Without a call: whether the thread is attached. A section that locks nothing began with a tstate that was this
+// thread's, so if that one is current, up to 3.11 too, the thread is attached with it. False: it may be attached.
+inline bool is_surely_attached_still(const section_scope &scope, const thread &me) noexcept {
+    if (scope.is_locked)
+        return is_surely_attached(me);
+    const thread_state *tstate = cpython::peek(me.current_at);
+    return tstate && tstate == scope.tstate;
 }
 
 } // namespace
@@ -157,7 +162,7 @@ void end(section_scope &scope) noexcept {
         return end_slow(scope);
     thread &me = this_thread.fast_record();
     if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section != &scope ||
-                             (!is_surely_attached(me) && !is_attached_as_before(scope, me)),
+                             !is_surely_attached_still(scope, me),
                          0))
         return end_slow(scope);
     scope.tag = tag::ended;
