@@ -44,25 +44,27 @@ void lock(void *section, kind what, void *first, void *second) {
     return PYATTACH_OK;
 }
 
-// `tstate`: the thread's current one.
-inline void link(section_scope &scope, thread &me, const thread_state *tstate, bool is_locked, bool is_pair) noexcept {
+inline void link(section_scope &scope, thread &me, bool is_locked, bool is_pair) noexcept {
     scope.tag = tag::section;
     scope.is_locked = is_locked;
     scope.is_pair = is_pair;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.top_at_begin = me.top;
-    if (!is_locked)
-        scope.tstate = tstate;
     // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
     // for that without this library.
     me.innermost_section = &scope;
 }
 
+// `tstate`: the thread's current one.
 inline status link(section_scope &scope, thread &me, const thread_state *tstate, kind what, void *first,
                    void *second) noexcept {
-    link(scope, me, tstate, cpython::python().sections_lock, what == object_locks || what == mutex_locks);
-    return scope.is_locked ? lock_section(scope, what, first, second) : PYATTACH_OK;
+    const bool is_locked = cpython::python().sections_lock;
+    link(scope, me, is_locked, what == object_locks || what == mutex_locks);
+    if (is_locked)
+        return lock_section(scope, what, first, second);
+    scope.tstate = tstate;
+    return PYATTACH_OK;
 }
 
 [[gnu::noinline]] status open_twice(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
@@ -89,7 +91,8 @@ inline status link(section_scope &scope, thread &me, const thread_state *tstate,
     thread_state *tstate = cpython::python().gilstate_tstate();
     if (__builtin_expect(!tstate || tstate != cpython::peek(me.current_at) || me.innermost_section == &scope, 0))
         return open_slow(scope, object_lock, &scope, &scope);
-    link(scope, me, tstate, false, false);
+    link(scope, me, false, false);
+    scope.tstate = tstate;
     return PYATTACH_OK;
 }
 
