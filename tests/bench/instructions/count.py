@@ -110,7 +110,8 @@ def main(driver, library, python, libpython, optimised):
         bound = BOUNDS[path][column] if path in BOUNDS else 0
         is_over = bound < ours or (path in BOUNDS and ours == 0)
         failed += is_over
-        print(f"{NAMES.get(path, FOR_COMPARISON.get(path, path)):<28}{ours:12.1f}{bound:9}{share(counts[path], 'python'):9.1f}"
+        name = {**NAMES, **FOR_COMPARISON}.get(path, path)
+        print(f"{name:<28}{ours:12.1f}{bound:9}{share(counts[path], 'python'):9.1f}"
               f"{share(counts[path], r'^(libc|ld-linux|libpthread)'):13.1f}{'   TOO MANY' if is_over else ''}")
     if failed:
         print("\nA fast path grew. If it had to, say why in the change that raises the bound.")
