@@ -114,7 +114,9 @@ __attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scop
     const interpreter *back = is_attached ? scope.back : nullptr;
     // Each word has a factor of its own, so that no multiplication waits for another one.
     constexpr uint64_t factor = 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
-    const auto times = [](const void *word, uint64_t n) { return reinterpret_cast<uintptr_t>(word) * (factor * n); };
+    const auto times = [](const void *word, uint64_t n) noexcept {
+        return reinterpret_cast<uintptr_t>(word) * (factor * n);
+    };
     const uint64_t sum = times(scope.below, 1) + times(scope.interp, 3) + times(scope.tstate, 5) +
                          times(scope.participant, 7) + times(replaced, 9) + times(back, 11);
     return static_cast<uint32_t>(sum >> 32);

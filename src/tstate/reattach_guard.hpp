@@ -10,24 +10,24 @@
 // capsule in that dict is called after the flag is set and before the memory is freed. The destructor waits until the
 // thread has left that window:
 //
-//   re-attach:  is_reattaching = 1;  [compiler barrier]  cleared at the end of Python? is_reattaching = 0, park
-//                                                        else attach, is_reattaching = 0
-//   clear:      cleared = 1;         [membarrier]        is_reattaching? wait, with a limit;  [CPython frees the
-//   tstate]
+//   re-attach:  is_reattaching = 1;  [compiler barrier]
+//               cleared at the end of Python? is_reattaching = 0, park : attach, is_reattaching = 0
+//   clear:      cleared = 1;  [membarrier]
+//               is_reattaching? wait, with a limit;  [CPython frees the tstate]
 //
 // Each side stores to its own word and then loads the other one, with a fence between. So the side that stores second
 // loads what the first one stored (Dekker). Either the thread does not touch its tstate any more, or the tstate
 // outlives the call. A thread re-attaches millions of times, and a tstate is cleared once. So the clearing thread
-// provides both fences, as the finalizing thread does for the gate (gate.hpp): its membarrier orders the store of
-// `cleared` before any later load of the re-attaching thread, or the earlier store of `is_reattaching` before its own
-// load. A thread that clears its own tstate, or that of an ended thread, needs no fence. `is_reattaching` is reset with
-// release and read with acquire, so the thread's reads of its tstate precede the freeing. tests/models/reattach.pml
-// shows that both fences and their places are needed.
+// provides both fences, as the finalizing thread does for the gate (gate.hpp). Its membarrier orders its store of
+// `cleared`, and that of CPython's flag, before any later load of the re-attaching thread, or the earlier store of
+// `is_reattaching` before its own load. A thread that clears its own tstate, or that of an ended thread, needs no
+// fence. `is_reattaching` is reset with release and read with acquire, so the thread's reads of its tstate precede the
+// freeing. tests/models/reattach.pml shows that the fences and their places are needed.
 //
-// The call ends: the flag is set, so when the thread next reads it, after one switch interval at the
-// latest, CPython ends the thread, and `guarded` turns that into "is_reattaching = 0, park". Where CPython hangs the
-// thread instead, nothing reports that, and so the limit is short. A short limit suffices, because the window is a few
-// instructions, and the call sleeps only at places after which it reads the flag again.
+// The call ends: the flag is set, so when the thread next reads it, after one switch interval at the latest, CPython
+// ends the thread, and `guarded` turns that into "is_reattaching = 0, park". Where CPython hangs the thread instead,
+// nothing reports that, and so the limit is short. A short limit suffices, because the window is a few instructions,
+// and the call sleeps only at places after which it reads the flag again.
 //
 // A reattach guard has two references, one of its thread and one of the capsule. The last one to go frees it.
 #pragma once
