@@ -159,6 +159,8 @@ TEST_CASE("a detached scope on a thread that other code attached releases what w
 
 // Whatever the library remembers of a thread's earlier tstate, another tstate may have its address now.
 TEST_CASE("a thread is not attached because another one is, with a tstate at the address of its former one") {
+    if (is_debug_build())
+        return; // up to 3.11 it lets a thread use only the first tstate that was made on it
     start_python();
     latch has_tstate("the first thread's tstate to be gone"), is_attached_elsewhere("the other thread to be attached"),
         looked("the look to be taken");
