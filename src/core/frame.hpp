@@ -60,7 +60,8 @@ struct frame {
     bool was_detached : 1;         // attached: `replaced` was not attached; PyGILState_GetThisThreadState returned it
     bool no_drain : 1;             // attached: see pyattach_attach_options, as is `labelled`
     bool labelled : 1;             // attached: the participant's label is this scope's
-    uint8_t spare : 2;
+    bool ungated : 1;              // detached, not fast: begun by begin_ungated (detached.hpp), as its head shows
+    uint8_t spare : 1;
     presence presence_before; // attached: the thread's presence when the scope began
     uint32_t nested_before;   // how many nested scopes were open on the thread when this one began
     uint32_t sum;             // of the words below, as far as they are set: see frames.hpp
@@ -95,21 +96,29 @@ inline uint64_t fast_head(pyattach::tag kind = tag::attached) noexcept {
     return made.head();
 }
 
+// The same of a detached frame that begin_ungated made.
+inline uint64_t ungated_head() noexcept {
+    frame made = {};
+    made.tag = tag::detached;
+    made.ungated = true;
+    return made.head();
+}
+
 // What `sum` holds. fast_sum_of: of a detached frame of the fast path. sum_of: of a frame of any other path.
 inline uint32_t fast_sum_of(const frame *below) noexcept {
     return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(below));
 }
 __attribute__((no_sanitize("address"))) inline uint32_t sum_of(const frame &scope) noexcept {
     const bool is_attached = scope.tag == tag::attached;
-    const void *const words[] = {scope.below,
-                                 scope.interp,
-                                 scope.tstate,
-                                 scope.participant,
-                                 is_attached || !scope.participant ? scope.replaced : nullptr,
-                                 is_attached ? scope.back : nullptr};
-    uint64_t sum = 0;
-    for (const void *word : words)
-        sum = (sum + reinterpret_cast<uintptr_t>(word)) * 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
+    const thread_state *replaced = is_attached || !scope.participant ? scope.replaced : nullptr;
+    const interpreter *back = is_attached ? scope.back : nullptr;
+    // Each word has a factor of its own, so that no multiplication waits for another one.
+    constexpr uint64_t factor = 0x9E3779B97F4A7C15; // 2^64 over the golden ratio
+    const auto times = [](const void *word, uint64_t n) noexcept {
+        return reinterpret_cast<uintptr_t>(word) * (factor * n);
+    };
+    const uint64_t sum = times(scope.below, 1) + times(scope.interp, 3) + times(scope.tstate, 5) +
+                         times(scope.participant, 7) + times(replaced, 9) + times(back, 11);
     return static_cast<uint32_t>(sum >> 32);
 }
 

@@ -49,7 +49,7 @@ void push(thread &me, frame &on_top, pyattach::tag kind) noexcept {
             scope.sum = scope.is_fast ? fast_sum_of(scope.below) : sum_of(scope);
         }
     on_top.tag = kind;
-    on_top.inert = on_top.is_fast = false;
+    on_top.inert = on_top.is_fast = on_top.ungated = false;
     on_top.nested_before = me.nested_open;
     on_top.below = me.top;
     on_top.sum = sum_of(on_top);

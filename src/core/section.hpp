@@ -12,9 +12,12 @@ struct section_scope {
     thread *owner;
     section_scope *outer;
     frame *top_at_begin; // the thread's top frame when the section began
-    // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
-    // address.
-    alignas(8) unsigned char storage[32];
+    union {
+        // A PyCriticalSection or PyCriticalSection2, of 16 or 24 bytes in every version so far. CPython links it by
+        // address.
+        alignas(8) unsigned char storage[32];
+        const thread_state *tstate; // not locked: the thread's current one when the section began; NULL: unknown
+    };
 };
 
 // Ends CPython's section. Attached. May block, because CPython may resume a section further out.

@@ -175,7 +175,7 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
     for (frame &scope : open_frames(*me)) {
         if (scope.is_fast && scope.tag == tag::attached)
             scope.replaced = nullptr, scope.back = nullptr;
-        scope.is_fast = false;
+        scope.is_fast = scope.ungated = false;
         scope.sum = sum_of(scope);
     }
     for (participant &member : participants_of(me)) {

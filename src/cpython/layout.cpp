@@ -10,6 +10,7 @@ namespace {
 struct known_layout {
     unsigned minor;     // 0x030d stands for all versions 3.13
     unsigned exception; // offsetof(PyThreadState, current_exception); up to 3.11 of curexc_type
+    unsigned id;        // offsetof(PyThreadState, id); 0 where nothing reads it
     unsigned current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current); later 0: a thread-local
     unsigned state;     // offsetof(PyThreadState, state); 0: no free-threaded build has this version
     cpython::counting counting; // on builds that are not free-threaded
@@ -17,10 +18,10 @@ struct known_layout {
 
 // From the headers of each version, for pointers of 8 bytes. Free-threaded builds have the same offsets.
 constexpr known_layout known_layouts[] = {
-    {0x0309, 88, 568, 0, counting::in_64_bits}, {0x030a, 88, 568, 0, counting::in_64_bits},
-    {0x030b, 96, 576, 0, counting::in_64_bits}, {0x030c, 96, 0, 0, counting::in_32_bits},
-    {0x030d, 112, 0, 40, counting::in_32_bits}, {0x030e, 112, 0, 44, counting::in_32_bits},
-    {0x030f, 136, 0, 48, counting::in_32_bits},
+    {0x0309, 88, 256, 568, 0, counting::in_64_bits}, {0x030a, 88, 256, 568, 0, counting::in_64_bits},
+    {0x030b, 96, 240, 576, 0, counting::in_64_bits}, {0x030c, 96, 224, 0, 0, counting::in_32_bits},
+    {0x030d, 112, 224, 0, 40, counting::in_32_bits}, {0x030e, 112, 0, 0, 44, counting::in_32_bits},
+    {0x030f, 136, 0, 0, 48, counting::in_32_bits},
 };
 
 thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
@@ -29,6 +30,17 @@ thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
 }
 
 } // namespace
+
+bool is_interp_in_place() noexcept {
+    thread_state *const tstate = python().current();
+    return interp_in(tstate) == python().interp_of(tstate);
+}
+
+bool is_id_at(unsigned offset) noexcept {
+    thread_state *const tstate = python().current();
+    return peek(reinterpret_cast<const uint64_t *>(reinterpret_cast<const char *>(tstate) + offset)) ==
+           python().tstate_id(tstate);
+}
 
 bool is_exception_at(unsigned offset) noexcept {
     const table &py = python();
@@ -124,8 +136,11 @@ void trust_layout() noexcept {
     if (is_layout_trusted() || py.debug || sizeof(void *) != 8)
         return;
     for (const known_layout &known : known_layouts) {
-        if (known.minor != py.version_hex >> 16 || !is_exception_at(known.exception))
+        if (known.minor != py.version_hex >> 16 || !is_interp_in_place() || !is_exception_at(known.exception))
             continue;
+        if (known.id && !is_id_at(known.id))
+            continue; // GCOVR_EXCL_LINE: no Python so far is built with another offset
+        trusted.id_at.store(known.id, std::memory_order_relaxed);
         if (known.current) {
             if (!py.runtime)
                 continue; // GCOVR_EXCL_LINE: every Python so far exports it

@@ -1,9 +1,10 @@
-// Layout: where CPython keeps the current tstate, the pending exception and reference counts.
+// Layout: where CPython keeps the current tstate, its interpreter, the pending exception and reference counts.
 //
 // A read at these places replaces a call of CPython, which costs as much as all the rest of an attach. The offset of
 // the exception in a tstate does not change within a minor version: CPython's headers show the fields of a tstate, and
-// modules made by Cython read them. The current tstate is a thread-local of CPython's from 3.12, which find_current
-// searches for, and a global before. No place is used before trust_layout has seen CPython give both answers there.
+// modules made by Cython read them. The interpreter is the third word of a tstate in all versions so far. The current
+// tstate is a thread-local of CPython's from 3.12, which find_current searches for, and a global before. No place is
+// used before trust_layout has seen CPython give both answers there.
 #pragma once
 
 #include "cpython/table.hpp"
@@ -22,6 +23,7 @@ enum class counting : unsigned {
 
 struct layout {
     std::atomic<unsigned> exception_at; // offset in a tstate of the pending exception or its type; 0: not trusted
+    std::atomic<unsigned> id_at;        // offset in a tstate of its id, where the end of Python frees tstates
     std::atomic<unsigned> state_at;     // free-threaded: offset of the tstate's state; 0: not trusted
     std::atomic<thread_state *const *> shared; // the global that holds the current tstate; NULL: a thread-local does
     std::atomic<size_t> module, offset;        // of the thread-local, as __tls_get_addr takes them
@@ -39,6 +41,17 @@ void trust_layout() noexcept;
 // address of `unknown`, which is NULL, where the layout is not trusted.
 extern thread_state *const unknown;
 thread_state *const *current_at() noexcept;
+// The interpreter of a tstate that cannot be freed meanwhile. The layout has to be trusted.
+constexpr size_t interp_at = 2 * sizeof(void *);
+inline interp_state *interp_in(const thread_state *tstate) noexcept {
+    return peek(reinterpret_cast<interp_state *const *>(reinterpret_cast<const char *>(tstate) + interp_at));
+}
+// The id of a tstate that cannot be freed meanwhile, where the end of Python frees tstates. The layout has to be
+// trusted.
+inline uint64_t id_in(const thread_state *tstate) noexcept {
+    auto *at = reinterpret_cast<const char *>(tstate) + trusted.id_at.load(std::memory_order_relaxed);
+    return peek(reinterpret_cast<const uint64_t *>(at));
+}
 // Whether this tstate holds a pending exception. The layout has to be trusted.
 inline bool has_exception(const thread_state *attached) noexcept {
     auto *at = reinterpret_cast<const char *>(attached) + trusted.exception_at.load(std::memory_order_relaxed);
@@ -75,6 +88,10 @@ inline bool decref_fast(counting how, object *obj) noexcept {
 
 // The checks of trust_layout. Each needs an attached thread.
 
+// Compares the word at `interp_at` with CPython's answer.
+bool is_interp_in_place() noexcept;
+// The same of the id, at this offset.
+bool is_id_at(unsigned offset) noexcept;
 // Raises an exception and clears it, and compares the word at this offset each time.
 bool is_exception_at(unsigned offset) noexcept;
 // Detaches and attaches again, and compares the word at `at` each time.

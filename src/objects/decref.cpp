@@ -110,9 +110,23 @@ inline void release(object *reference) noexcept {
     release(reference);
 }
 
+// The current tstate is not the thread's warm one: other code attached this thread. With the parameters of decref, so
+// that decref saves no registers around the call.
+[[gnu::noinline]] void decref_not_warm(object *reference, interpreter *interp) noexcept {
+    thread &me = this_thread.fast_record();
+    thread_state *tstate = cpython::peek(me.current_at);
+    // The tstate is read only if it is this thread's.
+    if (!tstate || !is_own_current(cpython::python(), tstate) ||
+        (interp && (interp->state != cpython::interp_in(tstate) || interp->is_cleared())))
+        return decref_slow(reference, interp);
+    me.counted.add(event::drops_now);
+    release(reference);
+}
+
 } // namespace
 
-// There are two fast paths: a thread in a warm scope, and a thread that is not attached and has a queue in the pool.
+// There are three fast paths: a thread in a warm scope, one that other code attached, and a thread that is not attached
+// and has a queue in the pool.
 // Everything else takes the slow path.
 void decref(object *reference, interpreter *interp) noexcept {
     if (!reference)
@@ -125,7 +139,7 @@ void decref(object *reference, interpreter *interp) noexcept {
             me.counted.add(event::drops_now);
             return release(reference);
         }
-        return decref_slow(reference, interp);
+        return decref_not_warm(reference, interp);
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;

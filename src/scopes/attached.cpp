@@ -117,34 +117,6 @@ enum class wanted { any, main, named };
     return attach(scope, *me, named, tstate, checked);
 }
 
-void end_nested(nested_scope &scope) noexcept {
-    thread *me = this_thread.record();
-    if (!me || scope.owner != me)
-        misuse("pyattach_attached_end: the scope was begun on another thread.", "A scope ends on its own thread.",
-               "End it where it was begun; give each thread its own scope.");
-    // The frame is read only if it is one of the open frames, because it may have ended with its interpreter.
-    frame *top_at_begin = scope.top_at_begin;
-    bool is_open = top_at_begin == &me->base;
-    for (const frame &open : open_frames(*me))
-        is_open = is_open || &open == top_at_begin;
-    if (is_open && top_at_begin != me->top && !is_inert(*top_at_begin))
-        misuse("pyattach_attached_end: a scope inside this one is still open.",
-               "A detached scope, or one that attached, ends before the scopes around it.",
-               "End the innermost scope first.");
-    // If the frame is inert and below the top, the frames above it have counted this scope in `nested_before`. If the
-    // frame has ended, its end has subtracted this scope from `nested_open`.
-    if (is_open || top_at_begin == me->top) {
-        for (frame &above : open_frames(*me)) {
-            if (&above == top_at_begin)
-                break;
-            --above.nested_before;
-        }
-        --me->nested_open;
-    }
-    scope.tag = tag::ended;
-    discard_late_record(*me);
-}
-
 } // namespace
 
 // The fast path: this thread has a warm tstate of the main interpreter, no frame is open, and the gate is open. (The
@@ -155,7 +127,7 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     // Other code attached this thread. Or, up to 3.11, another thread holds the GIL, and this thread will wait for it
     // in any case.
     if (cpython::peek(me.current_at))
-        return begin_slow(scope);
+        return begin_without_frame(scope, me);
     participant &fast_participant = *me.fast_participant;
     if (__builtin_expect(!fast_participant.interp->gate.enter(fast_participant, presence::outside, true), 0))
         return begin_slow(scope);
@@ -171,24 +143,6 @@ status begin_warm(attached_scope &scope, thread &me) noexcept {
     me.counted.add(event::attaches);
     drain_if_allowed(*frame.interp);
     return PYATTACH_OK;
-}
-
-status begin_nested(attached_scope &scope, thread &me) noexcept {
-    const cpython::table &py = cpython::python();
-    thread_state *tstate = cpython::peek(me.current_at);
-    if (!tstate)
-        return begin_slow(scope);
-    const frame *top = is_of_top(me, tstate) ? readable_top(me) : nullptr;
-    interpreter *interp = nullptr;
-    if (top && !top->inert)
-        interp = top->interp;
-    else if (py.current_is_own && is_last_interp(me, py.interp_of(tstate)))
-        interp = me.last_interp;
-    if (__builtin_expect(!interp || interp->gate.is_ended(), 0))
-        return begin_slow(scope);
-    check_storage(me, "attached", &scope);
-    drain_if_allowed(*interp);
-    return nest(scope, me);
 }
 
 [[gnu::noinline]] status begin_slow(attached_scope &scope) noexcept {

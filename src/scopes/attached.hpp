@@ -3,6 +3,8 @@
 
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "cpython/layout.hpp"
+#include "lifecycle/registration.hpp"
 
 namespace pyattach {
 
@@ -37,13 +39,17 @@ status begin_unchecked(attached_scope &) noexcept;
 
 // The fast path of begin: the thread has a warm tstate of the main interpreter, and no frame is open.
 status begin_warm(attached_scope &, thread &me) noexcept;
-// The nested path if the thread is attached, else begin_slow.
+// The nested path if the thread is attached, else begin_slow: with an open frame; without one, up to 3.11; without one,
+// from 3.12, where there is a current tstate. In nested.cpp, as is end_nested.
 status begin_nested(attached_scope &, thread &me) noexcept;
+status begin_by_gilstate(attached_scope &, thread &me) noexcept;
+status begin_and_drain(attached_scope &, thread &me) noexcept;
 // The slow path, for every other case, and for the cases above whose check failed.
 status begin_slow(attached_scope &) noexcept;
 status assume_slow(attached_scope &) noexcept;
 void end_warm(attached_scope &, thread &me) noexcept;
 void end_slow(attached_scope &) noexcept;
+void end_nested(nested_scope &) noexcept;
 
 // Begins a nested scope on an attached thread. The caller has checked that no open scope is in this storage.
 inline status nest(attached_scope &scope, thread &me) noexcept {
@@ -53,8 +59,22 @@ inline status nest(attached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
+// Begins a scope on a thread without open frames. From 3.12 other code attached it if there is a current tstate, and
+// the interpreter is probably the one that was looked up last. Up to 3.11 CPython is asked whose the current tstate is
+// before the tstate is read.
+inline status begin_without_frame(attached_scope &scope, thread &me) noexcept {
+    const thread_state *tstate = cpython::peek(me.current_at);
+    if (__builtin_expect(!tstate, 0))
+        return begin_slow(scope);
+    if (!cpython::python().current_is_own)
+        return begin_by_gilstate(scope, me);
+    if (__builtin_expect(!is_last_interp(me, cpython::interp_in(tstate)) || !me.last_interp->pool.is_empty(), 0))
+        return begin_and_drain(scope, me);
+    return nest(scope, me);
+}
+
 // Inline, so that the C API function decides without a call which path to take.
-inline status begin(attached_scope &scope) noexcept {
+__attribute__((always_inline)) inline status begin(attached_scope &scope) noexcept {
     if (!this_thread.is_fast())
         return begin_slow(scope);
     thread &me = this_thread.fast_record();
@@ -64,6 +84,8 @@ inline status begin(attached_scope &scope) noexcept {
     if (__builtin_expect(is_warm_inside(me), 1) && __builtin_expect(me.fast_participant->interp->pool.is_empty(), 1) &&
         __builtin_expect(static_cast<void *>(&scope) != me.top, 1))
         return nest(scope, me);
+    if (me.top == &me.base)
+        return begin_without_frame(scope, me);
     return begin_nested(scope, me);
 }
 inline status assume(attached_scope &scope) noexcept {

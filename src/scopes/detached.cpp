@@ -145,6 +145,50 @@ status end_warm(detached_scope &scope, thread &me) noexcept {
     return PYATTACH_OK;
 }
 
+// No frame is open, so none is in the storage.
+status begin_ungated(detached_scope &scope, thread &me) noexcept {
+    const cpython::table &py = cpython::python();
+    thread_state *tstate = cpython::peek(me.current_at);
+    // The tstate is read only if it is this thread's.
+    if (__builtin_expect(me.top != &me.base || !tstate || !is_own_current(py, tstate) ||
+                             !is_last_interp(me, cpython::interp_in(tstate)),
+                         0))
+        return begin_slow(scope);
+    reattach_guard *guard = nullptr;
+    if (py.end_frees_tstates && !(guard = newest_reattach_guard(me, *me.last_interp, tstate)))
+        return begin_slow(scope);
+    pyattach::frame &frame = scope.frame;
+    frame.begin_with(ungated_head());
+    frame.nested_before = me.nested_open;
+    frame.below = &me.base;
+    frame.interp = me.last_interp;
+    frame.tstate = tstate;
+    frame.participant = nullptr;
+    frame.reattach_guard = guard;
+    frame.sum = sum_of(frame);
+    cpython::save(py);
+    me.top = &frame;
+    me.counted.add(event::detaches);
+    return PYATTACH_OK;
+}
+
+status end_ungated(detached_scope &scope, thread &me) noexcept {
+    const pyattach::frame &frame = scope.frame;
+    const bool is_ungated = frame.head() == ungated_head() && me.top == &frame && me.nested_open == frame.nested_before;
+    // The interpreter is read only after the frame has proved to be that of an open scope.
+    interpreter *interp = frame.interp;
+    if (__builtin_expect(!is_ungated || interp->is_cleared(), 0))
+        return end_slow(scope);
+    if (frame.reattach_guard)
+        reattach(*frame.reattach_guard);
+    else
+        cpython::restore(frame.tstate);
+    // The re-attach has returned (invariant 2).
+    pop(me, scope.frame);
+    drain_if_allowed(*interp);
+    return PYATTACH_OK;
+}
+
 status begin_slow(detached_scope &scope) noexcept {
     const kept_errno kept;
     if (!this_thread.is_fast())

@@ -17,6 +17,10 @@ namespace detached {
 // The fast paths: the thread is attached with its warm tstate of the main interpreter, or was when the scope began.
 status begin_warm(detached_scope &, thread &me) noexcept;
 status end_warm(detached_scope &, thread &me) noexcept;
+// The fast paths where the gate does not bind the thread: other code attached it, and no frame was open. In every other
+// case they go on to the slow paths.
+status begin_ungated(detached_scope &, thread &me) noexcept;
+status end_ungated(detached_scope &, thread &me) noexcept;
 // The slow paths, for every other case.
 status begin_slow(detached_scope &) noexcept;
 status end_slow(detached_scope &) noexcept;
@@ -27,6 +31,7 @@ inline status begin(detached_scope &scope) noexcept {
         thread &me = this_thread.fast_record();
         if (me.top->head() == fast_head() && is_warm_inside(me))
             return begin_warm(scope, me);
+        return begin_ungated(scope, me);
     }
     return begin_slow(scope);
 }
@@ -36,6 +41,7 @@ inline status end(detached_scope &scope) noexcept {
         thread &me = this_thread.fast_record();
         if (frame.head() == fast_head(tag::detached) && me.top == &frame && me.nested_open == frame.nested_before)
             return end_warm(scope, me);
+        return end_ungated(scope, me);
     }
     return end_slow(scope);
 }

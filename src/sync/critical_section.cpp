@@ -44,22 +44,32 @@ void lock(void *section, kind what, void *first, void *second) {
     return PYATTACH_OK;
 }
 
-inline status link(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
+inline void link(section_scope &scope, thread &me, bool is_locked, bool is_pair) noexcept {
     scope.tag = tag::section;
-    scope.is_locked = cpython::python().sections_lock;
-    scope.is_pair = what == object_locks || what == mutex_locks;
+    scope.is_locked = is_locked;
+    scope.is_pair = is_pair;
     scope.owner = &me;
     scope.outer = static_cast<section_scope *>(me.innermost_section);
     scope.top_at_begin = me.top;
     // From here on this thread drains nothing automatically. Taking the lock may wait, and CPython detaches the thread
     // for that without this library.
     me.innermost_section = &scope;
-    return scope.is_locked ? lock_section(scope, what, first, second) : PYATTACH_OK;
+}
+
+// `tstate`: the thread's current one.
+inline status link(section_scope &scope, thread &me, const thread_state *tstate, kind what, void *first,
+                   void *second) noexcept {
+    const bool is_locked = cpython::python().sections_lock;
+    link(scope, me, is_locked, what == object_locks || what == mutex_locks);
+    if (is_locked)
+        return lock_section(scope, what, first, second);
+    scope.tstate = tstate;
+    return PYATTACH_OK;
 }
 
 [[gnu::noinline]] status open_twice(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
     report_storage_in_use("critical_section", &scope);
-    return link(scope, me, what, first, second);
+    return link(scope, me, cpython::peek(me.current_at), what, first, second);
 }
 
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
@@ -72,18 +82,33 @@ inline status link(section_scope &scope, thread &me, kind what, void *first, voi
     if (status refused = require_attached())
         return refused;
     thread *me = own_record();
-    return me ? link(scope, *me, what, first, second) : PYATTACH_NO_MEMORY;
+    return me ? link(scope, *me, cpython::peek(me->current_at), what, first, second) : PYATTACH_NO_MEMORY;
 }
 
-// For one lock, `second` is the same as `first`.
-inline status open(section_scope &scope, kind what, void *first, void *second) noexcept {
-    if (__builtin_expect(!first || !second || !this_thread.is_fast() || !is_surely_attached(this_thread.fast_record()),
-                         0))
+// Up to 3.11 on a thread that other code attached. A section locks nothing there, so it does not matter what.
+[[gnu::noinline]] status open_by_gilstate(section_scope &scope) noexcept {
+    thread &me = this_thread.fast_record();
+    thread_state *tstate = cpython::python().gilstate_tstate();
+    if (__builtin_expect(!tstate || tstate != cpython::peek(me.current_at) || me.innermost_section == &scope, 0))
+        return open_slow(scope, object_lock, &scope, &scope);
+    link(scope, me, false, false);
+    scope.tstate = tstate;
+    return PYATTACH_OK;
+}
+
+// For one lock, `second` is the same as `first`. Always inline, since half of what it does depends on a constant.
+__attribute__((always_inline)) inline status open(section_scope &scope, kind what, void *first, void *second) noexcept {
+    if (__builtin_expect(!first || !second || !this_thread.is_fast(), 0))
         return open_slow(scope, what, first, second);
     thread &me = this_thread.fast_record();
+    const thread_state *tstate = cpython::peek(me.current_at);
+    if (__builtin_expect(!tstate, 0))
+        return open_slow(scope, what, first, second);
+    if (__builtin_expect(!is_surely_own(me, tstate), 0))
+        return open_by_gilstate(scope);
     if (__builtin_expect(me.innermost_section == &scope, 0))
         return open_twice(scope, me, what, first, second);
-    return link(scope, me, what, first, second);
+    return link(scope, me, tstate, what, first, second);
 }
 
 [[gnu::noinline]] void end_slow(section_scope &scope) noexcept {
@@ -112,6 +137,15 @@ inline status open(section_scope &scope, kind what, void *first, void *second) n
         run_deferred();
 }
 
+// Without a call: whether the thread is attached. A section that locks nothing began with a tstate that was this
+// thread's, so if that one is current, up to 3.11 too, the thread is attached with it. False: it may be attached.
+inline bool is_surely_attached_still(const section_scope &scope, const thread &me) noexcept {
+    if (scope.is_locked)
+        return is_surely_attached(me);
+    const thread_state *tstate = cpython::peek(me.current_at);
+    return tstate && tstate == scope.tstate;
+}
+
 } // namespace
 
 status begin(section_scope &scope, object *obj) noexcept { return open(scope, object_lock, obj, obj); }
@@ -131,7 +165,7 @@ void end(section_scope &scope) noexcept {
         return end_slow(scope);
     thread &me = this_thread.fast_record();
     if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section != &scope ||
-                             !is_surely_attached(me),
+                             !is_surely_attached_still(scope, me),
                          0))
         return end_slow(scope);
     scope.tag = tag::ended;

@@ -1,7 +1,6 @@
 // Reattach guard: keeps CPython from freeing a tstate while a thread is re-attaching to it.
 #include "tstate/reattach_guard.hpp"
 
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -9,20 +8,9 @@
 #include "cpython/guarded.hpp"
 #include "cpython/tstate.hpp"
 #include "platform/clock.hpp"
-#include "platform/futex.hpp"
+#include "platform/fence.hpp"
 
 namespace pyattach {
-
-struct reattach_guard {
-    reattach_guard *next; // of the same thread
-    thread_state *tstate;
-    uint64_t id; // of the tstate, because its address may be used again
-    interpreter *interp;
-    thread_local_words *owner;
-    futex::word is_reattaching{0};
-    std::atomic<bool> cleared{false};
-    std::atomic<uint32_t> refs{2};
-};
 
 namespace {
 
@@ -55,11 +43,13 @@ void release(reattach_guard &guard) noexcept {
 // thread passes the GIL on.
 void on_cleared(void *value) noexcept {
     reattach_guard &guard = *static_cast<reattach_guard *>(value);
-    guard.cleared.store(true, std::memory_order_seq_cst);
+    guard.cleared.store(true, std::memory_order_release);
     // A thread that clears its own tstate is not re-attaching to it, and neither is one that has ended. (If this
     // thread's words have the address that the owner's had, the owner has ended, too.)
-    bool may_reattach = guard.owner != &this_thread && guard.refs.load(std::memory_order_acquire) == 2;
-    if (may_reattach && guard.is_reattaching.load(std::memory_order_seq_cst)) {
+    const bool may_reattach = guard.owner != &this_thread && guard.refs.load(std::memory_order_acquire) == 2;
+    if (may_reattach)
+        heavy_fence();
+    if (may_reattach && guard.is_reattaching.load(std::memory_order_acquire)) {
         // Only one thread ends an interpreter.
         if (ending.exchange(guard.interp, std::memory_order_relaxed) != guard.interp)
             deadline_of_wait_ns.store(monotonic_ns() + limit_ns(), std::memory_order_relaxed);
@@ -144,25 +134,19 @@ reattach_guard *make_reattach_guard(thread &me, interpreter &interp, thread_stat
     if (!cpython::python().end_frees_tstates)
         return nullptr;
     reattach_guard *found = find_reattach_guard(me, tstate);
-    if (__builtin_expect(found && found->id == cpython::python().tstate_id(tstate), 1))
+    if (__builtin_expect(found && found->id == cpython::python().tstate_id(tstate) && found->interp == &interp, 1))
         return found;
     return make(me, interp, tstate);
 }
 
-void reattach(reattach_guard &guard) noexcept {
-    guard.is_reattaching.store(1, std::memory_order_seq_cst);
+void park_if_ending(reattach_guard &guard) noexcept {
     // If Python does not end, the guard is cleared because another thread has used the tstate meanwhile and stored a
     // guard of its own in place of this one.
-    if (guard.cleared.load(std::memory_order_seq_cst) &&
-        (cpython::python().is_finalizing() || guard.interp->is_cleared())) {
-        // Only after CPython has cleared the tstate and before it has finished with the interpreter.
-        guard.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
-        cpython::park();                                          // GCOVR_EXCL_LINE: as above
-    }
-    // Release: the thread's reads of its tstate precede the freeing by CPython.
-    auto arrived = [&guard]() noexcept { guard.is_reattaching.store(0, std::memory_order_release); };
-    cpython::guarded([&guard] { cpython::python().restore(guard.tstate); }, arrived);
-    arrived();
+    if (!cpython::python().is_finalizing() && !guard.interp->is_cleared())
+        return;
+    // Only after CPython has cleared the tstate and before it has finished with the interpreter.
+    guard.is_reattaching.store(0, std::memory_order_relaxed); // GCOVR_EXCL_LINE: no test can wait for that
+    cpython::park();                                          // GCOVR_EXCL_LINE: as above
 }
 
 void drop_reattach_guards(thread &me) noexcept {

@@ -18,10 +18,15 @@ import report
 
 BEGIN, END = "<!-- measured: written by tools/bench --document -->", "<!-- end of what is written -->"
 # A line of the table over all runs: what, the row, the row it is held against.
-SUMMARY = [("nested attach", "nested", "C API"), ("attach, native thread", "attach", "C API"),
+SUMMARY = [("nested attach", "nested", "C API"),
+           ("nested attach, on a thread that Python attached", "nested, Python thread", "C API"),
+           ("attach, native thread", "attach", "C API"),
            ("the same, against a state kept by hand", "attach", "kept state"),
+           ("attach and call a Python function", "attach and call", "C API"),
+           ("the same, against a state kept by hand", "attach and call", "kept state"),
            ("first attach of a thread, and its end", "first attach", "C API"),
            ("detach and attach again", "detach", "C API"),
+           ("the same, on a thread that Python attached", "detach, Python thread", "C API"),
            ("give a reference back, not attached", "drop", "C API"),
            ("worst attach after 1000000 drops", "worst attach after 1000000 drops", "mutex pool")]
 

@@ -23,6 +23,7 @@ struct peer {
     void (*nested)(long n) = nullptr;                  // attach and release; the thread is attached
     void (*attach)(long n) = nullptr;                  // attach and release; it is not
     void (*detach)(long n) = nullptr;                  // detach and attach again
+    void (*call)(object *function, long n) = nullptr;  // attach, call a Python function, release
     void (*drop_attached)(object *, long n) = nullptr; // give references back, attached
     void (*drop)(object *const *, long n) = nullptr;   // and not attached
     void (*drain)() = nullptr;                         // attach as often as it takes until all is released

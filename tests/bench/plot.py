@@ -14,7 +14,10 @@ import sys
 from report import PEERS, place
 
 JOBS = [("nested", "attach and release, nested"), ("attach", "attach and release, native thread"),
+        ("attach and call", "attach and call a Python function"),
         ("first attach", "first attach of a thread, and its end"), ("detach", "detach and attach again"),
+        ("nested, Python thread", "nested, on a thread of Python's"),
+        ("detach, Python thread", "detach, on a thread of Python's"),
         ("drop", "give a reference back, not attached"),
         ("worst attach after 1000000 drops", "worst attach after 1000000 drops")]
 COLUMNS = 3

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "python.hpp"
 
 namespace bench {
@@ -34,6 +36,20 @@ detached_by_c_api::~detached_by_c_api() { PyEval_RestoreThread(static_cast<PyThr
 
 object *new_object() {
     return reinterpret_cast<object *>(PyObject_CallNoArgs(reinterpret_cast<PyObject *>(&PyBaseObject_Type)));
+}
+
+object *new_function() {
+    PyObject *globals = PyDict_New();
+    PyObject *function = PyRun_String("lambda: None", Py_eval_input, globals, globals);
+    Py_XDECREF(globals);
+    return reinterpret_cast<object *>(function);
+}
+
+void call(object *function) {
+    PyObject *result = PyObject_CallNoArgs(of(function));
+    if (!result)
+        std::abort();
+    Py_DECREF(result);
 }
 
 void add_references(object *one, long n) {

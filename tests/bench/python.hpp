@@ -37,11 +37,14 @@ class detached_by_c_api {
     void *state_;
 };
 
-// Attached. A new object of no special kind.
+// Attached. A new object of no special kind; a new function of Python's that does nothing.
 object *new_object();
+object *new_function();
 // Attached. That many more references to it.
 void add_references(object *, long n);
 void give_back(object *);
+// Attached. Calls a function without arguments, as the C API does.
+void call(object *function);
 // Any thread that has none: as an attach of a thread that Python never saw, and the thread's end.
 struct bare_state;
 bare_state *new_bare_state(); // it was attached once

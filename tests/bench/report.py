@@ -12,12 +12,15 @@ from targets import judge, targets
 
 
 # The order in which rows are read; what is not named comes last.
-JOBS = ["nested", "nested, after drops", "token", "attach", "attach, busy heap", "first attach", "detach",
-        "drop attached", "drop, push only", "drop", "worst attach after 1000000 drops", "critical section",
-        "critical section, 2 objects",
-        "critical section, mutex", "critical section, 2 mutexes", "mutex", "work, 1 thread", "work, 2 threads",
-        "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads", "drop, push only, 1 thread",
-        "drop, push only, 2 threads", "bytes per thread", "bytes kept after 10000000 drops"]
+JOBS = ["nested", "nested, Python thread", "nested, after drops", "token", "attach", "attach, busy heap",
+        "attach and call", "first attach", "detach", "detach, Python thread", "drop attached", "drop, push only",
+        "drop", "worst attach after 1000000 drops", "critical section", "critical section, Python thread",
+        "critical section, 2 objects", "critical section, 2 objects, Python thread", "critical section, mutex",
+        "critical section, mutex, Python thread", "critical section, 2 mutexes",
+        "critical section, 2 mutexes, Python thread", "mutex", "mutex, Python thread", "work, 1 thread",
+        "work, 2 threads", "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads",
+        "drop, push only, 1 thread", "drop, push only, 2 threads", "bytes per thread",
+        "bytes kept after 10000000 drops"]
 PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "pybind11", "nanobind", "PEP 788 view",
          "PEP 788 guard", "PyO3", "PyO3 in a loop", "mutex pool"]
 

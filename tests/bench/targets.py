@@ -20,7 +20,6 @@ NO_PEER = ("pyattach", "pyattach C++", "kept state")
 def targets(rows, is_free_threaded, version):
     """The targets that this run has the rows for. `rows` is {job: {peer: median}}."""
     gil = not is_free_threaded
-    asked_twice = version < (3, 12)  # up to 3.11 CPython needs two questions to tell whether a thread is attached
     found = []
 
     def add(what, kind, limit, job, peer, against, against_job=None):
@@ -29,9 +28,12 @@ def targets(rows, is_free_threaded, version):
     def if_there(job, peer):
         return peer in rows.get(job, {})
 
-    nested = 0.85 if asked_twice else 0.6
+    # Up to 3.11 CPython is asked which thread has the current state. From 3.15 on its own nested attach is cheap.
+    nested = 0.6 if (3, 12) <= version < (3, 15) else 1.0
     add("nested attach, C ABI", "times", nested, "nested", "pyattach", "C API")
+    add("nested attach, C ABI, Python thread", "times", nested, "nested, Python thread", "pyattach", "C API")
     add("nested attach, C++ scope", "times", nested, "nested", "pyattach C++", "C API")
+    add("nested attach, C++ scope, Python thread", "times", nested, "nested, Python thread", "pyattach C++", "C API")
     if if_there("nested", "PyO3"):
         add("nested attach, C ABI", "times", 1.5, "nested", "pyattach", "PyO3")
         add("assumed attach", "times", 1.0, "nested", "pyattach assume", "PyO3")
@@ -48,7 +50,13 @@ def targets(rows, is_free_threaded, version):
             if peer not in NO_PEER:
                 add("attach, native thread, busy heap", "faster", 50, "attach, busy heap", "pyattach", peer)
     add("first attach of a thread, and its end", "times", 1.5, "first attach", "pyattach", "C API")
-    add("detach and attach again", "times", 1.15 if gil else 1.25, "detach", "pyattach", "C API")
+    add("detach and attach again", "times", 1.15 if gil else 1.3, "detach", "pyattach", "C API")
+    add("detach and attach again, Python thread", "times", 1.15 if gil else 1.3, "detach, Python thread", "pyattach",
+        "C API")
+    add("attach and call a Python function", "times", 1.1, "attach and call", "pyattach", "kept state")
+    for peer in rows.get("attach and call", {}):
+        if peer not in NO_PEER and version >= (3, 11):
+            add("attach and call a Python function", "faster", 45 if gil else 50, "attach and call", "pyattach", peer)
 
     add("drop, not attached: push", "times", 0.8, "drop, push only", "pyattach", "mutex pool")
     if if_there("drop", "PyO3"):
@@ -62,6 +70,7 @@ def targets(rows, is_free_threaded, version):
         # CPython 3.13 has no public section on a mutex: then it is held against the one on an object.
         theirs = job if if_there(job, "C API") else job.replace(", mutex", "").replace("mutexes", "objects")
         add(job, "plus", 10, job, "pyattach", "C API", theirs)
+        add(job + ", Python thread", "plus", 10, job + ", Python thread", "pyattach", "C API", theirs)
     if if_there("mutex", "C API"):
         add("mutex", "plus", 3, "mutex", "pyattach", "C API")
     if if_there("nested, 2 threads", "pyattach"):

@@ -15,6 +15,8 @@ if outcome == 'holds':
     # The size of the model: one that is searched in seconds, or in half a minute and a GiB.
     if 'gate' in model:
         variant += ['-DVISITS=2'] if is_full else ['-DVISITS=1']
+    elif 'reattach' in model:
+        variant += ['-DVISITS=3'] if is_full else ['-DVISITS=2']
     elif 'housekeeping' in model:
         variant += ['-DPUSHES=4'] if is_full else ['-DPUSHES=2']
     elif '-DCLOSING' in variant:

@@ -122,6 +122,9 @@ CHILD("raw: a thread of another library's") {
     });
     run_on_thread([] {
         foreign_attach there;
+        {
+            detached first; // so that the second one takes the fast path
+        }
         detached detached_frame;
         fork_plainly([&] { EXPECT(detached_frame.end() == PYATTACH_UNSUPPORTED); });
     });

@@ -5,6 +5,7 @@
 #include "support/threads.hpp"
 
 #include <cstring>
+#include <optional>
 
 using namespace support;
 
@@ -87,6 +88,21 @@ CHILD("end a critical section while detached") {
     detached gap;
     pyattach_critical_section_end(&section);
 }
+CHILD("end a critical section while detached by other code, which had attached") {
+    start_python();
+    run_on_thread([] {
+        foreign_attach there;
+        ref a = new_object();
+        for (int round = 0;; ++round) { // the second time, the library knows the thread
+            pyattach_critical_section section;
+            EXPECT(pyattach_critical_section_begin(&section, a) == PYATTACH_OK);
+            std::optional<foreign_detach> gap;
+            if (round == 1)
+                gap.emplace();
+            pyattach_critical_section_end(&section);
+        }
+    });
+}
 TEST_CASE("ending a critical section out of order, twice, unbegun, elsewhere or detached aborts") {
     check_aborts("end critical sections out of order", {"pyattach_critical_section_end", "innermost first"});
     check_aborts("end a critical section twice", {"pyattach_critical_section_end", "not an open section", "once"});
@@ -95,4 +111,6 @@ TEST_CASE("ending a critical section out of order, twice, unbegun, elsewhere or 
     check_aborts("end a critical section that was never begun", {"pyattach_critical_section_end"});
     check_aborts("end a critical section on another thread", {"pyattach_critical_section_end", "thread"});
     check_aborts("end a critical section while detached", {"pyattach_critical_section_end", "attached"});
+    check_aborts("end a critical section while detached by other code, which had attached",
+                 {"pyattach_critical_section_end", "attached"});
 }

@@ -151,7 +151,35 @@ CHILD("end a detached scope in another place") {
     copy = gap;
     end_in_vain(&copy);
 }
+CHILD("end a detached scope twice where other code attached the thread") {
+    start_python();
+    run_on_thread([] {
+        foreign_attach there;
+        { detached first; }
+        pyattach_detached gap;
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        EXPECT(pyattach_detached_end(&gap) == PYATTACH_OK);
+        end_in_vain(&gap);
+    });
+}
+CHILD("end a detached scope before an attached one inside it, where other code attached the thread") {
+    start_python();
+    run_on_thread([] {
+        foreign_attach there;
+        { detached first; }
+        pyattach_detached gap;
+        EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
+        foreign_attach again;
+        pyattach_attached nested;
+        EXPECT(pyattach_attached_begin(&nested) == PYATTACH_OK);
+        end_in_vain(&gap);
+    });
+}
 TEST_CASE("ending a detached scope that is not open aborts") {
+    check_aborts("end a detached scope twice where other code attached the thread",
+                 {"pyattach_detached_end", "ended already", "once"});
+    check_aborts("end a detached scope before an attached one inside it, where other code attached the thread",
+                 {"pyattach_detached_end", "another scope is still open inside"});
     check_aborts("end a detached scope twice", {"pyattach_detached_end", "ended already", "once"});
     check_aborts("end a detached scope that was refused", {"pyattach_detached_end", "refused", "status"});
     check_aborts("end a detached scope that was never begun", {"pyattach_detached_end", "not a detached scope"});

@@ -60,6 +60,8 @@ TEST_CASE("the words are found on every known version, and contain what CPython 
         }
         CHECK(*at == tstate);
         CHECK(cpython::is_suspended(tstate, true) == !cpython::python().free_threaded); // there it is known
+        CHECK(cpython::interp_in(tstate) == cpython::python().interp_of(tstate));
+        CHECK((!cpython::python().end_frees_tstates || cpython::id_in(tstate) == cpython::python().tstate_id(tstate)));
         CHECK(!cpython::has_exception(tstate));
         pyattach::object *none = nullptr;
         CHECK(pyattach_eval("1 / 0", nullptr, nullptr, &none) == PYATTACH_PYTHON_ERROR);
@@ -83,6 +85,7 @@ TEST_CASE("words that differ from what CPython returns are not trusted") {
     attached scope;
     for (unsigned wrong : {0, 8, 16, 200}) // links, the interpreter, something else
         CHECK(!cpython::is_exception_at(wrong));
+    CHECK(!cpython::is_id_at(16));
     cpython::thread_state *const tstate = own_tstate(), *const none = nullptr;
     CHECK(!cpython::is_current_at(&tstate)); // also while the thread is detached
     CHECK(!cpython::is_current_at(&none));
@@ -90,6 +93,19 @@ TEST_CASE("words that differ from what CPython returns are not trusted") {
         CHECK(!cpython::is_state_at(wrong));
     CHECK(cpython_says_attached());
     CHECK(take_error() == "no exception");
+}
+
+TEST_CASE("an interpreter that differs from what CPython returns is not trusted") {
+    start_python();
+    attached scope;
+    const cpython::table &real = cpython::python();
+    cpython::table other = real;
+    other.interp_of = [](cpython::thread_state *) noexcept -> cpython::interp_state * { return nullptr; };
+    CHECK(cpython::is_interp_in_place());
+    cpython::published = &other;
+    const bool is_trusted = cpython::is_interp_in_place();
+    cpython::published = &real;
+    CHECK(!is_trusted);
 }
 
 TEST_CASE("after a switch to another tstate the word contains that one") {

@@ -44,6 +44,18 @@ void begin_and_end() {
     pyattach_attached_end(&here);
 }
 
+void detach_and_attach() {
+    pyattach_detached gap;
+    must(pyattach_detached_begin(&gap));
+    must(pyattach_detached_end(&gap));
+}
+
+void enter_and_leave() {
+    pyattach_critical_section here;
+    must(pyattach_critical_section_begin(&here, one));
+    pyattach_critical_section_end(&here);
+}
+
 _object *new_object() {
     _object *made = nullptr;
     must(pyattach_eval("object()", nullptr, nullptr, &made));
@@ -82,11 +94,8 @@ MEASURED measured_attach() {
 }
 
 MEASURED measured_detach() {
-    for (int i = 0; i < times; ++i) {
-        pyattach_detached gap;
-        must(pyattach_detached_begin(&gap));
-        must(pyattach_detached_end(&gap));
-    }
+    for (int i = 0; i < times; ++i)
+        detach_and_attach();
 }
 
 MEASURED measured_decref() {
@@ -100,11 +109,8 @@ MEASURED measured_push() {
 }
 
 MEASURED measured_section() {
-    for (int i = 0; i < times; ++i) {
-        pyattach_critical_section here;
-        must(pyattach_critical_section_begin(&here, one));
-        pyattach_critical_section_end(&here);
-    }
+    for (int i = 0; i < times; ++i)
+        enter_and_leave();
 }
 
 MEASURED measured_mutex() {
@@ -112,6 +118,27 @@ MEASURED measured_mutex() {
         pyattach_mutex_lock(&mutex);
         pyattach_mutex_unlock(&mutex);
     }
+}
+
+// On a thread that Python attached, each takes a way of its own.
+MEASURED measured_python_nested() {
+    for (int i = 0; i < times; ++i)
+        begin_and_end();
+}
+
+MEASURED measured_python_detach() {
+    for (int i = 0; i < times; ++i)
+        detach_and_attach();
+}
+
+MEASURED measured_python_section() {
+    for (int i = 0; i < times; ++i)
+        enter_and_leave();
+}
+
+MEASURED measured_python_decref() {
+    for (int i = 0; i < times; ++i)
+        pyattach_decref(one);
 }
 
 MEASURED measured_gilstate() {
@@ -156,6 +183,23 @@ void run_all() {
     }
 }
 
+// On a thread that CPython attached, as it does around every function that Python calls. No scope of this library is
+// open, and the thread state is none of its own.
+void run_on_python_thread() {
+    const int before = ensure();
+    for (int round = 0; round < 2; ++round) {
+        one = new_object();
+        measure(measured_python_nested);
+        measure(measured_python_detach);
+        measure(measured_python_section);
+        add_references(2 * times);
+        measure(measured_python_decref);
+        for (int i = 0; i <= times; ++i)
+            pyattach_decref(one);
+    }
+    release(before);
+}
+
 } // namespace
 
 int main(int, char **argv) {
@@ -171,6 +215,7 @@ int main(int, char **argv) {
     options.isolated = 1;
     must(pyattach_interpreter_start_with(&options));
     std::thread(run_all).join();
+    std::thread(run_on_python_thread).join();
     pyattach_python python = {};
     python.struct_size = sizeof python;
     must(pyattach_python_describe(&python));

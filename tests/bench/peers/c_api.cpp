@@ -2,6 +2,7 @@
 #include <Python.h>
 
 #include "peers.hpp"
+#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -9,6 +10,14 @@ namespace {
 void attach(long n) {
     for (; n; --n) {
         PyGILState_STATE before = PyGILState_Ensure();
+        PyGILState_Release(before);
+    }
+}
+
+void call_attached(object *function, long n) {
+    for (; n; --n) {
+        PyGILState_STATE before = PyGILState_Ensure();
+        call(function);
         PyGILState_Release(before);
     }
 }
@@ -81,6 +90,7 @@ peer plain() {
     peer it = {"C API"};
     it.nested = it.attach = attach;
     it.detach = detach;
+    it.call = call_attached;
     it.drop_attached = drop_attached;
     it.drop = drop;
 #if PY_VERSION_HEX >= 0x030d0000
@@ -106,6 +116,14 @@ void attach_kept(long n) {
     }
 }
 
+void call_kept(object *function, long n) {
+    for (; n; --n) {
+        PyEval_RestoreThread(kept);
+        call(function);
+        PyEval_SaveThread();
+    }
+}
+
 void give_up() {
     PyEval_RestoreThread(kept);
     PyThreadState_Clear(kept);
@@ -118,6 +136,7 @@ peer floor() {
     it.prepare = keep;
     it.finish = give_up;
     it.attach = attach_kept;
+    it.call = call_kept;
     return it;
 }
 

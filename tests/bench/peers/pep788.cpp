@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "peers.hpp"
+#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -39,17 +40,34 @@ void attach_with_guard(long n) {
     }
 }
 
-peer with(const char *name, void (*attach)(long)) {
+void call_from_view(object *function, long n) {
+    for (; n; --n) {
+        PyThreadStateToken *token = PyThreadState_EnsureFromView(view);
+        call(function);
+        PyThreadState_Release(token);
+    }
+}
+
+void call_with_guard(object *function, long n) {
+    for (; n; --n) {
+        PyThreadStateToken *token = PyThreadState_Ensure(guard);
+        call(function);
+        PyThreadState_Release(token);
+    }
+}
+
+peer with(const char *name, void (*attach)(long), void (*call)(object *, long)) {
     peer it = {name};
     it.prepare = prepare;
     it.finish = finish;
     it.nested = it.attach = attach;
+    it.call = call;
     return it;
 }
 
 } // namespace
 
-const peer pep788_view = with("PEP 788 view", attach_from_view),
-           pep788_guard = with("PEP 788 guard", attach_with_guard);
+const peer pep788_view = with("PEP 788 view", attach_from_view, call_from_view),
+           pep788_guard = with("PEP 788 guard", attach_with_guard, call_with_guard);
 
 } // namespace bench

@@ -5,6 +5,7 @@
 #include <pyattach/pyattach.hpp>
 
 #include "peers.hpp"
+#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -19,6 +20,15 @@ void nested(long n) {
     for (; n; --n) {
         pyattach_attached here;
         must(pyattach_attached_begin(&here));
+        pyattach_attached_end(&here);
+    }
+}
+
+void call_attached(object *function, long n) {
+    for (; n; --n) {
+        pyattach_attached here;
+        must(pyattach_attached_begin(&here));
+        call(function);
         pyattach_attached_end(&here);
     }
 }
@@ -112,6 +122,7 @@ peer with_c() {
     peer it = {"pyattach"};
     it.nested = it.attach = nested;
     it.detach = detach;
+    it.call = call_attached;
     it.drop_attached = drop_attached;
     it.drop = drop;
     it.drain = drain;

@@ -10,6 +10,13 @@ void attach(long n) {
         pybind11::gil_scoped_acquire here;
 }
 
+void call(object *function, long n) {
+    for (; n; --n) {
+        pybind11::gil_scoped_acquire here;
+        pybind11::handle(reinterpret_cast<PyObject *>(function))();
+    }
+}
+
 void detach(long n) {
     for (; n; --n)
         pybind11::gil_scoped_release gap;
@@ -23,6 +30,7 @@ peer it() {
     it.import = import;
     it.nested = it.attach = attach;
     it.detach = detach;
+    it.call = call;
     return it;
 }
 

@@ -6,6 +6,7 @@ void bench_pyo3_nested(long n);
 void bench_pyo3_nested_in_loop(long n);
 void bench_pyo3_attach(long n);
 void bench_pyo3_detach(long n);
+void bench_pyo3_call(_object *, long n);
 void bench_pyo3_drop(_object *const *references, long n);
 void bench_pyo3_drop_attached(_object *, long n);
 void bench_pyo3_section(_object *, long n);
@@ -22,6 +23,7 @@ peer it() {
     it.nested = bench_pyo3_nested;
     it.attach = bench_pyo3_attach;
     it.detach = bench_pyo3_detach;
+    it.call = bench_pyo3_call;
     it.drop_attached = bench_pyo3_drop_attached;
     it.drop = bench_pyo3_drop;
     it.drain = drain;

@@ -1,7 +1,8 @@
-// Attaching, nested and from outside; detaching; a token handed down.
+// Attaching, nested and from outside; detaching; attaching to call a Python function; a token handed down.
 #include <pyattach/pyattach.h>
 #include <pyattach/pyattach.hpp>
 
+#include <optional>
 #include <type_traits>
 
 #include "bench.hpp"
@@ -10,7 +11,7 @@
 namespace bench {
 namespace {
 
-enum class thread_is { attached, without_state };
+enum class thread_is { attached, attached_by_python, without_state };
 
 // One job of one peer, done by a thread that is in the state said.
 void add_job(const char *job, const peer &of, void (*batch)(long), thread_is state_before, bool is_heap_busy = false) {
@@ -24,13 +25,36 @@ void add_job(const char *job, const peer &of, void (*batch)(long), thread_is sta
             state.SkipWithError("the thread cannot be made one without a thread state");
         if (of.prepare)
             of.prepare();
-        if (state_before == thread_is::attached) {
-            pyattach::attached here;
+        {
+            std::optional<pyattach::attached> here;
+            std::optional<attached_by_c_api> by_python;
+            if (state_before == thread_is::attached)
+                here.emplace();
+            if (state_before == thread_is::attached_by_python)
+                by_python.emplace();
             measure(state, batch);
-        } else
-            measure(state, batch);
+        }
         if (of.finish)
             of.finish();
+    });
+}
+
+void add_call_job(const peer &of) {
+    add("attach and call", of.name, [&of](benchmark::State &state) {
+        object *function;
+        {
+            attached_by_c_api here;
+            function = new_function();
+        }
+        if (pyattach_thread_release() != PYATTACH_OK)
+            state.SkipWithError("the thread cannot be made one without a thread state");
+        if (of.prepare)
+            of.prepare();
+        measure(state, [&](long n) { of.call(function, n); });
+        if (of.finish)
+            of.finish();
+        attached_by_c_api here;
+        give_back(function);
     });
 }
 
@@ -72,12 +96,18 @@ void add_attach_rows() {
     for (const peer *of : peers()) {
         if (of->nested)
             add_job("nested", *of, of->nested, thread_is::attached);
+        if (of->nested)
+            add_job("nested, Python thread", *of, of->nested, thread_is::attached_by_python);
         if (of->attach)
             add_job("attach", *of, of->attach, thread_is::without_state);
         if (of->attach && of != &pyattach_cpp)
             add_job("attach, busy heap", *of, of->attach, thread_is::without_state, true);
         if (of->detach)
             add_job("detach", *of, of->detach, thread_is::attached);
+        if (of->detach)
+            add_job("detach, Python thread", *of, of->detach, thread_is::attached_by_python);
+        if (of->call)
+            add_call_job(*of);
     }
     add_token_rows();
 }

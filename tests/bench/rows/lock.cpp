@@ -1,7 +1,9 @@
 // Critical sections and mutexes that nobody else wants.
+#include <pyattach/pyattach.h>
 #include <pyattach/pyattach.hpp>
 
 #include <mutex>
+#include <string>
 
 #include "bench.hpp"
 #include "python.hpp"
@@ -18,27 +20,34 @@ struct two_objects {
     object *one, *two;
 };
 
-void add_sections(const peer &of) {
-    if (of.section)
-        add("critical section", of.name, [&of](benchmark::State &state) {
-            pyattach::attached here;
-            two_objects on;
-            measure(state, [&](long n) { of.section(on.one, n); });
-        });
-    if (of.section2)
-        add("critical section, 2 objects", of.name, [&of](benchmark::State &state) {
-            pyattach::attached here;
-            two_objects on;
-            measure(state, [&](long n) { of.section2(on.one, on.two, n); });
-        });
+// Attached by this library, and as Python attaches the thread that calls a function.
+template <class Batch> void add_attached(const std::string &job, const peer &of, Batch batch) {
+    add(job, of.name, [batch](benchmark::State &state) {
+        pyattach::attached here;
+        two_objects on;
+        measure(state, [&](long n) { batch(on, n); });
+    });
+    add(job + ", Python thread", of.name, [batch](benchmark::State &state) {
+        if (pyattach_thread_release() != PYATTACH_OK)
+            state.SkipWithError("the thread cannot be made one without a thread state");
+        attached_by_c_api here;
+        two_objects on;
+        measure(state, [&](long n) { batch(on, n); });
+    });
 }
 
-void add_attached(const char *job, const peer &of, void (*batch)(long)) {
-    if (batch)
-        add(job, of.name, [batch](benchmark::State &state) {
-            pyattach::attached here;
-            measure(state, batch);
-        });
+void add_sections(const peer &of) {
+    if (of.section)
+        add_attached("critical section", of, [&of](two_objects &on, long n) { of.section(on.one, n); });
+    if (of.section2)
+        add_attached("critical section, 2 objects", of,
+                     [&of](two_objects &on, long n) { of.section2(on.one, on.two, n); });
+    if (of.section_mutex)
+        add_attached("critical section, mutex", of, [&of](two_objects &, long n) { of.section_mutex(n); });
+    if (of.section_mutex2)
+        add_attached("critical section, 2 mutexes", of, [&of](two_objects &, long n) { of.section_mutex2(n); });
+    if (of.mutex)
+        add_attached("mutex", of, [&of](two_objects &, long n) { of.mutex(n); });
 }
 
 std::mutex of_cpp;
@@ -46,12 +55,8 @@ std::mutex of_cpp;
 } // namespace
 
 void add_lock_rows() {
-    for (const peer *of : peers()) {
+    for (const peer *of : peers())
         add_sections(*of);
-        add_attached("critical section, mutex", *of, of->section_mutex);
-        add_attached("critical section, 2 mutexes", *of, of->section_mutex2);
-        add_attached("mutex", *of, of->mutex);
-    }
     add("mutex", "std::mutex", [](benchmark::State &state) {
         measure(state, [](long n) {
             for (; n; --n)

@@ -50,6 +50,23 @@ pub extern "C" fn bench_pyo3_detach(n: c_long) {
 }
 
 #[inline(never)]
+fn call(function: *mut PyObject) {
+    Python::attach(|py| {
+        let function = unsafe { Bound::from_borrowed_ptr(py, function) };
+        black_box(function.call0().unwrap());
+    });
+}
+
+/// # Safety
+/// `function` is a callable object that takes no arguments; the caller keeps it alive.
+#[no_mangle]
+pub unsafe extern "C" fn bench_pyo3_call(function: *mut PyObject, n: c_long) {
+    for _ in 0..n {
+        call(function);
+    }
+}
+
+#[inline(never)]
 fn give_back(reference: Py<PyAny>) {
     drop(reference);
 }
