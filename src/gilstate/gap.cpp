@@ -65,8 +65,7 @@ void restore_foreign(thread &me, thread_state *tstate, const void *caller) {
         if (const pid_t owner = main->gate.owner_of(tstate))
             restore_of_other(caller, owner);
     // The end waits a second for a thread that is about to attach here, because it may free the tstate.
-    const bool is_refused = !take_ticket(me) && main && main->gate.now() >= gate::closed;
-    if (is_refused && !main->is_finalizing_thread())
+    if (!take_ticket(me) && is_closed() && !(main && main->is_finalizing_thread()))
         refuse_thread(PYATTACH_FINALIZING, false, caller);
     cpython::restore(tstate);
     end_ticket(me);

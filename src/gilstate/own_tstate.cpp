@@ -59,8 +59,7 @@ thread_state *this_tstate() noexcept {
     const keep_record record_stays;
     if (cpython::find() || this_thread.ended)
         return nullptr;
-    const interpreter *main = main_interpreter();
-    if (main && main->gate.now() >= gate::closed)
+    if (is_closed())
         return nullptr;
     if (thread_state *warm = warm_tstate_of(this_thread.record()))
         return warm;
@@ -79,10 +78,9 @@ thread_state *new_tstate(cpython::interp_state *interp, const void *caller) {
     if (status missing = cpython::find())
         no_python(caller, missing);
     thread *me = attached_tstate(this_thread.record()) ? nullptr : own_record();
-    const interpreter *main = main_interpreter();
     // The end waits while the tstate is made, a second at most.
     const bool had_ticket = me && me->routing && me->routing->has_ticket;
-    if (me && !take_ticket(*me) && main && main->gate.now() >= gate::closed)
+    if (me && !take_ticket(*me) && is_closed())
         refuse_thread(PYATTACH_FINALIZING, !top_of(me) && me->top == &me->base, caller);
     thread_state *made = cpython::guarded([interp] { return cpython::python().tstate_new(interp); });
     if (me && !had_ticket)

@@ -28,6 +28,11 @@ bool take_ticket(thread &me) noexcept {
     return own->has_ticket;
 }
 
+bool is_closed() noexcept {
+    const interpreter *main = main_interpreter();
+    return main ? main->gate.now() >= gate::closed : is_ending(nullptr);
+}
+
 int is_finalizing() noexcept {
     const kept_errno kept;
     const keep_record record_stays;

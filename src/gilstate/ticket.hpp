@@ -18,6 +18,9 @@ inline void end_ticket(thread &me) noexcept {
 // Gives the thread a ticket, unless it has one. False: the end of the main interpreter has begun, or it has no record.
 bool take_ticket(thread &me) noexcept;
 
+// Whether the gate of the main interpreter has closed, or Python has ended and not been started again.
+bool is_closed() noexcept;
+
 // See gilstate.h.
 int is_finalizing() noexcept;
 
