@@ -4,8 +4,8 @@
  *
  * or as the first #include of each source file. Gives CPython's functions other names, under which the small static
  * library libpyattach-gilstate.a defines them, so the module is linked with that and with libpyattach (see
- * docs/adopt.md). What each does is said in gilstate.h. A function whose address another module passes in is not routed,
- * nor is one that is looked up by its name. */
+ * docs/adopt.md). What each does is said in gilstate.h. A function whose address another module passes in is not
+ * routed, nor is one that is looked up by its name. */
 #ifndef PYATTACH_ROUTE_GILSTATE_H
 #define PYATTACH_ROUTE_GILSTATE_H
 

@@ -43,6 +43,24 @@ TEST_CASE("a routed ensure keeps the thread state of a native thread") {
     });
 }
 
+TEST_CASE("what Python keeps for a native thread survives between routed ensures") {
+    start_python();
+    if (!keeps_tstates())
+        return;
+    run_on_thread([] {
+        int handle = PyGILState_Ensure();
+        run("import contextvars, threading\n"
+            "local, variable = threading.local(), contextvars.ContextVar('variable', default=0)\n"
+            "local.it = variable.set(5)\n"
+            "thread = threading.current_thread()");
+        PyGILState_Release(handle);
+        handle = PyGILState_Ensure();
+        EXPECT(eval_true("hasattr(local, 'it') and variable.get() == 5"));
+        EXPECT(eval_true("threading.current_thread() is thread and thread in threading.enumerate()"));
+        PyGILState_Release(handle);
+    });
+}
+
 TEST_CASE("ensures are released in an order that crosses") {
     start_python();
     on_native_thread([] {
