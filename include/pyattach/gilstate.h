@@ -26,9 +26,10 @@
 extern "C" {
 #endif
 
-/* As PyGILState_Ensure. On a thread that is attached, only counts, and returns 0 (PyGILState_LOCKED). Otherwise
- * attaches as pyattach_attached_begin does, with the thread's warm thread state, and returns 1 (PyGILState_UNLOCKED).
- * May block and may run Python code in the second case. If Python ends or has ended, the thread is refused.
+/* As PyGILState_Ensure. On a thread that is attached, only counts, and returns 0 (PyGILState_LOCKED). The first call on
+ * a thread that other code has attached may register the interpreter, and so may run Python code. Otherwise attaches as
+ * pyattach_attached_begin does, with the thread's warm thread state, and returns 1 (PyGILState_UNLOCKED); may block and
+ * may run Python code. If Python ends or has ended, the thread is refused.
  *
  * Aborts if code that is not routed has released what an earlier call attached. */
 PYATTACH_API int pyattach_gilstate_ensure(void);

@@ -1,6 +1,7 @@
 // Entry: the stack of what routed code has open on a thread.
 #include "gilstate/entry.hpp"
 
+#include <cstdlib>
 #include <new>
 
 #include "core/after_fork.hpp"
@@ -16,7 +17,7 @@ void forget_routing(thread &ended) noexcept {
         return;
     if (own->has_ticket)
         end_hold(own->ticket);
-    while (own->open)
+    while (own->top)
         gilstate::pop(*own);
     std::free(own);
 }
@@ -40,9 +41,9 @@ routing *own_routing(thread &me) noexcept {
 
 entry *push_slow(thread &me, const void *caller) noexcept {
     routing *own = own_routing(me);
-    if (own && own->open < first_entries)
-        return push(me, caller);
-    if (own && own->open >= most_entries)
+    if (own && own->has_room())
+        return &push_first(*own, caller);
+    if (own && own->allocated + first_entries >= most_entries)
         too_many(*own->top);
     void *memory = own ? std::malloc(sizeof(entry)) : nullptr;
     if (!memory)
@@ -52,8 +53,20 @@ entry *push_slow(thread &me, const void *caller) noexcept {
     made->nested = 0;
     made->caller = caller;
     made->below = own->top;
-    ++own->open;
+    ++own->allocated;
     return own->top = made;
+}
+
+void pop_slow(routing &own) noexcept {
+    entry *ended = own.top;
+    own.top = ended->below;
+    own.crossing += ended->nested;
+    if (own.allocated) {
+        --own.allocated;
+        std::free(ended);
+    } else {
+        own.next = ended;
+    }
 }
 
 } // namespace gilstate

@@ -16,8 +16,6 @@
 // count, compared with `counter` and `nested`, says to which ensure a release belongs (release.hpp).
 #pragma once
 
-#include <cstdlib>
-
 #include "core/hold.hpp"
 #include "scopes/attached.hpp"
 #include "scopes/detached.hpp"
@@ -31,12 +29,12 @@ struct entry {
         attached_scope attached;
         detached_scope detached;
     };
-    thread_state *tstate; // the one that is attached, or that was detached
-    const void *caller;   // where the call that made the entry returns to
-    entry *below;
-    int counter;     // attached: the count of the tstate, with this entry's own share; 0: not known
-    unsigned nested; // how many nested ensures were routed while this entry was on top, and are not released
-    gilstate::kind kind;
+    thread_state *tstate = nullptr; // the one that is attached, or that was detached
+    const void *caller = nullptr;   // where the call that made the entry returns to
+    entry *below = nullptr;
+    int counter = 0;     // attached: the count of the tstate, with this entry's own share; 0: not known
+    unsigned nested = 0; // how many nested ensures were routed while this entry was on top, and are not released
+    gilstate::kind kind = kind::changing;
 
     entry() noexcept {}
 };
@@ -48,33 +46,41 @@ constexpr unsigned most_entries = 10000;
 
 struct routing {
     entry *top = nullptr; // NULL: nothing is open
-    unsigned open = 0;
+    entry *next = first;  // where the next entry is made; the end of `first`: further ones are allocated
+    unsigned allocated = 0;
     unsigned crossing = 0; // nested ensures whose entry was released before them
     bool has_ticket = false;
     hold ticket; // see ticket.hpp
     entry first[first_entries];
+
+    bool has_room() const noexcept { return next != first + first_entries; }
 };
 
-// Puts an entry on top, which is `changing`. NULL: no memory.
-entry *push_slow(thread &me, const void *caller) noexcept;
-inline entry *push(thread &me, const void *caller) noexcept {
-    routing *own = me.routing;
-    if (__builtin_expect(!own || own->open >= first_entries, 0))
-        return push_slow(me, caller);
-    entry &made = own->first[own->open++];
+// Puts an entry on top, which is `changing`.
+inline entry &push_first(routing &own, const void *caller) noexcept {
+    entry &made = *own.next++;
     made.kind = kind::changing;
     made.nested = 0;
     made.caller = caller;
-    made.below = own->top;
-    return own->top = &made;
+    made.below = own.top;
+    own.top = &made;
+    return made;
+}
+// NULL: no memory.
+entry *push_slow(thread &me, const void *caller) noexcept;
+inline entry *push(thread &me, const void *caller) noexcept {
+    if (__builtin_expect(!me.routing || !me.routing->has_room(), 0))
+        return push_slow(me, caller);
+    return &push_first(*me.routing, caller);
 }
 // Takes the top entry off.
+void pop_slow(routing &own) noexcept;
 inline void pop(routing &own) noexcept {
     entry *ended = own.top;
+    if (__builtin_expect(ended->nested || own.allocated, 0))
+        return pop_slow(own);
     own.top = ended->below;
-    own.crossing += ended->nested;
-    if (__builtin_expect(own.open-- > first_entries, 0))
-        std::free(ended);
+    own.next = ended;
 }
 inline entry *top_of(const thread *me) noexcept { return me && me->routing ? me->routing->top : nullptr; }
 

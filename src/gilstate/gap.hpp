@@ -24,16 +24,16 @@ inline thread_state *save(const void *caller) noexcept {
     thread &me = this_thread.fast_record();
     thread_state *tstate = cpython::peek(me.current_at);
     routing *own = me.routing;
-    if (!tstate || !own || own->open >= first_entries)
+    if (!tstate || !own || !own->has_room())
         return save_slow(caller);
     if (own->top && own->top->kind != kind::attached && own->top->kind != kind::detached)
         return save_slow(caller);
-    entry &made = *push(me, caller);
+    entry &made = push_first(*own, caller);
+    made.tstate = tstate;
     if (__builtin_expect(detached::begin(made.detached) != PYATTACH_OK, 0)) {
         pop(*own);
         return save_slow(caller);
     }
-    made.tstate = tstate;
     made.kind = kind::detached;
     return tstate;
 }

@@ -8,7 +8,7 @@
 namespace pyattach::gilstate {
 
 // See gilstate.h.
-void set_refused(pyattach_refused policy) noexcept;
+void set_refused(pyattach_refused wanted) noexcept;
 void set_refused_handler(pyattach_refused_handler handler, void *arg) noexcept;
 
 // Calls the handler, and parks the thread, or ends it if the policy says so and `is_outermost` is true: nothing that is
