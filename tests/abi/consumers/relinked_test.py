@@ -63,7 +63,13 @@ static PyObject *run(PyObject *module, PyObject *arguments) {
 }
 static PyMethodDef methods[] = {{"run", run, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "NAME", NULL, -1, methods, NULL, NULL, NULL, NULL};
-PyMODINIT_FUNC PyInit_NAME(void) { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit_NAME(void) {
+    PyObject *module = PyModule_Create(&definition);
+#ifdef Py_GIL_DISABLED
+    PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
+    return module;
+}
 """
 
 
