@@ -63,7 +63,8 @@ PYATTACH_API void pyattach_gilstate_release_thread(void *tstate);
 
 /* As PyGILState_GetThisThreadState. A thread that has no thread state gets its warm one, so a caller that would make
  * one of its own uses that. The first call in a process attaches, and so may block and may run Python code. Returns
- * NULL if no Python is found or runs, and once the gate has closed. */
+ * NULL if no Python is found or runs, once the gate has closed, and where threads keep no thread states (see
+ * warm_state.h). */
 PYATTACH_API void *pyattach_gilstate_this_tstate(void);
 
 /* As Py_IsFinalizing, and also not 0 as soon as the end of the main interpreter has begun (see

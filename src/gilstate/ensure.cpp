@@ -107,6 +107,9 @@ void release_nested(thread *me, thread_state *tstate, const void *caller) noexce
         --me->routing->crossing;
         if (has_share)
             --top->counter; // which includes the nested ensure
+        // Where the place of the count is not known, tstates are not kept, and the count has gone with its tstate.
+        if (!count)
+            return;
     } else if (top && top->nested) {
         --top->nested;
     }
