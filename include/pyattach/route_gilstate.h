@@ -2,10 +2,11 @@
  *
  *     cc -include pyattach/route_gilstate.h ...
  *
- * or as the first #include of each source file. Gives CPython's functions other names, under which the small static
- * library libpyattach-gilstate.a defines them, so the module is linked with that and with libpyattach (see
- * docs/adopt.md). What each does is said in gilstate.h. A function whose address another module passes in is not
- * routed, nor is one that is looked up by its name. */
+ * or included first in each source file. Gives CPython's functions other names, under which the small static library
+ * libpyattach-gilstate.a defines them, so the module is linked with that and with libpyattach (see docs/adopt.md). What
+ * each does is said in gilstate.h. A function whose address another module passes in is not routed, nor is one that is
+ * looked up by its name.
+ */
 #ifndef PYATTACH_ROUTE_GILSTATE_H
 #define PYATTACH_ROUTE_GILSTATE_H
 
@@ -13,6 +14,7 @@
 #error "pyattach/route_gilstate.h comes before Python.h: use the compiler option -include"
 #endif
 
+/* The name of the stub of the function. */
 #define PyGILState_Ensure __wrap_PyGILState_Ensure
 #define PyGILState_Release __wrap_PyGILState_Release
 #define PyGILState_GetThisThreadState __wrap_PyGILState_GetThisThreadState
