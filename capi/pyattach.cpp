@@ -6,6 +6,11 @@
 #include "core/housekeeping.hpp"
 #include "core/thread_hook.hpp"
 #include "cpython/find.hpp"
+#include "gilstate/ensure.hpp"
+#include "gilstate/gap.hpp"
+#include "gilstate/own_tstate.hpp"
+#include "gilstate/refused.hpp"
+#include "gilstate/ticket.hpp"
 #include "host/start.hpp"
 #include "host/stats.hpp"
 #include "host/stop.hpp"
@@ -117,6 +122,31 @@ void pyattach_forbidden_end(pyattach_forbidden *scope) {
         forbidden::end(in<forbidden_scope>(scope));
 }
 int pyattach_is_forbidden(void) { return this_thread.forbidden != 0; }
+
+// --- gilstate.h
+int pyattach_gilstate_ensure(void) { return gilstate::ensure(__builtin_return_address(0)); }
+void pyattach_gilstate_release(int handle) { gilstate::release(handle, __builtin_return_address(0)); }
+void *pyattach_gilstate_save(void) { return gilstate::save(__builtin_return_address(0)); }
+void pyattach_gilstate_restore(void *tstate) {
+    gilstate::restore(static_cast<cpython::thread_state *>(tstate), __builtin_return_address(0), false);
+}
+void pyattach_gilstate_acquire_thread(void *tstate) {
+    gilstate::restore(static_cast<cpython::thread_state *>(tstate), __builtin_return_address(0), true);
+}
+void pyattach_gilstate_release_thread(void *tstate) {
+    gilstate::release_thread(static_cast<cpython::thread_state *>(tstate), __builtin_return_address(0));
+}
+void *pyattach_gilstate_this_tstate(void) { return gilstate::this_tstate(); }
+int pyattach_gilstate_is_finalizing(void) { return gilstate::is_finalizing(); }
+void *pyattach_gilstate_new_tstate(void *interp) {
+    return gilstate::new_tstate(static_cast<cpython::interp_state *>(interp), __builtin_return_address(0));
+}
+void pyattach_gilstate_delete_current(void) { gilstate::delete_current(__builtin_return_address(0)); }
+void pyattach_gilstate_register(void) { gilstate::register_soon(); }
+void pyattach_gilstate_set_refused(pyattach_refused policy) { gilstate::set_refused(policy); }
+void pyattach_gilstate_set_refused_handler(pyattach_refused_handler handler, void *arg) {
+    gilstate::set_refused_handler(handler, arg);
+}
 
 // --- hold.h
 pyattach_status pyattach_hold_begin(pyattach_hold *begun, pyattach_interpreter *interpreter, const char *label) {

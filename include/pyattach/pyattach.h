@@ -30,6 +30,7 @@
 #include "forbidden.h"
 #include "hold.h"
 #include "fork.h"
+#include "gilstate.h"
 #include "pool.h"
 #include "warm_state.h"
 #include "thread_hook.h"

@@ -26,6 +26,7 @@ struct reattach_guard;
 //                    forbidden_begin -----------------> forbidden --+
 //                    critical_section_begin ----------> section ----+
 //                    hold_begin ----------------------> hold -------+
+//                    gilstate_is_finalizing ----------> ticket -----+
 //                    any begin that is refused -------> refused
 //
 // Only `attached` and `detached` change the thread's tstate, and so only these are frames.
@@ -40,6 +41,7 @@ enum class tag : uint32_t {
     ended,
     refused,
     nested_with,
+    ticket,
 };
 
 // The frames of a thread are a stack, linked through `below`:

@@ -47,6 +47,18 @@ bool gate::has_tstate(const cpython::thread_state *tstate, pid_t native_id) cons
     return false;
 }
 
+pid_t gate::owner_of(const cpython::thread_state *tstate) noexcept {
+    const pid_t own = own_native_id();
+    pid_t owner = 0;
+    data_->lock.lock();
+    for (const participant &member : data_->participants)
+        if (member.native_id != own && __atomic_load_n(&member.warm_tstate, __ATOMIC_RELAXED) == tstate &&
+            member.presence_now.load(std::memory_order_acquire) != presence::detached)
+            owner = member.native_id;
+    data_->lock.unlock();
+    return owner;
+}
+
 // A loop, because a registration that comes too late may end the gate while the finalizing thread seals it.
 void gate::advance(state to) noexcept {
     uint32_t from = word_.load(std::memory_order_relaxed);

@@ -107,6 +107,9 @@ class gate {
     // In a fork child, before empty(). Whether this is the warm tstate of a participant here, or one that the thread
     // with this native id has attached with.
     bool has_tstate(const cpython::thread_state *tstate, pid_t native_id) const noexcept;
+    // The native id of another thread whose warm tstate this is, unless that thread is detached inside, where it may
+    // have lent the tstate to this one. 0: there is none.
+    pid_t owner_of(const cpython::thread_state *tstate) noexcept;
     // Whether a thread that has not ended, and has a participant here, has this ident. Under the registry's lock.
     bool has_ident(thread_ident ident) noexcept;
 

@@ -31,16 +31,16 @@ bool is_open_in_locked(const hold *storage) noexcept {
     return false;
 }
 
-unsigned count_locked(const interpreter &interp) noexcept {
+unsigned count_locked(const interpreter &interp, bool with_tickets) noexcept {
     unsigned count = 0;
     for (const hold &open : all_holds)
-        count += open.interp == &interp;
+        count += open.interp == &interp && (with_tickets || open.tag == tag::hold);
     return count;
 }
 
 } // namespace
 
-status begin_hold_of(hold &begun, interpreter &interp, const char *label) noexcept {
+status begin_hold_of(hold &begun, interpreter &interp, const char *label, pyattach::tag kind) noexcept {
     if (is_cut_off())
         return begun.tag = tag::refused, refused_after_fork();
     lock_registry();
@@ -48,7 +48,7 @@ status begin_hold_of(hold &begun, interpreter &interp, const char *label) noexce
     const bool is_open_already = is_open_in_locked(&begun);
     const bool may_begin = !is_open_already && interp.gate.now() == gate::open;
     if (may_begin) {
-        begun.tag = tag::hold;
+        begun.tag = kind;
         begun.made_in = fork_generation.load(std::memory_order_relaxed);
         begun.interp = &interp;
         std::snprintf(begun.label, sizeof begun.label, "%s", label ? label : "");
@@ -67,7 +67,7 @@ status begin_hold_of(hold &begun, interpreter &interp, const char *label) noexce
 }
 
 void end_hold(hold &ended) noexcept {
-    if (ended.tag != tag::hold)
+    if (ended.tag != tag::hold && ended.tag != tag::ticket)
         misuse(ended.tag == tag::ended     ? "pyattach_hold_end: this hold was ended already."
                : ended.tag == tag::refused ? "pyattach_hold_end: this hold was refused when it began."
                                            : "pyattach_hold_end: this is not a hold.",
@@ -87,11 +87,11 @@ void end_hold(hold &ended) noexcept {
         futex::wake(ended_holds, futex::everyone);
 }
 
-unsigned await_holds(const interpreter &interp, int64_t deadline_ns) noexcept {
+unsigned await_holds(const interpreter &interp, int64_t deadline_ns, bool with_tickets) noexcept {
     uncancelled no_cancel;
     for (;;) {
         lock_registry();
-        const unsigned count = count_locked(interp);
+        const unsigned count = count_locked(interp, with_tickets);
         const uint32_t seen = ended_holds.load(std::memory_order_relaxed);
         unlock_registry();
         const int64_t left_ns = count ? deadline_ns - monotonic_ns() : 0;
@@ -106,7 +106,7 @@ size_t list_holds(const interpreter &interp, char *text, size_t size) noexcept {
     text[0] = '\0';
     lock_registry();
     for (const hold &open : all_holds) {
-        if (open.interp != &interp)
+        if (open.interp != &interp || open.tag != tag::hold)
             continue;
         const char *label = open.label[0] ? open.label : "without a label";
         const size_t needed = std::strlen(label) + 2;

@@ -135,7 +135,8 @@ void retire(participant &ended) noexcept {
 
 void vacate_locked(participant &member) noexcept {
     interpreter &interp = *member.interp;
-    member.warm_tstate = member.last_tstate = nullptr;
+    set_warm_tstate(member, nullptr);
+    member.last_tstate = nullptr;
     member.is_temporary = false;
     member.queue = nullptr;
     // If the gate is not ended here, warm_state::forget_orphaned, which locks the registry after the end, finds the

@@ -47,6 +47,11 @@ static_assert(sizeof(void *) != 8 || sizeof(thread) + sizeof(participant) + 32 <
 // In no gate, and with an address for a warm tstate that is no tstate's: see thread::fast_participant.
 extern participant no_participant;
 
+// gate::owner_of may read it meanwhile.
+inline void set_warm_tstate(participant &self, cpython::thread_state *tstate) noexcept {
+    __atomic_store_n(&self.warm_tstate, tstate, __ATOMIC_RELAXED);
+}
+
 // The thread attaches with a tstate that is not its warm one: one of other code's, or one of a scope further out. If
 // the library made it for that scope, it stays temporary.
 inline cpython::thread_state *use_unowned_tstate(participant &self, cpython::thread_state *tstate) noexcept {

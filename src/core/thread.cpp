@@ -78,6 +78,8 @@ void reset(thread &record) noexcept {
     record.participants = nullptr;
     record.ended_tstate = nullptr;
     record.reattach_guards = nullptr;
+    record.routing = nullptr;
+    record.ensured = nullptr;
     record.exit_rounds = 0;
     record.no_drain_open = 0;
     record.has_called_hook = false;

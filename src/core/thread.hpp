@@ -16,6 +16,10 @@
 
 namespace pyattach {
 
+namespace gilstate {
+struct routing;
+}
+
 // Made at a thread's first attach. The thread-exit hook leaves it to a later thread, which resets all but the counters.
 struct thread {
     frame *top; // the innermost open scope that changed the tstate, or `base`
@@ -34,6 +38,8 @@ struct thread {
     participant *participants;       // one for each interpreter that this thread has attached to
     thread_state *ended_tstate;      // of an ended interpreter, whose participant was given up; see is_of_ended_interp
     reattach_guard *reattach_guards; // of tstates that other code attached and a scope of this thread detached
+    gilstate::routing *routing;      // what routed code has open on the thread; NULL: it has opened nothing yet
+    thread_state *ensured;           // the tstate in which routed code has counted last on this thread
     counters counted;
     int exit_rounds;         // how often the thread-exit hook has run
     uint16_t no_drain_open;  // how many attached scopes that were begun with `no_drain` are open

@@ -13,6 +13,10 @@ struct thread;
 // thread-exit destructors of other libraries. Never waits for Python.
 bool on_thread_exit(thread &me) noexcept;
 
+// gilstate/entry.cpp: frees what routed code has open on a thread that has ended or that is not in this fork child, and
+// ends its ticket. No scope in it is used any more.
+void forget_routing(thread &ended) noexcept;
+
 // tstate/thread_exit.cpp: gives back the record of a thread whose thread-exit hook has run, once no scope is open in
 // it.
 void discard_late_record_slow(thread &me) noexcept;

@@ -14,14 +14,15 @@ struct known_layout {
     unsigned current;   // up to 3.11: offsetof(_PyRuntimeState, gilstate.tstate_current); later 0: a thread-local
     unsigned state;     // offsetof(PyThreadState, state); 0: no free-threaded build has this version
     cpython::counting counting; // on builds that are not free-threaded
+    unsigned counter;           // offsetof(PyThreadState, gilstate_counter)
 };
 
 // From the headers of each version, for pointers of 8 bytes. Free-threaded builds have the same offsets.
 constexpr known_layout known_layouts[] = {
-    {0x0309, 88, 256, 568, 0, counting::in_64_bits}, {0x030a, 88, 256, 568, 0, counting::in_64_bits},
-    {0x030b, 96, 240, 576, 0, counting::in_64_bits}, {0x030c, 96, 224, 0, 0, counting::in_32_bits},
-    {0x030d, 112, 224, 0, 40, counting::in_32_bits}, {0x030e, 112, 0, 0, 44, counting::in_32_bits},
-    {0x030f, 136, 0, 0, 48, counting::in_32_bits},
+    {0x0309, 88, 256, 568, 0, counting::in_64_bits, 160}, {0x030a, 88, 256, 568, 0, counting::in_64_bits, 160},
+    {0x030b, 96, 240, 576, 0, counting::in_64_bits, 136}, {0x030c, 96, 224, 0, 0, counting::in_32_bits, 120},
+    {0x030d, 112, 224, 0, 40, counting::in_32_bits, 136}, {0x030e, 112, 0, 0, 44, counting::in_32_bits, 136},
+    {0x030f, 136, 0, 0, 48, counting::in_32_bits, 160},
 };
 
 thread_state *const *thread_local_at(size_t module, size_t offset) noexcept {
@@ -161,6 +162,31 @@ void trust_layout() noexcept {
             trusted.counting.store(known.counting, std::memory_order_relaxed);
         // Last, and with release: a thread that reads it with acquire reads the other fields as stored above.
         trusted.exception_at.store(known.exception, std::memory_order_release);
+    }
+}
+
+void trust_counter() noexcept {
+    const table &py = python();
+    if (!is_layout_trusted() || trusted.counter_at.load(std::memory_order_relaxed))
+        return;
+    thread_state *const tstate = py.current();
+    for (const known_layout &known : known_layouts) {
+        if (known.minor != py.version_hex >> 16)
+            continue;
+        const int before = ensure_count(tstate, known.counter);
+        // A thread that is attached with the tstate of the slot is only counted, so nothing waits or runs here.
+        const bool is_right = guarded([&py, &known, tstate, before] {
+            bool is_counted = true;
+            for (int depth = 1; depth <= 2; ++depth) {
+                py.gilstate_ensure();
+                is_counted = is_counted && ensure_count(tstate, known.counter) == before + depth;
+            }
+            py.gilstate_release(0);
+            py.gilstate_release(0);
+            return is_counted && ensure_count(tstate, known.counter) == before;
+        });
+        if (is_right && before > 0)
+            trusted.counter_at.store(known.counter, std::memory_order_relaxed);
     }
 }
 

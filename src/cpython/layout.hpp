@@ -1,4 +1,5 @@
-// Layout: where CPython keeps the current tstate, its interpreter, the pending exception and reference counts.
+// Layout: where CPython keeps the current tstate, its interpreter, the pending exception, reference counts, and the
+// count of a tstate.
 //
 // A read at these places replaces a call of CPython, which costs as much as all the rest of an attach. The offset of
 // the exception in a tstate does not change within a minor version: CPython's headers show the fields of a tstate, and
@@ -28,6 +29,7 @@ struct layout {
     std::atomic<thread_state *const *> shared; // the global that holds the current tstate; NULL: a thread-local does
     std::atomic<size_t> module, offset;        // of the thread-local, as __tls_get_addr takes them
     std::atomic<cpython::counting> counting;
+    std::atomic<unsigned> counter_at; // offset in a tstate of how often PyGILState_Ensure holds it; 0: not trusted
 };
 extern layout trusted;
 // Acquire pairs with the release in trust_layout(), which stores `exception_at` last.
@@ -65,6 +67,13 @@ inline bool is_suspended(const thread_state *detached, bool unless_known) noexce
     return at ? peek(reinterpret_cast<const int *>(reinterpret_cast<const char *>(detached) + at)) == suspended
               : unless_known;
 }
+// The count of PyGILState_Ensure in a tstate, which only the thread that uses the tstate reads and writes. pybind11 and
+// cffi write it, too. `offset`: trusted.counter_at, which is not 0.
+inline int &ensure_count(thread_state *tstate, unsigned offset) noexcept {
+    return *reinterpret_cast<int *>(reinterpret_cast<char *>(tstate) + offset);
+}
+// Attached with the tstate of the GILState slot: checks the known place of that count, unless it is trusted already.
+void trust_counter() noexcept;
 inline int32_t *refcount_32(object *obj) noexcept {
     return reinterpret_cast<int32_t *>(obj) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }

@@ -70,7 +70,7 @@ void ending::close() noexcept {
         return;
     interp_.finalizing_thread.store(&this_thread, std::memory_order_relaxed);
     interp_.gate.hold_open();
-    if (!await_holds(interp_, 0))
+    if (!await_holds(interp_, 0, true))
         interp_.gate.close();
     run_exit_callbacks(interp_);
 }
@@ -90,9 +90,13 @@ bool ending::run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept 
 
 // False: a handler raised an exception.
 bool ending::wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept {
+    const int64_t end_of_tickets_ns = std::min(end_ns, monotonic_ns() + detached_limit_ns);
     for (;;) {
-        holds_left_ = await_holds(interp_, std::min(monotonic_ns() + signal_interval_ns, end_ns));
-        if (!holds_left_ || monotonic_ns() >= end_ns)
+        const int64_t now_ns = monotonic_ns();
+        const bool with_tickets = now_ns < end_of_tickets_ns;
+        holds_left_ = await_holds(
+            interp_, std::min(now_ns + signal_interval_ns, with_tickets ? end_of_tickets_ns : end_ns), with_tickets);
+        if (!holds_left_ || (!with_tickets && monotonic_ns() >= end_ns))
             return true;
         if (!run_signal_handlers(tstate, end_ns))
             return false;

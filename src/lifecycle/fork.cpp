@@ -167,7 +167,10 @@ void in_child() noexcept {
                 data->interp->gate.put_back(*waiting);
     }
     forget_os_fork();
-    count(event::drops_leaked, forget_other_threads(drop_reattach_guards));
+    count(event::drops_leaked, forget_other_threads([](thread &other) noexcept {
+              drop_reattach_guards(other);
+              forget_routing(other);
+          }));
     for (interp_data *data = newest_data(); data; data = data->next)
         data->interp->pool.relist();
     fork_hold::end_in_child();

@@ -32,6 +32,9 @@ inline bool is_same_ident(thread_ident left, thread_ident right) noexcept { retu
 // Whether the storage is on the stack that the system has given to the calling thread. True also where that is unknown.
 bool is_on_own_stack(const void *storage) noexcept;
 
+// Ends the calling thread by unwinding its stack.
+[[noreturn]] inline void end_own_thread() { pthread_exit(nullptr); }
+
 // Starts a thread of this library, in which all signals are blocked, and which has to be joined. False: the system
 // refuses to start one.
 bool start_thread(void *(*run)(void *argument) noexcept, void *argument) noexcept;

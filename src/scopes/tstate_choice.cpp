@@ -48,7 +48,7 @@ bool is_temporary_of_open_scope(const thread &me, const thread_state *tstate) no
 
 // Keeps the tstate as the participant's warm one, and decides whether the thread's next attach may take the fast path.
 thread_state *use_warm_tstate(thread &me, participant &self, thread_state *tstate) noexcept {
-    self.warm_tstate = tstate;
+    set_warm_tstate(self, tstate);
     // The fast path does not read the GILState slot. From 3.12 attaching stores the tstate there. Up to 3.11 it
     // keeps the tstate that it held when the warm one was made. If that is another tstate, code that calls
     // PyGILState_Ensure inside a scope deadlocks, so the slot has to hold the warm one.

@@ -30,6 +30,7 @@ void forget(thread &me) noexcept {
         warm_state::hand_over(*member);
     }
     drop_reattach_guards(me);
+    forget_routing(me);
     this_thread.tag(nullptr);
     discard(me);
 }
@@ -113,7 +114,7 @@ void end_open_scopes(thread &me) noexcept {
         was_detached = was_detached || before == presence::detached;
         // The thread is not attached with this tstate, so the reaper has to delete it on another thread.
         if (self.is_temporary && cpython::python().reaps_foreign_tstates && !self.warm_tstate)
-            self.warm_tstate = self.last_tstate;
+            set_warm_tstate(self, self.last_tstate);
         self.is_temporary = false;
         if (before != presence::outside && (&self != attached || can_detach))
             self.interp->gate.leave(self, presence::outside);

@@ -109,7 +109,7 @@ status release() noexcept {
         thread_state *tstate = member->warm_tstate;
         if (!tstate)
             continue;
-        member->warm_tstate = nullptr;
+        set_warm_tstate(*member, nullptr);
         if (me->fast_participant == member)
             me->fast_participant = &no_participant;
         // Refused: the interpreter ends, and CPython deletes the tstate with it.

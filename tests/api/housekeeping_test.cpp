@@ -252,18 +252,22 @@ TEST_CASE("housekeeping has no budget, and does not wait for a thread that may n
 TEST_CASE("a destructor on the housekeeping thread may switch housekeeping off") {
     start_python();
     housekeeping on;
+    std::atomic<bool> is_off{false};
     run_on_thread([&] {
         ref object;
         {
             attached here;
-            publish("switch_off", native_function([] { pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF); }));
+            publish("switch_off", native_function([&] {
+                        pyattach_set_housekeeping(PYATTACH_HOUSEKEEPING_OFF);
+                        is_off = true;
+                    }));
             object = object_with_finalizer("switch_off()");
             run("import gc\ngc.collect()");
         }
         pyattach_decref(object.release());
-        wait_until("the thread to be there", [] { return housekeeping_thread() != 0; });
+        wait_until("the destructor", [&] { return is_off.load(); });
     });
-    wait_until("it to end", [] { return housekeeping_thread() == 0; });
+    wait_until("the thread to end", [] { return housekeeping_thread() == 0; });
     attached here;
     run("del switch_off");
 }

@@ -34,7 +34,7 @@ struct peer {
     void (*mutex)(long n) = nullptr; // lock and unlock, attached, nobody else wants it
 };
 
-extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, kept_state, pybind11_peer, nanobind_peer,
+extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, c_api_routed, kept_state, pybind11_peer, nanobind_peer,
     pep788_view, pep788_guard, pyo3_peer, pyo3_in_loop, mutex_pool;
 
 // Those that this program was built with.

@@ -21,7 +21,7 @@ JOBS = ["nested", "nested, Python thread", "nested, after drops", "token", "atta
         "work, 2 threads", "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads",
         "drop, push only, 1 thread", "drop, push only, 2 threads", "bytes per thread",
         "bytes kept after 10000000 drops"]
-PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "pybind11", "nanobind", "PEP 788 view",
+PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "C API, routed", "pybind11", "nanobind", "PEP 788 view",
          "PEP 788 guard", "PyO3", "PyO3 in a loop", "mutex pool"]
 
 

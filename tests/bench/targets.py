@@ -14,7 +14,7 @@ import collections
 Target = collections.namedtuple("Target", "what kind limit job peer against_job against")
 Verdict = collections.namedtuple("Verdict", "target ours theirs value met")
 
-NO_PEER = ("pyattach", "pyattach C++", "kept state")
+NO_PEER = ("pyattach", "pyattach C++", "kept state", "C API, routed")
 
 
 def targets(rows, is_free_threaded, version):
@@ -49,6 +49,9 @@ def targets(rows, is_free_threaded, version):
         for peer in rows.get("attach, busy heap", {}):
             if peer not in NO_PEER:
                 add("attach, native thread, busy heap", "faster", 50, "attach, busy heap", "pyattach", peer)
+    add("attach, native thread, routed", "faster", 10 if gil else 50, "attach", "C API, routed", "C API")
+    add("nested attach, routed", "plus", 5, "nested", "C API, routed", "C API")
+    add("detach and attach again, routed", "times", 1.3, "detach", "C API, routed", "C API")
     add("first attach of a thread, and its end", "times", 1.5, "first attach", "pyattach", "C API")
     add("detach and attach again", "times", 1.15 if gil else 1.3, "detach", "pyattach", "C API")
     add("detach and attach again, Python thread", "times", 1.15 if gil else 1.3, "detach, Python thread", "pyattach",

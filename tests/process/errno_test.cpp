@@ -49,12 +49,58 @@ void add_thread_rows(std::map<std::string, std::function<void()>> &all) {
     all["pyattach_thread_prepare"] = [] { run_on_thread([] { keeping("thread_prepare", pyattach_thread_prepare); }); };
 }
 
+// A routed ensure and its release, with a gap inside, on a native thread. Each runs code that spoils errno.
+void keep_in_routed_calls() {
+    {
+        attached here;
+        run("import sys\nsys.unraisablehook = spoil");
+    }
+    run_on_thread([] {
+        const int handle = keeping("gilstate_ensure", pyattach_gilstate_ensure);
+        object *dying = object_with_finalizer(spoils).release();
+        void *tstate = keeping("gilstate_save", pyattach_gilstate_save);
+        pyattach_decref(dying);
+        keeping_void("gilstate_restore", [&] { pyattach_gilstate_restore(tstate); });
+        EXPECT(spoilt() == 1);
+        EXPECT(keeping("a nested gilstate_ensure", pyattach_gilstate_ensure) == 0);
+        keeping_void("its release", [] { pyattach_gilstate_release(0); });
+        EXPECT(pyattach_run("raise ValueError", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+        keeping_void("gilstate_release", [&] { pyattach_gilstate_release(handle); });
+    });
+    attached here;
+    EXPECT(spoilt() == 1);
+    run("sys.unraisablehook = sys.__unraisablehook__");
+}
+
+// The same with tstates of other code's.
+void keep_in_routed_tstates() {
+    void *main = cpython<void *()>("PyInterpreterState_Main")();
+    run_on_thread([main] {
+        EXPECT(keeping("gilstate_is_finalizing", pyattach_gilstate_is_finalizing) == 0);
+        void *tstate = keeping("gilstate_new_tstate", [main] { return pyattach_gilstate_new_tstate(main); });
+        keeping_void("gilstate_acquire_thread", [&] { pyattach_gilstate_acquire_thread(tstate); });
+        keeping_void("gilstate_release_thread", [&] { pyattach_gilstate_release_thread(tstate); });
+        pyattach_gilstate_acquire_thread(tstate);
+        cpython<void(void *)>("PyThreadState_Clear")(tstate);
+        keeping_void("gilstate_delete_current", pyattach_gilstate_delete_current);
+    });
+    run_on_thread([] { EXPECT(keeping("gilstate_this_tstate", pyattach_gilstate_this_tstate) || is_debug_build()); });
+    keeping_void("gilstate_register", pyattach_gilstate_register);
+    keeping_void("gilstate_set_refused", [] { pyattach_gilstate_set_refused(PYATTACH_REFUSED_PARK); });
+    keeping_void("gilstate_set_refused_handler", [] { pyattach_gilstate_set_refused_handler(nullptr, nullptr); });
+}
+
 } // namespace
 
 CHILD("every function keeps errno") {
     start_spoilt();
     auto all = rows();
     add_thread_rows(all);
+    for (const char *name : {"ensure", "release", "save", "restore"})
+        all["pyattach_gilstate_" + std::string(name)] = keep_in_routed_calls;
+    for (const char *name : {"acquire_thread", "release_thread", "this_tstate", "is_finalizing", "new_tstate",
+                             "delete_current", "register", "set_refused", "set_refused_handler"})
+        all["pyattach_gilstate_" + std::string(name)] = keep_in_routed_tstates;
     std::ifstream names(TESTS_SYMBOLS);
     std::vector<std::string> listed;
     for (std::string name; std::getline(names, name);)

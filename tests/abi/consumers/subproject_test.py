@@ -38,7 +38,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
 
     def test_of_the_subproject_the_library_alone_is_built(self):
         ours = [target for target in self.introspect(self.outputs, "targets") if target["subproject"] == "pyattach"]
-        self.assertEqual({"pyattach"}, {target["name"] for target in ours})
+        self.assertEqual({"pyattach", "pyattach-gilstate"}, {target["name"] for target in ours})
         self.assertEqual([], self.introspect(self.outputs, "tests"))
         self.assertNotIn("catch2", [dependency["name"] for dependency in self.introspect(self.outputs, "dependencies")])
 
@@ -46,7 +46,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         line = re.search(r"^meson setup build (.*) && meson install", (SOURCE / "README.md").read_text(), re.M)
         build = self.folder / "plain"
         run(*self.meson, "setup", build, SOURCE, f"-Dpython={PYTHON}", *line[1].split())
-        self.assertEqual({"pyattach"}, {target["name"] for target in self.introspect(build, "targets")})
+        self.assertEqual({"pyattach", "pyattach-gilstate"}, {target["name"] for target in self.introspect(build, "targets")})
         self.assertEqual([], self.introspect(build, "tests"))
         self.assertNotIn("catch2", [dependency["name"] for dependency in self.introspect(build, "dependencies")])
 

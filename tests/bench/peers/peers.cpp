@@ -8,6 +8,7 @@ const std::vector<const peer *> &peers() {
         &pyattach_cpp,
         &pyattach_assume,
         &c_api,
+        &c_api_routed,
         &kept_state,
         &mutex_pool,
 #if BENCH_PYBIND11
