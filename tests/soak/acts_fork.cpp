@@ -44,6 +44,19 @@ void wait_for_child(pid_t child) {
     wrong(__FILE__, __LINE__, "a child of a fork did not end well", how.c_str());
 }
 
+bool try_lock_forks() {
+    if (!on_stage().forking.try_lock())
+        return false;
+    const bool is_locked = on_stage().loader.try_lock();
+    if (!is_locked)
+        on_stage().forking.unlock();
+    return is_locked;
+}
+void unlock_forks() {
+    on_stage().loader.unlock();
+    on_stage().forking.unlock();
+}
+
 [[noreturn]] void leave(actor &me) {
     me.note("ends");
     if (me.one_in(4))
@@ -103,11 +116,11 @@ bool os_fork(actor &me) {
     HOLDS(pyattach_import("os", &os) == PYATTACH_OK);
     HOLDS(pyattach_get_attribute(os, "fork", &function) == PYATTACH_OK);
     pyattach_decref(os);
-    if (!on_stage().loader.try_lock())
+    if (!try_lock_forks())
         return pyattach_decref(function), true;
     const pyattach_status called = pyattach_call(function, nullptr, 0, &result);
     if (pid_of_process() == getpid())
-        on_stage().loader.unlock();
+        unlock_forks();
     pyattach_decref(function);
     if (called != PYATTACH_OK) { // too late: Python ends
         pyattach_error_clear();
@@ -172,7 +185,7 @@ bool os_fork(actor &me) {
 }
 
 void fork_and_wait(actor &me, pyattach_attached *open, pyattach_detached *gap) {
-    if (!on_stage().loader.try_lock())
+    if (!try_lock_forks())
         return;
     // A library that has not found Python cannot tell the child of a plain fork from that of os.fork(). (Another actor
     // starts Python.)
@@ -183,7 +196,7 @@ void fork_and_wait(actor &me, pyattach_attached *open, pyattach_detached *gap) {
         leave(me);
     if (child == 0)
         live_after_plain_fork(me, open, gap);
-    on_stage().loader.unlock();
+    unlock_forks();
     ++on_stage().forks;
     me.note("waits for its child");
     wait_for_child(child);
@@ -249,7 +262,7 @@ void join_pool() {
 
 // In glibc a fork aborts if exit() finalizes a library meanwhile, which takes the library's handlers off the list that
 // the fork goes through.
-void forbid_forks() { on_stage().loader.lock(); }
+void forbid_forks() { on_stage().forking.lock(); }
 
 void keep_pool_around_forks() {
     (void)pid_of_process();

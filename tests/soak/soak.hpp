@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -95,9 +96,9 @@ struct stage {
     bool has_two_hosts = false;              // this slice
     std::atomic<bool> may_fork{false};       // in this life: else it may have sub-interpreters
     std::atomic<bool> wants_exit{false};     // some native thread is to call exit()
-    // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork. The
-    // thread that calls exit() never unlocks it.
+    // Shared by threads in dlopen and dlclose: glibc does not put the loader's lock in order in the child of a fork.
     std::shared_mutex loader;
+    std::mutex forking; // the thread that calls exit() never unlocks it
     std::atomic<int> actors_alive{0}, parked{0};
     std::atomic<std::uint64_t> acts{0}, objects_made{0}, objects_died{0}, forks{0}, threads{0}, loads{0}, subs_ended{0};
     std::atomic<pyattach_interpreter *> ended{nullptr}; // some handle of a life that has ended
