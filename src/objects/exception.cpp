@@ -77,4 +77,14 @@ status error_matches(object *exception, object *type, int *answer) noexcept {
     return PYATTACH_OK;
 }
 
+void error_report(object *about) noexcept {
+    if (require_attached() != PYATTACH_OK)
+        return;
+    guarded([about] {
+        // Without a pending exception CPython would report one that nobody raised.
+        if (python().error_occurred())
+            python().error_unraisable(about);
+    });
+}
+
 } // namespace pyattach::call
