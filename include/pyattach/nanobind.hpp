@@ -127,7 +127,7 @@ struct type_caster<pyattach::callback_function<Result(Arguments...), Policy>> {
     bool from_python(handle source, uint8_t flags, cleanup_list *) noexcept {
         if (source.is_none())
             return (flags & static_cast<uint8_t>(cast_flags::convert)) != 0;
-        if (!PyCallable_Check(source.ptr()))
+        if (!isinstance<callable>(source))
             return false;
         pyattach::owned callable = pyattach::owned::borrow(pyattach::token::assume(), source.ptr());
         value = type(pyattach::shared_owned(std::nothrow, std::move(callable)),

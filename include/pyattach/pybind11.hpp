@@ -130,7 +130,7 @@ struct type_caster<pyattach::callback_function<Result(Arguments...), Policy>> {
     bool load(handle source, bool convert) {
         if (source.is_none())
             return convert; /* as for a std::function, other overloads come first */
-        if (!PyCallable_Check(source.ptr()))
+        if (!isinstance<function>(source))
             return false;
         value = type(pyattach::owned::borrow(pyattach::token::assume(), source.ptr()),
                      &pyattach::detail::call_pybind11<Result, Arguments...>);
