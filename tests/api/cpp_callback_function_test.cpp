@@ -101,24 +101,23 @@ TEST_CASE("an empty callback_function is refused as invalid") {
 
 TEST_CASE("an exception goes to the policy, and Result() to the caller") {
     start_python();
-    auto reported = make<int(int)>("lambda n: 1 // n");
+    auto reported = make<int(int)>("lambda n: [1][n]");
     auto ignored = make<std::string(), ignore_errors>("lambda: {}['missing']");
     auto thrown = make<void(), throw_errors>("lambda: {}['missing']");
     {
         attached here;
         support::watch_unraisable();
-        CHECK(reported(1) == 1);
-        CHECK(reported(0) == 0);
+        CHECK(reported(0) == 1);
+        CHECK(reported(5) == 0);
     }
-    CHECK(reported(0) == 0); // on the way from a detached thread, too
+    CHECK(reported(5) == 0); // on the way from a detached thread, too
     CHECK(ignored().empty());
     CHECK_THROWS_WITH(thrown(), "KeyError: 'missing'");
     CHECK_FALSE(pyattach_is_attached());
     attached here;
     CHECK_THROWS_AS(thrown(), python_error);
     CHECK(pyattach_error_message(nullptr, 0) == 0);
-    CHECK(support::unraisable() == "[\"ZeroDivisionError('integer division or modulo by zero')\", "
-                                   "\"ZeroDivisionError('integer division or modulo by zero')\"]");
+    CHECK(support::unraisable() == "[\"IndexError('list index out of range')\", \"IndexError('list index out of range')\"]");
 }
 
 TEST_CASE("the report of an exception names the callable") {
@@ -205,7 +204,7 @@ TEST_CASE("a callback_function attaches to the interpreter of its callable") {
 
 TEST_CASE("copies count no reference, and may be dropped anywhere") {
     start_python();
-    auto function = make<int()>("lambda: 1");
+    auto function = make<int()>("type('Callable', (), {'__call__': lambda self: 1})()");
     struct _object *callable = function.callable().get();
     std::vector<std::function<int()>> many(10, function);
     {
