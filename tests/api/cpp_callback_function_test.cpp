@@ -117,7 +117,8 @@ TEST_CASE("an exception goes to the policy, and Result() to the caller") {
     attached here;
     CHECK_THROWS_AS(thrown(), python_error);
     CHECK(pyattach_error_message(nullptr, 0) == 0);
-    CHECK(support::unraisable() == "[\"IndexError('list index out of range')\", \"IndexError('list index out of range')\"]");
+    CHECK(support::unraisable() ==
+          "[\"IndexError('list index out of range')\", \"IndexError('list index out of range')\"]");
 }
 
 TEST_CASE("the report of an exception names the callable") {
