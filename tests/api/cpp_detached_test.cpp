@@ -249,6 +249,7 @@ TEST_CASE("a detached_guard parks a thread that comes back after Python has ende
     check_succeeds("comes back from a detached_guard after the end of Python");
 }
 
+#if !defined(NDEBUG)
 CHILD("makes a detached_guard on a thread that is not attached") {
     start_python();
     detached_guard gap;
@@ -256,6 +257,7 @@ CHILD("makes a detached_guard on a thread that is not attached") {
 TEST_CASE("a detached_guard needs an attached thread") {
     support::check_aborts("makes a detached_guard on a thread that is not attached", {"token::assume"});
 }
+#endif
 
 TEST_CASE("py.detach says FINALIZING when the interpreter ended meanwhile") {
     check_succeeds("comes back from py.detach after the end of Python");
