@@ -32,8 +32,12 @@ template <class Result> class call_result {
             set(std::move(object));
             return PYATTACH_OK;
         } else if constexpr (std::is_same_v<Result, shared_owned>) {
-            set(shared_owned(std::nothrow, std::move(object)));
-            return object ? PYATTACH_NO_MEMORY : PYATTACH_OK;
+            const bool is_object = static_cast<bool>(object);
+            shared_owned shared(std::nothrow, std::move(object));
+            if (is_object && !shared)
+                return PYATTACH_NO_MEMORY;
+            set(std::move(shared));
+            return PYATTACH_OK;
         } else {
             Result converted{};
             pyattach_status status = detail::to_value(py, object, converted);
