@@ -81,7 +81,7 @@ void error_report(object *about) noexcept {
     if (require_attached() != PYATTACH_OK)
         return;
     guarded([about] {
-        // Without a pending exception CPython would report one that nobody raised.
+        // A debug build of CPython aborts where no exception is pending.
         if (python().error_occurred())
             python().error_unraisable(about);
     });
