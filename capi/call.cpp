@@ -4,6 +4,7 @@
 #include "objects/call.hpp"
 #include "objects/error_message.hpp"
 #include "objects/exception.hpp"
+#include "objects/finalizer.hpp"
 #include "objects/type.hpp"
 #include "platform/kept_errno.hpp"
 
@@ -82,6 +83,10 @@ pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _objec
     const kept_errno kept;
     return call::from_bytes(data, size, result);
 }
+pyattach_status pyattach_from_finalizer(pyattach_finalizer function, void *arg, struct _object **result) {
+    const kept_errno kept;
+    return call::from_finalizer(function, arg, result);
+}
 pyattach_status pyattach_str(struct _object *object, struct _object **result) {
     const kept_errno kept;
     return call::str(object, result);
@@ -121,6 +126,10 @@ pyattach_status pyattach_error_restore(struct _object *exception) {
 pyattach_status pyattach_error_matches(struct _object *exception, struct _object *type, int *answer) {
     const kept_errno kept;
     return call::error_matches(exception, type, answer);
+}
+void pyattach_error_report(struct _object *about) {
+    const kept_errno kept;
+    call::error_report(about);
 }
 
 } // extern "C"

@@ -96,6 +96,19 @@ PYATTACH_API pyattach_status pyattach_from_utf8(const char *text, size_t size, s
  * PYATTACH_INVALID: also if `size` is out of range. */
 PYATTACH_API pyattach_status pyattach_from_bytes(const char *data, size_t size, struct _object **result);
 
+/* What an object made by pyattach_from_finalizer calls at its end. It must not throw, and leaves the pending exception,
+ * if there is one, as it is. */
+typedef void (*pyattach_finalizer)(void *arg);
+
+/* Makes an object that calls `function(arg)` once, when its last reference is released: on an attached thread, which
+ * may be any. So native memory that must be freed attached may be given back on any thread, with pyattach_decref_in. If
+ * the interpreter has ended by then, the reference is leaked and counted, and `function` is never called. Its code
+ * stays loaded until then. The caller owns `arg`, which is passed on. Runs no Python code itself.
+ *
+ * PYATTACH_NO_MEMORY: memory is short.
+ * PYATTACH_INVALID: `function` or `result` is NULL. */
+PYATTACH_API pyattach_status pyattach_from_finalizer(pyattach_finalizer function, void *arg, struct _object **result);
+
 /* Does what Python's str() does. */
 PYATTACH_API pyattach_status pyattach_str(struct _object *object, struct _object **result);
 
@@ -140,6 +153,11 @@ PYATTACH_API pyattach_status pyattach_error_restore(struct _object *exception);
 /* Decides as an except clause does whether `exception` matches `type`, an exception class or a tuple of them: *answer
  * is 1 or 0. Does not block and runs no Python code. */
 PYATTACH_API pyattach_status pyattach_error_matches(struct _object *exception, struct _object *type, int *answer);
+
+/* Reports the pending exception through sys.unraisablehook, and clears it: for code that has no caller to which it
+ * could pass the exception. `about` is the object that the report names; NULL: none. Does nothing if no exception is
+ * pending, or the thread is not attached or inside a forbidden scope. May block, and runs Python code: the hook. */
+PYATTACH_API void pyattach_error_report(struct _object *about);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,8 @@ namespace pyattach {
 inline namespace abi1 {
 
 class arena_token;
+template <class T> class attached_only;
+template <class Signature, class Policy> class callback_function;
 
 namespace detail {
 
@@ -66,6 +68,9 @@ template <class T> struct is_safe_scalar<T, true> : detach_safe<std::remove_all_
 
 /* Classes of this library that are safe. */
 template <> struct detach_safe<owned> : std::true_type {};
+template <> struct detach_safe<shared_owned> : std::true_type {};
+template <class T> struct detach_safe<attached_only<T>> : std::true_type {};
+template <class Signature, class Policy> struct detach_safe<callback_function<Signature, Policy>> : std::true_type {};
 template <> struct detach_safe<error> : std::true_type {};
 template <> struct detach_safe<python_error> : std::true_type {};
 template <> struct detach_safe<mutex> : std::true_type {};

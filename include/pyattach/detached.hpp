@@ -65,6 +65,27 @@ class [[nodiscard]] detached : detail::stack_only {
     bool is_open_;
 };
 
+/* The same for a whole function that pybind11 or nanobind binds. It takes the token by itself, since Python calls such
+ * a function on an attached thread only:
+ *
+ *     module.def("crunch", crunch, py::call_guard<pyattach::detached_guard>());
+ *
+ * The arguments are converted before it, and the result after it. The function itself must not use Python. Throws error
+ * where detaching is refused; with -fno-exceptions the thread stays attached then. The end may block and may run Python
+ * code, and parks the thread if the interpreter has ended, as that of a detached scope does. */
+class [[nodiscard]] detached_guard : detail::stack_only {
+  public:
+    /* Begins the scope. Unless NDEBUG is defined, a thread that is not attached aborts. */
+#if defined(__cpp_exceptions)
+    detached_guard() : gap_(token::assume()) {}
+#else
+    detached_guard() noexcept : gap_(std::nothrow, token::assume()) {}
+#endif
+
+  private:
+    detached gap_;
+};
+
 } // namespace abi1
 } // namespace pyattach
 #endif

@@ -16,6 +16,7 @@
 #include "hold.hpp"
 #include "borrowed.hpp"
 #include "owned.hpp"
+#include "shared_owned.hpp"
 #include "python_error.hpp"
 #include "calls.hpp"
 #include "type.hpp"
@@ -32,5 +33,8 @@
 #include "waiting.hpp"
 #include "arena.hpp"
 #include "callback.hpp"
+#include "callback_function.hpp"
+#include "attached_only.hpp"
+#include "deleters.hpp"
 
 #endif

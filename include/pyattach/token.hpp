@@ -32,7 +32,8 @@ inline namespace abi1 {
  * optional, or a status; an exception that Python raised stays pending. With -fno-exceptions only the nothrow overloads
  * exist.
  *
- * An object_arg is a PyObject pointer, a borrowed or an owned; a czstring is a `const char *` or a std::string. */
+ * An object_arg is a PyObject pointer, a borrowed, an owned or a shared_owned; a czstring is a `const char *` or a
+ * std::string. */
 class token {
   public:
     /* For code that Python called, which is attached already: the caller guarantees it. Unless NDEBUG is defined, a

@@ -77,4 +77,14 @@ status error_matches(object *exception, object *type, int *answer) noexcept {
     return PYATTACH_OK;
 }
 
+void error_report(object *about) noexcept {
+    if (require_attached() != PYATTACH_OK)
+        return;
+    guarded([about] {
+        // A debug build of CPython aborts where no exception is pending.
+        if (python().error_occurred())
+            python().error_unraisable(about);
+    });
+}
+
 } // namespace pyattach::call

@@ -10,5 +10,6 @@ namespace pyattach::call {
 status error_take(object **exception) noexcept;
 status error_restore(object *exception) noexcept;
 status error_matches(object *exception, object *type, int *answer) noexcept;
+void error_report(object *about) noexcept;
 
 } // namespace pyattach::call

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compiles each public header alone, as C99, C11, C++17 and C++20; where there are two compilers they share the standards.
 The headers that include all others are compiled by each compiler as each standard, also before and after Python.h, and in C++
-also without exceptions and RTTI, and in one translation unit with pybind11 and nanobind; the one in C as C++11, too.
+also without exceptions and RTTI, and in one translation unit with pybind11 and nanobind; the one in C as C++11, too. The headers
+for users of those two are compiled where they are.
 
 usage: headers_alone.py SCRATCH-DIRECTORY INCLUDE-DIRECTORY C-COMPILER C++-COMPILER HEADER...
 Python.h is that of PYATTACH_TEST_PYTHON, else of the Python given by PYATTACH_TEST_DEFAULT_PYTHON.
@@ -22,6 +23,8 @@ UMBRELLAS = ["pyattach.h", "pyattach.hpp"]
 LESS = ["-fno-exceptions", "-fno-rtti"]
 # Those that are there share a translation unit with ours. nanobind has its headers where Debian puts them.
 NEIGHBOURS = {"pybind11": [], "nanobind": ["/usr/share/nanobind/include"]}
+# Those of our headers that include one of theirs.
+BINDINGS = {f"{name}.hpp": name for name in NEIGHBOURS}
 
 
 def compile_one(job):
@@ -76,6 +79,8 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
 
     root = Path(include, "pyattach").resolve()
     for name in (str(Path(header).resolve().relative_to(root)) for header in headers):
+        if name in BINDINGS:
+            continue
         share = all_of if name in UMBRELLAS else shared
         text = f'#include "pyattach/{name}"\n#include "pyattach/{name}"\n'
         # Something of our own: a translation unit must not be empty.
@@ -111,6 +116,10 @@ def main(scratch, include, c_compiler, cpp_compiler, *headers):
                 print(f"SKIPPED: {name} is not there, or not for this Python")
             else:
                 theirs, paths = theirs + header, paths + path
+                for compiler, standard in all_of(cpp_compilers, CPP_STANDARDS):
+                    text = f'#include "pyattach/{name}.hpp"\n'
+                    plan(compiler, standard, text + text, system + path)
+                    plan(compiler, standard, ours + text + use, system + path)
         if theirs != python:
             for compiler, standard in all_of(cpp_compilers, CPP_STANDARDS):
                 plan(compiler, standard, theirs + ours + use, paths)

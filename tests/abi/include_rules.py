@@ -24,6 +24,9 @@ LANGUAGE = "cpp17.hpp"
 # Holds the public headers that users need not read.
 DETAIL = "detail"
 
+# The headers for users of other libraries, each of which includes the one that it is for.
+BINDINGS = {"pybind11.hpp": "pybind11/pybind11.h", "nanobind.hpp": "nanobind/nanobind.h"}
+
 # Nothing else may stand between tp_traverse and the mark it sets.
 APART = "scopes/forbidden"
 APART_INCLUDES = {"core/thread.hpp", "core/frames.hpp", "base/diagnostics.hpp"}
@@ -60,13 +63,15 @@ def includes(text):
 def check_public(root, path, text):
     is_detail = path.parent.name == DETAIL
     for line, is_system, name in includes(text):
-        if is_system and ("/" in name or name == "Python.h"):
+        if is_system and ("/" in name or name == "Python.h") and BINDINGS.get(path.name) != name:
             problem(path, line, f"a public header may include the standard library and its neighbours, not <{name}>")
         neighbour = name[3:] if is_detail and name.startswith("../") else name
         if not is_detail and name.startswith(DETAIL + "/"):
             neighbour = name[len(DETAIL) + 1:]
         if not is_system and ("/" in neighbour or not (path.parent / name).exists()):
             problem(path, line, f'a public header includes its neighbours and {DETAIL}/ only, not "{name}"')
+        if name in BINDINGS:
+            problem(path, line, f'"{name}" is for users of another library, who include it themselves')
         if path.suffix == ".h" and name.endswith(".hpp"):
             problem(path, line, f'a C header does not include "{name}"')
     first = next(includes(text), (1, False, ""))

@@ -96,6 +96,10 @@ const std::vector<row> &every_call() {
          {[] { return pyattach_from_bytes(nullptr, 1, &result); },
           [] { return pyattach_from_bytes("a", SIZE_MAX, &result); }},
          {[] { return pyattach_from_bytes("a", 1, nullptr); }}},
+        {"from_finalizer",
+         [] { return pyattach_from_finalizer([](void *) {}, nullptr, &result); },
+         {[] { return pyattach_from_finalizer(nullptr, nullptr, &result); }},
+         {[] { return pyattach_from_finalizer([](void *) {}, nullptr, nullptr); }}},
         {"str", [] { return pyattach_str(some, &result); }, {[] { return pyattach_str(nullptr, &result); }}, {[] {
              return pyattach_str(some, nullptr);
          }}},

@@ -215,6 +215,50 @@ CHILD("comes back from py.detach with a status after the end of Python") {
         true);
 }
 
+TEST_CASE("a detached_guard detaches an attached thread for the life of a block") {
+    start_python();
+    attached here;
+    {
+        detached_guard gap;
+        CHECK_FALSE(support::cpython_says_attached());
+    }
+    CHECK(support::cpython_says_attached());
+}
+
+CHILD("comes back from a detached_guard after the end of Python") {
+    start_python();
+    latch in_gap("the thread to detach"), ended("Python to end");
+    bool has_returned = false;
+    auto *late = new task("a thread in a guarded function", [&] {
+        attached here;
+        {
+            detached_guard gap;
+            in_gap.count_down();
+            ended.wait();
+        }
+        has_returned = true;
+    });
+    in_gap.wait();
+    EXPECT(pyattach_interpreter_stop() == PYATTACH_OK);
+    ended.count_down();
+    late->wait_until_asleep();
+    EXPECT(!has_returned);
+    support::end_child();
+}
+TEST_CASE("a detached_guard parks a thread that comes back after Python has ended") {
+    check_succeeds("comes back from a detached_guard after the end of Python");
+}
+
+#if !defined(NDEBUG)
+CHILD("makes a detached_guard on a thread that is not attached") {
+    start_python();
+    detached_guard gap;
+}
+TEST_CASE("a detached_guard needs an attached thread") {
+    support::check_aborts("makes a detached_guard on a thread that is not attached", {"token::assume"});
+}
+#endif
+
 TEST_CASE("py.detach says FINALIZING when the interpreter ended meanwhile") {
     check_succeeds("comes back from py.detach after the end of Python");
     check_succeeds("comes back from py.detach with a value after the end of Python");

@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/python.hpp"
+#include "support/unraisable.hpp"
 #include "support/scopes.hpp"
 
 using namespace support;
@@ -218,4 +219,21 @@ TEST_CASE("exceptions and types are refused to threads that are not attached, an
     }
     expected = PYATTACH_NOT_ATTACHED;
     check_all();
+}
+
+TEST_CASE("a report goes to sys.unraisablehook once, and leaves no exception pending") {
+    start_python();
+    pyattach_error_report(nullptr); // a thread that is not attached
+    attached here;
+    watch_unraisable();
+    pyattach_error_report(nullptr);
+    REQUIRE(pyattach_run("raise KeyError('told')", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+    {
+        forbidden traversing;
+        pyattach_error_report(nullptr);
+    }
+    CHECK(pyattach_error_message(nullptr, 0) != 0);
+    pyattach_error_report(nullptr);
+    CHECK(pyattach_error_message(nullptr, 0) == 0);
+    CHECK(unraisable() == "[\"KeyError('told')\"]");
 }

@@ -66,22 +66,35 @@ class Builder:
             "-isystem", self.python["include"], f"-I{SOURCE / 'include'}", f"-I{HERE / 'cpp'}", *flags, *sources,
             "-o", self.folder / (name + self.python["suffix"]), f"-L{library}", "-lpyattach", f"-Wl,-rpath,{library}", "-pthread")
 
-    def pybind11(self):
+    def require_pybind11(self):
         header = Path("/usr/include/pybind11/detail/common.h")
         if not header.exists():
             raise Missing("pybind11 is not here (on Debian: apt install pybind11-dev)")
         is_old = "PYBIND11_VERSION_MAJOR 2" in header.read_text()
         if is_old and (self.version > (3, 11) or self.python["is_free_threaded"]):
             raise Missing("this pybind11 is older than this Python")
+
+    def pybind11(self):
+        self.require_pybind11()
         self.compile_cpp("beside_pybind11", [HERE / "cpp/beside_pybind11.cpp"])
 
-    def nanobind(self):
+    def pybind11_adapters(self):
+        self.require_pybind11()
+        self.compile_cpp("adapters_pybind11", [HERE / "cpp/adapters_pybind11.cpp"])
+
+    def compile_nanobind(self, name):
         if not (NANOBIND / "src/nb_combined.cpp").exists():
             raise Missing("nanobind is not here")
         threaded = ["-DNB_FREE_THREADED=1"] if self.python["is_free_threaded"] else []
         robin = ["-isystem", NANOBIND / "ext/robin_map/include"]
-        self.compile_cpp("beside_nanobind", [HERE / "cpp/beside_nanobind.cpp", NANOBIND / "src/nb_combined.cpp"], "-isystem",
+        self.compile_cpp(name, [HERE / f"cpp/{name}.cpp", NANOBIND / "src/nb_combined.cpp"], "-isystem",
                          NANOBIND / "include", *robin, "-fno-strict-aliasing", *threaded)
+
+    def nanobind(self):
+        self.compile_nanobind("beside_nanobind")
+
+    def nanobind_adapters(self):
+        self.compile_nanobind("adapters_nanobind")
 
     def cython(self):
         cython = shutil.which("cython3") or shutil.which("cython")
@@ -132,7 +145,7 @@ class Builder:
             stamp.write_text(digest.hexdigest())
 
 
-NAMES = ["pybind11", "nanobind", "cython", "pyo3", "undeclared"]
+NAMES = ["pybind11", "pybind11_adapters", "nanobind", "nanobind_adapters", "cython", "pyo3", "undeclared"]
 
 
 def folder_of_python():

@@ -219,6 +219,12 @@ std::map<std::string, std::function<void()>> rows() {
     python_call("is_instance",
                 [=](object *spoiler) { KEEP(pyattach_is_instance(spoiler, eval("questioned"), &flag)); });
     python_call("is_subclass", [=](object *) { KEEP(pyattach_is_subclass(eval("int"), eval("questioned"), &flag)); });
+    python_call("error_report", [=](object *) {
+        run("import sys\nsys.unraisablehook = lambda what: spoil()");
+        EXPECT(pyattach_run("raise ValueError", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
+        KEEP_VOID(pyattach_error_report(nullptr));
+        run("sys.unraisablehook = sys.__unraisablehook__");
+    });
     python_call("error_message", [=](object *) {
         EXPECT(pyattach_run("raise ValueError(spoiler())", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);
         char message[100];
@@ -244,6 +250,7 @@ std::map<std::string, std::function<void()>> rows() {
     all["pyattach_from_bool"] = in_scope([=] { KEEP(pyattach_from_bool(1, into())); });
     all["pyattach_from_utf8"] = in_scope([=] { KEEP(pyattach_from_utf8("text", 4, into())); });
     all["pyattach_from_bytes"] = in_scope([=] { KEEP(pyattach_from_bytes("text", 4, into())); });
+    all["pyattach_from_finalizer"] = in_scope([=] { KEEP(pyattach_from_finalizer([](void *) {}, nullptr, into())); });
     all["pyattach_type_of"] = in_scope([=] { KEEP(pyattach_type_of(new_object(), into())); });
     all["pyattach_error_take"] = in_scope([=] {
         EXPECT(pyattach_run("raise ValueError", nullptr, nullptr) == PYATTACH_PYTHON_ERROR);

@@ -222,6 +222,8 @@ TEST_CASE("calls in which any dependency fails raise its exception, and lose no 
         {"from_bool", with_result([](object **to) { return pyattach_from_bool(1, to); }), 0},
         {"from_utf8", with_result([](object **to) { return pyattach_from_utf8("text", 4, to); }), 1},
         {"from_bytes", with_result([](object **to) { return pyattach_from_bytes("data", 4, to); }), 1},
+        {"from_finalizer", with_result([](object **to) { return pyattach_from_finalizer([](void *) {}, nullptr, to); }),
+         1},
         {"str", with_result([](object **to) { return pyattach_str(probe, to); }), 1},
         {"repr", with_result([](object **to) { return pyattach_repr(probe, to); }), 1},
         {"type_of", with_result([](object **to) { return pyattach_type_of(probe, to); }), 0},

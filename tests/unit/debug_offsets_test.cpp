@@ -25,6 +25,8 @@ CHILD("whether there is a GIL") {
     start_python();
     attached here;
     expect_answer_of_cpython();
+    if (!sees_switches())
+        return;
     sub_interpreter other;
     other.inside([] { expect_answer_of_cpython(); });
 }

@@ -1,7 +1,9 @@
 // Each part of the C++ face used once, for tools that analyse headers where they are used. Never run.
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -65,4 +67,15 @@ struct _object *use_errors(const python_error &raised) {
         throw_if_raised(py);
         return py.None();
     });
+}
+
+std::function<int(shared_owned)> use_owners(token py, std::shared_ptr<int> &number) {
+    shared_owned list = py.eval("[1]");
+    const attached_only<std::string> text{py, "text"};
+    number = std::shared_ptr<int>(std::make_unique<int>().release(), attached_deleter<int>{py});
+    const std::unique_ptr<struct _object, decref_deleter> reference(list.copy(py).release(), decref_deleter{py});
+    const callback_function<int(shared_owned), throw_errors> length{py, py.builtin("len")};
+    if (text.get(py)->empty() || !reference || length(list) != 1)
+        return callback_function<int(shared_owned)>();
+    return length;
 }

@@ -3,10 +3,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 #include "pyattach/pyattach.hpp"
 #include "tests_config.hpp"
@@ -88,6 +91,37 @@ void check_locks(token py) {
     CHECK(wait_detached_for(std::nothrow, py, promise.get_future(), hour) == PYATTACH_OK);
 }
 
+struct counted {
+    explicit counted(int *given) : count(given) {}
+    counted(counted &&other) noexcept : count(std::exchange(other.count, nullptr)) {}
+    ~counted() {
+        if (count)
+            ++*count;
+    }
+    int *count;
+};
+
+void check_owners(token py) {
+    owned list = py.eval(std::nothrow, "[1]");
+    shared_owned shared(std::nothrow, list.copy(py)), copy = shared;
+    CHECK(copy.get() == list.get() && copy.interpreter() == py.interpreter());
+    int ended = 0;
+    {
+        attached_only<counted> only(std::nothrow, py, counted(&ended)), other = only;
+        CHECK(other.get(py)->count == &ended);
+        std::unique_ptr<int, attached_deleter<int>> number(new int, attached_deleter<int>(std::nothrow, py));
+        CHECK(number.get_deleter());
+    }
+    CHECK(ended == 1);
+    callback_function<int(shared_owned)> length(std::nothrow, py, py.builtin(std::nothrow, "len"));
+    callback_function<int(int), ignore_errors> fails(std::nothrow, py, py.builtin(std::nothrow, "len"));
+    std::function<int(shared_owned)> function = length;
+    CHECK(function(shared) == 1 && fails(5) == 0);
+    CHECK(pyattach_error_message(nullptr, 0) == 0);
+    detached_guard gap;
+    CHECK(!pyattach_is_attached() && function(shared) == 1);
+}
+
 } // namespace
 
 int main() {
@@ -100,6 +134,7 @@ int main() {
         check_calls(py);
         check_errors(py);
         check_locks(py);
+        check_owners(py);
         {
             detached gap{std::nothrow, py};
             CHECK(gap && !pyattach_is_attached());

@@ -2,7 +2,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <utility>
 
 #include "pyattach/pyattach.hpp"
 #include "tests_config.hpp"
@@ -77,6 +79,39 @@ void check_arena(token py) {
     CHECK(references(py, object) == before);
 }
 
+template <class Function> void check_refused(Function function) {
+    bool is_refused = false;
+    try {
+        function();
+    } catch (const std::bad_alloc &) {
+        is_refused = true;
+    }
+    CHECK(is_refused);
+}
+
+// No reference is lost, and nothing is half made.
+void check_owners(token py) {
+    owned object = py.eval("object()");
+    long long before = references(py, object);
+    int ended = 0;
+    auto count = [](int *number) { ++*number; };
+    std::unique_ptr<int, void (*)(int *)> noted(&ended, count);
+    is_short = true;
+    owned copy = object.copy(py);
+    CHECK(!shared_owned(std::nothrow, std::move(copy)) && copy.get() == object.get());
+    check_refused([&] { shared_owned refused = std::move(copy); });
+    CHECK((!callback_function<void()>(std::nothrow, py, object)));
+    check_refused([&] { callback_function<void()>(py, object); });
+    CHECK((!attached_only<owned>(std::nothrow, py, object.copy(py))));
+    check_refused([&] { attached_only<owned>(py, object.copy(py)); });
+    CHECK(!attached_deleter<int>(std::nothrow, py));
+    CHECK((!attached_only<decltype(noted)>(std::nothrow, py, std::move(noted))));
+    CHECK(ended == 1); // the value was destroyed
+    is_short = false;
+    CHECK(pyattach_error_message(nullptr, 0) == 0);
+    CHECK(!copy && references(py, object) == before);
+}
+
 } // namespace
 
 int main() {
@@ -89,6 +124,7 @@ int main() {
         attached here;
         check_error(here.token());
         check_arena(here.token());
+        check_owners(here.token());
     }
     CHECK(pyattach_interpreter_stop() == PYATTACH_OK);
     return 0;

@@ -11,8 +11,8 @@ A comment above a fenced block says what is done with it, in a folder of its doc
     <!-- theirs: WHOSE -->      code of others that cannot be compiled here: nothing is done with it
     <!-- elsewhere: FILE -->    what that file of the project runs, every word of it: nothing is done with it here
 
-`compile`, `module` and `run NAME` may end in "beside python" or "beside pybind11": compiled with those headers, and
-skipped if they are not there. With a block that is skipped go those that name what it would have made: the module they
+`compile`, `module` and `run NAME` may end in "beside python", "beside pybind11" or "beside nanobind": compiled with those
+headers, and skipped if they are not there. With a block that is skipped go those that name what it would have made: the module they
 import, the program or the folder that their commands use. A block marked "```text output" after one that is run is exactly what it must have printed.
 """
 
@@ -34,11 +34,13 @@ from installed import Tree  # noqa: E402
 
 DEADLINE_S = 300  # of one command; reached only by a hang
 COMPILERS = {".c": ("CC", "cc", "-std=c99"), ".cpp": ("CXX", "c++", "-std=c++17")}
-PROBES = {"python": "#include <Python.h>\n", "pybind11": "#include <pybind11/pybind11.h>\n"}
+PROBES = {"python": "#include <Python.h>\n", "pybind11": "#include <pybind11/pybind11.h>\n",
+          "nanobind": "#include <nanobind/nanobind.h>\n"}
+NANOBIND = Path("/usr/share/nanobind")  # where Debian has its headers, and the source of its library
 
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 MARK = re.compile(r"run (?P<shell>sh|python|cmake)"
-                  r"|(?P<verb>run|compile|module) (?P<name>[\w+-]+\.(?:c|cpp))(?: beside (?P<beside>python|pybind11))?"
+                  r"|(?P<verb>run|compile|module) (?P<name>[\w+-]+\.(?:c|cpp))(?: beside (?P<beside>python|pybind11|nanobind))?"
                   r"|file (?P<file>[\w.]+)|theirs: (?P<whose>.+)|elsewhere: (?P<where>\S+)")
 
 
@@ -83,6 +85,8 @@ def headers(whose):
         return []
     include, _ = run(None, python()[0], SOURCE / "examples/python_headers.py").split()
     flags = ["-isystem", include]
+    if whose == "nanobind":
+        flags += ["-isystem", str(NANOBIND / "include"), "-isystem", str(NANOBIND / "ext/robin_map/include")]
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder, "probe.cpp")
         probe.write_text(PROBES[whose])
@@ -93,6 +97,16 @@ def headers(whose):
             where = "" if is_here else f" (on Debian: apt install {whose}-dev)"
             raise Skipped(f"{python()[0]} HAS NO HEADERS OF {whose} that compile{where}") from None
     return flags
+
+
+def nanobind_library(folder):
+    """nanobind's own part of a module, which each module compiles."""
+    threaded = run(None, python()[0], "-c", "import sysconfig; print(int(bool(sysconfig.get_config_var('Py_GIL_DISABLED'))))")
+    target = folder / "nanobind.o"
+    run(folder, *compiler_for(Path("nb_combined.cpp")), "-w", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing",
+        *headers("nanobind"), *(["-DNB_FREE_THREADED=1"] if threaded.strip() == "1" else []), "-c",
+        NANOBIND / "src/nb_combined.cpp", "-o", target)
+    return target
 
 
 def blocks(document):
@@ -112,7 +126,8 @@ def compiled(folder, text, verb, name, beside):
     link = [f"-L{BUILD / 'capi'}", "-Wl,--as-needed", "-lpyattach", "-ldl", "-pthread"]
     if verb == "module":
         _, suffix = run(folder, python()[0], SOURCE / "examples/python_headers.py").split()
-        return run(folder, *compile_it, "-shared", "-fPIC", "-fvisibility=hidden", path, "-o", path.stem + suffix, *link)
+        library = [nanobind_library(folder)] if beside == "nanobind" else []
+        return run(folder, *compile_it, "-shared", "-fPIC", "-fvisibility=hidden", path, *library, "-o", path.stem + suffix, *link)
     program = path.with_suffix(".program")
     run(folder, *compile_it, path, "-o", program, *link)
     return run(folder, program, python()[1])
