@@ -173,9 +173,9 @@ int ensure_entry(thread &me, const void *caller) {
     return unlocked;
 }
 
-int ensure_slow(const void *caller) {
-    const kept_errno kept;
-    const keep_record record_stays;
+namespace {
+
+int ensure_unkept(const void *caller) {
     if (status missing = cpython::find())
         no_python(caller, missing);
     thread *me = own_record();
@@ -198,6 +198,13 @@ int ensure_slow(const void *caller) {
     if (top && !tstate)
         check_released_elsewhere(*top);
     return ensure_entry(*me, caller);
+}
+
+} // namespace
+
+int ensure_slow(const void *caller) {
+    const kept_errno kept;
+    return keeping_record([caller] { return ensure_unkept(caller); });
 }
 
 void release_slow(int handle, const void *caller) noexcept {

@@ -16,6 +16,8 @@
 // count, compared with `counter` and `nested`, says to which ensure a release belongs (release.hpp).
 #pragma once
 
+#include <type_traits>
+
 #include "core/hold.hpp"
 #include "scopes/attached.hpp"
 #include "scopes/detached.hpp"
@@ -94,19 +96,38 @@ routing *own_routing(thread &me) noexcept;
 // While one exists, a thread whose thread-exit hook has run keeps its record, and so its entries.
 class keep_record {
   public:
-    keep_record() noexcept : is_needed_(this_thread.ended) { this_thread.drain_disabled += is_needed_; }
-    ~keep_record() {
-        if (!is_needed_)
+    keep_record() noexcept : is_needed_(begin()) {}
+    ~keep_record() { end(is_needed_); }
+    keep_record(const keep_record &) = delete;
+    keep_record &operator=(const keep_record &) = delete;
+
+    static bool begin() noexcept {
+        const bool is_needed = this_thread.ended;
+        this_thread.drain_disabled += is_needed;
+        return is_needed;
+    }
+    static void end(bool is_needed) noexcept {
+        if (!is_needed)
             return;
         --this_thread.drain_disabled;
         if (thread *me = this_thread.record())
             discard_late_record(*me);
     }
-    keep_record(const keep_record &) = delete;
-    keep_record &operator=(const keep_record &) = delete;
 
   private:
     bool is_needed_;
 };
+// The same around a call in which the thread may be ended, and then unwinds: it keeps its record on the way out.
+template <class Call> auto keeping_record(Call call) {
+    const bool is_needed = keep_record::begin();
+    if constexpr (std::is_void_v<decltype(call())>) {
+        call();
+        keep_record::end(is_needed);
+    } else {
+        auto result = call();
+        keep_record::end(is_needed);
+        return result;
+    }
+}
 
 } // namespace pyattach::gilstate

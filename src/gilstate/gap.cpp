@@ -128,9 +128,9 @@ thread_state *save_slow(const void *caller) noexcept {
     return tstate;
 }
 
-void restore_slow(thread_state *tstate, const void *caller, bool may_end) {
-    const kept_errno kept;
-    const keep_record record_stays;
+namespace {
+
+void restore_unkept(thread_state *tstate, const void *caller, bool may_end) {
     if (!tstate)
         restore_null(caller);
     if (status missing = cpython::find())
@@ -146,6 +146,13 @@ void restore_slow(thread_state *tstate, const void *caller, bool may_end) {
         return restore_top(*me, *top, caller);
     if (!is_next_tstate(*me, tstate) || !acquire(*me, tstate, caller, may_end))
         restore_foreign(*me, tstate, caller);
+}
+
+} // namespace
+
+void restore_slow(thread_state *tstate, const void *caller, bool may_end) {
+    const kept_errno kept;
+    keeping_record([=] { restore_unkept(tstate, caller, may_end); });
 }
 
 void release_thread(thread_state *tstate, const void *caller) noexcept {

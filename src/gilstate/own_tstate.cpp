@@ -72,9 +72,9 @@ thread_state *this_tstate() noexcept {
     return tstate ? tstate : warm_tstate_of(this_thread.record());
 }
 
-thread_state *new_tstate(cpython::interp_state *interp, const void *caller) {
-    const kept_errno kept;
-    const keep_record record_stays;
+namespace {
+
+thread_state *new_tstate_unkept(cpython::interp_state *interp, const void *caller) {
     if (status missing = cpython::find())
         no_python(caller, missing);
     thread *me = attached_tstate(this_thread.record()) ? nullptr : own_record();
@@ -86,6 +86,13 @@ thread_state *new_tstate(cpython::interp_state *interp, const void *caller) {
     if (me && !had_ticket)
         end_ticket(*me);
     return made;
+}
+
+} // namespace
+
+thread_state *new_tstate(cpython::interp_state *interp, const void *caller) {
+    const kept_errno kept;
+    return keeping_record([=] { return new_tstate_unkept(interp, caller); });
 }
 
 void delete_current(const void *caller) noexcept {

@@ -35,7 +35,7 @@ namespace detail {
 /* The time of the clock that the functions below use, so many nanoseconds from now. At most a day: what is not over
  * then is waited for again. */
 inline timespec native_time_after(long long time_ns) noexcept {
-    constexpr long long second_ns = 1000000000, day_ns = 24 * 3600 * second_ns;
+    constexpr long long second_ns = 1000000000, day_ns = 24LL * 3600 * second_ns;
     timespec time;
 #if defined(PYATTACH_DETAIL_CLOCK_WAITS)
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -23,21 +23,22 @@ namespace detail {
 using any_time = std::chrono::steady_clock::time_point;
 
 /* Whether the calling thread may lock it, or share it: no token, and no std::nothrow. */
-template <class Mutex, class = void> constexpr bool is_mutex = false;
-template <class Mutex> constexpr bool is_mutex<Mutex, decltype(void(std::declval<Mutex &>().try_lock()))> = true;
+template <class Mutex, class = void> inline constexpr bool is_mutex = false;
+template <class Mutex> inline constexpr bool is_mutex<Mutex, decltype(void(std::declval<Mutex &>().try_lock()))> = true;
 
 /* The ways in which a std::unique_lock or std::shared_lock can wait until a time. A pyattach::mutex reports a status,
  * since an exception that it throws could not be told apart. std::mutex and std::shared_mutex have no member functions
  * for it, but the system's locks in them have. */
-template <class Lock, class = void> constexpr bool locks_nothrow_until = false;
+template <class Lock, class = void> inline constexpr bool locks_nothrow_until = false;
 template <class Mutex>
-constexpr bool locks_nothrow_until<std::unique_lock<Mutex>, decltype(void(std::declval<Mutex &>().try_lock_until(
-                                                                std::nothrow, std::declval<any_time>())))> = true;
+inline constexpr bool locks_nothrow_until<std::unique_lock<Mutex>, decltype(void(std::declval<Mutex &>().try_lock_until(
+                                                                       std::nothrow, std::declval<any_time>())))> =
+    true;
 
-template <class Lock, class = void> constexpr bool locks_natively_until = false;
-template <class Mutex> constexpr bool is_untimed_std = std::is_same_v<Mutex, std::mutex> ||
-                                                       std::is_same_v<Mutex, std::recursive_mutex> ||
-                                                       std::is_same_v<Mutex, std::shared_mutex>;
+template <class Lock, class = void> inline constexpr bool locks_natively_until = false;
+template <class Mutex> inline constexpr bool is_untimed_std = std::is_same_v<Mutex, std::mutex> ||
+                                                              std::is_same_v<Mutex, std::recursive_mutex> ||
+                                                              std::is_same_v<Mutex, std::shared_mutex>;
 /* libstdc++ returns the system's lock in a std::shared_mutex as a void pointer. */
 template <class Mutex> using native_type =
     std::conditional_t<std::is_same_v<Mutex, std::shared_mutex>, pthread_rwlock_t, pthread_mutex_t>;
@@ -45,24 +46,24 @@ template <class Mutex> auto native_of(Mutex &mutex)
     -> decltype(static_cast<native_type<Mutex> *>(mutex.native_handle())) {
     return static_cast<native_type<Mutex> *>(mutex.native_handle());
 }
-template <class Mutex> constexpr bool
+template <class Mutex> inline constexpr bool
     locks_natively_until<std::unique_lock<Mutex>, decltype(void(lock_native(native_of(std::declval<Mutex &>()), 0)))> =
         is_untimed_std<Mutex>;
 template <class Mutex>
-constexpr bool locks_natively_until<std::shared_lock<Mutex>,
-                                    decltype(void(lock_native_shared(native_of(std::declval<Mutex &>()), 0)))> =
+inline constexpr bool locks_natively_until<std::shared_lock<Mutex>,
+                                           decltype(void(lock_native_shared(native_of(std::declval<Mutex &>()), 0)))> =
     is_untimed_std<Mutex>;
 
-template <class Lock, class = void> constexpr bool locks_until = false;
+template <class Lock, class = void> inline constexpr bool locks_until = false;
 template <class Mutex>
-constexpr bool locks_until<std::unique_lock<Mutex>,
-                           decltype(void(std::declval<Mutex &>().try_lock_until(std::declval<any_time>())))> = true;
-template <class Mutex>
-constexpr bool locks_until<std::shared_lock<Mutex>,
-                           decltype(void(std::declval<Mutex &>().try_lock_shared_until(std::declval<any_time>())))> =
+inline constexpr bool locks_until<std::unique_lock<Mutex>,
+                                  decltype(void(std::declval<Mutex &>().try_lock_until(std::declval<any_time>())))> =
     true;
+template <class Mutex>
+inline constexpr bool locks_until<std::shared_lock<Mutex>, decltype(void(std::declval<Mutex &>().try_lock_shared_until(
+                                                               std::declval<any_time>())))> = true;
 
-template <class Lock> constexpr bool is_timed_lock =
+template <class Lock> inline constexpr bool is_timed_lock =
     locks_nothrow_until<Lock> || locks_natively_until<Lock> || locks_until<Lock>;
 
 template <class Mutex> int lock_native_as(const std::unique_lock<Mutex> &held, long long time_ns) {

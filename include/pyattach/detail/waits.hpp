@@ -22,9 +22,9 @@ namespace detail {
 /* When the thread attaches again, nothing is locked, so the pool may be drained. */
 struct drains_allowed {};
 
-template <class Thread, class = void> constexpr bool has_try_join = false;
-template <class Thread> constexpr bool has_try_join<Thread, decltype(void(std::declval<Thread &>().try_join_for(
-                                                                std::declval<std::chrono::nanoseconds>())))> = true;
+template <class Thread, class = void> inline constexpr bool has_try_join = false;
+template <class Thread> inline constexpr bool has_try_join<
+    Thread, decltype(void(std::declval<Thread &>().try_join_for(std::declval<std::chrono::nanoseconds>())))> = true;
 
 template <class Thread> class join_wait {
   public:
@@ -49,12 +49,11 @@ template <class Thread> class join_wait {
     Thread &thread_;
 };
 
-template <class Changed, class Lock, class Condition, class = void> constexpr bool has_wait_until = false;
-template <class Changed, class Lock, class Condition>
-constexpr bool has_wait_until<Changed, Lock, Condition,
-                              decltype(void(std::declval<Changed &>().wait_until(
-                                  std::declval<Lock &>(), std::declval<any_time>(), std::declval<Condition &>())))> =
-    true;
+template <class Changed, class Lock, class Condition, class = void> inline constexpr bool has_wait_until = false;
+template <class Changed, class Lock, class Condition> inline constexpr bool
+    has_wait_until<Changed, Lock, Condition,
+                   decltype(void(std::declval<Changed &>().wait_until(std::declval<Lock &>(), std::declval<any_time>(),
+                                                                      std::declval<Condition &>())))> = true;
 
 template <class Changed, class Lock, class Condition> class condition_wait {
   public:
@@ -99,8 +98,8 @@ template <class Changed, class Lock, class Condition> class condition_wait {
     bool is_locked_ = true;
 };
 
-template <class Future, class = void> constexpr bool is_future = false;
-template <class Future> constexpr bool is_future<
+template <class Future, class = void> inline constexpr bool is_future = false;
+template <class Future> inline constexpr bool is_future<
     Future, std::enable_if_t<std::is_same_v<
                 decltype(std::declval<const Future &>().wait_until(std::declval<any_time>())), std::future_status>>> =
     true;

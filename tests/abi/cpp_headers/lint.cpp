@@ -57,7 +57,7 @@ void use_locks(token py, std::mutex &plain, std::condition_variable &changed, st
     std::ignore = join_detached_for(thread, hour);
     std::ignore = wait_detached_for(changed, held, hour, [] { return true; });
     std::ignore = wait_detached_for(std::promise<void>().get_future(), hour);
-    recursive_mutex recursive;
+    static recursive_mutex recursive;
     std::lock_guard<recursive_mutex> owned_lock(recursive);
 }
 
