@@ -16,9 +16,7 @@
 namespace pyattach {
 inline namespace abi1 {
 
-/* --- Policies
- * ---------------------------------------------------------------------------------------------------------- What a
- * callback_function does with an error. A policy is a class with two functions:
+/* Policies: what a callback_function does with an error. A policy is a class with two functions:
  *
  *     void on_exception(token py, object_arg callable) const;     a Python exception is pending, and none is afterwards
  *     void on_refusal(pyattach_status status) const;              the callable was not called; the thread is as it was
@@ -28,18 +26,24 @@ inline namespace abi1 {
 
 /* The default: an exception goes to sys.unraisablehook, and a refusal is passed over, as Python is ending then. */
 struct report_errors {
+    /* Reports the pending exception, with the callable. */
     static void on_exception(token, object_arg callable) noexcept { pyattach_error_report(callable.get()); }
+    /* Does nothing. */
     static void on_refusal(pyattach_status) noexcept {}
 };
 /* Both are passed over. */
 struct ignore_errors {
+    /* Clears the pending exception. */
     static void on_exception(token, object_arg) noexcept { pyattach_error_clear(); }
+    /* Does nothing. */
     static void on_refusal(pyattach_status) noexcept {}
 };
 #if defined(__cpp_exceptions)
 /* An exception is thrown as python_error, a refusal as error, out of the call. For callers that catch them. */
 struct throw_errors {
+    /* Throws the pending exception as python_error. */
     [[noreturn]] static void on_exception(token py, object_arg) { throw python_error(py); }
+    /* Throws error with the status. */
     [[noreturn]] static void on_refusal(pyattach_status status) { throw error(status); }
 };
 #endif
