@@ -89,7 +89,7 @@ PYATTACH_API void pyattach_gilstate_register(void);
 
 /* What happens to a thread that is refused, after the handler has returned. */
 typedef enum pyattach_refused {
-    /* The thread sleeps for ever. No destructor of its frames runs. Whoever joins it waits for ever. */
+    /* The thread sleeps for ever. No destructor of its frames runs. A thread that joins it waits for ever. */
     PYATTACH_REFUSED_PARK = 0,
     /* If nothing that is routed is open on the thread, and it was refused in an ensure, in pyattach_gilstate_new_tstate
      * or in pyattach_gilstate_acquire_thread, the thread ends as by pthread_exit, which runs the destructors of its

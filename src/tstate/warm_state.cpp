@@ -1,8 +1,6 @@
 // Warm tstate: the tstate that a native thread keeps between attaches.
 #include "tstate/warm_state.hpp"
 
-#include <utility>
-
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
@@ -74,7 +72,9 @@ void destroy_at_end(thread &me) noexcept {
         if (thread_state *tstate = would_wait ? nullptr : make_tstate(interp)) {
             no_drain_scope no_drain;
             cpython::restore(tstate);
-            destroy_detached(interp, std::exchange(self->warm_tstate, nullptr));
+            thread_state *own = self->warm_tstate;
+            set_warm_tstate(*self, nullptr);
+            destroy_detached(interp, own);
             cpython::destroy_current(tstate);
         }
         interp.gate.leave(*self, presence::outside);

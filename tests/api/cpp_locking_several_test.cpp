@@ -9,24 +9,15 @@
 #include "support/every_thread.hpp"
 #include "support/python.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace pyattach;
+using support::detaches;
 using support::latch;
 using support::on_every_kind_of_thread;
 using support::run_on_threads;
 using support::start_python;
 using support::task;
-
-namespace {
-
-std::uint64_t detaches() {
-    pyattach_stats stats{};
-    stats.struct_size = sizeof stats;
-    pyattach_stats_get(&stats);
-    return stats.detaches;
-}
-
-} // namespace
 
 TEST_CASE("several free mutexes are locked without detaching") {
     start_python();

@@ -11,9 +11,11 @@
 #include "support/mutex_holder.hpp"
 #include "support/python.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace pyattach;
 using namespace std::chrono_literals;
+using support::detaches;
 using support::latch;
 using support::on_every_kind_of_thread;
 using support::start_python;
@@ -45,13 +47,6 @@ struct foreign_thread {
         return !thread.joinable();
     }
 };
-
-std::uint64_t detaches() {
-    pyattach_stats stats{};
-    stats.struct_size = sizeof stats;
-    pyattach_stats_get(&stats);
-    return stats.detaches;
-}
 
 } // namespace
 

@@ -6,6 +6,7 @@
 #include "support/pending_exception.hpp"
 #include "support/scopes.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 #include <chrono>
 #include <climits>
@@ -16,13 +17,6 @@ using namespace support;
 namespace {
 
 constexpr long long ms = 1000000, for_ever = -1, minute = 60000 * ms;
-
-std::uint64_t detaches() {
-    pyattach_stats stats{};
-    stats.struct_size = sizeof stats;
-    pyattach_stats_get(&stats);
-    return stats.detaches;
-}
 
 } // namespace
 

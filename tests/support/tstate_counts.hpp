@@ -12,6 +12,8 @@ inline pyattach_stats all_counters() {
     return counters;
 }
 
+inline std::uint64_t detaches() { return all_counters().detaches; }
+
 // Tstates that the library made and has not deleted, of running threads.
 inline std::int64_t tstates_owned() {
     pyattach_stats counters = all_counters();
