@@ -10,8 +10,10 @@
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/threads.hpp"
+#include "support/tstate_counts.hpp"
 
 using namespace pyattach;
+using support::detaches;
 using support::latch;
 using support::start_python;
 using support::task;
@@ -28,13 +30,6 @@ struct telling_mutex : std::mutex {
         std::mutex::lock();
     }
 };
-
-std::uint64_t detaches() {
-    pyattach_stats stats{};
-    stats.struct_size = sizeof stats;
-    pyattach_stats_get(&stats);
-    return stats.detaches;
-}
 
 // The holder of the lock needs Python before it unlocks.
 template <class Lock, class Mutex, class Take> void wait_for(Mutex &mutex, Take take) {
