@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "summary.h"
 
@@ -157,6 +158,29 @@ static int run_workers(job *it, unsigned threads, plugin_counts *counts) {
     return result;
 }
 
+/* How many of `dropped` summaries have been destroyed. Called attached, when all threads are done. What they dropped last
+ * may be in the hands of the library's own thread at this moment, so this gives that thread a few seconds. */
+static pyattach_status count_released(struct _object *list, uint64_t dropped, int64_t *released) {
+    const struct timespec a_moment = {0, 1000000};
+    int moments;
+    for (moments = 0; moments < 5000; moments++) {
+        pyattach_detached gap;
+        pyattach_status status = pyattach_pool_drain();
+        if (status == PYATTACH_OK)
+            status = summary_released(list, released);
+        if (status != PYATTACH_OK || (uint64_t)*released >= dropped)
+            return status;
+        status = pyattach_detached_begin(&gap);
+        if (status != PYATTACH_OK)
+            return status;
+        nanosleep(&a_moment, NULL);
+        status = pyattach_detached_end(&gap);
+        if (status != PYATTACH_OK)
+            return status;
+    }
+    return PYATTACH_OK;
+}
+
 int count_definitions(const plugin_host *host, const char *const *paths, size_t files, unsigned threads,
                       plugin_counts *counts) {
     job it;
@@ -181,7 +205,7 @@ int count_definitions(const plugin_host *host, const char *const *paths, size_t 
         result = run_workers(&it, threads, counts);
         status = pyattach_detached_end(&gap);
         if (status == PYATTACH_OK)
-            status = summary_released(it.released, &released);
+            status = count_released(it.released, counts->dropped, &released);
         if (status != PYATTACH_OK)
             result = complain(host, "what was released could not be counted", status);
     }
