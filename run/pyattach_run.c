@@ -3,6 +3,7 @@
  *
  * What it cannot do it says in a sentence, and ends with status 2, before the program has begun. A program that cannot
  * be run gives the status that env(1) gives: 127 if there is none, else 126. */
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -153,6 +155,9 @@ static char *library(void) {
     if (strpbrk(full, " \t\n:"))
         stop(wrong_use, "the path %s has a space or a colon, which LD_PRELOAD takes for its end. Install the library elsewhere.",
              full);
+    /* It needs libpyattach.so beside itself. Else the dynamic linker would stop the program, or go on without it. */
+    if (!dlopen(full, RTLD_NOW))
+        stop(wrong_use, "the library cannot be loaded: %s", dlerror());
     free(path);
     return joined("", "", full);
 }
@@ -202,6 +207,9 @@ static void check_privileges(const char *path, int file) {
     struct stat about;
     if (fstat(file, &about) != 0)
         return;
+    if (fgetxattr(file, "security.capability", NULL, 0) > 0 && geteuid() != 0)
+        stop(wrong_use, "%s has capabilities of its own, and the dynamic linker ignores LD_PRELOAD for such a program. "
+             "Run it as root, or link its modules to libpyattach (docs/adopt.md).", path);
     if (((about.st_mode & S_ISUID) && about.st_uid != geteuid()) || ((about.st_mode & S_ISGID) && about.st_gid != getegid()))
         stop(wrong_use, "%s runs as another user or group (setuid), and the dynamic linker ignores LD_PRELOAD for such a program. "
              "Run it as that user, or link its modules to libpyattach (docs/adopt.md).", path);

@@ -79,10 +79,13 @@ def route(only=None, except_=None, verbose=None):
     What an earlier call has routed stays so. Calls that are under way on other threads are not disturbed.
     Raises ValueError for a pattern that is none, and RoutingError if not all calls could be routed.
     """
-    said = None if verbose is None else os.fsencode(os.path.abspath(verbose)) if not isinstance(verbose, (bool, int)) else b"01"[verbose:][:1]
+    if verbose is None or isinstance(verbose, bool):
+        said = {None: None, True: b"1", False: b"0"}[verbose]
+    else:
+        said = os.fsencode(os.path.abspath(verbose))
     status = _load().pyattach_preload_route(_joined(only, "only"), _joined(except_, "except_"), said)
     if status == 2:
-        raise RoutingError(f"the file {os.fsdecode(said)} cannot be opened")
+        raise RoutingError(f"the file {os.fspath(verbose)!r} cannot be opened: name one that may be written")
     if status:
         raise RoutingError("not all calls could be routed: memory is short, or a page cannot be written")
 

@@ -201,6 +201,27 @@ pyattach.route()
 print(words())
 """, "[4]\n[4]\n[4]\n[]\n")
 
+    def test_threads_load_and_unload_at_the_same_time(self):
+        program, libraries = self.folder / "storm", []
+        run(*command("CC", "cc"), HERE / "preloaded/storm.c", "-o", program, "-pthread", "-ldl")
+        for number in range(4):
+            for binding in ("lazy", "now"):
+                libraries.append(self.folder / f"stormy-{number}-{binding}.so")
+                run(*command("CC", "cc"), "-shared", "-fPIC", f"-Wl,-z,relro,-z,{binding}", HERE / "preloaded/stormy.c", "-o",
+                    libraries[-1])
+        self.check(f"{8 * 200}\n", run(program, 200, *libraries, env=self.environment()))
+        self.check("0\n", run(self.runner, program, 200, *libraries, env=self.environment()))
+
+    def test_a_library_beside_its_caller_is_found(self):
+        self.build("reached", HERE / "preloaded/reached.c")
+        shutil.copy(self.counted, self.modules / "beside.so")
+        self.check_script('''
+import pyattach, reached
+reached.open("$ORIGIN/beside.so")
+reached.open("${ORIGIN}/beside.so")
+print([it.words for it in pyattach.routed() if it.path.endswith("/beside.so")])
+''', "[4]\n")
+
     def test_beside_a_module_that_is_linked_to_the_stubs(self):
         folder = self.folder / "linked"
         folder.mkdir()
