@@ -5,12 +5,13 @@ from posix.unistd cimport pause
 from pyattach.attached cimport pyattach_attached, pyattach_attached_begin, pyattach_attached_begin_in
 from pyattach.attached cimport pyattach_attached_end
 from pyattach.base cimport PYATTACH_OK, pyattach_status
+from pyattach.call cimport pyattach_error_report
 from pyattach.detached cimport pyattach_detached, pyattach_detached_begin, pyattach_detached_end
 from pyattach.interpreter cimport pyattach_interpreter
 
 # Runs attached, as a Cython function with the GIL. Any code is allowed in it; what it raises goes to
 # sys.unraisablehook.
-ctypedef void (*attached_function)(void *arg) noexcept
+ctypedef void (*attached_function)(void *arg) except *
 # Runs detached. Cython lets it use no Python object.
 ctypedef void (*detached_function)(void *arg) noexcept nogil
 
@@ -30,6 +31,7 @@ cdef inline pyattach_status with_attached(pyattach_interpreter *interpreter, att
     if status == PYATTACH_OK:
         # Cython does not know that the thread is attached now. A cast in one step it warns of.
         (<detached_function><void *>function)(arg)
+        pyattach_error_report(NULL)
         pyattach_attached_end(&scope)
     return status
 
