@@ -14,7 +14,7 @@ import collections
 Target = collections.namedtuple("Target", "what kind limit job peer against_job against")
 Verdict = collections.namedtuple("Verdict", "target ours theirs value met")
 
-NO_PEER = ("pyattach", "pyattach C++", "kept state", "C API, routed")
+NO_PEER = ("pyattach", "pyattach C++", "kept state", "C API, routed", "pybind11, routed", "nanobind, routed", "Cython, routed")
 
 
 def targets(rows, is_free_threaded, version):

@@ -15,14 +15,14 @@ import collections
 import json
 import os
 import resource
-import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[1:1] = [str(HERE.parent / "neighbours"), str(HERE.parent / "abi/consumers")]
 from consumers import compile_cython, cython, libpython  # noqa: E402
-from extensions import BUILD, NANOBIND, PYTHON, SOURCE, Builder, Missing, command, folder_of_python, run  # noqa: E402
+from extensions import BUILD, NANOBIND, PYTHON, SOURCE, Builder, Missing, command, run  # noqa: E402
 import storm_run  # noqa: E402
 
 FLAGS = ["-std=c++17", "-O1", "-w", "-fPIC", "-fvisibility=hidden", f"-I{SOURCE / 'tests'}", f"-I{SOURCE / 'include'}",
@@ -30,8 +30,8 @@ FLAGS = ["-std=c++17", "-O1", "-w", "-fPIC", "-fvisibility=hidden", f"-I{SOURCE 
 
 
 class Peers:
-    def __init__(self):
-        self.builder = Builder(folder_of_python().parent / f"{folder_of_python().name}-storms")
+    def __init__(self, folder):
+        self.builder = Builder(folder)
         self.folder = self.builder.folder
         self.python = ["-isystem", self.builder.python["include"]]
         self.main = self.compile("storm_main.cpp", "main")
@@ -99,20 +99,7 @@ def storm(program, wanted, is_routed, may_park):
     return dict(totals), found
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--runs", type=int, default=100 if os.environ.get("PYATTACH_TEST_FULL") == "1" else 3)
-    options.add_argument("--deadline", type=float, default=60)
-    options.add_argument("--json", type=Path)
-    wanted = options.parse_args()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The programs are linked to it, and must not load another one.
-    os.environ.update(PYATTACH_STORM_CARELESS="0", PYATTACH_TEST_PYTHON=PYTHON, PYATTACH_TEST_LIBPYTHON=libpython())
-    try:
-        peers = Peers()
-    except Missing as missing:
-        print(missing)
-        return 77
+def storms(peers, wanted):
     results, bad = [], []
     for name, title in PEERS.items():
         try:
@@ -129,8 +116,24 @@ def main():
     if wanted.json:
         wanted.json.write_text(json.dumps(results) + "\n")
     print("\n".join(bad))
-    shutil.rmtree(peers.folder)
     return 1 if bad else 0
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--runs", type=int, default=100 if os.environ.get("PYATTACH_TEST_FULL") == "1" else 3)
+    options.add_argument("--deadline", type=float, default=60)
+    options.add_argument("--json", type=Path)
+    wanted = options.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The programs are linked to it, and must not load another one.
+    os.environ.update(PYATTACH_STORM_CARELESS="0", PYATTACH_TEST_PYTHON=PYTHON, PYATTACH_TEST_LIBPYTHON=libpython())
+    with tempfile.TemporaryDirectory(prefix="pyattach-storms-") as folder:
+        try:
+            return storms(Peers(folder), wanted)
+        except Missing as missing:
+            print(missing)
+            return 77
 
 
 if __name__ == "__main__":
