@@ -1,5 +1,5 @@
-// The storm, with what CPython alone offers on all its versions: PyGILState_*, and a look before each attach. Or with the
-// guards of another library that is made of these (storm_guards.hpp).
+// The storm, with what CPython alone offers on all its versions: PyGILState_*, and a look before each attach. Or with
+// the guards of another library that is made of these (storm_guards.hpp).
 //
 // It is also compiled as routed code, with STORM_ROUTED and the flags of pyattach-gilstate. With
 // PYATTACH_STORM_CARELESS=1 no thread looks.

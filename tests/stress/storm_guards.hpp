@@ -1,7 +1,9 @@
 // How a storm without this library's scopes attaches, detaches and looks: the guards of one peer, as its users write
-// them. STORM_PYBIND11, STORM_NANOBIND or STORM_CYTHON chooses the peer, else it is the C API. Each may be routed, by how
-// the program is linked; the C API has to be told so (STORM_ROUTED), because its functions are looked up by name
-// otherwise, which routes nothing.
+// them.
+//
+// STORM_PYBIND11, STORM_NANOBIND or STORM_CYTHON chooses the peer, else it is the C API. Each may be routed, by how the
+// program is linked. The C API has to be told so (STORM_ROUTED), because its functions are looked up by name otherwise,
+// which routes nothing.
 #pragma once
 
 #if defined(STORM_PYBIND11) || defined(STORM_NANOBIND) || defined(STORM_CYTHON)

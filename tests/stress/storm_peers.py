@@ -81,8 +81,9 @@ class Peers:
 
 
 PEERS = {"c_api": "C API", "pybind11": "pybind11", "nanobind": "nanobind", "cython": "Cython"}
-# Its gil_scoped_acquire attaches with PyEval_AcquireThread. A PyEval_SaveThread right inside that may be its end, and is
-# taken for it. So a thread in a gil_scoped_release there is outside: it is not waited for, and is parked if it comes back.
+# Its gil_scoped_acquire attaches with PyEval_AcquireThread. A PyEval_SaveThread right inside that may be its end, and
+# is taken for it. So a thread in a gil_scoped_release there is outside: it is not waited for, and is parked if it comes
+# back too late.
 IS_OUTSIDE_IN_GAPS = {"pybind11"}
 
 

@@ -1,4 +1,4 @@
-# Written by tools/pxd: `cimport pyattach` brings every name, of the files beside this one.
+# Written by tools/pxd: `cimport pyattach` brings every name of the files beside this one.
 from pyattach.attached cimport *
 from pyattach.base cimport *
 from pyattach.call cimport *

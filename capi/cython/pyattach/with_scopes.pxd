@@ -1,5 +1,5 @@
-# Scopes around a function, for `nogil` code. Cython has no `with` of one's own there, and destroys C++ objects at the end
-# of a function rather than of a block; so the block is a function, and Cython checks what the function may use.
+# Scopes around a function, for `nogil` code. Cython has no `with` of one's own there, and destroys C++ objects at the
+# end of a function rather than of a block; so the block is a function, and Cython checks what the function may use.
 from posix.unistd cimport pause
 
 from pyattach.attached cimport pyattach_attached, pyattach_attached_begin, pyattach_attached_begin_in
