@@ -47,11 +47,12 @@ def _load():
             # Not CDLL, which releases the GIL around each call: other threads would run Python code meanwhile.
             library = ctypes.PyDLL(path)
         except OSError as error:
-            raise RoutingError(f"the library cannot be loaded: {error}. Install it there, or name it in the environment "
-                               "variable PYATTACH_PRELOAD_LIBRARY.") from None
+            raise RoutingError(f"the library cannot be loaded: {error}. Install it there, or name it in the "
+                               "environment variable PYATTACH_PRELOAD_LIBRARY.") from None
         library.pyattach_preload_route.argtypes = [ctypes.c_char_p] * 3
+        number = ctypes.POINTER(ctypes.c_uint)
         library.pyattach_preload_describe.argtypes = [
-            ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint), ctypes.POINTER(ctypes.c_uint)]
+            ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, number, number]
         library.pyattach_preload_function.restype = ctypes.c_char_p
         _library = library
     return _library
@@ -64,8 +65,8 @@ def _joined(patterns, name):
     encoded = [os.fsencode(pattern) for pattern in patterns]
     for pattern in encoded:
         if not pattern or b":" in pattern or b"\0" in pattern:
-            raise ValueError(f"{name}: {os.fsdecode(pattern)!r} is no pattern. A pattern is a file's name or path, in which * "
-                             "stands for any text. It is not empty, and has no colon: put a ? in its place.")
+            raise ValueError(f"{name}: {os.fsdecode(pattern)!r} is no pattern. A pattern is a file's name or path, in "
+                             "which * stands for any text. It is not empty, and has no colon: put a ? in its place.")
     return b":".join(encoded)
 
 
