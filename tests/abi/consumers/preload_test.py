@@ -248,14 +248,19 @@ print(before == reached.address(), before == during, before == own)
 
     def test_what_is_open_meanwhile_is_ended_where_it_was_begun(self):
         """The main thread is in a gap, and a native thread in an ensure, from which it undoes routing."""
-        script = """
-import counted, pyattach, threading
+        script = f"""
+import counted, ctypes, pyattach
+# Whether a gap that was begun in the library is open on this thread, which is attached.
+is_open = ctypes.PyDLL({str(self.tree.libraries / "libpyattach.so.0")!r}).pyattach_gilstate_is_open
+current = ctypes.pythonapi.PyThreadState_Get
+is_open.argtypes, current.restype = [ctypes.c_void_p], ctypes.c_void_p
 counts = []
 def function():
     counts.append(1)
     if len(counts) == 3:
         pyattach.unroute()
 assert counted.call(function, 6) == 0
+assert not is_open(current())
 assert counted.call(function, 6) == 0
 print(len(counts))
 counts.clear()
@@ -268,6 +273,7 @@ def nested():
     counts.clear()
     counted.call(function, 4)
 assert counted.call(nested, 2) == 0
+assert not is_open(current())
 print("end")
 """
         for way in WAYS:
