@@ -47,11 +47,12 @@ def _load():
             # Not CDLL, which releases the GIL around each call: other threads would run Python code meanwhile.
             library = ctypes.PyDLL(path)
         except OSError as error:
-            raise RoutingError(f"the library cannot be loaded: {error}. Install it there, or name it in the environment "
-                               "variable PYATTACH_PRELOAD_LIBRARY.") from None
+            raise RoutingError(f"the library cannot be loaded: {error}. Install it there, or name it in the "
+                               "environment variable PYATTACH_PRELOAD_LIBRARY.") from None
         library.pyattach_preload_route.argtypes = [ctypes.c_char_p] * 3
+        number = ctypes.POINTER(ctypes.c_uint)
         library.pyattach_preload_describe.argtypes = [
-            ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint), ctypes.POINTER(ctypes.c_uint)]
+            ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, number, number]
         library.pyattach_preload_function.restype = ctypes.c_char_p
         _library = library
     return _library
@@ -64,8 +65,8 @@ def _joined(patterns, name):
     encoded = [os.fsencode(pattern) for pattern in patterns]
     for pattern in encoded:
         if not pattern or b":" in pattern or b"\0" in pattern:
-            raise ValueError(f"{name}: {os.fsdecode(pattern)!r} is no pattern. A pattern is a file's name or path, in which * "
-                             "stands for any text. It is not empty, and has no colon: put a ? in its place.")
+            raise ValueError(f"{name}: {os.fsdecode(pattern)!r} is no pattern. A pattern is a file's name or path, in "
+                             "which * stands for any text. It is not empty, and has no colon: put a ? in its place.")
     return b":".join(encoded)
 
 
@@ -79,10 +80,13 @@ def route(only=None, except_=None, verbose=None):
     What an earlier call has routed stays so. Calls that are under way on other threads are not disturbed.
     Raises ValueError for a pattern that is none, and RoutingError if not all calls could be routed.
     """
-    said = None if verbose is None else os.fsencode(os.path.abspath(verbose)) if not isinstance(verbose, (bool, int)) else b"01"[verbose:][:1]
+    if verbose is None or isinstance(verbose, bool):
+        said = {None: None, True: b"1", False: b"0"}[verbose]
+    else:
+        said = os.fsencode(os.path.abspath(verbose))
     status = _load().pyattach_preload_route(_joined(only, "only"), _joined(except_, "except_"), said)
     if status == 2:
-        raise RoutingError(f"the file {os.fsdecode(said)} cannot be opened")
+        raise RoutingError(f"the file {os.fspath(verbose)!r} cannot be opened: name one that may be written")
     if status:
         raise RoutingError("not all calls could be routed: memory is short, or a page cannot be written")
 

@@ -33,7 +33,7 @@ def set_path(first):
 
 
 def new_main():
-    """The module __main__ as Python makes it. The one before is that of this package, and stays alive with its frames."""
+    """The module __main__ as Python makes it. The one before is this package's, and stays alive with its frames."""
     main = types.ModuleType("__main__")
     main.__builtins__ = builtins
     if sys.version_info < (3, 14):

@@ -25,7 +25,9 @@ struct found_word {
 template <class Visit> void for_each_object(Visit visit) {
     while (!elf::for_each_object(
         elf::complete_generation(),
-        [](const elf::object &shown, unsigned place, void *data) noexcept { (*static_cast<Visit *>(data))(shown, place); },
+        [](const elf::object &shown, unsigned place, void *data) noexcept {
+            (*static_cast<Visit *>(data))(shown, place);
+        },
         &visit)) {
     }
 }
@@ -78,7 +80,8 @@ TEST_CASE("a call goes where its word says") {
 TEST_CASE("a variable that holds an address is told from the offset table") {
     bool has_variable = false;
     for (const auto &found : words_of_program("labs"))
-        if (found.word.is_variable && found.word.at == reinterpret_cast<void **>(const_cast<long (**)(long)>(&variable)))
+        if (found.word.is_variable &&
+            found.word.at == reinterpret_cast<void **>(const_cast<long (**)(long)>(&variable)))
             has_variable = true;
     CHECK(has_variable);
     CHECK(variable(-3) == 3);

@@ -1,23 +1,15 @@
-"""Unmodified modules (relinked/counted.c and preloaded/), routed at run time: by pyattach-run, by LD_PRELOAD and by the
-Python package.
+"""Unmodified modules, routed at run time: by pyattach-run, by LD_PRELOAD and by the Python package.
 
 usage: preload_test.py [unittest's words]
 """
 
-import contextlib
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
-from pathlib import Path
 
-from consumers import PYTHON, SOURCE, command, python_headers, run
-from installed import Tree
-from relinked_test import COLD, ENDS, IS_WARM, WARM, is_debug
+from consumers import command, python_headers, run
+from preloaded import HERE, WAYS, Preloaded
+from relinked_test import COLD, ENDS, IS_WARM, is_debug
 
-HERE = SOURCE / "tests/abi/consumers"
 EXITS = 3
 WORDS = "(PyGILState_Ensure, PyGILState_Release, PyEval_SaveThread, PyEval_RestoreThread)"
 
@@ -31,61 +23,6 @@ def calls_of(call):
     call(function)
     return seen
 """
-
-
-class Preloaded(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if python_headers() is None:
-            raise unittest.SkipTest(f"{PYTHON} HAS NO Python.h")
-        cls.cleanup = contextlib.ExitStack()
-        cls.addClassCleanup(cls.cleanup.close)
-        cls.folder = Path(cls.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pyattach-preloaded-"))).resolve()
-        cls.tree = Tree(cls.folder)
-        cls.runner = cls.tree.prefix / "bin/pyattach-run"
-        cls.library = cls.tree.libraries / "libpyattach-preload.so"
-        cls.package = cls.tree.prefix / "share/pyattach/python"
-        cls.warm = COLD if is_debug() else WARM
-        cls.modules = cls.folder / "modules"
-        cls.modules.mkdir()
-        cls.counted = cls.build("counted", HERE / "relinked/counted.c")
-        (cls.modules / "is_warm.py").write_text(IS_WARM)
-
-    @classmethod
-    def build(cls, name, source, *flags, folder=None):
-        """An extension module that nothing routes; `name` is that of its file."""
-        include, suffix = python_headers()
-        path = (folder or cls.modules) / f"{name}{suffix}"
-        path.parent.mkdir(exist_ok=True)
-        run(*command("CC", "cc"), "-std=gnu99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-isystem", include, source,
-            "-o", path, *flags, "-pthread")
-        return path
-
-    def environment(self, **more):
-        paths = [self.modules, self.package]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYATTACH_RUN", "LD_PRELOAD"))}
-        return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)), **more}
-
-    def run_by(self, way, *words, options=(), expect=0, **environment):
-        """Runs Python with these words, routed in one of the three ways; None: not routed."""
-        if way == "pyattach-run":
-            words = [self.runner, *options, PYTHON, *words]
-        elif way == "package":
-            words = [PYTHON, "-m", "pyattach", *options, *words]
-        else:
-            words = [PYTHON, *words]
-        if way == "LD_PRELOAD":
-            environment["LD_PRELOAD"] = str(self.library)
-        return run(*words, expect=expect, env=self.environment(**environment), cwd=self.folder)
-
-    def check(self, expected, done):
-        self.assertEqual((expected, ""), (done.stdout, done.stderr))
-
-    def check_script(self, script, expected, way="package"):
-        self.check(expected, self.run_by(way, "-c", script))
-
-
-WAYS = ("pyattach-run", "LD_PRELOAD", "package")
 
 
 class Routed(Preloaded):
@@ -201,6 +138,27 @@ pyattach.route()
 print(words())
 """, "[4]\n[4]\n[4]\n[]\n")
 
+    def test_threads_load_and_unload_at_the_same_time(self):
+        program, libraries = self.folder / "storm", []
+        run(*command("CC", "cc"), HERE / "preloaded/storm.c", "-o", program, "-pthread", "-ldl")
+        for number in range(4):
+            for binding in ("lazy", "now"):
+                libraries.append(self.folder / f"stormy-{number}-{binding}.so")
+                run(*command("CC", "cc"), "-shared", "-fPIC", f"-Wl,-z,relro,-z,{binding}", HERE / "preloaded/stormy.c", "-o",
+                    libraries[-1])
+        self.check(f"{8 * 200}\n", run(program, 200, *libraries, env=self.environment()))
+        self.check("0\n", run(self.runner, program, 200, *libraries, env=self.environment()))
+
+    def test_a_library_beside_its_caller_is_found(self):
+        self.build("reached", HERE / "preloaded/reached.c")
+        shutil.copy(self.counted, self.modules / "beside.so")
+        self.check_script('''
+import pyattach, reached
+reached.open("$ORIGIN/beside.so")
+reached.open("${ORIGIN}/beside.so")
+print([it.words for it in pyattach.routed() if it.path.endswith("/beside.so")])
+''', "[4]\n")
+
     def test_beside_a_module_that_is_linked_to_the_stubs(self):
         folder = self.folder / "linked"
         folder.mkdir()
@@ -315,155 +273,6 @@ print("end")
         for way in WAYS:
             with self.subTest(way=way):
                 self.check("12\n6\nend\n", self.run_by(way, "-c", script))
-
-
-class Scripts(Preloaded):
-    """`python3 -m pyattach SCRIPT` is what `python3 SCRIPT` is."""
-
-    SHOW = """
-import sys
-print(sys.argv, sys.path[:2], sys.modules["__main__"].__dict__ is globals())
-print({name: value if isinstance(value, (str, dict, type(None))) else type(value).__name__
-       for name, value in sorted(globals().items()) if name != "sys"})
-"""
-    FILES = {
-        "show.py": SHOW,
-        "fails.py": "def f():\n    raise ValueError('no')\nf()\n",
-        "chain.py": "try:\n    1/0\nexcept ZeroDivisionError as error:\n    raise KeyError(3) from error\n",
-        "says.py": "import sys\nsys.exit('bye')\n",
-        "exits.py": "import atexit\natexit.register(print, 'at exit')\nraise SystemExit(7)\n",
-        "syntax.py": "x = = 1\n",
-        "interrupted.py": "raise KeyboardInterrupt\n",
-        "hook.py": "import sys, traceback\nsys.excepthook = lambda *it: print(it[:2], traceback.format_tb(it[2]))\n1/0\n",
-        "latin.py": "# -*- coding: latin-1 -*-\nprint(ascii('\xe9'))\n".encode("latin-1"),
-        "pickles.py": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))) is A)\n",
-        "spawns.py": "import multiprocessing\ndef f(x): return x + 1\nif __name__ == '__main__':\n"
-                     "    with multiprocessing.get_context('spawn').Pool(1) as pool: print(pool.map(f, [1, 2]))\n",
-        "package/__init__.py": "",
-        "package/__main__.py": SHOW + "1/0\n",
-        "package/shows.py": "",
-    }
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.scripts = cls.folder / "scripts"
-        (cls.scripts / "package").mkdir(parents=True)
-        for name, text in cls.FILES.items():
-            (cls.scripts / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        (cls.scripts / "package/link.py").symlink_to(cls.scripts / "show.py")
-
-    def compare(self, *words, flags=(), **more):
-        environment = self.environment(PYTHONPATH=str(self.package))
-        seen = [run(PYTHON, "-B", *flags, *routed, *words, expect=None, env=environment, cwd=self.scripts, **more)
-                for routed in ([], ["-m", "pyattach"])]
-        plain, routed = ((it.returncode, it.stdout, it.stderr) for it in seen)
-        self.assertEqual(plain, routed)
-        return seen[0]
-
-    def test_arguments_path_and_main(self):
-        for words in (["show.py", "a", "-c"], ["./show.py"], [self.scripts / "show.py", "--only", "x"], ["package/link.py"],
-                      ["package"], ["-m", "package", "a"], ["-m", "show", "-m"],
-                      ["-c", "import sys; print(sys.argv, sys.path[:2], sorted(globals()), __loader__)", "-x"]):
-            with self.subTest(words=words):
-                self.compare(*words)
-
-    def test_how_a_script_ends(self):
-        statuses = {"fails.py": 1, "chain.py": 1, "says.py": 1, "exits.py": 7, "syntax.py": 1, "interrupted.py": -2, "hook.py": 1,
-                    "latin.py": 0, "pickles.py": 0, "spawns.py": 0, "missing.py": 2, "missing/": 2}
-        for name, status in statuses.items():
-            with self.subTest(name=name):
-                self.assertEqual(status, self.compare(name).returncode)
-
-    def test_modules_and_commands(self):
-        for words in (["-m", "missing"], ["-c", "1/0"], ["-c", "def f():\n  raise KeyError\nf()"], ["-c", "x = ="]):
-            with self.subTest(words=words):
-                self.compare(*words)
-
-    def test_standard_input(self):
-        for text in ("import sys; print(sys.argv, __name__)\n", "1/0\n"):
-            read = [subprocess.run([PYTHON, *routed, "-", "a"], input=text, capture_output=True, text=True,
-                                   env=self.environment()) for routed in ([], ["-m", "pyattach"])]
-            self.assertEqual(*((it.returncode, it.stdout) for it in read))
-
-    def test_safe_path(self):
-        if run(PYTHON, "-P", "-c", "", expect=None).returncode:
-            self.skipTest("this Python has no option -P")
-        self.compare("show.py", flags=["-P"])
-
-
-class Refused(Preloaded):
-    def refuse(self, status, words, *said, **environment):
-        done = run(*words, expect=status, env=self.environment(**environment))
-        self.assertEqual("", done.stdout)
-        for word in said:
-            self.assertIn(word, done.stderr)
-        self.assertNotIn("Traceback", done.stderr)
-
-    def test_the_commands_say_what_is_wrong(self):
-        for command_line in ([self.runner], [PYTHON, "-m", "pyattach"]):
-            with self.subTest(command_line=command_line):
-                self.refuse(2, [*command_line, "--wrong", "x"], "there is no option --wrong", "--help")
-                self.refuse(2, [*command_line], "is missing", "--help")
-                self.refuse(2, [*command_line, "--only"], "--only needs a pattern")
-                self.refuse(2, [*command_line, "--only", "", "x"], "pattern")
-                self.refuse(2, [*command_line, "--except", "a:b", "x"], "a:b", "colon", "?")
-                self.refuse(2, [*command_line, "--verbose=/no/such/folder/file", "x"], "/no/such/folder/file")
-                self.refuse(2, [*command_line, "x"], "/no/such.so", PYATTACH_PRELOAD_LIBRARY="/no/such.so")
-
-    def test_python_refuses_patterns_that_are_none(self):
-        self.check(("ValueError\n" * 3), self.run_by(None, "-c", """
-import pyattach
-for wrong in "", "a:b", ["a", "b\\0"]:
-    try:
-        pyattach.route(only=wrong)
-    except ValueError as error:
-        print(type(error).__name__)
-assert pyattach.routed() == []
-"""))
-
-    def test_a_program_that_is_not_there(self):
-        self.refuse(127, [self.runner, "no-such-program"], "no-such-program: No such file")
-        self.refuse(127, [self.runner, "/no/such/program"], "/no/such/program: No such file")
-        self.refuse(126, [self.runner, self.counted.parent], "Permission denied")
-
-    def test_programs_for_which_it_would_be_without_effect(self):
-        source, static = self.folder / "main.c", self.folder / "static"
-        source.write_text("int main(void) { return 0; }\n")
-        if subprocess.run([*command("CC", "cc"), "-static", source, "-o", static], capture_output=True).returncode == 0:
-            self.refuse(2, [self.runner, static], "linked statically")
-        other = self.folder / "other-machine"
-        program = bytearray(Path(sys.executable).resolve().read_bytes()[:4096])
-        program[18] = 3  # i386
-        other.write_bytes(program)
-        other.chmod(0o755)
-        self.refuse(2, [self.runner, other], "another kind of machine")
-        if os.geteuid() == 0:
-            setuid = self.folder / "setuid"
-            shutil.copy("/bin/true", setuid)
-            os.chown(setuid, 65534, 65534)
-            setuid.chmod(0o4755)
-            self.refuse(2, [self.runner, setuid], "setuid", "LD_PRELOAD")
-
-    def test_a_path_that_ld_preload_cannot_hold(self):
-        folder = self.folder / "with space"
-        folder.mkdir()
-        shutil.copy(self.library, folder)
-        self.refuse(2, [self.runner, "true"], "a space or a colon", PYATTACH_PRELOAD_LIBRARY=str(folder / self.library.name))
-
-    def test_what_was_preloaded_before_stays(self):
-        done = run(self.runner, self.runner, "sh", "-c", 'echo "$LD_PRELOAD"', env=self.environment(LD_PRELOAD="libc.so.6"))
-        self.assertEqual(f"libc.so.6:{self.library.resolve()}\n", done.stdout)
-
-    def test_a_program_without_python_is_as_before(self):
-        done = run(self.runner, "--verbose", "sh", "-c", "echo $0; exit 3", "name", expect=3, env=self.environment())
-        self.check("name\n", done)
-
-    def test_a_file_that_cannot_be_written_later(self):
-        done = self.run_by("LD_PRELOAD", "-c", IS_WARM, PYATTACH_RUN_VERBOSE="/no/such/file")
-        self.assertEqual(self.warm, done.stdout)
-        self.assertIn("PYATTACH_RUN_VERBOSE", done.stderr)
-        self.assertIn(f"routed {self.counted}", done.stderr)
 
 
 class Names(Preloaded):
