@@ -53,6 +53,9 @@ bool acquire(thread &me, thread_state *tstate, const void *caller, bool may_end)
         end_attached(me);
         return false;
     }
+    // The release that follows may be that of an ensure from before its module was routed, whose count stays.
+    if (tstate == cpython::python().gilstate_tstate())
+        cpython::trust_counter();
     made->tstate = tstate;
     made->kind = kind::acquired;
     return true;

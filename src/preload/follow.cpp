@@ -51,7 +51,8 @@ bool is_searched(const elf::generation &now) noexcept {
 }
 
 template <bool all_anew> bool is_routed(const elf::generation &now) noexcept {
-    if (!all_anew && replaced.is_visited(now))
+    // Another thread has undone routing meanwhile; or nothing is new.
+    if (!is_on.load(std::memory_order_relaxed) || (!all_anew && replaced.is_visited(now)))
         return true;
     replaced.begin(now, all_anew);
     const bool is_done = is_searched(now) && elf::for_each_object(
