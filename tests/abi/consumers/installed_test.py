@@ -1,15 +1,17 @@
 """The examples against the installed library, found through pkg-config, compiled without a build system."""
 
 import unittest
+from pathlib import Path
 
 from consumers import SOURCE, Consumer, command, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
 from installed import Tree
+from nbdkit_tests import NbdkitTests
 from words_tests import WordsTests
 
 
-class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
+class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests, NbdkitTests):
     @classmethod
     def build(cls):
         tree = Tree(cls.folder)
@@ -27,6 +29,9 @@ class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
         run(*command("CXX", "c++"), "-std=c++17", f"-I{examples / 'plugin'}", *sources, "-o", cls.host, "-pthread",
             "-ldl")
         cls.compile(cls.plugin, examples / "plugin")
+        if Path("/usr/include/nbdkit-plugin.h").exists():
+            cls.nbdkit = cls.folder / "nbdkit-pyattach-plugin.so"
+            cls.compile(cls.nbdkit, examples / "nbdkit", "-ldl")
         if python_headers():
             include, suffix = python_headers()
             headers = "-isystem", include

@@ -10,10 +10,11 @@ from pathlib import Path
 from consumers import PYTHON, SOURCE, Consumer, command, libpython, needed, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
+from nbdkit_tests import NbdkitTests
 from words_tests import WordsTests
 
 
-class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
+class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, NbdkitTests):
     @classmethod
     def build(cls):
         project, build = cls.folder / "project", cls.folder / "build"
@@ -30,6 +31,8 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         cls.meson = meson
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
+        plugin = build / "examples/nbdkit/nbdkit-pyattach-plugin.so"
+        cls.nbdkit = plugin if plugin.exists() else None
         if python_headers():
             cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
 
