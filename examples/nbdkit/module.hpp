@@ -6,7 +6,7 @@
 #include <nbdkit-common.h>
 
 inline constexpr char module_source[] = R"(
-import ctypes, errno, gc, io, os, sys, traceback
+import ctypes, errno, io, os, sys, traceback
 
 server = ctypes.PyDLL(None)  # nbdkit itself; what is called here does not wait, so it does not detach
 server.nbdkit_export_name.restype = ctypes.c_char_p
@@ -52,26 +52,6 @@ def report(function, error, number):
         server.nbdkit_error(b"%s: %s", function.encode(), text.rstrip().encode("utf-8", "replace"))
     if number:
         server.nbdkit_set_error(number)
-    traceback.clear_frames(error.__traceback__)  # their variables may be views of the buffer of the request
-
-def references(view):
-    [buffer] = gc.get_referents(view)
-    return sys.getrefcount(buffer)
-
-alone = references(memoryview(b""))
-
-def take_back(view):
-    try:
-        view.release()
-        if references(view) == alone:
-            return
-    except BufferError:
-        pass
-    # The script has kept a slice of it, or an array upon it.
-    gc.collect()
-    for other in gc.get_referrers(*gc.get_referents(view)):
-        if isinstance(other, memoryview):
-            other.release()
 )";
 inline constexpr std::pair<const char *, int> constants[] = {
     {"THREAD_MODEL_SERIALIZE_CONNECTIONS", NBDKIT_THREAD_MODEL_SERIALIZE_CONNECTIONS},

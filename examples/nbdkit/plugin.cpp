@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <string>
 #include <utility>
@@ -30,29 +30,29 @@ using pyattach::owned;
 using pyattach::python_error;
 using pyattach::token;
 
-// The functions of the script, and two of the module, in the same order.
+// The functions of the script, and one of the module, in the same order.
 // clang-format off
 enum function : std::size_t {
     CONFIG, CONFIG_COMPLETE, GET_THREAD_MODEL, GET_READY, AFTER_FORK, CLEANUP, PRECONNECT, OPEN, CLOSE, GET_SIZE,
     IS_ROTATIONAL, CAN_MULTI_CONN, CAN_WRITE, CAN_FLUSH, CAN_TRIM, CAN_ZERO, CAN_FUA,
-    PREAD, PWRITE, FLUSH, TRIM, ZERO, REPORT, TAKE_BACK
+    PREAD, PWRITE, FLUSH, TRIM, ZERO, REPORT
 };
 constexpr std::array names = {
     "config", "config_complete", "thread_model", "get_ready", "after_fork", "cleanup", "preconnect", "open", "close", "get_size",
     "is_rotational", "can_multi_conn", "can_write", "can_flush", "can_trim", "can_zero", "can_fua",
-    "pread", "pwrite", "flush", "trim", "zero", "report", "take_back"};
+    "pread", "pwrite", "flush", "trim", "zero", "report"};
 // clang-format on
-static_assert(names.size() == TAKE_BACK + 1);
+static_assert(names.size() == REPORT + 1);
 
 struct plugin_state {
     std::string script, libpython;
     std::vector<std::pair<std::string, std::string>> parameters; // of the script
     std::array<owned, names.size()> functions;                   // empty: the script has none of this name
-    // The one function of Python's C API that is called here directly: PyMemoryView_FromMemory, of the stable ABI.
-    struct _object *(*view_memory)(char *memory, std::ptrdiff_t size, int access) = nullptr;
+    owned memoryview, bytearray;                                 // Python's types
+    // PyByteArray_AsString, of Python's stable ABI: the one function of the C API that is called here directly.
+    char *(*bytearray_data)(struct _object *) = nullptr;
 };
-constexpr int READ_ONLY = 0x100, WRITABLE = 0x200; // PyBUF_READ, PyBUF_WRITE
-plugin_state *state = nullptr;                     // from load to the end of the process
+plugin_state *state = nullptr; // from load to the end of the process
 
 // What the script gave to nbdkit.set_error in the call that this thread is at.
 thread_local int error_number = 0;
@@ -118,6 +118,14 @@ int config(const char *key, const char *value) {
     return 0;
 }
 
+void find_types(token py) {
+    state->memoryview = py.builtin("memoryview");
+    state->bytearray = py.builtin("bytearray");
+    // pyattach_python_load has made Python's symbols global.
+    state->bytearray_data =
+        reinterpret_cast<decltype(state->bytearray_data)>(dlsym(RTLD_DEFAULT, "PyByteArray_AsString"));
+}
+
 void make_module(token py) {
     owned module = py.call(py.get_attribute(py.import("types"), "ModuleType"), "nbdkit");
     for (const auto &[name, value] : constants)
@@ -125,8 +133,7 @@ void make_module(token py) {
     py.set_attribute(module, "note_error", reinterpret_cast<std::uintptr_t>(&note_error));
     py.run(module_source, py.get_attribute(module, "__dict__"));
     py.call_method(py.get_attribute(py.import("sys"), "modules"), "__setitem__", "nbdkit", module);
-    for (const function what : {REPORT, TAKE_BACK})
-        state->functions[what] = py.get_attribute(module, names[what]);
+    state->functions[REPORT] = py.get_attribute(module, names[REPORT]);
 }
 
 void load_script(token py) {
@@ -147,8 +154,8 @@ int config_complete() {
     }
     if (pyattach_python_load(libpython) != PYATTACH_OK || pyattach_interpreter_start() != PYATTACH_OK)
         return -1; // the message handler was told why
-    state->view_memory = reinterpret_cast<decltype(state->view_memory)>(dlsym(RTLD_DEFAULT, "PyMemoryView_FromMemory"));
     const int loaded = attached(CONFIG_COMPLETE, -1, [](token py) {
+        find_types(py);
         make_module(py);
         load_script(py);
         return 0;
@@ -177,6 +184,8 @@ void cleanup() { call(CLEANUP); }
 void unload() {
     for (owned &function : state->functions)
         function.reset();
+    state->memoryview.reset();
+    state->bytearray.reset();
     if (const pyattach_status status = pyattach_interpreter_stop(); status != PYATTACH_NOT_INITIALIZED)
         nbdkit_debug("Python has ended: %s", pyattach_status_message(status));
 }
@@ -205,32 +214,35 @@ int can_fua(void *handle) { return ask<int>(CAN_FUA, has(FLUSH) ? NBDKIT_FUA_EMU
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 
-// Calls pread or pwrite of the script with nbdkit's memory as a memoryview, which is released when the call has ended:
-// who keeps it, or a slice of it, gets a ValueError. An array upon it has an address that cannot be taken back.
-template <function What>
-int transfer(void *handle, void *memory, std::uint32_t count, std::uint64_t offset, std::uint32_t flags, int access) {
-    return attached(What, -1, [&](token py) {
-        owned view = py.from_owned_ptr(state->view_memory(static_cast<char *>(memory), count, access));
-        const int result = reporting(py, What, -1, [&] {
-            py.call(state->functions[What], of(handle), view, offset, flags);
-            return 0;
-        });
-        const int taken_back = reporting(py, TAKE_BACK, -1, [&] {
-            py.call(state->functions[TAKE_BACK], view);
-            return 0;
-        });
-        if (taken_back != 0) {
-            nbdkit_error("%s: the script keeps an array upon the buffer of a request: copy it", names[What]);
-            std::abort();
-        }
-        return result;
-    });
+// The script gets a memoryview of a copy, and the view is released when the call ends: who keeps it gets a ValueError.
+// A view of nbdkit's own memory would need no copy, but a slice of it that is kept, or an array upon it, cannot be
+// released from here, and would be of memory that has another use by then.
+template <class Work> int with_view(token py, function what, const owned &memory, Work &&work) {
+    const owned view = py.call(state->memoryview, memory);
+    const int result = reporting(py, what, -1, [&] { return work(view); });
+    // An array upon it has a reference to the copy: that is not released, and stays good.
+    if (!py.call_method(std::nothrow, view, "release"))
+        pyattach_error_clear();
+    return result;
 }
 int pread(void *handle, void *memory, std::uint32_t count, std::uint64_t offset, std::uint32_t flags) {
-    return transfer<PREAD>(handle, memory, count, offset, flags, WRITABLE);
+    return attached(PREAD, -1, [&](token py) {
+        const owned copy = py.call(state->bytearray, count);
+        return with_view(py, PREAD, copy, [&](const owned &view) {
+            py.call(state->functions[PREAD], of(handle), view, offset, flags);
+            std::memcpy(memory, state->bytearray_data(copy.get()), count);
+            return 0;
+        });
+    });
 }
 int pwrite(void *handle, const void *memory, std::uint32_t count, std::uint64_t offset, std::uint32_t flags) {
-    return transfer<PWRITE>(handle, const_cast<void *>(memory), count, offset, flags, READ_ONLY);
+    return attached(PWRITE, -1, [&](token py) {
+        const owned copy = py.from_bytes({static_cast<const char *>(memory), count});
+        return with_view(py, PWRITE, copy, [&](const owned &view) {
+            py.call(state->functions[PWRITE], of(handle), view, offset, flags);
+            return 0;
+        });
+    });
 }
 int flush(void *handle, std::uint32_t flags) { return call(FLUSH, of(handle), flags); }
 template <function What> int erase(void *handle, std::uint32_t count, std::uint64_t offset, std::uint32_t flags) {
