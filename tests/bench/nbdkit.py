@@ -46,10 +46,11 @@ def version(name):
 
 
 def python_of_debian():
-    """The version that nbdkit's plugin was built with, and the libpython that it links."""
+    """The version of the Python that nbdkit's plugin links, and its libpython."""
     dumped = dict(line.split("=", 1) for line in said_by("nbdkit", "python", "--dump-plugin").splitlines() if "=" in line)
     linked = re.search(r"libpython\S+ => (\S+)", said_by("ldd", dumped["path"]))
-    return dumped["python_version"], linked[1]
+    ask = "import ctypes, sys; get = ctypes.CDLL(sys.argv[1]).Py_GetVersion; get.restype = ctypes.c_char_p; print(get().decode())"
+    return said_by(sys.executable, "-c", ask, linked[1]).split()[0], linked[1]
 
 
 def hurry():
