@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -156,3 +157,29 @@ class Disk:
 
     def __exit__(self, *_):
         self.close()
+
+
+def stop_under_load(server, connections=4):
+    """Ends it while it has requests of several connections, 16 of each, and returns its status."""
+    begun, threads = threading.Barrier(connections + 1), []
+
+    def load():
+        with Disk(server) as disk:
+            for _ in range(16):
+                disk.send(READ, 0, 4096)
+            begun.wait()
+            try:
+                while True:
+                    disk.receive()
+                    disk.send(READ, 0, 4096)
+            except OSError:
+                pass  # it has ended
+
+    for _ in range(connections):
+        threads.append(threading.Thread(target=load))
+        threads[-1].start()
+    begun.wait()
+    status = server.stop()
+    for thread in threads:
+        thread.join()
+    return status

@@ -186,27 +186,7 @@ def pwrite(h, buf, offset, flags): keep(buf)
             "import atexit, sys; atexit.register(print, 'atexit', file=sys.stderr)\n"
         for foreground in (True, False, True):
             with self.server(script, "size=1M", foreground=foreground) as server:
-                begun, threads = threading.Barrier(5), []
-
-                def load():
-                    with Disk(server) as disk:
-                        for _ in range(16):
-                            disk.send(READ, 0, 4096)
-                        begun.wait()
-                        try:
-                            while True:
-                                disk.receive()
-                                disk.send(READ, 0, 4096)
-                        except OSError:
-                            pass  # it has ended
-
-                for _ in range(4):
-                    threads.append(threading.Thread(target=load))
-                    threads[-1].start()
-                begun.wait()
-                self.assertEqual(0, server.stop(), server.said())
-                for thread in threads:
-                    thread.join()
+                self.assertEqual(0, nbd.stop_under_load(server), server.said())
             if foreground:
                 self.assertEqual("cleanup\natexit\n", server.said())
             else:
