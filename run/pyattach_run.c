@@ -3,6 +3,7 @@
  *
  * What it cannot do it says in a sentence, and ends with status 2, before the program has begun. A program that cannot
  * be run gives the status that env(1) gives: 127 if there is none, else 126. */
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -63,9 +65,11 @@ static void set_or_unset(const char *name, const char *value) {
 
 static char *add_pattern(char *patterns, const char *option, const char *pattern) {
     if (!*pattern)
-        stop(wrong_use, "%s: the pattern is empty. It is a file's name or path, in which * stands for any text.", option);
+        stop(wrong_use, "%s: the pattern is empty. It is a file's name or path, in which * stands for any text.",
+             option);
     if (strchr(pattern, ':'))
-        stop(wrong_use, "%s: the pattern %s has a colon, which separates patterns. Put a ? in its place.", option, pattern);
+        stop(wrong_use, "%s: the pattern %s has a colon, which separates patterns. Put a ? in its place.", option,
+             pattern);
     return patterns ? joined(patterns, ":", pattern) : joined("", "", pattern);
 }
 
@@ -142,17 +146,22 @@ static char *library(void) {
     } else {
         const ssize_t length = readlink("/proc/self/exe", here, sizeof here - 1);
         if (length <= 0)
-            stop(wrong_use, "cannot find its own path: %s. Name the library in PYATTACH_PRELOAD_LIBRARY.", strerror(errno));
+            stop(wrong_use, "cannot find its own path: %s. Name the library in PYATTACH_PRELOAD_LIBRARY.",
+                 strerror(errno));
         here[length] = '\0';
         *strrchr(here, '/') = '\0';
         path = joined(here, "/", RUN_LIBRARY);
     }
     if (!realpath(path, full))
-        stop(wrong_use, "the library %s cannot be used: %s. Install it there, or name it in PYATTACH_PRELOAD_LIBRARY.", path,
-             strerror(errno));
+        stop(wrong_use, "the library %s cannot be used: %s. Install it there, or name it in PYATTACH_PRELOAD_LIBRARY.",
+             path, strerror(errno));
     if (strpbrk(full, " \t\n:"))
-        stop(wrong_use, "the path %s has a space or a colon, which LD_PRELOAD takes for its end. Install the library elsewhere.",
+        stop(wrong_use,
+             "the path %s has a space or a colon, which LD_PRELOAD takes for its end. Install the library elsewhere.",
              full);
+    /* It needs libpyattach.so beside itself. Else the dynamic linker would stop the program, or go on without it. */
+    if (!dlopen(full, RTLD_NOW))
+        stop(wrong_use, "the library cannot be loaded: %s", dlerror());
     free(path);
     return joined("", "", full);
 }
@@ -202,16 +211,26 @@ static void check_privileges(const char *path, int file) {
     struct stat about;
     if (fstat(file, &about) != 0)
         return;
-    if (((about.st_mode & S_ISUID) && about.st_uid != geteuid()) || ((about.st_mode & S_ISGID) && about.st_gid != getegid()))
-        stop(wrong_use, "%s runs as another user or group (setuid), and the dynamic linker ignores LD_PRELOAD for such a program. "
-             "Run it as that user, or link its modules to libpyattach (docs/adopt.md).", path);
+    if (fgetxattr(file, "security.capability", NULL, 0) > 0 && geteuid() != 0)
+        stop(wrong_use,
+             "%s has capabilities of its own, and the dynamic linker ignores LD_PRELOAD for such a program. "
+             "Run it as root, or link its modules to libpyattach (docs/adopt.md).",
+             path);
+    if (((about.st_mode & S_ISUID) && about.st_uid != geteuid()) ||
+        ((about.st_mode & S_ISGID) && about.st_gid != getegid()))
+        stop(wrong_use,
+             "%s runs as another user or group (setuid), and the dynamic linker ignores LD_PRELOAD for such a program. "
+             "Run it as that user, or link its modules to libpyattach (docs/adopt.md).",
+             path);
 }
 
 static void check_elf(const char *path, int file, const Elf64_Ehdr *head) {
     int is_dynamic = 0;
     if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_machine != RUN_MACHINE)
-        stop(wrong_use, "%s is for another kind of machine than libpyattach, and cannot load it. "
-             "Build libpyattach for that machine.", path);
+        stop(wrong_use,
+             "%s is for another kind of machine than libpyattach, and cannot load it. "
+             "Build libpyattach for that machine.",
+             path);
     for (unsigned i = 0; i < head->e_phnum; ++i) {
         Elf64_Phdr part;
         const off_t at = (off_t)(head->e_phoff + (Elf64_Off)i * head->e_phentsize);
@@ -220,8 +239,10 @@ static void check_elf(const char *path, int file, const Elf64_Ehdr *head) {
         is_dynamic |= part.p_type == PT_INTERP;
     }
     if (!is_dynamic)
-        stop(wrong_use, "%s is linked statically (-static), so no library can be loaded with it. "
-             "Link libc dynamically.", path);
+        stop(wrong_use,
+             "%s is linked statically (-static), so no library can be loaded with it. "
+             "Link libc dynamically.",
+             path);
 }
 
 /* A script is run by the program that its first line names. */

@@ -9,8 +9,8 @@
 extern "C" {
 
 // Routes the objects that the patterns choose (a colon between two; NULL or "": none), and those of them that are
-// loaded later. `verbose`: see report.hpp; NULL: as it was. 0: done; 1: not all; 2: nothing, since the file of `verbose`
-// cannot be opened.
+// loaded later. `verbose`: see report.hpp; NULL: as it was. 0: done; 1: not all; 2: nothing, since the file of
+// `verbose` cannot be opened.
 PYATTACH_PRELOAD_API int pyattach_preload_route(const char *only, const char *except, const char *verbose);
 // Undoes it. 0: done; 1: not all.
 PYATTACH_PRELOAD_API int pyattach_preload_unroute(void);

@@ -63,10 +63,10 @@ struct frame {
     bool no_drain : 1;             // attached: see pyattach_attach_options, as is `labelled`
     bool labelled : 1;             // attached: the participant's label is this scope's
     bool ungated : 1;              // detached, not fast: begun by begin_ungated (detached.hpp), as its head shows
-    uint8_t spare : 1;
-    presence presence_before; // attached: the thread's presence when the scope began
-    uint32_t nested_before;   // how many nested scopes were open on the thread when this one began
-    uint32_t sum;             // of the words below, as far as they are set: see frames.hpp
+    bool deletes_tstate : 1;       // attached: routed code has cleared the tstate, which is deleted with the scope
+    presence presence_before;      // attached: the thread's presence when the scope began
+    uint32_t nested_before;        // how many nested scopes were open on the thread when this one began
+    uint32_t sum;                  // of the words below, as far as they are set: see frames.hpp
     frame *below;
     interpreter *interp;                // NULL: the library has no record of it
     thread_state *tstate;               // attached: the one that is attached; detached: the one to re-attach

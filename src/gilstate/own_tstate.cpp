@@ -108,12 +108,11 @@ void delete_current(const void *caller) noexcept {
     const bool is_scope = tstate && top && is_scope_of(*me, *top, tstate);
     const bool is_warm = tstate && tstate == warm_tstate_of(me);
     if (is_scope) {
-        const bool is_temporary = top->attached.frame.temporary;
+        // Inside the gate: an end of Python that has not this thread to wait for frees the tstate itself.
+        top->attached.frame.deletes_tstate = !is_warm && !top->attached.frame.temporary;
         end_attached(*me);
         if (is_warm)
             warm_state::release();
-        else if (!is_temporary)
-            cpython::guarded([tstate] { cpython::python().tstate_delete(tstate); });
         return;
     }
     if (is_warm)

@@ -27,15 +27,32 @@ void read_dynamic(object &read, const ElfW(Dyn) * entry) noexcept {
     for (; entry->d_tag != DT_NULL; ++entry) {
         const auto value = static_cast<uintptr_t>(entry->d_un.d_val);
         switch (entry->d_tag) {
-        case DT_STRTAB: set(read.names, read, value); break;
-        case DT_SYMTAB: set(read.symbols, read, value); break;
-        case DT_GNU_HASH: set(read.gnu_hash, read, value); break;
-        case DT_HASH: set(read.sysv_hash, read, value); break;
-        case DT_JMPREL: set(read.relocations[0], read, value); break;
-        case DT_PLTRELSZ: read.relocations_size[0] = value; break;
-        case DT_RELA: set(read.relocations[1], read, value); break;
-        case DT_RELASZ: read.relocations_size[1] = value; break;
-        default: break;
+        case DT_STRTAB:
+            set(read.names, read, value);
+            break;
+        case DT_SYMTAB:
+            set(read.symbols, read, value);
+            break;
+        case DT_GNU_HASH:
+            set(read.gnu_hash, read, value);
+            break;
+        case DT_HASH:
+            set(read.sysv_hash, read, value);
+            break;
+        case DT_JMPREL:
+            set(read.relocations[0], read, value);
+            break;
+        case DT_PLTRELSZ:
+            read.relocations_size[0] = value;
+            break;
+        case DT_RELA:
+            set(read.relocations[1], read, value);
+            break;
+        case DT_RELASZ:
+            read.relocations_size[1] = value;
+            break;
+        default:
+            break;
         }
     }
 }

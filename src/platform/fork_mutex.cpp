@@ -10,8 +10,10 @@ pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 pthread_once_t handlers_registered = PTHREAD_ONCE_INIT;
 
 // Without memory for the handlers, a child that is forked while another thread holds the mutex waits at its next lock.
-void register_handlers() { pthread_atfork([] { pthread_mutex_lock(&mutex); }, [] { pthread_mutex_unlock(&mutex); },
-                                          [] { pthread_mutex_unlock(&mutex); }); }
+void register_handlers() {
+    pthread_atfork([] { pthread_mutex_lock(&mutex); }, [] { pthread_mutex_unlock(&mutex); },
+                   [] { pthread_mutex_unlock(&mutex); });
+}
 
 } // namespace
 

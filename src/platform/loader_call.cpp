@@ -6,22 +6,40 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <initializer_list>
 #include <link.h>
 
 namespace pyattach::loader {
 namespace {
 
-// The object that contains the address, if it has a run path; NULL: it has none, so who calls dlopen makes no
-// difference.
-link_map *with_run_path(const void *address) noexcept {
+// The object that contains the address. NULL: none does.
+link_map *object_of(const void *address) noexcept {
     Dl_info info;
     link_map *found = nullptr;
-    if (!dladdr1(address, &info, reinterpret_cast<void **>(&found), RTLD_DL_LINKMAP) || !found)
-        return nullptr;
-    for (const ElfW(Dyn) *entry = found->l_ld; entry && entry->d_tag != DT_NULL; ++entry)
+    return dladdr1(address, &info, reinterpret_cast<void **>(&found), RTLD_DL_LINKMAP) ? found : nullptr;
+}
+
+bool has_run_path(const link_map &object) noexcept {
+    for (const ElfW(Dyn) *entry = object.l_ld; entry && entry->d_tag != DT_NULL; ++entry)
         if (entry->d_tag == DT_RUNPATH || entry->d_tag == DT_RPATH)
-            return found;
+            return true;
+    return false;
+}
+
+// The part of the name behind $ORIGIN, which stands for the folder of the caller; NULL: the name does not begin so.
+const char *behind_origin(const char *name) noexcept {
+    for (const char *origin : {"$ORIGIN/", "${ORIGIN}/"})
+        if (std::strncmp(name, origin, std::strlen(origin)) == 0)
+            return name + std::strlen(origin);
     return nullptr;
+}
+
+void *open_beside(const link_map &caller, const char *name, int flags) {
+    const char *slash = std::strrchr(caller.l_name, '/');
+    char file[PATH_MAX];
+    const int folder = slash ? static_cast<int>(slash - caller.l_name) : 0;
+    const int length = std::snprintf(file, sizeof file, "%.*s/%s", folder, caller.l_name, name);
+    return slash && length < PATH_MAX ? dlopen(file, flags) : nullptr;
 }
 
 // Opens what the dynamic linker would find in the directories where it searches for the libraries of `caller`.
@@ -47,16 +65,20 @@ void *open_in_path_of(link_map *caller, const char *name, int flags) {
 } // namespace
 
 void *open_for(const void *caller, const char *name, int flags) {
-    if (!name || std::strchr(name, '/'))
+    const char *behind = name ? behind_origin(name) : nullptr;
+    if (!name || (std::strchr(name, '/') && !behind))
         return dlopen(name, flags);
-    link_map *owner = with_run_path(caller);
-    if (!owner)
-        return dlopen(name, flags);
-    // What is loaded already goes by its name.
-    if (void *loaded = dlopen(name, flags | RTLD_NOLOAD))
-        return loaded;
-    if (void *found = (flags & RTLD_NOLOAD) ? nullptr : open_in_path_of(owner, name, flags))
-        return found;
+    link_map *owner = object_of(caller);
+    if (owner && behind) {
+        if (void *found = open_beside(*owner, behind, flags))
+            return found;
+    } else if (owner && has_run_path(*owner)) {
+        // What is loaded already goes by its name.
+        if (void *loaded = dlopen(name, flags | RTLD_NOLOAD))
+            return loaded;
+        if (void *found = (flags & RTLD_NOLOAD) ? nullptr : open_in_path_of(owner, name, flags))
+            return found;
+    }
     return dlopen(name, flags); // which finds what only the cache knows, or says why not
 }
 

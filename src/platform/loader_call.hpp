@@ -4,7 +4,8 @@
 namespace pyattach::loader {
 
 // As dlopen, called by the object that contains `caller`. That matters for a name without a slash, which is searched
-// for in the run path of the caller. Lets through what a constructor throws, and so does the next one.
+// for in the run path of the caller, and for one that begins with $ORIGIN, which is the caller's folder. Lets through
+// what a constructor throws, and so does the next one.
 void *open_for(const void *caller, const char *name, int flags);
 // As dlmopen.
 void *open_into(long name_space, const char *name, int flags);

@@ -17,9 +17,7 @@ void *followed(void *handle) noexcept {
 
 } // namespace
 
-void *load(const char *name, int flags, const void *caller) {
-    return followed(loader::open_for(caller, name, flags));
-}
+void *load(const char *name, int flags, const void *caller) { return followed(loader::open_for(caller, name, flags)); }
 void *load_into(long name_space, const char *name, int flags) {
     return followed(loader::open_into(name_space, name, flags));
 }

@@ -21,13 +21,13 @@ bool write_routes(char *line, size_t size, const route_table &table, const char 
                   unsigned routes) noexcept {
     if (!has_routes(table, routes))
         return false;
-    auto length = static_cast<size_t>(
-        std::snprintf(line, size, "routed %s: %u word%s", path, words, words == 1 ? "" : "s"));
+    auto length =
+        static_cast<size_t>(std::snprintf(line, size, "routed %s: %u word%s", path, words, words == 1 ? "" : "s"));
     const char *before = " (";
     for (unsigned i = 0; i < table.count && length < size; ++i)
         if (routes >> i & 1) {
-            length += static_cast<size_t>(std::snprintf(line + length, size - length, "%s%s", before,
-                                                        table.routes[i].symbol));
+            length += static_cast<size_t>(
+                std::snprintf(line + length, size - length, "%s%s", before, table.routes[i].symbol));
             before = ", ";
         }
     if (length < size)

@@ -224,7 +224,10 @@ void detach_from(frame &scope) noexcept {
     if (cpython::python().error_occurred() && !scope.had_error)
         cpython::report_unraisable();
     // The frame stays on top until the tstate is destroyed, because finalizers that attach meanwhile nest in it.
-    detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
+    if (scope.deletes_tstate)
+        cpython::guarded([] { cpython::python().tstate_delete_current(); });
+    else
+        detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);
     // Detach first, leave the gate second: the finalizing thread must not read `outside` while this thread is attached.
     scope.interp->gate.leave(*scope.participant, scope.presence_before);

@@ -34,7 +34,7 @@ namespace {
 
 // Opens the scope after the attach has returned (invariant 2).
 inline void open(frame &scope, thread &me, const attach_result &result) noexcept {
-    scope.no_drain = scope.labelled = false;
+    scope.no_drain = scope.labelled = scope.deletes_tstate = false;
     scope.temporary = result.temporary;
     scope.by_finalizing_thread = result.by_finalizing_thread;
     // The tstate may hold a pending exception of other code or of a scope around this one, for example in a destructor

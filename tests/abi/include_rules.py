@@ -13,7 +13,7 @@ MOST_LINES = 300
 
 # The folders of src/, from the ground up. A file includes its own folder and those below it, without an exception.
 FLOORS = ["platform", "base", "cpython", "pool", "core", "objects", "tstate", "lifecycle", "scopes", "gilstate", "sync",
-          "host"]
+          "host", "preload"]
 
 # The C and C++ standard library, and what compilers bring along. Any other header is the operating system's.
 STANDARD = set("""algorithm atomic cerrno climits csignal cstdarg cstddef cstdint cstdio cstdlib cstring ctime
@@ -32,7 +32,7 @@ APART = "scopes/forbidden"
 APART_INCLUDES = {"core/thread.hpp", "core/frames.hpp", "base/diagnostics.hpp"}
 
 # They are for the calls of other modules, and name what is routed.
-ROUTES = {"include/pyattach/route_gilstate.h", "capi/gilstate_stubs.c"}
+ROUTES = {"include/pyattach/route_gilstate.h", "capi/gilstate_stubs.c", "capi/routed_functions.inc", "capi/preload/preload.cpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*")|(\'(?:\\.|[^\'\\\n])+\')', re.S)
@@ -114,7 +114,7 @@ def check_border(root, path, text):
         if is_system:
             if name == "Python.h":
                 problem(path, line, "capi/ does not know Python.h")
-        elif not any((root / place / name).exists() for place in ("include", "src", "capi")):
+        elif not any((root / place / name).exists() for place in ("include", "src", "capi")) and not (path.parent / name).exists():
             problem(path, line, f'capi/ includes include/ and src/ only, not "{name}"')
 
 
@@ -185,7 +185,7 @@ def main(root):
     sources = {".c", ".cpp", ".h", ".hpp", ".inc"}
     arrows = {}
     seen = 0
-    for folder in ("include", "src", "capi", "tests", "examples"):
+    for folder in ("include", "src", "capi", "run", "tests", "examples"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix not in sources:
                 continue

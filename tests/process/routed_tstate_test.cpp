@@ -132,3 +132,29 @@ TEST_CASE("a guard that counts and restores, and then releases, as cffi's, is ba
         EXPECT(counter() == before);
     });
 }
+
+TEST_CASE("what is open says which call ends it") {
+    start_python();
+    CHECK(!pyattach_gilstate_is_open(nullptr));
+    on_native_thread([] {
+        const int handle = PyGILState_Ensure();
+        // A release ends the ensure, and neither a save nor a restore does.
+        void *tstate = PyGILState_GetThisThreadState();
+        EXPECT(!pyattach_gilstate_is_open(nullptr));
+        EXPECT(!pyattach_gilstate_is_open(tstate));
+        EXPECT(PyEval_SaveThread() == tstate);
+        EXPECT(pyattach_gilstate_is_open(tstate));
+        EXPECT(!pyattach_gilstate_is_open(&tstate));
+        EXPECT(!pyattach_gilstate_is_open(nullptr));
+        PyEval_RestoreThread(tstate);
+        EXPECT(!pyattach_gilstate_is_open(tstate));
+        PyGILState_Release(handle);
+        if (is_debug_build())
+            return; // there the thread state is gone
+        PyEval_RestoreThread(tstate); // which is no way back, and so attaches
+        EXPECT(pyattach_gilstate_is_open(nullptr));
+        EXPECT(!pyattach_gilstate_is_open(tstate));
+        EXPECT(PyEval_SaveThread() == tstate);
+        EXPECT(!pyattach_gilstate_is_open(nullptr));
+    });
+}

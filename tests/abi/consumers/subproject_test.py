@@ -11,10 +11,11 @@ from consumers import PYTHON, SOURCE, Consumer, command, libpython, needed, pyth
 from executor_tests import ExecutorTests
 from host_tests import HostTests
 from nbdkit_tests import NbdkitTests
+from primes_tests import PrimesTests
 from words_tests import WordsTests
 
 
-class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, NbdkitTests):
+class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests, NbdkitTests):
     @classmethod
     def build(cls):
         project, build = cls.folder / "project", cls.folder / "build"
@@ -34,7 +35,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, NbdkitTests
         plugin = build / "examples/nbdkit/nbdkit-pyattach-plugin.so"
         cls.nbdkit = plugin if plugin.exists() else None
         if python_headers():
-            cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
+            cls.modules = [build / "examples/extension", build / "examples/extension_cpp", build / "examples/extension_cython"]
 
     def introspect(self, build, what):
         return json.loads(run(*self.meson, "introspect", f"--{what}", build).stdout)
