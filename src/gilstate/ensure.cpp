@@ -10,6 +10,7 @@
 #include "gilstate/ticket.hpp"
 #include "lifecycle/registration.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
 
 namespace pyattach::gilstate {
 namespace {
@@ -162,6 +163,7 @@ int ensure_entry(thread &me, const void *caller) {
     entry *made = push(me, caller);
     if (!made)
         no_python(caller, PYATTACH_NO_MEMORY);
+    forked::take_python_as_it_is();
     const status why = attached::begin(made->attached);
     end_ticket(me);
     if (why) {

@@ -10,6 +10,7 @@
 #include "gilstate/refused.hpp"
 #include "gilstate/ticket.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
 #include "scopes/tstate_choice.hpp"
 
 namespace pyattach::gilstate {
@@ -43,6 +44,7 @@ bool acquire(thread &me, thread_state *tstate, const void *caller, bool may_end)
     entry *made = push(me, caller);
     if (!made)
         return false;
+    forked::take_python_as_it_is();
     const status why = attached::begin(made->attached);
     end_ticket(me);
     if (why) {

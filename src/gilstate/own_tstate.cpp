@@ -9,6 +9,7 @@
 #include "gilstate/refused.hpp"
 #include "gilstate/ticket.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
 #include "scopes/prepare.hpp"
 #include "scopes/tstate_choice.hpp"
 #include "tstate/warm_state.hpp"
@@ -42,6 +43,7 @@ thread_state *tstate_in_slot() noexcept {
 }
 
 bool attach_once() noexcept {
+    forked::take_python_as_it_is();
     attached_scope scope;
     if (attached::begin(scope))
         return false;
