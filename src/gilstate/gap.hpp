@@ -45,7 +45,8 @@ inline void restore(thread_state *tstate, const void *caller, bool may_end) {
         return restore_slow(tstate, caller, may_end);
     thread &me = this_thread.fast_record();
     entry *top = top_of(&me);
-    if (!top || top->kind != kind::detached || top->tstate != tstate || cpython::peek(me.current_at) == tstate)
+    if (!top || top->kind != kind::detached || top->tstate != tstate || me.top != &top->detached.frame ||
+        cpython::peek(me.current_at) == tstate)
         return restore_slow(tstate, caller, may_end);
     const interpreter *interp = top->detached.frame.interp;
     if (!interp || interp->gate.is_ended())
