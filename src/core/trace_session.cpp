@@ -173,7 +173,23 @@ bool copy_locked(recorded &to) noexcept {
             to.threads[number - 1] = current_session.infos[number - 1];
     to.begin = began;
     to.end = is_recording.load(std::memory_order_relaxed) ? tick_moment_now() : ended;
+    // The thread of the newest record in a ring is the one that has the ring, or had it last.
+    for (size_t i = 0; i < to.count; ++i)
+        if (const uint32_t number = to.records[i].thread; number && number <= to.named)
+            to.threads[number - 1].runs = to.records[i].what != kind::thread_ends;
     return true;
+}
+
+// A thread may have got its name after its first record.
+void read_names_again(const recorded &copy) noexcept {
+    for (size_t i = 0; i < copy.named; ++i) {
+        char name[sizeof copy.threads->name];
+        if (!copy.threads[i].runs)
+            continue;
+        name_of(copy.threads[i].native_id, name);
+        if (name[0])
+            std::memcpy(copy.threads[i].name, name, sizeof name);
+    }
 }
 
 } // namespace
@@ -197,6 +213,7 @@ status copy_recorded(recorded &to) noexcept {
     std::sort(to.records, to.records + to.count, [](const record &left, const record &right) noexcept {
         return left.ticks != right.ticks ? left.ticks < right.ticks : left.order < right.order;
     });
+    read_names_again(to);
     to.free_threaded = cpython::python().free_threaded;
     return PYATTACH_OK;
 }

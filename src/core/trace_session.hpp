@@ -13,6 +13,7 @@ status stop() noexcept;
 // A thread that has recorded something.
 struct thread_info {
     pid_t native_id;
+    bool runs; // of a copy: the thread had not ended
     char name[32];
 };
 
