@@ -99,6 +99,10 @@ has_abigail() { is_command abidw && is_command abidiff; }
 packages_abigail() { echo abigail-tools; }
 has_spin() { is_command spin; }
 packages_spin() { echo spin; }
+has_protoc() { is_command protoc; }
+packages_protoc() { echo protobuf-compiler; }
+has_chromium() { is_command chromium || is_command chromium-browser; }
+packages_chromium() { echo chromium; }
 has_valgrind() { is_command valgrind; }
 packages_valgrind() { echo valgrind; }
 

@@ -73,12 +73,13 @@ struct thread_local_words {
     uint8_t ended : 1;           // the thread-exit hook has run
     uint8_t drain_deferred : 1;  // CPython called a drain here while drains were disabled; see run_deferred
     uint8_t housekeeper : 1;     // the thread is the library's own (housekeeping.hpp)
-    uint8_t registering : 5;     // how many registrations of an exit hook run code on this thread
+    uint8_t traced : 1;          // a trace records, as far as the thread has noticed; see tag()
+    uint8_t registering : 4;     // how many registrations of an exit hook run code on this thread
     uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
     uint16_t drain_disabled = 0; // how many no_drain_scopes are open
     uint16_t stop_disabled = 0;  // how many no_stop_scopes are open, the no_drain_scopes included
 
-    constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), housekeeper(0), registering(0) {}
+    constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), housekeeper(0), traced(0), registering(0) {}
 
     // Set for the fast path and not for the slow one, because zero in each word has to be a valid beginning. A thread
     // that starts while this library is being loaded finds zeros, whatever initializers stand here: glibc lists a
@@ -100,8 +101,8 @@ struct thread_local_words {
         return record;
     }
 
-    // Two bits of one byte, so this is one load. True: run_deferred has to be called.
-    bool has_deferred() const noexcept { return __builtin_expect((ended | drain_deferred) != 0, 0); }
+    // Bits of one byte, so this is one load. True: run_deferred has to be called, or a mutex that is unlocked is noted.
+    bool has_deferred() const noexcept { return __builtin_expect((ended | drain_deferred | traced) != 0, 0); }
 
     // Stores the record. Sets fast_bit if there is a record, no forbidden scope is open, the thread-exit hook has not
     // run, no drain is owed, and no trace records (trace.hpp). Called after any of these has changed.
@@ -114,7 +115,8 @@ struct thread_local_words {
         const bool is_slow = !record || forbidden || ended || drain_deferred;
         tagged.store(reinterpret_cast<uintptr_t>(record) | (is_slow ? 0 : fast_bit), std::memory_order_relaxed);
         light_fence(may_fence_lightly());
-        if (__builtin_expect(trace::is_recording.load(std::memory_order_relaxed), 0))
+        traced = trace::is_recording.load(std::memory_order_relaxed);
+        if (__builtin_expect(traced, 0))
             clear_fast_bit();
     }
     // As tag(), where the fast bit is not to be set.

@@ -36,6 +36,15 @@ inline void enable_drains() noexcept {
         run_deferred();
 }
 
+// A thread that a trace has reached notes each unlock, also of a mutex for which no thread sleeps: one may be about to.
+// Before the mutex is free, or another thread may have got it before this one notes anything.
+[[gnu::noinline]] void note_and_run_deferred(const mutex_storage &unlocked) noexcept {
+    if (this_thread.traced)
+        trace::lock_event(trace::kind::lock_released, trace::lock_kind::mutex, &unlocked);
+    if (this_thread.ended || this_thread.drain_deferred)
+        run_deferred();
+}
+
 // Locks the mutex if it is free, with the bits of `flags` set besides.
 bool lock_if_free(mutex_storage &storage, uint32_t flags) noexcept {
     uint32_t seen = storage.word.load(std::memory_order_relaxed);
@@ -148,8 +157,8 @@ pyattach_status lock_for(mutex_storage &storage, int64_t timeout_ns) noexcept {
     if (!(seen & locked))
         misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
                "Pair each lock with one unlock.");
-    // Before it is free: another thread may have got it before this one notes anything.
-    trace::lock_event(trace::kind::lock_released, trace::lock_kind::mutex, &storage);
+    if (!this_thread.traced)
+        trace::lock_event(trace::kind::lock_released, trace::lock_kind::mutex, &storage);
     if (!(seen & parked) &&
         storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
         // The kernel uses the address alone. The mutex may be freed already, and a superfluous wake-up does no harm.
@@ -171,7 +180,10 @@ pyattach_status lock_for(mutex_storage &storage, int64_t timeout_ns) noexcept {
 }
 
 void unlock(mutex_storage &storage) noexcept {
-    enable_drains();
+    if (this_thread.drain_disabled)
+        --this_thread.drain_disabled;
+    if (this_thread.has_deferred())
+        note_and_run_deferred(storage);
     uint32_t seen = locked;
     if (__builtin_expect(
             !storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 0))

@@ -52,39 +52,14 @@ void output::micros(int64_t ns) noexcept {
           static_cast<int>((ns < 0 ? -ns : ns) % 1000));
 }
 
-namespace {
-
-// How many bytes of UTF-8 make the next character; 0: these bytes are not UTF-8.
-int length_of_character(const unsigned char *at) noexcept {
-    const auto follows = [at](int i) noexcept { return (at[i] & 0xc0) == 0x80; };
-    if (at[0] < 0x80)
-        return 1;
-    if (at[0] >= 0xc2 && at[0] < 0xe0)
-        return follows(1) ? 2 : 0;
-    if (at[0] >= 0xe0 && at[0] < 0xf0) {
-        const bool is_short = at[0] == 0xe0 && at[1] < 0xa0, is_surrogate = at[0] == 0xed && at[1] >= 0xa0;
-        return follows(1) && follows(2) && !is_short && !is_surrogate ? 3 : 0;
-    }
-    if (at[0] >= 0xf0 && at[0] < 0xf5) {
-        const bool is_out = (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] >= 0x90);
-        return follows(1) && follows(2) && follows(3) && !is_out ? 4 : 0;
-    }
-    return 0;
-}
-
-} // namespace
-
 void output::json(const char *text) noexcept {
     write("\"", 1);
-    for (auto *at = reinterpret_cast<const unsigned char *>(text); *at;) {
-        const int length = length_of_character(at);
-        if (length == 0)
-            write("?", 1);
-        else if (length == 1 && (*at < 0x20 || *at == '<' || *at == '"' || *at == '\\' || *at == 0x7f))
-            print("\\u%04x", *at);
+    for (const char *at = text; *at; ++at) {
+        const auto byte = static_cast<unsigned char>(*at);
+        if (byte < 0x20 || byte == '<' || byte == '"' || byte == '\\' || byte == 0x7f)
+            print("\\u%04x", byte);
         else
-            write(at, static_cast<size_t>(length));
-        at += length ? length : 1;
+            write(at, 1);
     }
     write("\"", 1);
 }

@@ -15,8 +15,7 @@ class output {
     void write(const void *data, size_t size) noexcept;
     void text(const char *text) noexcept;
     __attribute__((format(printf, 2, 3))) void print(const char *format, ...) noexcept;
-    // A JSON string, with its quotes. Bytes that are not UTF-8 become question marks. No '<', so that the string may
-    // stand in a page.
+    // UTF-8 as a JSON string, with its quotes. No '<', so that the string may stand in a page.
     void json(const char *text) noexcept;
     // Nanoseconds as microseconds with three decimals.
     void micros(int64_t ns) noexcept;

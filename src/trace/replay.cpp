@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "trace/utf8.hpp"
+
 namespace pyattach::trace {
 
 replay::replay(timeline &to, const recorded &from) noexcept : to_(to), from_(from) {
@@ -19,7 +21,10 @@ int64_t replay::ns_of(uint64_t ticks) const noexcept {
     return from_.begin.ns + static_cast<int64_t>(since * ns_per_tick_);
 }
 
-uint32_t replay::name(const char *text) noexcept {
+uint32_t replay::name(const char *given) noexcept {
+    char text[160];
+    std::snprintf(text, sizeof text, "%s", given);
+    make_utf8(text);
     // Most names are among the few that were used last.
     const size_t known = known_names_.size();
     for (size_t i = known; i > 0 && known - i < 64; --i)
@@ -38,6 +43,7 @@ uint32_t replay::name(const char *text) noexcept {
 uint32_t replay::add_track(track_kind what, uint64_t of, const char *text) noexcept {
     track added = {what, lock_kind::mutex, of, 0, ""};
     std::snprintf(added.name, sizeof added.name, "%s", text);
+    make_utf8(added.name);
     to_.tracks.push(added);
     return static_cast<uint32_t>(to_.tracks.size() - 1);
 }

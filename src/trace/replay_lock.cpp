@@ -14,10 +14,16 @@ const char *name_of(lock_kind which) noexcept {
 
 } // namespace
 
-lock_at &replay::lock(const record &next) noexcept {
+lock_at *replay::find_lock(uint64_t of) noexcept {
     for (lock_at &known : locks_)
-        if (known.of == next.object)
-            return known;
+        if (known.of == of)
+            return &known;
+    return nullptr;
+}
+
+lock_at &replay::lock(const record &next) noexcept {
+    if (lock_at *known = find_lock(next.object))
+        return *known;
     const auto which = static_cast<lock_kind>(next.detail);
     char text[80];
     std::snprintf(text, sizeof text, "%s 0x%llx", name_of(which), static_cast<unsigned long long>(next.object));
@@ -59,10 +65,13 @@ void replay::lock_got(thread_state_at &thread, const record &next, int64_t at) n
 }
 
 void replay::lock_released(thread_state_at &thread, const record &next, int64_t at) noexcept {
-    lock_at &released = lock(next);
+    lock_at *const known = find_lock(next.object);
+    if (!known) // no thread has waited for it
+        return;
+    lock_at &released = *known;
     close(released.holds, at);
     // The thread may be detached or not attached at all. Where it has no slice, a short one shows the release.
-    released.last = thread.state != none ? thread.state : open(thread.track, category::lock, at, name("releases a lock"));
+    released.last = thread.state != none ? thread.state : open(thread.track, category::work, at, name("releases a lock"));
     if (thread.state == none) {
         uint32_t done = released.last;
         close(done, at + 1);
