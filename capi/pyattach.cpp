@@ -253,7 +253,6 @@ void pyattach_stats_get(pyattach_stats *out) {
     get_stats(out);
 }
 
-
 // --- trace.h
 pyattach_status pyattach_trace_start(const pyattach_trace_options *options) {
     const kept_errno kept;

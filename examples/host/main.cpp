@@ -71,7 +71,8 @@ outcome run(const options &wanted) {
         if (counter.write_trace(wanted.trace.c_str()) != 0)
             result = failed;
         else
-            std::printf("\n%s is written: open it in a browser (.html), or at ui.perfetto.dev.\n", wanted.trace.c_str());
+            std::printf("\n%s is written: open it in a browser (.html), or at ui.perfetto.dev.\n",
+                        wanted.trace.c_str());
     }
     // Nearly all of this work is Python's own.
     if (wanted.threads.size() > 1 && !std::strstr(description, "free-threaded"))

@@ -128,7 +128,6 @@ static int stop(void) {
 }
 
 EXPORT const plugin *plugin_get(void) {
-    static const plugin it = {PLUGIN_VERSION, start, describe,    standard_library,
-                              count,          start_trace, write_trace, stop};
+    static const plugin it = {PLUGIN_VERSION, start, describe, standard_library, count, start_trace, write_trace, stop};
     return &it;
 }

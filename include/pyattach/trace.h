@@ -42,8 +42,8 @@ typedef struct pyattach_trace_options {
  * PYATTACH_NO_MEMORY: there is no memory for the records of one thread. What the trace before recorded is kept. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_trace_start(const pyattach_trace_options *options);
 
-/* Stops recording. What was recorded is kept for pyattach_trace_write, until the next start. When this function returns,
- * no thread records any more.
+/* Stops recording. What was recorded is kept for pyattach_trace_write, until the next start. When this function
+ * returns, no thread records any more.
  *
  * PYATTACH_OK: the trace has stopped.
  * PYATTACH_INVALID: no trace records. */

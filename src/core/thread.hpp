@@ -50,16 +50,16 @@ struct thread {
     gilstate::routing *routing;      // what routed code has open on the thread; NULL: it has opened nothing yet
     thread_state *ensured;           // the tstate in which routed code has counted last on this thread
     counters counted;
-    int exit_rounds;         // how often the thread-exit hook has run
-    uint16_t no_drain_open;  // how many attached scopes that were begun with `no_drain` are open
-    bool has_called_hook;    // for this thread the thread hook was called (thread_hook.hpp)
+    int exit_rounds;               // how often the thread-exit hook has run
+    uint16_t no_drain_open;        // how many attached scopes that were begun with `no_drain` are open
+    bool has_called_hook;          // for this thread the thread hook was called (thread_hook.hpp)
     std::atomic<bool> records_now; // the thread is writing into `ring`; see trace.hpp
     // Of the thread that uses the record, under the lock of the list of records, so that a trace can clear its fast
     // bit. NULL: no thread uses the record, or its thread-exit hook has run, after which no fast bit is set.
     thread_local_words *words;
     std::atomic<trace::ring *> ring; // where a trace records what the thread does; NULL: it has recorded nothing yet
-    thread *next, *previous; // in the list of all records
-    frame base;              // the bottom of the stack of frames, which changes no tstate
+    thread *next, *previous;         // in the list of all records
+    frame base;                      // the bottom of the stack of frames, which changes no tstate
 
     // How many nested scopes belong to the top frame.
     uint32_t nested_in_top() const noexcept { return nested_open - (top == &base ? 0 : top->nested_before); }
@@ -69,15 +69,15 @@ struct thread {
 // thread itself writes it, but that another thread may clear `fast_bit`.
 struct thread_local_words {
     std::atomic<uintptr_t> tagged{0}; // the address of the record, and fast_bit; see tag()
-    uint16_t forbidden = 0;      // how many forbidden scopes are open
-    uint8_t ended : 1;           // the thread-exit hook has run
-    uint8_t drain_deferred : 1;  // CPython called a drain here while drains were disabled; see run_deferred
-    uint8_t housekeeper : 1;     // the thread is the library's own (housekeeping.hpp)
-    uint8_t traced : 1;          // a trace records, as far as the thread has noticed; see tag()
-    uint8_t registering : 4;     // how many registrations of an exit hook run code on this thread
-    uint8_t forking = 0;         // how many forks CPython has notified this thread of that are not over
-    uint16_t drain_disabled = 0; // how many no_drain_scopes are open
-    uint16_t stop_disabled = 0;  // how many no_stop_scopes are open, the no_drain_scopes included
+    uint16_t forbidden = 0;           // how many forbidden scopes are open
+    uint8_t ended : 1;                // the thread-exit hook has run
+    uint8_t drain_deferred : 1;       // CPython called a drain here while drains were disabled; see run_deferred
+    uint8_t housekeeper : 1;          // the thread is the library's own (housekeeping.hpp)
+    uint8_t traced : 1;               // a trace records, as far as the thread has noticed; see tag()
+    uint8_t registering : 4;          // how many registrations of an exit hook run code on this thread
+    uint8_t forking = 0;              // how many forks CPython has notified this thread of that are not over
+    uint16_t drain_disabled = 0;      // how many no_drain_scopes are open
+    uint16_t stop_disabled = 0;       // how many no_stop_scopes are open, the no_drain_scopes included
 
     constexpr thread_local_words() noexcept : ended(0), drain_deferred(0), housekeeper(0), traced(0), registering(0) {}
 

@@ -105,8 +105,9 @@ status start(const pyattach_trace_options *given) noexcept {
         return refuse_options("pyattach_trace_start: dump_format is no format. The formats are those of "
                               "pyattach_trace_format. Set it to one of them.");
     if (options.dump_path && std::strlen(options.dump_path) >= sizeof target.path)
-        return refuse_options("pyattach_trace_start: dump_path is longer than a path can be. It is copied at the start. "
-                              "Give a path of less than 4096 bytes.");
+        return refuse_options(
+            "pyattach_trace_start: dump_path is longer than a path can be. It is copied at the start. "
+            "Give a path of less than 4096 bytes.");
     session_lock.lock();
     const problem found = start_locked(options);
     session_lock.unlock();

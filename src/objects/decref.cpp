@@ -111,8 +111,8 @@ inline void release(object *reference) noexcept {
     release(reference);
 }
 
-// The current tstate is not the thread's warm one: other code attached this thread. With the parameters of decref first,
-// so that decref saves no registers around the call.
+// The current tstate is not the thread's warm one: other code attached this thread. With the parameters of decref
+// first, so that decref saves no registers around the call.
 [[gnu::noinline]] void decref_not_warm(object *reference, interpreter *interp, thread &me) noexcept {
     thread_state *tstate = cpython::peek(me.current_at);
     // The tstate is read only if it is this thread's.

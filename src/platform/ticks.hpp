@@ -12,8 +12,8 @@
 
 namespace pyattach {
 
-// Whether the processor's counter serves: it counts at one rate, in every sleep state, and the kernel uses it, too. Else
-// a tick is a nanosecond of the monotonic clock. Set by prepare_ticks, before any ticks are recorded.
+// Whether the processor's counter serves: it counts at one rate, in every sleep state, and the kernel uses it, too.
+// Else a tick is a nanosecond of the monotonic clock. Set by prepare_ticks, before any ticks are recorded.
 extern bool ticks_are_counted;
 // Sets the flag above. The first call decides. The caller holds a lock over this call.
 void prepare_ticks() noexcept;

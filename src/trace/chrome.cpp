@@ -50,8 +50,9 @@ class writer {
             to_.print(",\"native_id\":%ld", static_cast<long>(named.native_id));
         to_.text("}}");
         const unsigned order = named.what == track_kind::holder ? 0 : named.what == track_kind::lock ? 100000 : 1000;
-        to_.print(",\n{\"ph\":\"M\",\"pid\":%ld,\"tid\":%u,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%u}}",
-                  process_, number + 1, order + number);
+        to_.print(
+            ",\n{\"ph\":\"M\",\"pid\":%ld,\"tid\":%u,\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%u}}",
+            process_, number + 1, order + number);
     }
 
     void begin(const char *phase, uint32_t track, int64_t at_ns, const char *name) noexcept {

@@ -20,9 +20,9 @@ struct thread_state_at {
 struct interpreter_at {
     uint64_t of;
     uint32_t holder_track, waiting_track;
-    uint32_t holds;        // the open slice of the holder track; none
-    uint32_t holder;       // the slice of the thread that holds Python; none
-    uint32_t last;         // the slice of the thread that gave it up last; none
+    uint32_t holds;  // the open slice of the holder track; none
+    uint32_t holder; // the slice of the thread that holds Python; none
+    uint32_t last;   // the slice of the thread that gave it up last; none
     int64_t last_ns;
     uint64_t waiting;
 };

@@ -71,7 +71,8 @@ void replay::lock_released(thread_state_at &thread, const record &next, int64_t 
     lock_at &released = *known;
     close(released.holds, at);
     // The thread may be detached or not attached at all. Where it has no slice, a short one shows the release.
-    released.last = thread.state != none ? thread.state : open(thread.track, category::work, at, name("releases a lock"));
+    released.last =
+        thread.state != none ? thread.state : open(thread.track, category::work, at, name("releases a lock"));
     if (thread.state == none) {
         uint32_t done = released.last;
         close(done, at + 1);

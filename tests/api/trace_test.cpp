@@ -68,9 +68,8 @@ TEST_CASE("a thread that waited has an arrow from the thread that held Python un
 TEST_CASE("a scope's label is in the name of its slice, complete") {
     start_python();
     trace recording;
-    run_named("labelled", [] {
-        attached_with here{attach_options(false, "decode a frame of the second camera <&\"")};
-    });
+    run_named("labelled",
+              [] { attached_with here{attach_options(false, "decode a frame of the second camera <&\"")}; });
     attached here;
     recording.read();
     CHECK(eval_true("any(s[2] == 'attached: decode a frame of the second camera <&\"' for s in slices)"));

@@ -39,7 +39,9 @@ class trace {
         const pyattach_status status = pyattach_trace_write(path.c_str(), PYATTACH_TRACE_CHROME);
         EXPECT_SENTENCE(status == PYATTACH_OK, pyattach_status_message(status));
         run("import json\n"
-            "trace = json.load(open('" + path + "', encoding='utf-8'))\n"
+            "trace = json.load(open('" +
+            path +
+            "', encoding='utf-8'))\n"
             "events, lost = trace['traceEvents'], trace['otherData']['lost']\n"
             "named = {e['tid']: e['args'] for e in events if e['ph'] == 'M' and e['name'] == 'thread_name'}\n"
             "threads = {tid: args['name'] for tid, args in named.items()}\n"
