@@ -144,6 +144,7 @@ void *pyattach_gilstate_new_tstate(void *interp) {
 }
 void pyattach_gilstate_delete_current(void) { gilstate::delete_current(__builtin_return_address(0)); }
 void pyattach_gilstate_register(void) { gilstate::register_soon(); }
+int pyattach_gilstate_is_open(const void *tstate) { return gilstate::is_open(tstate); }
 void pyattach_gilstate_set_refused(pyattach_refused policy) { gilstate::set_refused(policy); }
 void pyattach_gilstate_set_refused_handler(pyattach_refused_handler handler, void *arg) {
     gilstate::set_refused_handler(handler, arg);

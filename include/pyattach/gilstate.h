@@ -87,6 +87,11 @@ PYATTACH_API void pyattach_gilstate_delete_current(void);
  * nothing if no Python runs. Never blocks and runs no Python code. */
 PYATTACH_API void pyattach_gilstate_register(void);
 
+/* For what stops routing while calls are under way: whether the last call of routed code that this thread has open is
+ * one that the next call ends. `tstate` not NULL: a save that pyattach_gilstate_restore(tstate) ends. NULL: a restore
+ * that pyattach_gilstate_save() ends. Never blocks and runs no Python code. */
+PYATTACH_API int pyattach_gilstate_is_open(const void *tstate);
+
 /* What happens to a thread that is refused, after the handler has returned. */
 typedef enum pyattach_refused {
     /* The thread sleeps for ever. No destructor of its frames runs. A thread that joins it waits for ever. */

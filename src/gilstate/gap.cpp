@@ -162,4 +162,15 @@ void release_thread(thread_state *tstate, const void *caller) noexcept {
     save(caller);
 }
 
+bool is_open(const void *tstate) noexcept {
+    const kept_errno kept;
+    const thread *me = this_thread.record();
+    const entry *top = top_of(me);
+    if (!top)
+        return false;
+    if (tstate)
+        return top->tstate == tstate && (top->kind == kind::detached || top->kind == kind::gap);
+    return (top->kind == kind::acquired || top->kind == kind::foreign) && top->tstate == attached_tstate(me);
+}
+
 } // namespace pyattach::gilstate

@@ -15,6 +15,8 @@ thread_state *save_slow(const void *caller) noexcept;
 void restore_slow(thread_state *tstate, const void *caller, bool may_end);
 // CPython's PyEval_ReleaseThread.
 void release_thread(thread_state *tstate, const void *caller) noexcept;
+// See gilstate.h.
+bool is_open(const void *tstate) noexcept;
 // The end of the gap was refused, or the attach.
 [[noreturn]] void refuse_restore(status why, const void *caller);
 

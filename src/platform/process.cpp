@@ -21,4 +21,11 @@ bool is_directory(const char *path) noexcept {
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+long process_number() noexcept { return getpid(); }
+
+void path_of_program(char *path, size_t size) noexcept {
+    const ssize_t length = readlink("/proc/self/exe", path, size - 1);
+    path[length < 0 ? 0 : length] = '\0';
+}
+
 } // namespace pyattach

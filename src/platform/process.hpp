@@ -1,6 +1,8 @@
 // The process: forking it, and its files.
 #pragma once
 
+#include <cstddef>
+
 namespace pyattach {
 
 // Registers handlers that every later fork() calls. False: no memory.
@@ -11,5 +13,9 @@ long long fork_process() noexcept;
 // The number of this process.
 long own_process_id() noexcept;
 bool is_directory(const char *path) noexcept;
+// The number of this process.
+long process_number() noexcept;
+// The path of the program; "" if it is unknown.
+void path_of_program(char *path, size_t size) noexcept;
 
 } // namespace pyattach

@@ -44,6 +44,7 @@ void add_context() {
                                                 std::to_string(pyattach_version() >> 8 & 255));
     benchmark::AddCustomContext("pybind11", BENCH_PYBIND11_VERSION);
     benchmark::AddCustomContext("nanobind", BENCH_NANOBIND_VERSION);
+    benchmark::AddCustomContext("cython", BENCH_CYTHON_VERSION);
     benchmark::AddCustomContext("pyo3", BENCH_PYO3_VERSION);
 }
 

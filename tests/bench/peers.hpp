@@ -34,8 +34,12 @@ struct peer {
     void (*mutex)(long n) = nullptr; // lock and unlock, attached, nobody else wants it
 };
 
-extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, c_api_routed, kept_state, pybind11_peer, nanobind_peer,
-    pep788_view, pep788_guard, pyo3_peer, pyo3_in_loop, mutex_pool;
+extern const peer pyattach_c, pyattach_cpp, pyattach_assume, c_api, c_api_routed, kept_state, pybind11_peer,
+    nanobind_peer, cython_peer, pep788_view, pep788_guard, pyo3_peer, pyo3_in_loop, mutex_pool;
+
+// The same sources, linked with the options that route: each in a library of its own, because a linker makes one
+// function of two that have the same name. Compiled with BENCH_ROUTED.
+extern __attribute__((visibility("default"))) const peer pybind11_routed, nanobind_routed, cython_routed;
 
 // Those that this program was built with.
 const std::vector<const peer *> &peers();

@@ -21,7 +21,8 @@ JOBS = ["nested", "nested, Python thread", "nested, after drops", "token", "atta
         "work, 2 threads", "nested, 1 thread", "nested, 2 threads", "attach, 1 thread", "attach, 2 threads",
         "drop, push only, 1 thread", "drop, push only, 2 threads", "bytes per thread",
         "bytes kept after 10000000 drops"]
-PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "C API, routed", "pybind11", "nanobind", "PEP 788 view",
+PEERS = ["pyattach", "pyattach C++", "pyattach assume", "kept state", "C API", "C API, routed", "pybind11", "pybind11, routed",
+         "nanobind", "nanobind, routed", "Cython", "Cython, routed", "PEP 788 view",
          "PEP 788 guard", "PyO3", "PyO3 in a loop", "mutex pool"]
 
 
@@ -57,7 +58,7 @@ def table(head, body):
 def heading(results):
     about = results["about"]
     peers = ", ".join(f"{name} {about[key]}" for name, key in
-                      (("pybind11", "pybind11"), ("nanobind", "nanobind"), ("PyO3", "pyo3")) if about.get(key))
+                      (("pybind11", "pybind11"), ("nanobind", "nanobind"), ("Cython", "cython"), ("PyO3", "pyo3")) if about.get(key))
     missing = [name for name, key in (("pybind11", "pybind11"), ("nanobind", "nanobind"), ("PyO3", "pyo3"))
                if not about.get(key)]
     lines = [f"### {about['name']}: CPython {about['python']}, {about['kind']}, {about['mode']}", "",

@@ -116,7 +116,7 @@ def main():
 
     context = parts[0]["context"]
     about = {key: context.get(key, "") for key in
-             ("python", "kind", "python_in", "compiler", "buildtype", "pyattach", "pybind11", "nanobind", "pyo3")}
+             ("python", "kind", "python_in", "compiler", "buildtype", "pyattach", "pybind11", "nanobind", "cython", "pyo3")}
     about.update(name=options.name, mode=options.mode, machine=machine(), cpus=os.cpu_count(),
                  system=f"{platform.system()} {platform.release()}", load=f"{load:.2f}", rounds=options.rounds,
                  date=context["date"])

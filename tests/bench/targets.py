@@ -14,7 +14,8 @@ import collections
 Target = collections.namedtuple("Target", "what kind limit job peer against_job against")
 Verdict = collections.namedtuple("Verdict", "target ours theirs value met")
 
-NO_PEER = ("pyattach", "pyattach C++", "kept state", "C API, routed")
+ROUTED = ("C API", "pybind11", "nanobind", "Cython")
+NO_PEER = ("pyattach", "pyattach C++", "kept state", *(f"{peer}, routed" for peer in ROUTED))
 
 
 def targets(rows, is_free_threaded, version):
@@ -49,7 +50,10 @@ def targets(rows, is_free_threaded, version):
         for peer in rows.get("attach, busy heap", {}):
             if peer not in NO_PEER:
                 add("attach, native thread, busy heap", "faster", 50, "attach, busy heap", "pyattach", peer)
-    add("attach, native thread, routed", "faster", 10 if gil else 50, "attach", "C API, routed", "C API")
+    for peer in ROUTED:
+        add("attach, native thread, routed", "faster", 10 if gil else 50, "attach", f"{peer}, routed", peer)
+        if version >= (3, 11):
+            add("attach and call, routed", "faster", 45 if gil else 50, "attach and call", f"{peer}, routed", peer)
     add("nested attach, routed", "plus", 5, "nested", "C API, routed", "C API")
     add("detach and attach again, routed", "times", 1.3, "detach", "C API, routed", "C API")
     add("first attach of a thread, and its end", "times", 1.5, "first attach", "pyattach", "C API")

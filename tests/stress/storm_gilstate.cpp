@@ -1,42 +1,20 @@
-// The storm, with what CPython alone offers on all its versions: PyGILState_*, and a look before each attach.
+// The storm, with what CPython alone offers on all its versions: PyGILState_*, and a look before each attach. Or with
+// the guards of another library that is made of these (storm_guards.hpp).
 //
 // It is also compiled as routed code, with STORM_ROUTED and the flags of pyattach-gilstate. With
 // PYATTACH_STORM_CARELESS=1 no thread looks.
 #include "stress/storm.hpp"
+#include "stress/storm_guards.hpp"
 
 #include <cstdlib>
 #include <sched.h>
 #include <thread>
 #include <vector>
 
-#ifdef STORM_ROUTED
-extern "C" {
-int PyGILState_Ensure();
-void PyGILState_Release(int);
-void *PyEval_SaveThread();
-void PyEval_RestoreThread(void *);
-int Py_IsFinalizing();
-}
-#endif
-
 namespace storm {
 namespace {
 
 plain::object *called;
-
-#ifdef STORM_ROUTED
-int ensure() { return PyGILState_Ensure(); }
-void release(int handle) { PyGILState_Release(handle); }
-void *save() { return PyEval_SaveThread(); }
-void restore(void *state) { PyEval_RestoreThread(state); }
-int is_finalizing() { return Py_IsFinalizing(); }
-#else
-int ensure() { return plain::python().ensure(); }
-void release(int handle) { plain::python().release(handle); }
-void *save() { return plain::python().save(); }
-void restore(void *state) { plain::python().restore(state); }
-int is_finalizing() { return plain::python().is_finalizing(); }
-#endif
 
 bool is_careless() {
     static const char *const wanted = std::getenv("PYATTACH_STORM_CARELESS");
@@ -47,7 +25,7 @@ bool is_careless() {
 std::atomic<std::uint64_t> missing{0};
 
 // Every check that CPython offers. The answer may be out of date when the attach follows.
-bool seems_alive() { return is_careless() || (plain::python().is_initialized() && !is_finalizing()); }
+bool seems_alive() { return is_careless() || (plain::python().is_initialized() && !guards::is_finalizing()); }
 
 void give_back(plain::object *reference) {
     ++counts.given_back;
@@ -56,25 +34,16 @@ void give_back(plain::object *reference) {
 
 void call_python() { plain::python().decref(plain::python().call(called, nullptr)); }
 
-void step_aside(void (*wait)(dice &), dice &random) {
-    void *state = save();
-    wait(random);
-    restore(state);
-}
-
 void stay_inside(std::vector<plain::object *> &kept, dice &random) {
     kept.push_back(new_object());
     call_python();
     switch (random.below(4)) {
     case 0:
-        step_aside([](dice &) { sched_yield(); }, random);
+        guards::detached(sched_yield);
         break;
-    case 1: {
-        int before = ensure();
-        call_python();
-        release(before);
+    case 1:
+        guards::attached(call_python);
         break;
-    }
     default:
         break;
     }
@@ -88,7 +57,9 @@ void stay_inside(std::vector<plain::object *> &kept, dice &random) {
 } // namespace
 
 void begin(dice &) {
+    guards::prepare();
     plain::start();
+    guards::import();
     int failed = plain::python().run("import threading, time\n"
                                      "own = threading.local()\n"
                                      "def called():\n"
@@ -99,42 +70,38 @@ void begin(dice &) {
     if (failed)
         std::exit(70);
     called = plain::python().get(plain::python().add_module("__main__"), "called");
-    save();
+    guards::save();
 }
 
 void work(dice &random) {
     std::vector<plain::object *> kept;
-    while (seems_alive()) {
-        int before = ensure();
-        stay_inside(kept, random);
-        release(before);
-    }
+    while (seems_alive())
+        guards::attached([&] { stay_inside(kept, random); });
 }
 
 void sit(dice &rng) {
     bool misses_the_end = rng.below(8) == 0;
     missing += misses_the_end;
     while (seems_alive()) {
-        int before = ensure();
-        step_aside(
-            misses_the_end
-                ? [](dice &) { wait_for_the_end(); }
-                : [](dice &random) { std::this_thread::sleep_for(std::chrono::microseconds(random.below(30000))); },
-            rng);
-        release(before);
+        guards::attached([&] {
+            guards::detached([&] {
+                if (misses_the_end)
+                    wait_for_the_end();
+                else
+                    std::this_thread::sleep_for(std::chrono::microseconds(rng.below(30000)));
+            });
+        });
     }
 }
 
 void called_by_daemon() {
     plain::object *reference = new_object();
     give_back(reference);
-    void *state = save();
-    sched_yield();
-    restore(state);
+    guards::detached(sched_yield);
 }
 
 int end(dice &) {
-    ensure();
+    guards::ensure();
     return plain::python().finalize();
 }
 

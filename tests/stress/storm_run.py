@@ -35,6 +35,17 @@ def one_run(command, deadline):
     return said, status, errors
 
 
+def count(totals, said, status):
+    """Adds one run."""
+    totals["runs"] += 1
+    totals["hung"] += status is None
+    totals["crashed"] += status is not None and status < 0
+    totals["failed"] += status is not None and status > 0
+    totals["spoilt"] += status != 0 or not said or said["killed"] + said["hung"] > 0
+    totals["threads_killed"] += said.get("killed", 0)
+    totals["threads_hung"] += said.get("hung", 0)
+
+
 def faults(said, status):
     """Why a run with the library did not end well."""
     if status is None:
@@ -102,13 +113,7 @@ def main():
         if status == 77:
             print(errors.strip())
             return 77
-        totals["runs"] += 1
-        totals["hung"] += status is None
-        totals["crashed"] += status is not None and status < 0
-        totals["failed"] += status is not None and status > 0
-        totals["spoilt"] += status != 0 or not said or said["killed"] + said["hung"] > 0
-        totals["threads_killed"] += said.get("killed", 0)
-        totals["threads_hung"] += said.get("hung", 0)
+        count(totals, said, status)
         for key in ("ordered", "kept", "given_back", "died", "attaches", "now", "released", "leaked", "created", "deleted"):
             totals[key] += said.get(key, 0)
         if wanted.strict or wanted.routed:
@@ -123,4 +128,5 @@ def main():
     return 1 if bad else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

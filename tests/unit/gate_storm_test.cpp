@@ -130,7 +130,7 @@ namespace {
 // One thread enters at the moment at which the gate closes. Both sides may read what the other stored, but at least one
 // of them has to. Without its fences the gate fails this some hundred times in 5,000.
 int collisions_missed(int rounds) {
-    turns turn;
+    turns turn(rounds);
     std::atomic<bool> was_let_in{false};
     std::unique_ptr<whole_gate> the_gate = new_gate();
     participant self{};
@@ -140,7 +140,8 @@ int collisions_missed(int rounds) {
     task closer("the closer to end", [&] {
         run_on_core(0);
         int delay = 100;
-        for (int round = 0; round < rounds; ++round) {
+        int round = 0;
+        for (; turn.goes_on(round); ++round) {
             the_gate->reopen();
             self.presence_now = presence::outside;
             before.store(1);
@@ -153,11 +154,11 @@ int collisions_missed(int rounds) {
             // The side that was too late comes sooner in the next round, so the two stay together under any load.
             delay = was_let_in ? std::max(delay - 2, 0) : std::min(delay + 2, 5000);
         }
+        turn.begin(2 * round + 1);
     });
     task visitor("the visitor to end", [&] {
         run_on_core(1);
-        for (int round = 0; round < rounds; ++round) {
-            turn.wait_for(2 * round + 1);
+        for (int round = 0; turn.wait_for(2 * round + 1), !turn.is_over(); ++round) {
             (void)the_gate->now(); // loads its cache line
             before.store(2);
             was_let_in.store(the_gate->enter(self), std::memory_order_relaxed);

@@ -100,15 +100,15 @@ namespace {
 // on either side, a reference is stranded in some of the rounds.
 int collisions_missed(int rounds, int waiting) {
     auto the_pool = std::make_unique<whole_pool>();
-    turns turn;
+    turns turn(rounds);
     store_backlog before; // the push comes after it, and the load of `in_pool_list` overtakes it
     int missed = 0;
     decref_queue *queue = the_pool->add_queue();
     std::atomic<int> delay{100};
     task pusher("the thread that pushes to end", [&] {
         run_on_core(1);
-        for (int round = 0; round < rounds; ++round) {
-            turn.wait_for(4 * round);
+        int round = 0;
+        for (; turn.wait_for(4 * round), turn.goes_on(round); ++round) {
             push_many(*the_pool, *queue, waiting);
             turn.begin(4 * round + 1);
             turn.wait_for(4 * round + 2);
@@ -117,12 +117,12 @@ int collisions_missed(int rounds, int waiting) {
             push_many(*the_pool, *queue, 1);
             turn.begin(4 * round + 3);
         }
+        turn.begin(4 * round + 1);
     });
     task drain("the drain to end", [&] {
         run_on_core(0);
         std::vector<object *> references(static_cast<size_t>(waiting) + 1);
-        for (int round = 0; round < rounds; ++round) {
-            turn.wait_for(4 * round + 1);
+        for (int round = 0; turn.wait_for(4 * round + 1), !turn.is_over(); ++round) {
             before.store(1);
             turn.begin(4 * round + 2);
             const size_t taken = the_pool->take(references.data(), references.size(), nullptr);

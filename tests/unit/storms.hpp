@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <sched.h>
 
 #include "platform/fence.hpp"
@@ -39,9 +40,18 @@ void run_on_core(int wanted) {
     sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
-// The turns of two threads that collide again and again.
+// The turns of two threads that collide again and again: so many rounds, or what a busy machine manages in some seconds.
 class turns {
   public:
+    explicit turns(int rounds) : rounds_(rounds) {}
+
+    // Whether another round follows. The thread that begins the rounds asks, and then begins a turn in either case; the
+    // other one reads is_over() after that turn.
+    bool goes_on(int round) {
+        is_over_ = round >= rounds_ || std::chrono::steady_clock::now() > end_;
+        return !is_over_;
+    }
+    bool is_over() const { return is_over_; }
     void begin(int turn) { begun_.store(turn, std::memory_order_release); }
     void wait_for(int turn) const {
         for (int i = 1; begun_.load(std::memory_order_acquire) < turn; ++i)
@@ -51,6 +61,9 @@ class turns {
 
   private:
     std::atomic<int> begun_{0};
+    const int rounds_;
+    const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    bool is_over_ = false; // published by begin()
 };
 
 // Stores that have to wait for the other core: later stores come after them, and later loads overtake them all.

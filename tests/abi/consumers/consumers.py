@@ -9,6 +9,7 @@ They are told, through the environment:
 import contextlib
 import functools
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -56,6 +57,29 @@ def libpython():
     """The shared library of the Python under test."""
     return os.environ.get("PYATTACH_TEST_LIBPYTHON") or run(
         PYTHON, SOURCE / "tests/support/describe_python.py").stdout.splitlines()[1]
+
+
+@functools.lru_cache(maxsize=None)
+def cython():
+    """The command that runs Cython ($CYTHON, cython3 or cython), with what the Python under test needs; or why there is none."""
+    name = shutil.which("cython3") or shutil.which("cython")
+    if not name and "CYTHON" not in os.environ:
+        return "THERE IS NO CYTHON HERE (on Debian: apt install cython3)"
+    words = command("CYTHON", name)
+    done = run(*words, "--version")
+    version = tuple(map(int, re.search(r"version (\d+)\.(\d+)", done.stdout + done.stderr).groups()))
+    about = run(PYTHON, "-c", "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)")
+    *python, is_free_threaded = map(int, about.stdout.split())
+    if version < (3, 0) and python > [3, 11] or version < (3, 1) and is_free_threaded:
+        return f"CYTHON {version[0]}.{version[1]} IS OLDER THAN THIS PYTHON"
+    return [*words, *(["-X", "freethreading_compatible=True"] if is_free_threaded else [])]
+
+
+def compile_cython(source, pxddir, result):
+    """Writes what Cython makes of a source: C; C++ where the result ends in .cpp."""
+    if isinstance(cython(), str):
+        raise unittest.SkipTest(cython())
+    run(*cython(), *(["--cplus"] if result.suffix == ".cpp" else []), "-3", "-I", pxddir, source, "-o", result)
 
 
 def needed(binary):

@@ -58,6 +58,7 @@ class Tree:
         self.prefix = prefix
         self.pkgconfig = next(prefix.rglob("pyattach.pc")).parent
         self.libraries = self.pkgconfig.parent
+        self.pxddir = next(prefix.rglob("pyattach/__init__.pxd")).parents[1]
 
     def move(self, to):
         """Takes it away from where it was."""

@@ -1,15 +1,17 @@
 """The examples against the installed library, found through pkg-config, compiled without a build system."""
 
+import shutil
 import unittest
 
-from consumers import SOURCE, Consumer, command, python_headers, run
+from consumers import SOURCE, Consumer, command, compile_cython, cython, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
 from installed import Tree
+from primes_tests import PrimesTests
 from words_tests import WordsTests
 
 
-class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
+class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests):
     @classmethod
     def build(cls):
         tree = Tree(cls.folder)
@@ -33,6 +35,13 @@ class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests):
             cls.compile(cls.folder / f"words{suffix}", examples / "extension", *headers)
             cls.compile(cls.folder / f"executor{suffix}", examples / "extension_cpp", *headers)
             cls.modules = [cls.folder]
+            if not isinstance(cython(), str):
+                written = cls.folder / "cython/primes.c"
+                written.parent.mkdir()
+                compile_cython(examples / "extension_cython/primes.pyx", *ask("--variable=pxddir"), written)
+                shutil.copy(examples / "extension_cython/pool.c", written.parent)
+                pool = f"-I{examples / 'extension_cython'}"
+                cls.compile(cls.folder / f"primes{suffix}", written.parent, *headers, pool, "-std=gnu99", "-w")
 
     @classmethod
     def compile(cls, result, folder, *flags):

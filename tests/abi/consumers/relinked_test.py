@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from consumers import PYTHON, SOURCE, command, python_headers, run
+from consumers import PYTHON, SOURCE, command, compile_cython, python_headers, run
 from installed import Tree
 
 RELINKED = SOURCE / "tests/abi/consumers/relinked"
@@ -118,15 +118,9 @@ class BuildSystems(Relinked):
             if "PYBIND11_VERSION_MAJOR 2" in header.read_text() and (self.version > (3, 11) or self.is_free_threaded):
                 self.skipTest("this pybind11 is older than this Python")
             return RELINKED / "counted_pybind11.cpp"
-        cython = shutil.which("cython3") or shutil.which("cython")
-        if not cython:
-            self.skipTest("Cython is not here (on Debian: apt install cython3)")
-        if " 0." in run(cython, "--version").stderr and (self.version > (3, 11) or self.is_free_threaded):
-            self.skipTest("this Cython is older than this Python")
-        folder = self.new_folder()
-        shutil.copy(RELINKED / "counted.pyx", folder)
-        run(cython, "-3", "counted.pyx", cwd=folder)
-        return folder / "counted.c"
+        written = self.new_folder() / "counted.c"
+        compile_cython(RELINKED / "counted.pyx", self.tree.pxddir, written)
+        return written
 
     def cmake(self, source):
         if shutil.which("cmake") is None:

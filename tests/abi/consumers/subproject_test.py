@@ -10,10 +10,11 @@ from pathlib import Path
 from consumers import PYTHON, SOURCE, Consumer, command, libpython, needed, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
+from primes_tests import PrimesTests
 from words_tests import WordsTests
 
 
-class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
+class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests):
     @classmethod
     def build(cls):
         project, build = cls.folder / "project", cls.folder / "build"
@@ -31,7 +32,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests):
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
         if python_headers():
-            cls.modules = [build / "examples/extension", build / "examples/extension_cpp"]
+            cls.modules = [build / "examples/extension", build / "examples/extension_cpp", build / "examples/extension_cython"]
 
     def introspect(self, build, what):
         return json.loads(run(*self.meson, "introspect", f"--{what}", build).stdout)

@@ -82,6 +82,13 @@ class BrokenTest(unittest.TestCase):
         whole = block("module one.c beside python", MODULE) + use
         self.check(whole, whole.replace("__name__", "name"))
 
+    def test_a_module_in_cython(self):
+        module = block("module one.pyx", "cimport pyattach\ndef version():\n    return pyattach.pyattach_version() > 0\n", "cython")
+        whole = module + block("run python", "import one\nprint(one.version())\n", "python") + output("True\n")
+        self.check(whole, whole.replace("output\nTrue", "output\nFalse"))
+        self.check(module, module.replace("pyattach_version", "pyattach_versions"))
+        self.check(module, module.replace("module one", "compile one"))
+
     def test_what_uses_a_module_that_was_skipped_is_skipped_and_nothing_else_is(self):
         use = block("run python", "import sys, one\nprint(one.__name__)\n", "python") + output("one\n")
         others = block("run python", "print('one')\n", "python") + output("one\n") + block("run one.c", PROGRAM)

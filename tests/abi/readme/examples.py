@@ -6,7 +6,7 @@ A comment above a fenced block says what is done with it, in a folder of its doc
     <!-- run sh -->             run by bash, where pkg-config knows the library; also python
     <!-- run cmake -->          run by bash, where CMake's find_package knows it; skipped where there is no CMake or make
     <!-- compile NAME.c -->     written and compiled only; also .cpp
-    <!-- module NAME.cpp -->    made an extension module, which a `run python` that follows can import; also .c
+    <!-- module NAME.cpp -->    made an extension module, which a `run python` that follows can import; also .c and .pyx (Cython)
     <!-- file NAME -->          written, for the blocks that follow
     <!-- theirs: WHOSE -->      code of others that cannot be compiled here: nothing is done with it
     <!-- elsewhere: FILE -->    what that file of the project runs, every word of it: nothing is done with it here
@@ -30,6 +30,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ["PYATTACH_TEST_BUILD"])
 sys.path.insert(1, str(SOURCE / "tests/abi/consumers"))
+from consumers import compile_cython, cython  # noqa: E402
 from installed import Tree  # noqa: E402
 
 DEADLINE_S = 300  # of one command; reached only by a hang
@@ -40,7 +41,7 @@ NANOBIND = Path("/usr/share/nanobind")  # where Debian has its headers, and the 
 
 BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 MARK = re.compile(r"run (?P<shell>sh|python|cmake)"
-                  r"|(?P<verb>run|compile|module) (?P<name>[\w+-]+\.(?:c|cpp))(?: beside (?P<beside>python|pybind11|nanobind))?"
+                  r"|(?P<verb>run|compile|module) (?P<name>[\w+-]+\.(?:c|cpp|pyx))(?: beside (?P<beside>python|pybind11|nanobind))?"
                   r"|file (?P<file>[\w.]+)|theirs: (?P<whose>.+)|elsewhere: (?P<where>\S+)")
 
 
@@ -121,7 +122,15 @@ def compiled(folder, text, verb, name, beside):
     """What it printed, if it was run."""
     path = folder / name
     path.write_text(text)
-    compile_it = [*compiler_for(path), "-Wall", "-Wextra", "-Werror", f"-I{SOURCE / 'include'}", *headers(beside)]
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    if path.suffix == ".pyx":
+        assert verb == "module", f"Cython makes a module, and {name} is marked {verb}"
+        if isinstance(cython(), str):
+            raise Skipped(cython())
+        # What Cython writes is not written for our warnings.
+        path, beside, warnings = path.with_suffix(".c"), "python", ["-std=gnu99", "-w"]
+        compile_cython(folder / name, SOURCE / "capi/cython", path)
+    compile_it = [*compiler_for(path), *warnings, f"-I{SOURCE / 'include'}", *headers(beside)]
     if verb == "compile":
         return run(folder, *compile_it, "-fsyntax-only", path)
     link = [f"-L{BUILD / 'capi'}", "-Wl,--as-needed", "-lpyattach", "-ldl", "-pthread"]

@@ -62,7 +62,7 @@ class ReadmeTest(DocumentTest):
         headers = "\n".join(path.read_text() for path in sorted((SOURCE / "include/pyattach").rglob("*.h*")))
         known = set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", headers))
         known |= set(re.findall(r"\bPYATTACH_TEST_\w+", (SOURCE / "tools/matrix").read_text()))
-        known.add("pyattach_dep")  # Meson's
+        known |= {"pyattach_dep", "pyattach_PXD_DIR"}  # Meson's and CMake's
         for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md", SOURCE / "SECURITY.md"]:
             for name in sorted(set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", document.read_text()))):
                 with self.subTest(document=document.name, name=name):

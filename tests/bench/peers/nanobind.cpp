@@ -1,7 +1,6 @@
 #include <nanobind/nanobind.h>
 
 #include "peers.hpp"
-#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -15,7 +14,7 @@ void attach(long n) {
 void call_attached(object *function, long n) {
     for (; n; --n) {
         nanobind::gil_scoped_acquire here;
-        call(function);
+        Py_XDECREF(PyObject_CallNoArgs(reinterpret_cast<PyObject *>(function)));
     }
 }
 
@@ -35,7 +34,11 @@ void section2(object *one, object *two, long n) {
 }
 
 peer it() {
+#ifdef BENCH_ROUTED
+    peer it = {"nanobind, routed"};
+#else
     peer it = {"nanobind"};
+#endif
     it.nested = it.attach = attach;
     it.detach = detach;
     it.call = call_attached;
@@ -46,6 +49,10 @@ peer it() {
 
 } // namespace
 
+#ifdef BENCH_ROUTED
+const peer nanobind_routed = it();
+#else
 const peer nanobind_peer = it();
+#endif
 
 } // namespace bench

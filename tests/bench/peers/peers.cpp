@@ -13,9 +13,15 @@ const std::vector<const peer *> &peers() {
         &mutex_pool,
 #if BENCH_PYBIND11
         &pybind11_peer,
+        &pybind11_routed,
 #endif
 #if BENCH_NANOBIND
         &nanobind_peer,
+        &nanobind_routed,
+#endif
+#if BENCH_CYTHON
+        &cython_peer,
+        &cython_routed,
 #endif
 #if BENCH_PEP788
         &pep788_view,

@@ -26,7 +26,11 @@ void detach(long n) {
 void import() { pybind11::detail::get_internals(); }
 
 peer it() {
+#ifdef BENCH_ROUTED
+    peer it = {"pybind11, routed"};
+#else
     peer it = {"pybind11"};
+#endif
     it.import = import;
     it.nested = it.attach = attach;
     it.detach = detach;
@@ -36,6 +40,10 @@ peer it() {
 
 } // namespace
 
+#ifdef BENCH_ROUTED
+const peer pybind11_routed = it();
+#else
 const peer pybind11_peer = it();
+#endif
 
 } // namespace bench

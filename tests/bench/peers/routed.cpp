@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "peers.hpp"
+#include "python.hpp"
 
 namespace bench {
 namespace {
@@ -11,6 +12,14 @@ namespace {
 void attach(long n) {
     for (; n; --n) {
         PyGILState_STATE before = PyGILState_Ensure();
+        PyGILState_Release(before);
+    }
+}
+
+void call_attached(object *function, long n) {
+    for (; n; --n) {
+        PyGILState_STATE before = PyGILState_Ensure();
+        call(function);
         PyGILState_Release(before);
     }
 }
@@ -25,6 +34,7 @@ peer routed() {
     peer it = {"C API, routed"};
     it.nested = it.attach = attach;
     it.detach = detach;
+    it.call = call_attached;
     return it;
 }
 
