@@ -13,6 +13,7 @@ cdef extern from "pyattach/gilstate.h" nogil:
     void *pyattach_gilstate_new_tstate(void *interp)
     void pyattach_gilstate_delete_current()
     void pyattach_gilstate_register()
+    int pyattach_gilstate_is_open(const void *tstate)
     ctypedef enum pyattach_refused:
         PYATTACH_REFUSED_PARK
         PYATTACH_REFUSED_END_THREAD
