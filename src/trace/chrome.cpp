@@ -62,22 +62,30 @@ class writer {
         to_.json(name);
     }
 
+    // Whether a thread of other code must have had what was waited for: taking what is free takes less than this.
+    bool is_for_other_code(const slice &next) const noexcept {
+        constexpr int64_t longest_of_free_ns = 50000;
+        const bool is_wait = next.what == category::lock || (next.what == category::waiting && !from_.free_threaded);
+        return is_wait && next.end_ns - next.begin_ns > longest_of_free_ns;
+    }
+
     void write_slice(const slice &next) noexcept {
         begin("X", next.track, next.begin_ns, from_.text(next.name));
         to_.text(",\"dur\":");
         to_.micros(next.end_ns - next.begin_ns);
         to_.print(",\"cat\":\"%s\",\"args\":{", name_of(next.what));
+        const char *comma = "";
         if (next.by != none) {
             to_.text("\"by\":");
             to_.json(from_.tracks[next.by].name);
             to_.print(",\"by_tid\":%u", next.by + 1);
-        } else if (next.what == category::waiting || next.what == category::lock) {
+            comma = ",";
+        } else if (is_for_other_code(next)) {
             to_.text("\"by\":\"not ours\"");
+            comma = ",";
         }
         if (next.is_open)
-            to_.text(next.by != none || next.what == category::waiting || next.what == category::lock
-                         ? ",\"open\":true"
-                         : "\"open\":true");
+            to_.print("%s\"open\":true", comma);
         to_.text("}}");
     }
 

@@ -14,6 +14,7 @@ replay::replay(timeline &to, const recorded &from) noexcept : to_(to), from_(fro
     to.begin_ns = from.begin.ns;
     to.end_ns = std::max(from.end.ns, from.begin.ns);
     to.lost = from.lost;
+    to.free_threaded = from.free_threaded;
 }
 
 int64_t replay::ns_of(uint64_t ticks) const noexcept {
@@ -96,6 +97,15 @@ uint32_t replay::open(uint32_t track, category what, int64_t at, uint32_t text) 
     return static_cast<uint32_t>(to_.slices.size() - 1);
 }
 
+uint32_t replay::open_hold(uint32_t track, uint32_t holder, int64_t at) noexcept {
+    if (to_.has_failed())
+        return none;
+    const uint32_t opened = open(track, category::holds, at, name(to_.tracks[holder].name));
+    if (!to_.has_failed())
+        to_.slices[opened].by = holder;
+    return opened;
+}
+
 void replay::close(uint32_t &slice, int64_t at) noexcept {
     if (slice != none && !to_.has_failed()) {
         to_.slices[slice].end_ns = std::max(at, to_.slices[slice].begin_ns);
@@ -174,7 +184,7 @@ void replay::attached(thread_state_at &thread, const record &next, int64_t at) n
     if (from_.free_threaded || to_.has_failed())
         return;
     close(interp.holds, at);
-    interp.holds = open(interp.holder_track, category::holds, at, name(to_.tracks[thread.track].name));
+    interp.holds = open_hold(interp.holder_track, thread.track, at);
     interp.holder = thread.state;
 }
 

@@ -65,6 +65,7 @@ class replay {
   private:
     uint32_t add_track(track_kind what, uint64_t of, const char *name) noexcept;
     interpreter_at &interpreter(uint64_t of) noexcept;
+    uint32_t open_hold(uint32_t track, uint32_t holder, int64_t at) noexcept;
     lock_at *find_lock(uint64_t of) noexcept; // NULL: it is not known
     lock_at &lock(const record &next) noexcept;
     void add_flow(uint32_t from, int64_t from_ns, uint32_t to, int64_t to_ns) noexcept;

@@ -61,7 +61,7 @@ void replay::lock_got(thread_state_at &thread, const record &next, int64_t at) n
     if (next.what != kind::lock_got || got.of == 0 || to_.tracks[got.track].lock != lock_kind::mutex)
         return;
     close(got.holds, at);
-    got.holds = open(got.track, category::holds, at, name(to_.tracks[thread.track].name));
+    got.holds = open_hold(got.track, thread.track, at);
 }
 
 void replay::lock_released(thread_state_at &thread, const record &next, int64_t at) noexcept {

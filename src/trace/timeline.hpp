@@ -29,7 +29,7 @@ const char *name_of(category) noexcept;
 struct slice {
     int64_t begin_ns, end_ns;
     uint32_t track, name; // the name is an offset into `names`
-    uint32_t by;          // waiting, lock: the track of the thread that had what was waited for; none: unknown
+    uint32_t by;          // the track of the thread that had what was waited for, or that holds it; none: unknown
     uint32_t flow_in;     // the flow that ends here; none
     uint32_t flow_out;    // the newest flow that begins here; none
     uint32_t resumed_by;  // the flow that ended the wait before this slice; none
@@ -61,6 +61,7 @@ struct timeline {
     growing<char> names; // each ends with a zero
     int64_t begin_ns = 0, end_ns = 0;
     uint64_t lost = 0;
+    bool free_threaded = false;
 
     const char *text(uint32_t name) const noexcept { return names.data() + name; }
     bool has_failed() const noexcept {
