@@ -234,6 +234,7 @@ int ensure_unkept(const void *caller) {
 
 int ensure_slow(const void *caller) {
     const kept_errno kept;
+    this_thread.retag();
     return keeping_record([caller] { return ensure_unkept(caller); });
 }
 

@@ -109,6 +109,7 @@ void refuse_restore(status why, const void *caller) { refuse_thread(why, false, 
 
 thread_state *save_slow(const void *caller) noexcept {
     const kept_errno kept;
+    this_thread.retag();
     const keep_record record_stays;
     if (status missing = cpython::find())
         no_python(caller, missing);
