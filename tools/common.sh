@@ -5,7 +5,8 @@
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
 #                               clang-tidy, clang-format, cppcheck, and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
-#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind.
+#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind,
+#                               nbdkit.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
@@ -99,8 +100,16 @@ has_abigail() { is_command abidw && is_command abidiff; }
 packages_abigail() { echo abigail-tools; }
 has_spin() { is_command spin; }
 packages_spin() { echo spin; }
+has_protoc() { is_command protoc; }
+packages_protoc() { echo protobuf-compiler; }
 has_valgrind() { is_command valgrind; }
 packages_valgrind() { echo valgrind; }
+# To serve, to build a plugin, to compare with its own Python plugin, and to copy.
+has_nbdkit() {
+    is_command nbdkit && is_command nbdcopy && "$PKG_CONFIG" --exists nbdkit 2>/dev/null &&
+        nbdkit python --dump-plugin >/dev/null 2>&1
+}
+packages_nbdkit() { echo nbdkit nbdkit-plugin-dev nbdkit-plugin-python libnbd-bin; }
 
 # A Python of another origin does not see the distribution's modules: there is nothing to install for it.
 has_module() {

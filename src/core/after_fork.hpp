@@ -11,6 +11,7 @@
 //      any other     raw fork()                                          stranded
 //      repairable    the surviving thread begins to put Python in order  repairing
 //      repairing     its attach was refused                              repairable
+//      repairable    routed code attaches on another thread              in_order
 //      announced,    Python's after-fork has returned                    in_order
 //      repairing
 //

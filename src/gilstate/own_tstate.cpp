@@ -2,6 +2,7 @@
 #include "gilstate/own_tstate.hpp"
 
 #include "core/current.hpp"
+#include "core/frames.hpp"
 #include "cpython/find.hpp"
 #include "cpython/guarded.hpp"
 #include "gilstate/ensure.hpp"
@@ -9,6 +10,7 @@
 #include "gilstate/refused.hpp"
 #include "gilstate/ticket.hpp"
 #include "platform/kept_errno.hpp"
+#include "scopes/forked.hpp"
 #include "scopes/prepare.hpp"
 #include "scopes/tstate_choice.hpp"
 #include "tstate/warm_state.hpp"
@@ -34,6 +36,14 @@ bool is_scope_of(const thread &me, const entry &top, const thread_state *tstate)
            me.top == &top.attached.frame && !me.nested_in_top();
 }
 
+// Whether a scope outside the top frame has attached with `tstate`, and re-attaches with it.
+bool is_used_further_out(const thread &me, const thread_state *tstate) noexcept {
+    for (frame *scope = readable(me, me.top->below); scope; scope = readable(me, scope->below))
+        if (scope->tag == tag::attached && scope->tstate == tstate && !is_inert(*scope))
+            return true;
+    return false;
+}
+
 // The tstate in the GILState slot; NULL: none, or one of an earlier Python.
 thread_state *tstate_in_slot() noexcept {
     const thread *me = this_thread.record();
@@ -42,6 +52,7 @@ thread_state *tstate_in_slot() noexcept {
 }
 
 bool attach_once() noexcept {
+    forked::take_python_as_it_is();
     attached_scope scope;
     if (attached::begin(scope))
         return false;
@@ -105,6 +116,8 @@ void delete_current(const void *caller) noexcept {
     entry *top = top_of(me);
     const bool is_scope = tstate && top && is_scope_of(*me, *top, tstate);
     const bool is_warm = tstate && tstate == warm_tstate_of(me);
+    if (is_scope && is_used_further_out(*me, tstate))
+        delete_in_use(caller);
     if (is_scope) {
         // Inside the gate: an end of Python that has not this thread to wait for frees the tstate itself.
         top->attached.frame.deletes_tstate = !is_warm && !top->attached.frame.temporary;

@@ -14,10 +14,14 @@
 #include "cpython/find.hpp"
 #include "cpython/fork.hpp"
 #include "lifecycle/fork.hpp"
+#include "platform/uncancelled.hpp"
 #include "scopes/attached.hpp"
 
 namespace pyattach::forked {
 namespace {
+
+// How often a thread looks whether the surviving one has put Python in order, which takes about a millisecond.
+constexpr int64_t repair_poll_ns = 200000;
 
 bool is_survivor() noexcept { return surviving_thread.load(std::memory_order_relaxed) == &this_thread; }
 
@@ -77,6 +81,20 @@ status repair_python() noexcept {
 void repair_python_attached() noexcept {
     if (state_after_fork() == after_fork::repairable && is_survivor())
         run_after_fork();
+}
+
+void take_python_as_it_is_slow() noexcept {
+    if (is_survivor())
+        return;
+    // No thread of the parent's was inside Python, so none holds a lock of CPython's.
+    after_fork expected = after_fork::repairable;
+    while (!python_after_fork.compare_exchange_weak(expected, after_fork::in_order, std::memory_order_relaxed)) {
+        if (expected != after_fork::repairable && expected != after_fork::repairing)
+            return;
+        if (expected == after_fork::repairing)
+            sleep_uncancelled(repair_poll_ns);
+        expected = after_fork::repairable;
+    }
 }
 
 status forked() noexcept {

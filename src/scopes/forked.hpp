@@ -1,6 +1,7 @@
 // Forked: using Python in the child of pyattach_fork, or of a raw fork(), of which CPython was not notified.
 #pragma once
 
+#include "core/after_fork.hpp"
 #include "core/thread.hpp"
 
 namespace pyattach::forked {
@@ -14,6 +15,15 @@ status repair_python() noexcept;
 // The same at the end of a detached scope, on the attached thread. On another thread than the surviving one it does
 // nothing.
 void repair_python_attached() noexcept;
+
+// The same for routed code, which CPython would let attach on any thread. If the surviving thread has not put Python in
+// order, another thread takes Python as it is, and from then on it counts as in order: the functions of
+// os.register_at_fork are not called, as they are not without this library. Waits while the surviving thread is at it.
+void take_python_as_it_is_slow() noexcept;
+inline void take_python_as_it_is() noexcept {
+    if (is_python_out_of_order())
+        take_python_as_it_is_slow();
+}
 
 // See fork.h.
 status fork(long long *pid) noexcept;

@@ -59,9 +59,10 @@ def section(run, picture):
                         report.table_of_medians(run)])
 
 
-def write(path, text):
-    marked = re.escape(BEGIN) + ".*" + re.escape(END)
-    whole, written = re.subn(marked, lambda _: f"{BEGIN}\n\n{text}\n\n{END}", path.read_text(), flags=re.DOTALL)
+def write(path, text, begin=BEGIN):
+    """A page may have several marks to begin at; what is written there ends at the next mark of an end."""
+    marked = re.escape(begin) + ".*?" + re.escape(END)
+    whole, written = re.subn(marked, lambda _: f"{begin}\n\n{text}\n\n{END}", path.read_text(), flags=re.DOTALL)
     if written != 1:
         sys.exit(f"{path} has not the marks to write between")
     path.write_text(whole)

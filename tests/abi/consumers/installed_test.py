@@ -2,16 +2,18 @@
 
 import shutil
 import unittest
+from pathlib import Path
 
 from consumers import SOURCE, Consumer, command, compile_cython, cython, python_headers, run
 from executor_tests import ExecutorTests
 from host_tests import HostTests
 from installed import Tree
+from nbdkit_tests import NbdkitTests
 from primes_tests import PrimesTests
 from words_tests import WordsTests
 
 
-class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests):
+class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests, NbdkitTests):
     @classmethod
     def build(cls):
         tree = Tree(cls.folder)
@@ -29,6 +31,9 @@ class InstalledTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests)
         run(*command("CXX", "c++"), "-std=c++17", f"-I{examples / 'plugin'}", *sources, "-o", cls.host, "-pthread",
             "-ldl")
         cls.compile(cls.plugin, examples / "plugin")
+        if Path("/usr/include/nbdkit-plugin.h").exists():
+            cls.nbdkit = cls.folder / "nbdkit-pyattach-plugin.so"
+            cls.compile(cls.nbdkit, examples / "nbdkit", "-ldl")
         if python_headers():
             include, suffix = python_headers()
             headers = "-isystem", include

@@ -1,0 +1,19 @@
+"""Has native threads call functions that ctypes has made of Python's, and ends under some that go on calling."""
+
+import ctypes
+import sys
+import time
+
+import calls
+
+caller = ctypes.CDLL(sys.argv[2])
+function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(calls.note)
+if sys.argv[1] == "call":
+    for first in range(0, 40, 10):
+        assert caller.call(function, first, 10) == sum(number * number for number in range(first, first + 10))
+    print(calls.summary())
+else:
+    for _ in range(4):
+        assert caller.leave_behind(function) == 0
+    while len(calls.seen) < 100:
+        time.sleep(0.001)
