@@ -90,8 +90,8 @@ inline void pop(routing &own) noexcept {
 }
 inline entry *top_of(const thread *me) noexcept { return me && me->routing ? me->routing->top : nullptr; }
 
-// Whether the scope of `top`, the top entry, is the innermost one of its thread, or it has none. If not, a scope of this
-// library was begun inside it.
+// Whether the scope of `top`, the top entry, is the innermost one of its thread, or it has none. If not, a scope of
+// this library was begun inside it.
 inline bool is_innermost(const thread &me, const entry &top) noexcept {
     switch (top.kind) {
     case kind::attached:
