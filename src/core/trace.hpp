@@ -62,7 +62,8 @@ struct record {
     uint32_t order; // of records of the same moment, as read from the rings
 };
 
-inline bool is_on() noexcept { return __builtin_expect(is_recording.load(std::memory_order_relaxed), 0); }
+// Acquire: what the start wrote before, also of the clock (ticks.hpp).
+inline bool is_on() noexcept { return __builtin_expect(is_recording.load(std::memory_order_acquire), 0); }
 
 // Notes an event of the calling thread. Neither locks nor allocates, but for the thread's first record, which takes a
 // ring. A thread without a record is counted as lost.

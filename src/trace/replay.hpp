@@ -41,11 +41,11 @@ class replay {
     int64_t ns_of(uint64_t ticks) const noexcept;
     // The state of the thread with this number. `native_id`: of one that is found for the first time.
     thread_state_at &thread(uint32_t number, uint64_t native_id) noexcept;
-    void name_of_native(pid_t id, char (&name)[32]) const noexcept;
+    void name_of_native(pid_t id, char (&text)[32]) const noexcept;
 
-    void wants(thread_state_at &thread, uint64_t interp, int64_t at) noexcept;
+    void wants(thread_state_at &thread, uint64_t of, int64_t at) noexcept;
     void attached(thread_state_at &thread, const record &next, int64_t at) noexcept;
-    void gives_up(thread_state_at &thread, uint64_t interp, int64_t at, bool detaches) noexcept;
+    void gives_up(thread_state_at &thread, uint64_t of, int64_t at, bool detaches) noexcept;
     void labelled(thread_state_at &thread, const record &next) noexcept;
     void lock_waits(thread_state_at &thread, const record &next, int64_t at) noexcept;
     void lock_got(thread_state_at &thread, const record &next, int64_t at) noexcept;
@@ -58,12 +58,12 @@ class replay {
     void end_all(thread_state_at &thread, int64_t at) noexcept;
     void finish() noexcept;
 
-    uint32_t open(uint32_t track, category what, int64_t at, uint32_t name) noexcept;
+    uint32_t open(uint32_t track, category what, int64_t at, uint32_t text) noexcept;
     void close(uint32_t &slice, int64_t at) noexcept;
-    uint32_t name(const char *text) noexcept;
+    uint32_t name(const char *given) noexcept;
 
   private:
-    uint32_t add_track(track_kind what, uint64_t of, const char *name) noexcept;
+    uint32_t add_track(track_kind what, uint64_t of, const char *text) noexcept;
     interpreter_at &interpreter(uint64_t of) noexcept;
     uint32_t open_hold(uint32_t track, uint32_t holder, int64_t at) noexcept;
     lock_at *find_lock(uint64_t of) noexcept; // NULL: it is not known
