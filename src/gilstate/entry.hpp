@@ -34,7 +34,7 @@ struct entry {
     thread_state *tstate = nullptr; // the one that is attached, or that was detached
     const void *caller = nullptr;   // where the call that made the entry returns to
     entry *below = nullptr;
-    int counter = 0;     // attached: the count of the tstate, with this entry's own share; 0: not known
+    int counter = 0; // attached: the count of the tstate, with this entry's own share; 0: not known
     // How many nested ensures were routed while this entry was on top, or an entry that has ended since, and are not
     // released.
     unsigned nested = 0;

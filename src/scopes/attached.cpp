@@ -41,9 +41,8 @@ inline void open(frame &scope, thread &me, const attach_result &result) noexcept
     scope.by_finalizing_thread = result.by_finalizing_thread;
     // The tstate may hold a pending exception of other code or of a scope around this one, for example in a destructor
     // that runs while an exception propagates. This scope must not report that one.
-    bool is_without_other_code =
-        me.top == &me.base && result.presence_before == presence::outside &&
-        result.tstate == result.participant->warm_tstate;
+    bool is_without_other_code = me.top == &me.base && result.presence_before == presence::outside &&
+                                 result.tstate == result.participant->warm_tstate;
     scope.had_error = !is_without_other_code && !result.is_new && cpython::python().error_occurred();
     scope.presence_before = result.presence_before;
     scope.tstate = result.tstate;

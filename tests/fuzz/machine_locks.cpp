@@ -34,7 +34,8 @@ void machine::recursive() {
     else if (how == 1 && !is_forbidden())
         world_.recursive.lock();
     else if (how == 2)
-        is_locked = world_.recursive.try_lock_until(std::nothrow, std::chrono::system_clock::now() + moment) == PYATTACH_OK;
+        is_locked =
+            world_.recursive.try_lock_until(std::nothrow, std::chrono::system_clock::now() + moment) == PYATTACH_OK;
     else
         is_locked = world_.recursive.try_lock_for(moment);
     EXPECT(is_locked || recursions_ == 0);

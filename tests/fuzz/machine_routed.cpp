@@ -109,8 +109,7 @@ void machine::own_tstate() {
 // A thread state beside the one that the thread has. From 3.12 on CPython forgets that one meanwhile, so inside a gap
 // another one would be made.
 void machine::two_tstates() {
-    if (is_attached() || is_forbidden() || !world_.is_up ||
-        (!open_.empty() && support::python_version() >= 0x030c0000))
+    if (is_attached() || is_forbidden() || !world_.is_up || (!open_.empty() && support::python_version() >= 0x030c0000))
         return;
     note("gilstate_new_tstate");
     void *const made = pyattach_gilstate_new_tstate(support::cpython<void *()>("PyInterpreterState_Main")());

@@ -165,9 +165,9 @@ void machine::callbacks() {
     options.struct_size = sizeof options;
     options.in_fork_child = static_cast<int>(from_.below(2));
     auto one = std::make_unique<registration>(world_, ++registrations_, called_last_);
-    const pyattach_status answer =
-        from_.below(2) ? pyattach_exit_callback_add(world_.main, on_exit, one.get())
-                       : pyattach_exit_callback_add_with(world_.main, on_exit, one.get(), &options);
+    const pyattach_status answer = from_.below(2)
+                                       ? pyattach_exit_callback_add(world_.main, on_exit, one.get())
+                                       : pyattach_exit_callback_add_with(world_.main, on_exit, one.get(), &options);
     EXPECT(answer == (world_.is_up ? PYATTACH_OK : PYATTACH_FINALIZING));
     if (answer == PYATTACH_OK) {
         ++world_.callbacks;

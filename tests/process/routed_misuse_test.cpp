@@ -219,7 +219,8 @@ TEST_CASE("the deletion of a thread state that a scope uses aborts") {
     load_python();
     if (is_debug_build())
         return;
-    for (const char *child : {"delete the thread state of an open scope", "delete the thread state of a scope further out"})
+    for (const char *child :
+         {"delete the thread state of an open scope", "delete the thread state of a scope further out"})
         check_aborts(child, {"PyThreadState_DeleteCurrent", here, "scope"});
 }
 
