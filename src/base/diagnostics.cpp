@@ -23,7 +23,9 @@ uint32_t handler_number; // the number of the current handler; each handler that
 void misuse(const char *what, const char *rule, const char *instead) noexcept {
     std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
     std::fflush(stderr);
-    if (void (*hook)() noexcept = misuse_hook.exchange(nullptr, std::memory_order_acquire))
+    using hook_function = void (*)() noexcept;
+    const hook_function hook = misuse_hook.exchange(nullptr, std::memory_order_acquire);
+    if (hook)
         hook();
     std::abort();
 }

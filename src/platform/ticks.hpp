@@ -6,10 +6,6 @@
 
 #include "platform/clock.hpp"
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace pyattach {
 
 // Whether the processor's counter serves: it counts at one rate, in every sleep state, and the kernel uses it, too.
@@ -21,7 +17,7 @@ void prepare_ticks() noexcept;
 inline uint64_t ticks() noexcept {
 #if defined(__x86_64__)
     if (__builtin_expect(ticks_are_counted, 1))
-        return __rdtsc();
+        return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     if (__builtin_expect(ticks_are_counted, 1)) {
         uint64_t counter;

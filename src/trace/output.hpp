@@ -28,7 +28,7 @@ class output {
 
     int descriptor_, failed_with_ = 0;
     size_t used_ = 0;
-    char buffer_[16384];
+    char buffer_[16384] = {};
 };
 
 } // namespace pyattach::trace

@@ -79,9 +79,9 @@ class replay {
     growing<lock_at> locks_;
     growing<uint32_t> known_names_;
     // What is returned where there is no memory; it is not read.
-    thread_state_at no_thread_;
-    interpreter_at no_interpreter_;
-    lock_at no_lock_;
+    thread_state_at no_thread_ = {};
+    interpreter_at no_interpreter_ = {};
+    lock_at no_lock_ = {};
 };
 
 } // namespace pyattach::trace
