@@ -158,8 +158,8 @@ static int run_workers(job *it, unsigned threads, plugin_counts *counts) {
     return result;
 }
 
-/* How many of `dropped` summaries have been destroyed. Called attached, when all threads are done. What they dropped last
- * may be in the hands of the library's own thread at this moment, so this gives that thread a few seconds. */
+/* How many of `dropped` summaries have been destroyed. Called attached, when all threads are done. What they dropped
+ * last may be in the hands of the library's own thread at this moment, so this gives that thread a few seconds. */
 static pyattach_status count_released(struct _object *list, uint64_t dropped, int64_t *released) {
     const struct timespec a_moment = {0, 1000000};
     int moments;

@@ -17,7 +17,7 @@ void prepare_ticks() noexcept;
 inline uint64_t ticks() noexcept {
 #if defined(__x86_64__)
     if (__builtin_expect(ticks_are_counted, 1))
-        return __builtin_ia32_rdtsc();
+        return __builtin_ia32_rdtsc(); // never unwound: an instruction
 #elif defined(__aarch64__)
     if (__builtin_expect(ticks_are_counted, 1)) {
         uint64_t counter;

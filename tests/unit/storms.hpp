@@ -40,7 +40,8 @@ void run_on_core(int wanted) {
     sched_setaffinity(0, sizeof chosen, &chosen);
 }
 
-// The turns of two threads that collide again and again: so many rounds, or what a busy machine manages in some seconds.
+// The turns of two threads that collide again and again: so many rounds, or what a busy machine manages in some
+// seconds.
 class turns {
   public:
     explicit turns(int rounds) : rounds_(rounds) {}
