@@ -24,6 +24,7 @@
 #include "scopes/forked.hpp"
 #include "scopes/holding.hpp"
 #include "scopes/prepare.hpp"
+#include "trace/write.hpp"
 #include "tstate/warm_state.hpp"
 
 using namespace pyattach;
@@ -251,6 +252,22 @@ pyattach_status pyattach_once_run(pyattach_once *once, pyattach_status (*init)(v
 void pyattach_stats_get(pyattach_stats *out) {
     const kept_errno kept;
     get_stats(out);
+}
+
+// --- trace.h
+pyattach_status pyattach_trace_start(const pyattach_trace_options *options) {
+    const kept_errno kept;
+    return trace::begin(options);
+}
+pyattach_status pyattach_trace_stop(void) {
+    const kept_errno kept;
+    return trace::stop();
+}
+pyattach_status pyattach_trace_write(const char *path, pyattach_trace_format format) {
+    return trace::write_to_path(path, format);
+}
+pyattach_status pyattach_trace_write_fd(int descriptor, pyattach_trace_format format) {
+    return trace::write_to_descriptor(descriptor, format);
 }
 
 } // extern "C"

@@ -100,6 +100,8 @@ has_abigail() { is_command abidw && is_command abidiff; }
 packages_abigail() { echo abigail-tools; }
 has_spin() { is_command spin; }
 packages_spin() { echo spin; }
+has_protoc() { is_command protoc; }
+packages_protoc() { echo protobuf-compiler; }
 has_valgrind() { is_command valgrind; }
 packages_valgrind() { echo valgrind; }
 # To serve, to build a plugin, to compare with its own Python plugin, and to copy.

@@ -62,9 +62,18 @@ outcome run(const options &wanted) {
     for (const std::string &path : found.files)
         paths.push_back(path.c_str());
     outcome result = good;
+    if (!wanted.trace.empty() && counter.start_trace() != 0)
+        return failed;
     for (const unsigned threads : wanted.threads)
         if (count(counter, paths, threads, shown) != good)
             result = failed;
+    if (!wanted.trace.empty()) {
+        if (counter.write_trace(wanted.trace.c_str()) != 0)
+            result = failed;
+        else
+            std::printf("\n%s is written: open it in a browser (.html), or at ui.perfetto.dev.\n",
+                        wanted.trace.c_str());
+    }
     // Nearly all of this work is Python's own.
     if (wanted.threads.size() > 1 && !std::strstr(description, "free-threaded"))
         std::printf(

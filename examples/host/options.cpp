@@ -3,13 +3,15 @@
 #include <cstdlib>
 
 const char usage[] =
-    "Usage: host [--python PATH] [--threads N[,N...]] [--plugin PATH] [DIRECTORY]\n"
+    "Usage: host [--python PATH] [--threads N[,N...]] [--plugin PATH] [--trace FILE] [DIRECTORY]\n"
     "\n"
     "Counts what the Python sources below DIRECTORY define: native threads of a plugin let Python parse them.\n"
     "\n"
     "  --python PATH     a Python executable, or its libpython (default: the python3 on PATH)\n"
     "  --threads N,N...  how many threads; one run for each number (default: 1,2)\n"
     "  --plugin PATH     the plugin (default: definitions.so beside this program, or in ../plugin)\n"
+    "  --trace FILE      writes who was attached and who waited for whom: .html for a browser, .json or .perfetto\n"
+    "                    for ui.perfetto.dev\n"
     "  DIRECTORY         default: the standard library of that Python\n";
 
 namespace {
@@ -38,13 +40,15 @@ options read_options(int argc, char **argv) {
         const std::string word = argv[i];
         if (word == "--help" || word == "-h") {
             it.help = true;
-        } else if (word == "--python" || word == "--threads" || word == "--plugin") {
+        } else if (word == "--python" || word == "--threads" || word == "--plugin" || word == "--trace") {
             if (++i == argc)
                 throw refusal(word + " needs a value after it; see --help");
             if (word == "--python")
                 it.python = argv[i];
             else if (word == "--plugin")
                 it.plugin = argv[i];
+            else if (word == "--trace")
+                it.trace = argv[i];
             else
                 it.threads = read_numbers(argv[i]);
         } else if (word.size() > 1 && word[0] == '-') {

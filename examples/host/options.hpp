@@ -15,6 +15,7 @@ struct options {
     std::string python = "python3"; // an executable, also one on PATH, or a libpython
     std::string plugin;             // empty: the one beside this program
     std::string directory;          // empty: the standard library of that Python
+    std::string trace;              // the file to write a trace to; empty: none
     std::vector<unsigned> threads = {1, 2};
 };
 

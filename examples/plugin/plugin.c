@@ -2,6 +2,7 @@
 #include "plugin.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "count.h"
 #include "summary.h"
@@ -85,6 +86,25 @@ static int count(const char *const *paths, size_t files, unsigned threads, plugi
     return count_definitions(host, paths, files, threads, counts);
 }
 
+static int start_trace(void) {
+    const pyattach_status status = pyattach_trace_start(NULL);
+    return status == PYATTACH_OK ? 0 : complain(host, "no trace can be recorded", status);
+}
+
+static int ends_in(const char *text, const char *end) {
+    const size_t size = strlen(text), end_size = strlen(end);
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* Where the file cannot be written, the message handler is told why. */
+static int write_trace(const char *path) {
+    const pyattach_trace_format format = ends_in(path, ".html")   ? PYATTACH_TRACE_HTML
+                                         : ends_in(path, ".json") ? PYATTACH_TRACE_CHROME
+                                                                  : PYATTACH_TRACE_PERFETTO;
+    const pyattach_status status = pyattach_trace_stop();
+    return status == PYATTACH_OK && pyattach_trace_write(path, format) == PYATTACH_OK ? 0 : -1;
+}
+
 static int stop(void) {
     char sentence[80];
     size_t waiting = 0;
@@ -108,6 +128,6 @@ static int stop(void) {
 }
 
 EXPORT const plugin *plugin_get(void) {
-    static const plugin it = {PLUGIN_VERSION, start, describe, standard_library, count, stop};
+    static const plugin it = {PLUGIN_VERSION, start, describe, standard_library, count, start_trace, write_trace, stop};
     return &it;
 }

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define PLUGIN_VERSION 1
+#define PLUGIN_VERSION 2
 
 /* What the plugin tells its host: from any thread, from several at once. Texts are valid during the call only. */
 typedef struct plugin_host {
@@ -37,6 +37,10 @@ typedef struct plugin {
     int (*standard_library)(char *buffer, size_t size);
     /* Counts what the files define, on `threads` native threads. */
     int (*count)(const char *const *paths, size_t files, unsigned threads, plugin_counts *counts);
+    /* Records from now on what the threads do, and writes it: a page for a browser if the file's name ends in .html,
+     * JSON if it ends in .json, else Perfetto's protobuf. */
+    int (*start_trace)(void);
+    int (*write_trace)(const char *path);
     /* Ends Python. Fails if something was still waiting to be released, or Python did not end in good order. */
     int (*stop)(void);
 } plugin;

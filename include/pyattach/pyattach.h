@@ -39,5 +39,6 @@
 #include "once.h"
 #include "call.h"
 #include "stats.h"
+#include "trace.h"
 
 #endif

@@ -15,6 +15,7 @@ namespace {
 internal_lock handler_lock;
 message_handler handler;
 void *handler_arg;
+std::atomic<void (*)() noexcept> misuse_hook{nullptr};
 uint32_t handler_number; // the number of the current handler; each handler that is set gets the next number
 
 } // namespace
@@ -22,8 +23,12 @@ uint32_t handler_number; // the number of the current handler; each handler that
 void misuse(const char *what, const char *rule, const char *instead) noexcept {
     std::fprintf(stderr, "libpyattach: misuse: %s %s %s\n", what, rule, instead);
     std::fflush(stderr);
+    if (void (*hook)() noexcept = misuse_hook.exchange(nullptr, std::memory_order_acquire))
+        hook();
     std::abort();
 }
+
+void set_misuse_hook(void (*hook)() noexcept) noexcept { misuse_hook.store(hook, std::memory_order_release); }
 
 void set_message_handler(message_handler new_handler, void *arg) noexcept {
     handler_lock.lock();

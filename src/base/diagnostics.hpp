@@ -11,6 +11,8 @@ namespace pyattach {
 
 // Prints three sentences and aborts: what happened, which rule was broken, what to do instead.
 [[noreturn]] void misuse(const char *what, const char *rule, const char *instead) noexcept;
+// `hook` is called after the sentences have been printed, before the abort. A misuse inside it aborts at once.
+void set_misuse_hook(void (*hook)() noexcept) noexcept;
 
 using message_handler = void (*)(const char *message, void *arg);
 void set_message_handler(message_handler handler, void *arg) noexcept;

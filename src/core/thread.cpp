@@ -12,6 +12,7 @@
 #include "core/after_fork.hpp"
 #include "core/upcalls.hpp"
 #include "core/frames.hpp"
+#include "core/trace.hpp"
 #include "core/interpreter.hpp"
 #include "cpython/layout.hpp"
 #include "platform/exit_key.hpp"
@@ -83,6 +84,13 @@ void reset(thread &record) noexcept {
     record.exit_rounds = 0;
     record.no_drain_open = 0;
     record.has_called_hook = false;
+    record.ring.store(nullptr, std::memory_order_relaxed);
+}
+
+void set_words(thread &record, thread_local_words *words) noexcept {
+    threads_lock.lock();
+    record.words = words;
+    threads_lock.unlock();
 }
 
 thread *new_record() noexcept {
@@ -101,7 +109,25 @@ thread *new_record() noexcept {
 
 } // namespace
 
+void clear_fast_bits() noexcept {
+    threads_lock.lock();
+    for (const thread &record : threads)
+        if (record.words)
+            record.words->clear_fast_bit();
+    threads_lock.unlock();
+}
+
+void for_each_record(void (*visit)(thread &record) noexcept) noexcept {
+    threads_lock.lock();
+    for (thread &record : threads)
+        visit(record);
+    threads_lock.unlock();
+}
+
 void discard(thread &ended) noexcept {
+    if (trace::is_on())
+        trace::end_thread(ended);
+    set_words(ended, nullptr);
     // The release store publishes what this thread wrote in the record, and take_spare acquires it.
     for (std::atomic<thread *> &place : spares)
         if (thread *none = nullptr;
@@ -129,6 +155,9 @@ thread *make_record() noexcept {
         discard(*me);
         return nullptr;
     }
+    // A record that is made after the hook may outlive its thread, and its thread has no fast bit any more.
+    if (!this_thread.ended)
+        set_words(*me, &this_thread);
     me->current_at = is_stranded() ? &cpython::unknown : cpython::current_at();
     this_thread.tag(me);
     return me;

@@ -97,23 +97,51 @@ bool can_complain() noexcept {
     return !this_thread.ended && cpython::is_found() && py.is_initialized() && !py.is_finalizing();
 }
 
-void release_nested(thread *me, thread_state *tstate, const void *caller) noexcept {
-    entry *top = top_of(me);
-    const int count = count_of(tstate);
-    const bool has_share = top && top->kind == kind::attached && top->tstate == tstate && top->counter > 0;
-    const bool is_crossing = top && !top->nested && me->routing->crossing;
-    if (count == 1 || (has_share && !top->nested && !is_crossing && count <= top->counter))
-        unbalanced_release(caller);
-    if (is_crossing) {
-        --me->routing->crossing;
-        if (has_share)
-            --top->counter; // which includes the nested ensure
-        // Where the place of the count is not known, tstates are not kept, and the count has gone with its tstate.
-        if (!count)
-            return;
-    } else if (top && top->nested) {
-        --top->nested;
+bool has_share_in(const entry &one, const thread_state *tstate) noexcept {
+    return one.kind == kind::attached && one.tstate == tstate && one.counter > 0;
+}
+
+// What a release of a nested ensure takes back. Nested ensures have one handle, so any of them may be meant: the newest
+// is taken.
+struct nested_ensure {
+    entry *owner = nullptr;       // NULL: it was made before the first entry, or by code that is not routed
+    const entry *above = nullptr; // down from the top to this one, excluded, the entries have noted a count that has it
+    bool is_counted = false;      // without an owner: the tstate counts it
+};
+
+nested_ensure find_nested(entry *top, const thread_state *tstate, int count) noexcept {
+    const entry *oldest = nullptr;
+    for (entry *one = top; one; one = one->below) {
+        if (one->nested)
+            return {one, one, true};
+        if (!has_share_in(*one, tstate))
+            continue;
+        if (!oldest && count > one->counter) // code that is not routed has ensured since
+            return {nullptr, top, true};
+        oldest = one;
     }
+    // A tstate has a count of its own, and the oldest entry one. The count of a tstate that was not kept went with it.
+    return {nullptr, nullptr, oldest ? oldest->counter > 2 : count > 1};
+}
+
+void release_nested(thread *me, thread_state *tstate, const void *caller) noexcept {
+    const int count = count_of(tstate);
+    const nested_ensure released = find_nested(top_of(me), tstate, count);
+    if (released.owner) {
+        --released.owner->nested;
+    } else {
+        // Where the place of the count is not known, tstates are not kept.
+        const bool is_crossing = me && me->routing && me->routing->crossing;
+        if (is_crossing && !(count && released.is_counted)) {
+            --me->routing->crossing;
+            return;
+        }
+        if (count && !released.is_counted)
+            unbalanced_release(caller);
+    }
+    for (entry *one = top_of(me); one != released.above; one = one->below)
+        if (has_share_in(*one, tstate))
+            --one->counter;
     count_end_of_nested(tstate);
 }
 
@@ -206,6 +234,7 @@ int ensure_unkept(const void *caller) {
 
 int ensure_slow(const void *caller) {
     const kept_errno kept;
+    this_thread.retag();
     return keeping_record([caller] { return ensure_unkept(caller); });
 }
 

@@ -34,9 +34,10 @@ int ensure_entry(thread &me, const void *caller);
 void end_attached(thread &me) noexcept;
 
 inline int ensure(const void *caller) {
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return ensure_slow(caller);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     thread_state *tstate = cpython::peek(me.current_at);
     const unsigned counter_at = cpython::trusted.counter_at.load(std::memory_order_relaxed);
     if (!counter_at)
@@ -56,9 +57,10 @@ inline int ensure(const void *caller) {
 
 inline void release(int handle, const void *caller) noexcept {
     const unsigned counter_at = cpython::trusted.counter_at.load(std::memory_order_relaxed);
-    if (!this_thread.is_fast() || !counter_at)
+    thread *const fast = this_thread.fast_record();
+    if (!fast || !counter_at)
         return release_slow(handle, caller);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     thread_state *tstate = cpython::peek(me.current_at);
     entry *top = top_of(&me);
     if (handle == locked) {

@@ -60,7 +60,8 @@ entry *push_slow(thread &me, const void *caller) noexcept {
 void pop_slow(routing &own) noexcept {
     entry *ended = own.top;
     own.top = ended->below;
-    own.crossing += ended->nested;
+    // They are still counted in the tstate, which is that of the entry below.
+    (own.top ? own.top->nested : own.crossing) += ended->nested;
     if (own.allocated) {
         --own.allocated;
         std::free(ended);

@@ -34,8 +34,10 @@ struct entry {
     thread_state *tstate = nullptr; // the one that is attached, or that was detached
     const void *caller = nullptr;   // where the call that made the entry returns to
     entry *below = nullptr;
-    int counter = 0;     // attached: the count of the tstate, with this entry's own share; 0: not known
-    unsigned nested = 0; // how many nested ensures were routed while this entry was on top, and are not released
+    int counter = 0; // attached: the count of the tstate, with this entry's own share; 0: not known
+    // How many nested ensures were routed while this entry was on top, or an entry that has ended since, and are not
+    // released.
+    unsigned nested = 0;
     gilstate::kind kind = kind::changing;
 
     entry() noexcept {}
@@ -50,7 +52,9 @@ struct routing {
     entry *top = nullptr; // NULL: nothing is open
     entry *next = first;  // where the next entry is made; the end of `first`: further ones are allocated
     unsigned allocated = 0;
-    unsigned crossing = 0; // nested ensures whose entry was released before them
+    // How many nested ensures outlived all entries, at most. The tstate may have counted them, and then their releases
+    // are not noted here.
+    unsigned crossing = 0;
     bool has_ticket = false;
     hold ticket; // see ticket.hpp
     entry first[first_entries];
@@ -85,6 +89,20 @@ inline void pop(routing &own) noexcept {
     own.next = ended;
 }
 inline entry *top_of(const thread *me) noexcept { return me && me->routing ? me->routing->top : nullptr; }
+
+// Whether the scope of `top`, the top entry, is the innermost one of its thread, or it has none. If not, a scope of
+// this library was begun inside it.
+inline bool is_innermost(const thread &me, const entry &top) noexcept {
+    switch (top.kind) {
+    case kind::attached:
+    case kind::acquired:
+        return me.top == &top.attached.frame;
+    case kind::detached:
+        return me.top == &top.detached.frame;
+    default:
+        return true;
+    }
+}
 
 // The current tstate, if this thread is attached. Up to 3.11 current_tstate() does not know a tstate of other code's
 // beside that of the GILState slot, and the top entry does.

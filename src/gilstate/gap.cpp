@@ -3,6 +3,7 @@
 
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
+#include "core/section.hpp"
 #include "cpython/find.hpp"
 #include "cpython/guarded.hpp"
 #include "gilstate/ensure.hpp"
@@ -18,8 +19,16 @@ namespace {
 
 // Whether the save is the end of this entry, which a restore made, and not a gap in it.
 bool is_end_of_acquired(const thread &me, const entry &top, const thread_state *tstate) noexcept {
-    return top.kind == kind::acquired && top.tstate == tstate && me.top == &top.attached.frame && !me.nested_in_top() &&
-           !is_inert(top.attached.frame);
+    const auto *section = static_cast<const section_scope *>(me.innermost_section);
+    return top.kind == kind::acquired && top.tstate == tstate && is_innermost(me, top) && !me.nested_in_top() &&
+           !(section && section->top_at_begin == me.top) && !is_inert(top.attached.frame);
+}
+
+// A save keeps the pending exception in the tstate, whether it ends the scope or detaches inside it.
+void end_acquired(thread &me) noexcept {
+    frame &scope = me.routing->top->attached.frame;
+    scope.had_error = scope.had_error || cpython::python().error_occurred();
+    end_attached(me);
 }
 
 // Whether the next attach of this thread would be with this tstate, which is not attached.
@@ -55,6 +64,9 @@ bool acquire(thread &me, thread_state *tstate, const void *caller, bool may_end)
         end_attached(me);
         return false;
     }
+    // The release that follows may be that of an ensure from before its module was routed, whose count stays.
+    if (tstate == cpython::python().gilstate_tstate())
+        cpython::trust_counter();
     made->tstate = tstate;
     made->kind = kind::acquired;
     return true;
@@ -100,6 +112,7 @@ void refuse_restore(status why, const void *caller) { refuse_thread(why, false, 
 
 thread_state *save_slow(const void *caller) noexcept {
     const kept_errno kept;
+    this_thread.retag();
     const keep_record record_stays;
     if (status missing = cpython::find())
         no_python(caller, missing);
@@ -112,7 +125,7 @@ thread_state *save_slow(const void *caller) noexcept {
         save_unattached(caller);
     entry *top = top_of(me);
     if (top && is_end_of_acquired(*me, *top, tstate)) {
-        end_attached(*me);
+        end_acquired(*me);
         return tstate;
     }
     if (top && top->kind == kind::foreign && top->tstate == tstate) {
@@ -143,7 +156,7 @@ void restore_unkept(thread_state *tstate, const void *caller, bool may_end) {
     if (!me)
         return cpython::restore(tstate);
     entry *top = top_of(me);
-    if (top && top->tstate == tstate && top->kind != kind::changing &&
+    if (top && top->tstate == tstate && top->kind != kind::changing && is_innermost(*me, *top) &&
         !(top->kind == kind::detached && is_of_earlier_python(*me, *top, tstate)))
         return restore_top(*me, *top, caller);
     if (!is_next_tstate(*me, tstate) || !acquire(*me, tstate, caller, may_end))

@@ -21,9 +21,10 @@ bool is_open(const void *tstate) noexcept;
 [[noreturn]] void refuse_restore(status why, const void *caller);
 
 inline thread_state *save(const void *caller) noexcept {
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return save_slow(caller);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     thread_state *tstate = cpython::peek(me.current_at);
     routing *own = me.routing;
     if (!tstate || !own || !own->has_room())
@@ -41,11 +42,13 @@ inline thread_state *save(const void *caller) noexcept {
 }
 
 inline void restore(thread_state *tstate, const void *caller, bool may_end) {
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return restore_slow(tstate, caller, may_end);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     entry *top = top_of(&me);
-    if (!top || top->kind != kind::detached || top->tstate != tstate || cpython::peek(me.current_at) == tstate)
+    if (!top || top->kind != kind::detached || top->tstate != tstate || me.top != &top->detached.frame ||
+        cpython::peek(me.current_at) == tstate)
         return restore_slow(tstate, caller, may_end);
     const interpreter *interp = top->detached.frame.interp;
     if (!interp || interp->gate.is_ended())

@@ -2,6 +2,7 @@
 #include "gilstate/own_tstate.hpp"
 
 #include "core/current.hpp"
+#include "core/frames.hpp"
 #include "cpython/find.hpp"
 #include "cpython/guarded.hpp"
 #include "gilstate/ensure.hpp"
@@ -33,6 +34,14 @@ bool is_registered() noexcept {
 bool is_scope_of(const thread &me, const entry &top, const thread_state *tstate) noexcept {
     return (top.kind == kind::acquired || top.kind == kind::attached) && top.tstate == tstate &&
            me.top == &top.attached.frame && !me.nested_in_top();
+}
+
+// Whether a scope outside the top frame has attached with `tstate`, and re-attaches with it.
+bool is_used_further_out(const thread &me, const thread_state *tstate) noexcept {
+    for (frame *scope = readable(me, me.top->below); scope; scope = readable(me, scope->below))
+        if (scope->tag == tag::attached && scope->tstate == tstate && !is_inert(*scope))
+            return true;
+    return false;
 }
 
 // The tstate in the GILState slot; NULL: none, or one of an earlier Python.
@@ -107,6 +116,8 @@ void delete_current(const void *caller) noexcept {
     entry *top = top_of(me);
     const bool is_scope = tstate && top && is_scope_of(*me, *top, tstate);
     const bool is_warm = tstate && tstate == warm_tstate_of(me);
+    if (is_scope && is_used_further_out(*me, tstate))
+        delete_in_use(caller);
     if (is_scope) {
         // Inside the gate: an end of Python that has not this thread to wait for frees the tstate itself.
         top->attached.frame.deletes_tstate = !is_warm && !top->attached.frame.temporary;

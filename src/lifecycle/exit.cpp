@@ -9,6 +9,7 @@
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "core/trace.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/finalize.hpp"
 #include "cpython/guarded.hpp"
@@ -19,6 +20,7 @@
 #include "objects/decref.hpp"
 #include "objects/drain.hpp"
 #include "platform/clock.hpp"
+#include "trace/write.hpp"
 #include "tstate/reaper.hpp"
 #include "tstate/warm_state.hpp"
 
@@ -34,6 +36,18 @@ constexpr int64_t signal_interval_ns = second_ns / 10;
 
 std::atomic<long long> exit_timeout_ns{10 * second_ns};
 std::atomic<const interpreter *> suppressed{nullptr};
+
+// To the trace: what the gate is now, and for whom the end waits.
+void note_gate(const interpreter &interp) noexcept { trace::gate_becomes(&interp, interp.gate.now()); }
+
+void note_threads_inside(interpreter &interp, const participant *except) noexcept {
+    if (!trace::is_on())
+        return;
+    inside_thread threads[16];
+    const unsigned inside = interp.gate.list_inside(except, threads, 16);
+    for (unsigned i = 0; i < inside; ++i)
+        trace::note(trace::kind::exit_waits, 0, trace::word_of(&interp), static_cast<uint64_t>(threads[i].id));
+}
 
 } // namespace
 
@@ -72,6 +86,7 @@ void ending::close() noexcept {
     interp_.gate.hold_open();
     if (!await_holds(interp_, 0, true))
         interp_.gate.close();
+    note_gate(interp_);
     run_exit_callbacks(interp_);
 }
 
@@ -172,14 +187,20 @@ void ending::wait(thread_state *tstate) noexcept {
         end_ns = std::min(end_ns, std::max<int64_t>(earlier_ns_ + limit_ns, begin_ns + second_ns));
     const bool is_undisturbed = wait_for_holds(tstate, end_ns);
     interp_.gate.close();
+    note_gate(interp_);
+    note_threads_inside(interp_, own_);
     const bool are_inside = !is_undisturbed || wait_for_threads(tstate, end_ns);
     interp_.gate.seal();
+    note_gate(interp_);
     left = are_inside ? interp_.gate.count_attached(own_) : 0;
     if (sleepers_)
         report_sleepers();
     if (has_timed_out()) {
         report_time_out();
         count(event::exit_timeouts);
+        if (trace::is_on())
+            trace::note(trace::kind::exit_timed_out, 0, trace::word_of(&interp_), left);
+        trace::dump();
     }
     interp_.timed_out.store(has_timed_out(), std::memory_order_relaxed);
     // The housekeeper is not inside any more, unless a destructor that it runs has kept it there.
@@ -202,6 +223,7 @@ void ending::finish(thread_state *tstate) noexcept {
     if (!left)
         cpython::decref(threading_active);
     interp_.gate.end();
+    note_gate(interp_);
     count(event::drops_leaked, interp_.pool.close());
     warm_state::forget_orphaned(interp_);
 }

@@ -19,6 +19,7 @@
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "core/thread_hook.hpp"
+#include "core/trace_session.hpp"
 #include "cpython/guards.hpp"
 #include "cpython/layout.hpp"
 #include "cpython/tstate.hpp"
@@ -51,6 +52,7 @@ void hold_all() noexcept {
         data->interp->gate.hold();
         data->interp->pool.hold();
     }
+    trace::hold();
     hold_threads();
     hold_message_handler();
     housekeeping::hold_tstate();
@@ -68,6 +70,7 @@ void release_all_holds() noexcept {
         thread_hook::release_hold();
         release_hold_on_message_handler();
         release_hold_on_threads();
+        trace::release_hold();
         // A borrower may have changed the list of interp_data, and may still be changing it.
         const bool is_first = fork_hold::is_first();
         if (is_first)
@@ -173,6 +176,7 @@ void in_child() noexcept {
           }));
     for (interp_data *data = newest_data(); data; data = data->next)
         data->interp->pool.relist();
+    trace::restart();
     fork_hold::end_in_child();
     // The orphaned tstates are left to CPython, which frees them.
     for (interp_data *data = newest_data(), *next; data; data = next) {

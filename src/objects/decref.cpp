@@ -98,6 +98,7 @@ inline void release(object *reference) noexcept {
 
 [[gnu::noinline]] void decref_slow(object *reference, interpreter *interp) noexcept {
     const kept_errno kept;
+    this_thread.retag();
     thread_state *tstate = current_tstate(); // finds Python if it was not found yet
     bool release_now = tstate && !this_thread.forbidden;
     if (release_now && interp)
@@ -110,10 +111,9 @@ inline void release(object *reference) noexcept {
     release(reference);
 }
 
-// The current tstate is not the thread's warm one: other code attached this thread. With the parameters of decref, so
-// that decref saves no registers around the call.
-[[gnu::noinline]] void decref_not_warm(object *reference, interpreter *interp) noexcept {
-    thread &me = this_thread.fast_record();
+// The current tstate is not the thread's warm one: other code attached this thread. With the parameters of decref
+// first, so that decref saves no registers around the call.
+[[gnu::noinline]] void decref_not_warm(object *reference, interpreter *interp, thread &me) noexcept {
     thread_state *tstate = cpython::peek(me.current_at);
     // The tstate is read only if it is this thread's.
     if (!tstate || !is_own_current(cpython::python(), tstate) ||
@@ -131,15 +131,16 @@ inline void release(object *reference) noexcept {
 void decref(object *reference, interpreter *interp) noexcept {
     if (!reference)
         return;
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return decref_slow(reference, interp);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     if (const thread_state *tstate = cpython::peek(me.current_at)) {
         if (is_warm_inside(me, tstate) && (!interp || interp == me.fast_participant->interp)) {
             me.counted.add(event::drops_now);
             return release(reference);
         }
-        return decref_not_warm(reference, interp);
+        return decref_not_warm(reference, interp, me);
     }
 #if PYATTACH_REFERENCE_POOL
     const frame &top = *me.top;

@@ -7,6 +7,7 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/housekeeping.hpp"
+#include "core/trace.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
@@ -99,6 +100,13 @@ void schedule_drain([[maybe_unused]] interpreter &interp, [[maybe_unused]] parti
 #endif
 }
 
+namespace {
+void note_pool(interpreter &interp) noexcept {
+    if (trace::is_on())
+        trace::note(trace::kind::pool, 0, trace::word_of(&interp), interp.pool.size());
+}
+} // namespace
+
 size_t drain(interpreter &interp, size_t most) noexcept {
     const kept_errno keeps;
     object *batch[pool::largest_batch];
@@ -108,6 +116,8 @@ size_t drain(interpreter &interp, size_t most) noexcept {
     if (!me)
         return 0;
     no_drain_scope no_drain;
+    trace::work noted(trace::kind::drained);
+    note_pool(interp);
     const participant *self = find_participant(me, interp);
     const decref_queue *own = self ? self->queue : nullptr;
     while (released < most && !interp.pool.is_empty()) {
@@ -131,6 +141,8 @@ size_t drain(interpreter &interp, size_t most) noexcept {
         released += taken;
     }
     count(event::drops_released, released);
+    noted.add(released);
+    note_pool(interp);
     // Also what this drain has put back into the pool's list, or other threads have put there meanwhile.
     if (!interp.pool.is_empty())
         housekeeping::request(interp);

@@ -1,13 +1,16 @@
 // The asymmetric fence: the side that pays for both.
 #include "platform/fence.hpp"
 
+#include <cstdint>
+
+#include "platform/kept_errno.hpp"
+#include "platform/uncancelled.hpp"
+
 #if defined(__linux__)
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "platform/kept_errno.hpp"
 #endif
 
 namespace pyattach {
@@ -35,18 +38,37 @@ void interrupt_all_cores() noexcept {
 
 } // namespace
 
-void prepare_fences() noexcept {
-    const kept_errno kept;
+namespace {
+
+bool are_offered() noexcept {
 #if defined(__linux__)
 #if defined(__x86_64__)
     // The process is not registered yet: for a process of several threads that takes the kernel milliseconds, and the
     // side with the heavy fence can do it. If the kernel refuses it then, interrupt_all_cores() works on this machine.
     long offered = membarrier(MEMBARRIER_CMD_QUERY);
-    fences_are_asymmetric = offered > 0 && (offered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+    return offered > 0 && (offered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
 #else
-    fences_are_asymmetric = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 #endif
+#else
+    return false;
 #endif
+}
+
+} // namespace
+
+void prepare_fences() noexcept {
+    enum : uint32_t { unknown, busy, known };
+    static std::atomic<uint32_t> step{unknown};
+    const kept_errno kept;
+    uint32_t seen = unknown;
+    if (step.compare_exchange_strong(seen, busy, std::memory_order_acquire)) {
+        __atomic_store_n(&fences_are_asymmetric, are_offered(), __ATOMIC_RELAXED);
+        step.store(known, std::memory_order_release);
+    }
+    // Two callers may hold two locks.
+    while (step.load(std::memory_order_acquire) != known)
+        sleep_uncancelled(10000);
 }
 
 void heavy_fence() noexcept {

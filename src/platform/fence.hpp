@@ -9,10 +9,13 @@
 
 namespace pyattach {
 
-// Whether the kernel offers membarrier. Set before the first gate is used, and never changed afterwards.
+// Whether the kernel offers membarrier. Set before the first gate is used and before the first trace is started, and
+// never changed afterwards.
 extern bool fences_are_asymmetric;
+// The same where neither is certain: false until it is set, and light fences are full ones.
+inline bool may_fence_lightly() noexcept { return __atomic_load_n(&fences_are_asymmetric, __ATOMIC_RELAXED); }
 
-// Sets the flag above. Called once in each process.
+// Sets the flag above, if no call has done so. The caller holds a lock that a fork holds.
 void prepare_fences() noexcept;
 
 // `is_asymmetric`: the flag above, or `true` where the caller has checked it.

@@ -14,6 +14,8 @@ bool register_fork_handlers(void (*before)() noexcept, void (*in_parent)() noexc
 
 long long fork_process() noexcept { return fork(); }
 
+long own_process_id() noexcept { return getpid(); }
+
 bool is_directory(const char *path) noexcept {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);

@@ -10,6 +10,8 @@ bool register_fork_handlers(void (*before)() noexcept, void (*in_parent)() noexc
                             void (*in_child)() noexcept) noexcept;
 // Calls fork(). 0: this is the child. Negative: there is no child, and errno is set.
 long long fork_process() noexcept;
+// The number of this process.
+long own_process_id() noexcept;
 bool is_directory(const char *path) noexcept;
 // The number of this process.
 long process_number() noexcept;

@@ -31,8 +31,9 @@ std::atomic<bool> is_on{false};
 // So often other threads may load or unload an object between two looks at the list.
 constexpr int most_attempts = 1000;
 
-// Visits all objects in one state of the list. False: other threads changed it each time.
-template <class Visit> bool visit_all(Visit visit) noexcept {
+// Visits all objects in one state of the list. `visit` returns false if that was over before. False: other threads
+// changed it each time.
+bool visit_all(bool (*visit)(const elf::generation &now) noexcept) noexcept {
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         const elf::generation now = elf::complete_generation();
         fork_mutex::lock();
@@ -49,7 +50,10 @@ bool is_searched(const elf::generation &now) noexcept {
         now, [](const elf::object &shown, unsigned place, void *) noexcept { replaced.search(shown, place); }, nullptr);
 }
 
-bool is_routed(const elf::generation &now, bool all_anew) noexcept {
+template <bool all_anew> bool is_routed(const elf::generation &now) noexcept {
+    // Another thread has undone routing meanwhile; or nothing is new.
+    if (!is_on.load(std::memory_order_relaxed) || (!all_anew && replaced.is_visited(now)))
+        return true;
     replaced.begin(now, all_anew);
     const bool is_done = is_searched(now) && elf::for_each_object(
                                                  now,
@@ -86,8 +90,8 @@ void report_new() noexcept {
     }
 }
 
-bool route_all(bool all_anew) noexcept {
-    const bool is_complete = visit_all([all_anew](const elf::generation &now) { return is_routed(now, all_anew); });
+bool route_all(bool all_anew) {
+    const bool is_complete = visit_all(all_anew ? is_routed<true> : is_routed<false>);
     fork_mutex::lock();
     const bool has_failed = replaced.take_failure();
     fork_mutex::unlock();
@@ -102,12 +106,12 @@ bool route_all(bool all_anew) noexcept {
 
 } // namespace
 
-void use(const route_table &given) noexcept {
-    table = given;
+void use(const route_table &routes) noexcept {
+    table = routes;
     path_of_program(program, sizeof program);
 }
 
-bool start(const char *only, const char *except) noexcept {
+bool start(const char *only, const char *except) {
     const kept_errno kept;
     fork_mutex::lock();
     const bool has_choice = chosen_objects.set(only, except);
@@ -121,7 +125,7 @@ bool start(const char *only, const char *except) noexcept {
 bool stop() noexcept {
     const kept_errno kept;
     is_on.store(false, std::memory_order_release);
-    const bool is_complete = visit_all([](const elf::generation &now) {
+    const bool is_complete = visit_all([](const elf::generation &now) noexcept {
         return elf::for_each_object(
             now, [](const elf::object &shown, unsigned, void *) noexcept { replaced.undo(shown); }, nullptr);
     });
@@ -131,7 +135,7 @@ bool stop() noexcept {
     return is_complete && !has_failed;
 }
 
-void follow() noexcept {
+void follow() {
     const kept_errno kept;
     if (is_on.load(std::memory_order_acquire))
         route_all(false);

@@ -6,15 +6,15 @@
 namespace pyattach::preload {
 
 // What the functions below use. Called once, before them.
-void use(const route_table &table) noexcept;
+void use(const route_table &routes) noexcept;
 
 // Routes the objects that the patterns choose (see choice.hpp), and from now on each one of them that is loaded. Those
 // that are routed already stay so. False: no memory, or a word could not be replaced; others may be.
-bool start(const char *only, const char *except) noexcept;
+bool start(const char *only, const char *except);
 // Undoes it, and ends the following.
 bool stop() noexcept;
 // To be called after something was loaded. Keeps errno.
-void follow() noexcept;
+void follow();
 
 // Where the call of this route goes that is not routed; NULL: there is no CPython yet.
 void *plain(unsigned route) noexcept;

@@ -7,7 +7,7 @@
 namespace pyattach::preload {
 namespace {
 
-void *followed(void *handle) noexcept {
+void *followed(void *handle) {
     if (handle) {
         follow();
         loader::clear_error(); // one of ours: the call of the program has not failed

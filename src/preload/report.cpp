@@ -48,16 +48,16 @@ void print(FILE *to, const char *text) noexcept {
 
 } // namespace
 
-bool set(const char *wanted) noexcept {
-    const bool is_wanted = wanted && *wanted && std::strcmp(wanted, "0") != 0;
-    const bool is_path = is_wanted && std::strcmp(wanted, "1") != 0;
+bool set(const char *lines) noexcept {
+    const bool is_wanted = lines && *lines && std::strcmp(lines, "0") != 0;
+    const bool is_path = is_wanted && std::strcmp(lines, "1") != 0;
     bool is_open = true;
     file[0] = '\0';
     if (is_path) {
-        FILE *opened = std::fopen(wanted, "ae");
+        FILE *opened = std::fopen(lines, "ae");
         is_open = opened;
         if (opened) {
-            std::snprintf(file, sizeof file, "%s", wanted);
+            std::snprintf(file, sizeof file, "%s", lines);
             std::fclose(opened);
         }
     }

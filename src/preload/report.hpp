@@ -17,7 +17,7 @@ namespace report {
 
 // "" or "0": print no line. "1": on standard error. Else the path of a file, at whose end the lines are put; false: it
 // cannot be opened, and they go to standard error.
-bool set(const char *verbose) noexcept;
+bool set(const char *lines) noexcept;
 bool is_verbose() noexcept;
 // Prints a line, with the number of the process.
 void line(const char *text) noexcept;

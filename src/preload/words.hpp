@@ -34,6 +34,8 @@ class words {
 
     // Before the objects are visited in a generation: whether all of them have to be, or only the new ones.
     void begin(const elf::generation &now, bool all_anew) noexcept;
+    // Whether nothing was loaded or unloaded since the objects were visited.
+    bool is_visited(const elf::generation &now) const noexcept { return objects_.size() && now == visited_; }
     // First all objects are searched for CPython, then all are routed.
     void search(const elf::object &object, unsigned place) noexcept;
     void replace_in(const elf::object &object, unsigned place, const choice &choice, const char *program) noexcept;

@@ -6,6 +6,7 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/housekeeping.hpp"
+#include "core/trace.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/guards.hpp"
@@ -66,18 +67,22 @@ void restore_previous(thread &me, const frame &ended) noexcept {
     // Code that ended the interpreter inside the scope has switched back already.
     if (!tstate || cpython::python().current() == tstate)
         return;
+    trace::wants(back, trace::again);
     frame *below = readable_top(me);
     if (below && below->tag == tag::attached && below->participant && below->tstate == tstate) {
         if (!below->interp->gate.reenter(*below->participant) && !below->by_finalizing_thread) {
             below->inert = true;
+            trace::is_refused(PYATTACH_FINALIZING, back);
             return;
         }
     } else if (back && back->is_cleared()) {
         cpython::park();
     } else if (reattach_guard *guard = find_reattach_guard(me, tstate)) {
-        return reattach(*guard);
+        reattach(*guard);
+        return trace::has_attached(back, trace::again);
     }
     cpython::restore(tstate);
+    trace::has_attached(back, trace::again);
 }
 
 // The gate has refused the thread. Between the exit hook and CPython's finalizing flag run the atexit callbacks that
@@ -223,6 +228,7 @@ void detach_from(frame &scope) noexcept {
     }
     if (cpython::python().error_occurred() && !scope.had_error)
         cpython::report_unraisable();
+    trace::leaves(scope.interp);
     // The frame stays on top until the tstate is destroyed, because finalizers that attach meanwhile nest in it.
     if (scope.deletes_tstate)
         cpython::guarded([] { cpython::python().tstate_delete_current(); });

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/diagnostics.hpp"
+#include "core/trace.hpp"
 #include "platform/kept_errno.hpp"
 
 namespace pyattach::attached {
@@ -23,6 +24,8 @@ void keep_options(attached_scope &scope, const pyattach_attach_options &options)
     thread &me = *this_thread.record();
     participant *self = options.label ? announcing_participant(me, scope) : nullptr;
     const bool is_labelled = self && self->interp->gate.set_label(*self, options.label);
+    if (is_labelled)
+        trace::is_labelled(options.label);
     const bool no_drain = options.no_drain != 0;
     if (no_drain)
         ++me.no_drain_open;

@@ -5,6 +5,7 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/thread_hook.hpp"
+#include "core/trace.hpp"
 #include "cpython/find.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
@@ -27,6 +28,7 @@ namespace {
         check_storage(*me, "attached", &scope);
     scope.tag = tag::refused;
     count(event::refused);
+    trace::is_refused(why);
     if (thread *me = this_thread.record())
         discard_late_record(*me);
     return why;
@@ -39,8 +41,8 @@ inline void open(frame &scope, thread &me, const attach_result &result) noexcept
     scope.by_finalizing_thread = result.by_finalizing_thread;
     // The tstate may hold a pending exception of other code or of a scope around this one, for example in a destructor
     // that runs while an exception propagates. This scope must not report that one.
-    bool is_without_other_code =
-        result.presence_before == presence::outside && result.tstate == result.participant->warm_tstate;
+    bool is_without_other_code = me.top == &me.base && result.presence_before == presence::outside &&
+                                 result.tstate == result.participant->warm_tstate;
     scope.had_error = !is_without_other_code && !result.is_new && cpython::python().error_occurred();
     scope.presence_before = result.presence_before;
     scope.tstate = result.tstate;
@@ -67,10 +69,12 @@ status attach(attached_scope &scope, thread &me, interpreter *named, thread_stat
     // a handle names had a first one.
     const bool is_first =
         !interp || (checked && !named && interp->hook.load(std::memory_order_acquire) != interpreter::registered);
+    trace::wants(interp);
     const status outcome =
         is_first ? attach_first(me, replaced, result) : attach_to(me, *interp, replaced, checked, result);
     if (outcome)
         return refuse(scope, outcome);
+    trace::has_attached(result.interp, result.is_new ? trace::first_attach : trace::plain);
     open(scope.frame, me, result);
     interpreter &entered = *result.interp;
     if (checked) {
@@ -100,6 +104,7 @@ enum class wanted { any, main, named };
     thread *me = own_record();
     if (!me)
         return refuse(scope, PYATTACH_NO_MEMORY);
+    this_thread.retag();
     check_storage(*me, "attached", &scope);
     if (tstate) {
         // If `checked` is false, nothing is registered. An interpreter without a record has nothing in a pool.

@@ -75,9 +75,10 @@ inline status begin_without_frame(attached_scope &scope, thread &me) noexcept {
 
 // Inline, so that the C API function decides without a call which path to take.
 __attribute__((always_inline)) inline status begin(attached_scope &scope) noexcept {
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return begin_slow(scope);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     // __builtin_expect keeps taken jumps off the nested path, which is half as long as an attach.
     if (__builtin_expect(me.top == &me.base && me.fast_participant != &no_participant, 0))
         return begin_warm(scope, me);
@@ -90,9 +91,10 @@ __attribute__((always_inline)) inline status begin(attached_scope &scope) noexce
 }
 inline status assume(attached_scope &scope) noexcept {
 #if !PYATTACH_CHECKS
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return assume_slow(scope);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     // The interpreter that the thread is probably attached to. CPython is not asked here, so this path must not drain
     // that interpreter's pool. The interpreter is read from the record, because the top frame may be unreadable. It is
     // compared with the frame's, because a scope may have attached the thread to another interpreter since.
@@ -104,8 +106,8 @@ inline status assume(attached_scope &scope) noexcept {
     return assume_slow(scope);
 }
 inline void end(attached_scope &scope) noexcept {
-    if (this_thread.is_fast()) {
-        thread &me = this_thread.fast_record();
+    if (thread *const fast = this_thread.fast_record()) {
+        thread &me = *fast;
         nested_scope &nested = scope.nested;
         // Only this thread has this top frame, so the scope began on this thread.
         if (__builtin_expect(nested.tag == tag::nested, 1) && __builtin_expect(nested.top_at_begin == me.top, 1)) {

@@ -5,6 +5,7 @@
 #include "core/after_fork.hpp"
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
+#include "core/trace.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/layout.hpp"
 #include "lifecycle/fork.hpp"
@@ -69,6 +70,7 @@ bool is_tstate_freed(const pyattach::frame &frame) noexcept {
 // Ends the detached scope without re-attaching, and returns `why`. The frame below, which attached to the interpreter,
 // becomes inert. Frames further out need not, because each detached scope there re-attaches for itself.
 [[gnu::noinline]] status end_refused(thread &me, status why) noexcept {
+    trace::is_refused(why, me.top->interp);
     pop(me, *me.top);
     if (me.top == &me.base || readable_top(me))
         me.top->inert = true;
@@ -82,6 +84,7 @@ status open(pyattach::frame &frame, thread &me, thread_state *tstate, interprete
     frame.tstate = tstate;
     frame.interp = interp;
     frame.participant = self;
+    trace::detaches(interp);
     cpython::save();
     push(me, frame, tag::detached);
     me.counted.add(event::detaches);
@@ -191,9 +194,11 @@ status end_ungated(detached_scope &scope, thread &me) noexcept {
 
 status begin_slow(detached_scope &scope) noexcept {
     const kept_errno kept;
-    if (!this_thread.is_fast())
+    this_thread.retag();
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return begin_general(scope);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     // Without a call of CPython: whether a scope of this library attached the thread with the current tstate.
     thread_state *tstate = cpython::peek(me.current_at);
     const frame *top = tstate && is_of_top(me, tstate) ? readable_top(me) : nullptr;
@@ -216,6 +221,7 @@ status end_slow(detached_scope &scope) noexcept {
         pop(*me, frame);
         return refused_after_fork();
     }
+    trace::wants(frame.interp, trace::again);
     if (frame.participant) {
         if (__builtin_expect(!frame.interp->gate.reenter(*frame.participant), 0) && !readmit_finalizing_thread(frame))
             return end_refused(*me, PYATTACH_FINALIZING);
@@ -225,6 +231,7 @@ status end_slow(detached_scope &scope) noexcept {
     }
     // The re-attach has returned (invariant 2).
     pop(*me, frame);
+    trace::has_attached(frame.interp, trace::again);
     if (is_python_out_of_order())
         forked::repair_python_attached();
     if (frame.interp)

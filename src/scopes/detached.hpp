@@ -27,8 +27,8 @@ status end_slow(detached_scope &) noexcept;
 
 // Inline, so that the C API functions decide without a call which path to take.
 inline status begin(detached_scope &scope) noexcept {
-    if (this_thread.is_fast()) {
-        thread &me = this_thread.fast_record();
+    if (thread *const fast = this_thread.fast_record()) {
+        thread &me = *fast;
         if (me.top->head() == fast_head() && is_warm_inside(me))
             return begin_warm(scope, me);
         return begin_ungated(scope, me);
@@ -36,9 +36,9 @@ inline status begin(detached_scope &scope) noexcept {
     return begin_slow(scope);
 }
 inline status end(detached_scope &scope) noexcept {
-    if (this_thread.is_fast()) {
+    if (thread *const fast = this_thread.fast_record()) {
         const pyattach::frame &frame = scope.frame;
-        thread &me = this_thread.fast_record();
+        thread &me = *fast;
         if (frame.head() == fast_head(tag::detached) && me.top == &frame && me.nested_open == frame.nested_before)
             return end_warm(scope, me);
         return end_ungated(scope, me);

@@ -8,7 +8,7 @@ namespace pyattach::forbidden {
 // Makes no record and allocates nothing, because tp_traverse runs inside a garbage collection, on any thread.
 void begin(forbidden_scope &scope) noexcept {
     scope = {tag::forbidden, ++this_thread.forbidden, &this_thread};
-    this_thread.tag(this_thread.record());
+    this_thread.take_slow_paths();
 }
 
 void end(forbidden_scope &scope) noexcept {

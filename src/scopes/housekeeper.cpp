@@ -4,6 +4,7 @@
 // two slices of work it detaches, so that a thread that waits for the GIL never waits for more than one slice.
 #include "core/upcalls.hpp"
 #include "core/housekeeping.hpp"
+#include "core/trace.hpp"
 #include "objects/drain.hpp"
 #include "scopes/attached.hpp"
 #include "tstate/reaper.hpp"
@@ -24,10 +25,12 @@ bool keep_house(interpreter &interp) noexcept {
         }
         if (outcome)
             return outcome == PYATTACH_FINALIZING;
+        trace::house(trace::kind::house_begins, &interp);
         // (Free-threaded, the attach with a new tstate has done that.)
         if (!cpython::python().free_threaded)
             reap_some(interp);
         drain(interp, pool::largest_batch);
+        trace::house(trace::kind::house_ends, &interp);
         attached::end(slice);
         housekeeping::is_at_work.store(false, std::memory_order_relaxed);
     } while (!interp.pool.is_empty() && interp.gate.now() == gate::open &&

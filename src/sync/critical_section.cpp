@@ -8,6 +8,7 @@
 #include "core/current.hpp"
 #include "core/frames.hpp"
 #include "core/interpreter.hpp"
+#include "core/trace.hpp"
 #include "cpython/guarded.hpp"
 #include "platform/kept_errno.hpp"
 
@@ -72,7 +73,17 @@ inline status link(section_scope &scope, thread &me, const thread_state *tstate,
     return link(scope, me, cpython::peek(me.current_at), what, first, second);
 }
 
+// On the slow path, which a thread takes while a trace records: notes the wait for the lock, if there was one.
+status link_and_note(section_scope &scope, thread &me, kind what, void *first, void *second) noexcept {
+    const uint64_t began = trace::is_on() ? ticks() : 0;
+    const status outcome = link(scope, me, cpython::peek(me.current_at), what, first, second);
+    if (began && scope.is_locked)
+        trace::note_lock_wait(began, trace::lock_kind::critical_section, first);
+    return outcome;
+}
+
 [[gnu::noinline]] status open_slow(section_scope &scope, kind what, void *first, void *second) noexcept {
+    this_thread.retag();
     if (const thread *record = this_thread.record())
         if (record->innermost_section == &scope)
             report_storage_in_use("critical_section", &scope);
@@ -82,12 +93,11 @@ inline status link(section_scope &scope, thread &me, const thread_state *tstate,
     if (status refused = require_attached())
         return refused;
     thread *me = own_record();
-    return me ? link(scope, *me, cpython::peek(me->current_at), what, first, second) : PYATTACH_NO_MEMORY;
+    return me ? link_and_note(scope, *me, what, first, second) : PYATTACH_NO_MEMORY;
 }
 
 // Up to 3.11 on a thread that other code attached. A section locks nothing there, so it does not matter what.
-[[gnu::noinline]] status open_by_gilstate(section_scope &scope) noexcept {
-    thread &me = this_thread.fast_record();
+[[gnu::noinline]] status open_by_gilstate(section_scope &scope, thread &me) noexcept {
     thread_state *tstate = cpython::python().gilstate_tstate();
     if (__builtin_expect(!tstate || tstate != cpython::peek(me.current_at) || me.innermost_section == &scope, 0))
         return open_slow(scope, object_lock, &scope, &scope);
@@ -98,14 +108,15 @@ inline status link(section_scope &scope, thread &me, const thread_state *tstate,
 
 // For one lock, `second` is the same as `first`. Always inline, since half of what it does depends on a constant.
 __attribute__((always_inline)) inline status open(section_scope &scope, kind what, void *first, void *second) noexcept {
-    if (__builtin_expect(!first || !second || !this_thread.is_fast(), 0))
+    thread *const fast = this_thread.fast_record();
+    if (__builtin_expect(!first || !second || !fast, 0))
         return open_slow(scope, what, first, second);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     const thread_state *tstate = cpython::peek(me.current_at);
     if (__builtin_expect(!tstate, 0))
         return open_slow(scope, what, first, second);
     if (__builtin_expect(!is_surely_own(me, tstate), 0))
-        return open_by_gilstate(scope);
+        return open_by_gilstate(scope, me);
     if (__builtin_expect(me.innermost_section == &scope, 0))
         return open_twice(scope, me, what, first, second);
     return link(scope, me, tstate, what, first, second);
@@ -161,9 +172,10 @@ status begin(section_scope &scope, mutex_storage *first, mutex_storage *second) 
 }
 
 void end(section_scope &scope) noexcept {
-    if (!this_thread.is_fast())
+    thread *const fast = this_thread.fast_record();
+    if (!fast)
         return end_slow(scope);
-    thread &me = this_thread.fast_record();
+    thread &me = *fast;
     if (__builtin_expect(scope.tag != tag::section || scope.owner != &me || me.innermost_section != &scope ||
                              !is_surely_attached_still(scope, me),
                          0))

@@ -8,6 +8,7 @@
 #include "core/current.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "core/trace.hpp"
 #include "cpython/guarded.hpp"
 #include "lifecycle/fork.hpp"
 #include "objects/call.hpp"
@@ -32,6 +33,15 @@ inline void enable_drains() noexcept {
     if (this_thread.drain_disabled)
         --this_thread.drain_disabled;
     if (this_thread.has_deferred())
+        run_deferred();
+}
+
+// A thread that a trace has reached notes each unlock, also of a mutex for which no thread sleeps: one may be about to.
+// Before the mutex is free, or another thread may have got it before this one notes anything.
+[[gnu::noinline]] void note_and_run_deferred(const mutex_storage &unlocked) noexcept {
+    if (this_thread.traced)
+        trace::lock_event(trace::kind::lock_released, trace::lock_kind::mutex, &unlocked);
+    if (this_thread.ended || this_thread.drain_deferred)
         run_deferred();
 }
 
@@ -87,7 +97,9 @@ status wait_detached(mutex_storage &storage, int64_t end_ns) noexcept {
     const bool is_detached = detached::begin(detached_frame) == PYATTACH_OK;
     // Drains are disabled before the thread attaches again. A destructor that the attach runs would run under the lock.
     ++this_thread.drain_disabled;
+    trace::lock_event(trace::kind::lock_waits, trace::lock_kind::mutex, &storage);
     const bool is_locked = wait_for_lock(storage, end_ns);
+    trace::lock_event(is_locked ? trace::kind::lock_got : trace::kind::lock_gone, trace::lock_kind::mutex, &storage);
     // If not detached, the thread is not attached, or it is inside tp_traverse, where nothing may detach.
     const status attached_again = is_detached ? detached::end(detached_frame) : PYATTACH_OK;
     if (is_locked && attached_again == PYATTACH_OK)
@@ -140,15 +152,13 @@ pyattach_status lock_for(mutex_storage &storage, int64_t timeout_ns) noexcept {
     }
 }
 
-void unlock(mutex_storage &storage) noexcept {
-    enable_drains();
-    uint32_t seen = locked;
-    if (__builtin_expect(
-            storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 1))
-        return;
+// Not inline, as lock_slow. `seen`: the word, which is not just `locked`.
+[[gnu::noinline]] static void unlock_slow(mutex_storage &storage, uint32_t seen) noexcept {
     if (!(seen & locked))
         misuse("pyattach_mutex_unlock: the mutex is not locked.", "Only a locked mutex is unlocked.",
                "Pair each lock with one unlock.");
+    if (!this_thread.traced)
+        trace::lock_event(trace::kind::lock_released, trace::lock_kind::mutex, &storage);
     if (!(seen & parked) &&
         storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
         // The kernel uses the address alone. The mutex may be freed already, and a superfluous wake-up does no harm.
@@ -167,6 +177,17 @@ void unlock(mutex_storage &storage) noexcept {
     cpython::python().mutex_unlock(&storage);
     if (seen & awaited)
         futex::wake(storage.word, 1);
+}
+
+void unlock(mutex_storage &storage) noexcept {
+    if (this_thread.drain_disabled)
+        --this_thread.drain_disabled;
+    if (this_thread.has_deferred())
+        note_and_run_deferred(storage);
+    uint32_t seen = locked;
+    if (__builtin_expect(
+            !storage.word.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed), 0))
+        unlock_slow(storage, seen);
 }
 
 } // namespace pyattach::mutex

@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "core/after_fork.hpp"
 #include "core/interpreter.hpp"
+#include "core/trace.hpp"
 #include "cpython/guarded.hpp"
 #include "lifecycle/fork.hpp"
 #include "platform/futex.hpp"
@@ -56,6 +57,8 @@ void wait(once_storage &once, const frame *detached_frame) noexcept {
 
 void finish(once_storage &once, uint32_t outcome) noexcept {
     once.runner.store(nullptr, std::memory_order_relaxed);
+    if ((once.state.load(std::memory_order_relaxed) & kind) == awaited)
+        trace::lock_event(trace::kind::lock_released, trace::lock_kind::once, &once);
     // Release: a thread that loads `done` also reads what init wrote.
     if ((once.state.exchange(outcome, std::memory_order_release) & kind) == awaited)
         futex::wake(once.state, futex::everyone);
@@ -86,7 +89,9 @@ status run_slow(once_storage &once, status (*init)(void *), void *arg) noexcept 
                    "Move the common part out of the initializer.");
         detached_scope scope;
         const bool is_detached = detached::begin(scope) == PYATTACH_OK;
+        trace::lock_event(trace::kind::lock_waits, trace::lock_kind::once, &once);
         wait(once, is_detached ? &scope.frame : nullptr);
+        trace::lock_event(trace::kind::lock_gone, trace::lock_kind::once, &once);
         if (is_detached)
             if (status refused = detached::end(scope))
                 return refused;

@@ -5,6 +5,7 @@
 
 #include "base/deadline.hpp"
 #include "core/housekeeping.hpp"
+#include "core/trace.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/guarded.hpp"
 #include "cpython/threading.hpp"
@@ -73,6 +74,7 @@ bool has_same_ident(const participant_list &list) noexcept {
 void destroy_tstates(interpreter &interp, const participant *first) noexcept {
     const cpython::table &py = cpython::python();
     no_drain_scope no_drain;
+    trace::work deleted(trace::kind::reaped);
     cpython::kept_error kept;
     cpython::guarded([&] {
         thread_state *tstate = py.current();
@@ -89,6 +91,7 @@ void destroy_tstates(interpreter &interp, const participant *first) noexcept {
         for (const participant *member = first; member; member = member->next_of_thread) {
             py.tstate_delete(member->warm_tstate);
             count(event::states_deleted);
+            deleted.add(1);
         }
         if (scratch)
             cpython::destroy_swapped(scratch, tstate);
@@ -236,10 +239,12 @@ void reap_batch::destroy_before_attach(thread_state *replaced) noexcept {
     if (!tstate)
         return;
     no_drain_scope no_drain;
+    trace::work deleted(trace::kind::reaped);
     cpython::restore_over(replaced, tstate);
     while (take_next()) {
         destroy_detached(interp_, current_->warm_tstate);
         finish_current(true);
+        deleted.add(1);
     }
     if (replaced)
         cpython::destroy_swapped(tstate, replaced);

@@ -12,7 +12,7 @@ from pathlib import Path
 MOST_LINES = 300
 
 # The folders of src/, from the ground up. A file includes its own folder and those below it, without an exception.
-FLOORS = ["platform", "base", "cpython", "pool", "core", "objects", "tstate", "lifecycle", "scopes", "gilstate", "sync",
+FLOORS = ["platform", "base", "cpython", "pool", "core", "trace", "objects", "tstate", "lifecycle", "scopes", "gilstate", "sync",
           "host", "preload"]
 
 # The C and C++ standard library, and what compilers bring along. Any other header is the operating system's.

@@ -120,7 +120,7 @@ CHILD("a random misuse") {
             mine.step();
         // Until there is something that can be done wrong.
         for (int tries = 0; tries < 1000; ++tries) {
-            if (mine.misuse(from.below(4)))
+            if (mine.misuse(from.below(9)))
                 fail(__FILE__, __LINE__, "misuse was not noticed, " + mine.trail());
             mine.step();
         }
@@ -132,6 +132,6 @@ TEST_CASE("after any calls, misuse aborts with a sentence") {
     for (int i = 0; i < samples; ++i) {
         child_options options;
         options.arguments = {std::to_string(new_seed() + static_cast<uint64_t>(i))};
-        check_aborts("a random misuse", {"libpyattach: misuse: pyattach_"}, options);
+        check_aborts("a random misuse", {"libpyattach: misuse: "}, options);
     }
 }

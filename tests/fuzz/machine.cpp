@@ -9,20 +9,29 @@ namespace fuzz {
 
 size_t machine::top_frame(size_t before) const {
     for (size_t i = before; i-- > 0;)
-        if (open_[i]->what == kind::outer || open_[i]->what == kind::gap)
+        if (is_frame(open_[i]->what))
             return i;
     return SIZE_MAX;
 }
 
 bool machine::is_attached() const {
     size_t top = top_frame(open_.size());
-    return top != SIZE_MAX && open_[top]->what == kind::outer;
+    return top != SIZE_MAX && is_attach(open_[top]->what);
+}
+
+bool machine::is_open(kind what) const {
+    return std::any_of(open_.begin(), open_.end(), [=](const auto &one) { return one->what == what; });
+}
+
+bool machine::is_quiet() const {
+    return holds_lock() || is_open(kind::section) ||
+           std::any_of(open_.begin(), open_.end(), [](const auto &one) { return one->no_drain; });
 }
 
 int machine::depth() const {
     int found = 0;
-    for (size_t i = open_.size(); i-- > 0 && open_[i]->what != kind::gap;)
-        found += open_[i]->what == kind::outer || open_[i]->what == kind::nested;
+    for (size_t i = open_.size(); i-- > 0 && !is_gap(open_[i]->what);)
+        found += (is_attach(open_[i]->what) && open_[i]->what != kind::foreign) || open_[i]->what == kind::nested;
     return found;
 }
 
@@ -40,7 +49,9 @@ bool machine::may_end(size_t index) const {
         return none_after([](kind) { return true; });
     if (is_forbidden())
         return false;
-    auto is_frame = [](kind what) { return what == kind::outer || what == kind::gap; };
+    // A thread state that is given back has no count left.
+    if ((one.what == kind::outer || one.what == kind::foreign) && ensures_ > one.ensures_before)
+        return false;
     switch (one.what) {
     case kind::nested:
         return none_after(is_frame);
@@ -61,6 +72,10 @@ void machine::look() {
     EXPECT(pyattach_is_attached() == (is_attached() && !is_forbidden()));
     EXPECT(pyattach_attach_depth() == depth());
     EXPECT(pyattach_is_forbidden() == is_forbidden());
+    EXPECT(support::cpython_says_attached() == is_attached());
+    EXPECT(!pyattach_can_handle_signals()); // on no thread but Python's main one
+    if (const char *what = world_.broken)
+        EXPECT_SENTENCE(!what, what);
     // One state a thread, from the outermost scope on: exceptions and all else that is the thread's live there.
     if (open_.empty())
         state_ = nullptr;
@@ -71,15 +86,52 @@ void machine::look() {
     }
     for (int i = 0; i < mutexes; ++i)
         EXPECT(!(locked_ & 1u << i) || pyattach_mutex_is_locked(&world_.mutex[i]));
+    EXPECT(!recursions_ || world_.recursive.is_locked());
+}
+
+void machine::begin_with_nothing(item &mine) {
+    note("attached_begin, NULL");
+    pyattach_attach_options options{};
+    EXPECT(pyattach_attached_begin(nullptr) == PYATTACH_INVALID);
+    EXPECT(pyattach_attached_begin_in(&mine.attached, nullptr) == PYATTACH_INVALID);
+    EXPECT(pyattach_attached_begin_unchecked(nullptr) == PYATTACH_INVALID);
+    EXPECT(pyattach_attached_begin_with(nullptr, nullptr) == PYATTACH_INVALID);
+    EXPECT(pyattach_attached_begin_with(&mine.attached, &options) == PYATTACH_INVALID);
+    EXPECT(pyattach_attached_assume(nullptr) == PYATTACH_INVALID);
+    pyattach_attached_end(nullptr);
+}
+
+// With options, of which the library reads as many as struct_size says.
+pyattach_status machine::begin_with(item &mine, pyattach_status &right) {
+    note("attached_begin_with");
+    pyattach_attach_options options{};
+    options.interpreter = from_.below(2) ? world_.main : nullptr;
+    options.no_drain = from_.below(2) ? 1 : 0;
+    options.label = from_.below(2) ? "a label" : nullptr;
+    const bool is_whole = from_.below(4) != 0, is_without = from_.below(8) == 0;
+    options.struct_size = is_whole ? sizeof options : offsetof(pyattach_attach_options, no_drain);
+    if (!is_without && options.interpreter && right == PYATTACH_NOT_INITIALIZED)
+        right = PYATTACH_FINALIZING;
+    mine.no_drain = !is_without && is_whole && options.no_drain;
+    return attaching(is_quiet() || mine.no_drain,
+                     [&] { return pyattach_attached_begin_with(&mine.attached, is_without ? nullptr : &options); });
+}
+
+void machine::opened(std::unique_ptr<item> made, kind what) {
+    made->what = what;
+    made->had_error = raised_;
+    made->ensures_before = ensures_;
+    open_.push_back(std::move(made));
 }
 
 void machine::begin_attached() {
-    unsigned how = from_.below(6);
+    unsigned how = from_.below(9);
     if (how == 4 && (is_forbidden() || !is_attached()))
         how = 0; // who assumes vouches for it
     if (how == 3 && !world_.is_up)
         how = 2; // as does who does not want to be checked
     auto mine = std::make_unique<item>();
+    pyattach_attached *scope = &mine->attached;
     pyattach_status answer, right = PYATTACH_OK;
     if (is_forbidden())
         right = PYATTACH_FORBIDDEN;
@@ -88,27 +140,25 @@ void machine::begin_attached() {
     switch (how) {
     case 2:
         note("attached_begin_in");
-        answer = pyattach_attached_begin_in(&mine->attached, world_.main);
+        answer = attaching(is_quiet(), [&] { return pyattach_attached_begin_in(scope, world_.main); });
         break;
     case 3:
         note("attached_begin_unchecked");
-        answer = pyattach_attached_begin_unchecked(&mine->attached);
+        answer = attaching(is_quiet(), [&] { return pyattach_attached_begin_unchecked(scope); });
         break;
     case 4:
         note("attached_assume");
-        answer = pyattach_attached_assume(&mine->attached);
+        answer = attaching(is_quiet(), [&] { return pyattach_attached_assume(scope); });
         break;
     case 5:
-        note("attached_begin, NULL");
-        EXPECT(pyattach_attached_begin(nullptr) == PYATTACH_INVALID);
-        EXPECT(pyattach_attached_begin_in(&mine->attached, nullptr) == PYATTACH_INVALID);
-        EXPECT(pyattach_attached_begin_unchecked(nullptr) == PYATTACH_INVALID);
-        EXPECT(pyattach_attached_assume(nullptr) == PYATTACH_INVALID);
-        pyattach_attached_end(nullptr);
-        return;
+        return begin_with_nothing(*mine);
+    case 6:
+    case 7:
+        answer = begin_with(*mine, right);
+        break;
     default:
         note("attached_begin");
-        answer = pyattach_attached_begin(&mine->attached);
+        answer = attaching(is_quiet(), [&] { return pyattach_attached_begin(scope); });
     }
     EXPECT_SENTENCE(answer == right,
                     std::string(pyattach_status_message(answer)) + " instead of " + pyattach_status_message(right));
@@ -116,10 +166,9 @@ void machine::begin_attached() {
         ++counted_.refused;
         return;
     }
-    mine->what = is_attached() ? kind::nested : kind::outer;
-    mine->had_error = raised_;
-    ++(mine->what == kind::nested ? counted_.nested : counted_.attaches);
-    open_.push_back(std::move(mine));
+    const kind what = is_attached() ? kind::nested : kind::outer;
+    ++(what == kind::nested ? counted_.nested : counted_.attaches);
+    opened(std::move(mine), what);
 }
 
 void machine::begin_detached() {
@@ -186,7 +235,7 @@ void machine::end(size_t index) {
         break;
     case kind::gap:
         note("detached_end");
-        EXPECT(pyattach_detached_end(&mine->detached) == PYATTACH_OK);
+        EXPECT(attaching(is_quiet(), [&] { return pyattach_detached_end(&mine->detached); }) == PYATTACH_OK);
         break;
     case kind::traverse:
         note("forbidden_end");
@@ -196,6 +245,9 @@ void machine::end(size_t index) {
     case kind::section:
         note("critical_section_end");
         pyattach_critical_section_end(&mine->section);
+        break;
+    default:
+        return end_routed(*mine);
     }
     ended_.clear();
     ended_.push_back(std::move(mine));
@@ -209,65 +261,6 @@ void machine::end_one() {
         index = open_.size() - 1;
     if (may_end(index))
         end(index);
-}
-
-void machine::step() {
-    ++counted_.steps;
-    unsigned which = from_.below(100);
-    // Deep, but not without end.
-    if (open_.size() > 12)
-        which = 60;
-    if (which < 20)
-        begin_attached();
-    else if (which < 30)
-        begin_detached();
-    else if (which < 34)
-        begin_forbidden();
-    else if (which < 40)
-        begin_section();
-    else if (which < 64)
-        end_one();
-    else if (which < 74)
-        references();
-    else if (which < 77)
-        interpreters();
-    else if (which < 78)
-        callbacks();
-    else if (which < 84)
-        locks();
-    else if (which < 86)
-        once();
-    else if (which < 88)
-        settings();
-    else if (which < 91)
-        call();
-    else if (which < 96)
-        convert();
-    else
-        errors();
-    look();
-}
-
-void machine::settle() {
-    while (!open_.empty()) {
-        ++counted_.steps;
-        end_one();
-    }
-    for (int i = 0; i < mutexes; ++i)
-        if (locked_ & 1u << i)
-            pyattach_mutex_unlock(&world_.mutex[i]);
-    locked_ = 0;
-    for (; held_ > 0; --held_)
-        drop(world_.probe);
-    look();
-}
-
-std::string machine::trail() const {
-    std::string text = "after " + std::to_string(counted_.steps) + " steps, the last of them:";
-    for (size_t i = 0; i < trail_size; ++i)
-        if (const char *one = trail_[(counted_.steps + 1 + i) % trail_size])
-            text += std::string(" ") + one + ";";
-    return text;
 }
 
 } // namespace fuzz

@@ -161,7 +161,13 @@ void machine::errors() {
     object *taken = nullptr;
     int answer = -1;
     char text[64];
-    switch (from_.below(6)) {
+    switch (from_.below(7)) {
+    case 6:
+        note("error_report");
+        pyattach_error_report(from_.below(2) ? world_.probe : nullptr);
+        counted_.unraisable += raised_ && is_ok;
+        raised_ = raised_ && !is_ok;
+        return;
     case 0:
         note("error_message");
         *text = '\0';

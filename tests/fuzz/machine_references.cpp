@@ -7,13 +7,6 @@
 
 namespace fuzz {
 
-namespace {
-
-// One function per use: registrations are told apart by function and argument.
-void on_exit(pyattach_interpreter *, void *exits) { ++*static_cast<std::atomic<int> *>(exits); }
-
-} // namespace
-
 void machine::drop(object *reference) {
     pyattach_decref(reference);
     ++(!world_.is_up                      ? counted_.drops_leaked
@@ -22,7 +15,10 @@ void machine::drop(object *reference) {
 }
 
 void machine::references() {
-    switch (from_.below(6)) {
+    switch (from_.below(8)) {
+    case 6:
+    case 7:
+        return mortals();
     case 0:
         note("pool_drain");
         EXPECT(pyattach_pool_drain() == expected());
@@ -73,7 +69,8 @@ void machine::interpreters() {
             return;
         note("interpreter_start");
         counted_.attaches += expected() == PYATTACH_NOT_ATTACHED;
-        EXPECT(pyattach_interpreter_start() == (is_forbidden() ? PYATTACH_FORBIDDEN : PYATTACH_OK));
+        EXPECT(attaching(is_quiet(), [] { return pyattach_interpreter_start(); }) ==
+               (is_forbidden() ? PYATTACH_FORBIDDEN : PYATTACH_OK));
         return;
     case 3: {
         pyattach_start_options nothing{};
@@ -85,6 +82,8 @@ void machine::interpreters() {
         return;
     }
     case 4:
+        if (ensures_) // a count in the thread state
+            return;
         note("thread_release");
         EXPECT(pyattach_thread_release() == (is_forbidden()  ? PYATTACH_FORBIDDEN
                                              : open_.empty() ? PYATTACH_OK
@@ -101,22 +100,17 @@ void machine::interpreters() {
     }
 }
 
-void machine::callbacks() {
-    note("exit_callback_*");
-    EXPECT(pyattach_exit_callback_add(nullptr, on_exit, this) == PYATTACH_INVALID);
-    EXPECT(pyattach_exit_callback_remove(world_.main, nullptr, this) == PYATTACH_INVALID);
-    EXPECT(pyattach_exit_callback_remove(world_.main, on_exit, this) == PYATTACH_INVALID);
-    pyattach_status answer = pyattach_exit_callback_add(world_.main, on_exit, &world_.exits);
-    EXPECT(answer == (world_.is_up ? PYATTACH_OK : PYATTACH_FINALIZING));
-    world_.callbacks += answer == PYATTACH_OK;
-    // What was registered by whomever.
-    if (from_.below(2) && answer == PYATTACH_OK) {
-        EXPECT(pyattach_exit_callback_remove(world_.main, on_exit, &world_.exits) == PYATTACH_OK);
-        --world_.callbacks;
-    }
-}
-
 void machine::locks() {
+    switch (from_.below(5)) {
+    case 0:
+        return recursive();
+    case 1:
+        return several();
+    case 2:
+        return lock_for();
+    default:
+        break;
+    }
     unsigned which = from_.below(mutexes);
     pyattach_mutex *mutex = &world_.mutex[which];
     const unsigned bit = 1u << which;
@@ -129,7 +123,7 @@ void machine::locks() {
         return;
     }
     // In one order; and what waits forbidden keeps the interpreter from everybody.
-    if (is_forbidden() || (locked_ & ~(bit - 1))) {
+    if (is_forbidden() || recursions_ || (locked_ & ~(bit - 1))) {
         note("mutex_try_lock");
         locked_ |= pyattach_mutex_try_lock(mutex) ? bit : 0;
         return;
@@ -165,6 +159,8 @@ void machine::once() {
 }
 
 void machine::settings() {
+    if (from_.below(2))
+        return housekeeping();
     note("settings");
     switch (from_.below(5)) {
     case 0:
@@ -228,6 +224,9 @@ bool machine::misuse(unsigned which) {
                 if (is_forbidden())
                     continue; // the section of a thread that is attached all the same
                 pyattach_critical_section_end(&one.section);
+                break;
+            default:
+                continue; // CPython's handles do not say what they end
             }
             return true;
         }
@@ -254,11 +253,18 @@ bool machine::misuse(unsigned which) {
             return ignored = pyattach_detached_end(&copy), true;
         }
         return false;
-    default: // not locked
+    case 3: // not locked
         if (locked_ & 1u)
             return false;
         pyattach_mutex_unlock(&world_.mutex[0]);
         return true;
+    case 4: // not owned
+        if (recursions_)
+            return false;
+        world_.recursive.unlock();
+        return true;
+    default:
+        return misuse_routed(which - 5);
     }
 }
 

@@ -17,6 +17,8 @@ if outcome == 'holds':
         variant += ['-DVISITS=2'] if is_full else ['-DVISITS=1']
     elif 'reattach' in model:
         variant += ['-DVISITS=3'] if is_full else ['-DVISITS=2']
+    elif 'trace' in model:
+        variant += ['-DCALLS=6'] if is_full else ['-DCALLS=4']
     elif 'housekeeping' in model:
         variant += ['-DPUSHES=4'] if is_full else ['-DPUSHES=2']
     elif '-DCLOSING' in variant:

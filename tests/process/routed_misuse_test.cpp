@@ -206,10 +206,22 @@ CHILD("delete the thread state of an open scope") {
         PyThreadState_DeleteCurrent();
     });
 }
+CHILD("delete the thread state of a scope further out") {
+    start_python();
+    run_on_thread([] {
+        attached outer;
+        detached gap;
+        PyGILState_Ensure();
+        PyThreadState_DeleteCurrent();
+    });
+}
 TEST_CASE("the deletion of a thread state that a scope uses aborts") {
     load_python();
-    if (!is_debug_build())
-        check_aborts("delete the thread state of an open scope", {"PyThreadState_DeleteCurrent", here, "scope"});
+    if (is_debug_build())
+        return;
+    for (const char *child :
+         {"delete the thread state of an open scope", "delete the thread state of a scope further out"})
+        check_aborts(child, {"PyThreadState_DeleteCurrent", here, "scope"});
 }
 
 CHILD("an ensure without Python") { PyGILState_Ensure(); }

@@ -150,7 +150,7 @@ TEST_CASE("what is open says which call ends it") {
         EXPECT(!pyattach_gilstate_is_open(tstate));
         PyGILState_Release(handle);
         if (is_debug_build())
-            return; // there the thread state is gone
+            return;                   // there the thread state is gone
         PyEval_RestoreThread(tstate); // which is no way back, and so attaches
         EXPECT(pyattach_gilstate_is_open(nullptr));
         EXPECT(!pyattach_gilstate_is_open(tstate));

@@ -207,7 +207,7 @@ TEST_CASE("threads that exist at the same time have records of their own, and ea
 TEST_CASE("words that are zero contain no record") {
     alignas(thread_local_words) unsigned char memory[sizeof(thread_local_words)] = {};
     auto &words = *reinterpret_cast<thread_local_words *>(memory);
-    CHECK_FALSE(words.is_fast());
+    CHECK_FALSE(words.fast_record());
     CHECK(words.record() == nullptr);
 }
 

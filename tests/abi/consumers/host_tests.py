@@ -1,5 +1,6 @@
 """What a user of the plugin host sees."""
 
+import json
 import os
 import pty
 from pathlib import Path
@@ -103,6 +104,18 @@ class HostTests:
         several, alone = (self.run_host("--threads", threads, sources).stdout for threads in ("1,2", "2"))
         self.assertEqual(not is_free_threaded, "This Python has one lock for all threads" in several)
         self.assertNotIn("one lock", alone)
+
+    def test_a_trace_is_written_where_it_can_be(self):
+        sources = write_sources(self.folder / "traced")
+        words = "--threads", "2", "--trace"
+        for name in "trace.html", "trace.json", "trace.perfetto":
+            self.run_host(*words, self.folder / name, sources)
+        self.assertIn('<script id="trace"', (self.folder / "trace.html").read_text())
+        events = json.loads((self.folder / "trace.json").read_text())["traceEvents"]
+        self.assertTrue(any(event.get("cat") == "attached" for event in events))
+        self.assertIn(b"attached", (self.folder / "trace.perfetto").read_bytes())
+        done = self.run_host(*words, self.folder / "no/such/folder", sources, expect=1)
+        self.assertIn("cannot be written: No such file or directory", done.stderr)
 
     def test_files_that_cannot_be_counted_are_named_once_with_the_reason(self):
         sources = write_sources(self.folder / "rejected")

@@ -10,9 +10,9 @@ import sys
 import unittest
 from pathlib import Path
 
-from consumers import PYTHON, command, run
-from preloaded import Preloaded
-from relinked_test import IS_WARM
+from consumers import PYTHON, command, libpython, python_headers, run
+from preloaded import HERE, Preloaded
+from relinked_test import IS_WARM, is_debug
 
 
 class Scripts(Preloaded):
@@ -90,6 +90,30 @@ print({name: value if isinstance(value, (str, dict, type(None))) else type(value
         self.compare("show.py", flags=["-P"])
 
 
+class Programs(Preloaded):
+    """Programs that are no Python."""
+
+    def test_a_plugin_brings_python(self):
+        plugin, program = self.folder / "plugin.so", self.folder / "program"
+        run(*command("CC", "cc"), "-shared", "-fPIC", "-isystem", python_headers()[0], HERE / "preloaded/plugin.c", "-o", plugin,
+            libpython(), f"-Wl,-rpath,{Path(libpython()).parent}", "-pthread")
+        run(*command("CC", "cc"), HERE / "preloaded/program.c", "-o", program, "-ldl")
+        home = run(PYTHON, "-c", "import sys; print(sys.base_prefix)").stdout.strip()
+        environment = {**self.environment(), "PYTHONHOME": home}
+        self.check("[1, 1, 1]\n", run(program, plugin, env=environment))
+        warm = "[1, 1, 1]\n" if is_debug() else "[1, 2, 3]\n"
+        self.check(warm, run(self.runner, program, plugin, env=environment))
+        self.check("[1, 1, 1]\n", run(self.runner, "--except", "plugin*", program, plugin, env=environment))
+
+    def test_a_program_without_python_is_as_before(self):
+        done = run(self.runner, "--verbose", "sh", "-c", "echo $0; exit 3", "name", expect=3, env=self.environment())
+        self.check("name\n", done)
+
+    def test_what_was_preloaded_before_stays(self):
+        done = run(self.runner, self.runner, "sh", "-c", 'echo "$LD_PRELOAD"', env=self.environment(LD_PRELOAD="libc.so.6"))
+        self.assertEqual(f"libc.so.6:{self.library.resolve()}\n", done.stdout)
+
+
 class Refused(Preloaded):
     def refuse(self, status, words, *said, **environment):
         done = run(*words, expect=status, env=self.environment(**environment))
@@ -148,14 +172,6 @@ assert pyattach.routed() == []
         folder.mkdir()
         shutil.copy(self.library, folder)
         self.refuse(2, [self.runner, "true"], "a space or a colon", PYATTACH_PRELOAD_LIBRARY=str(folder / self.library.name))
-
-    def test_what_was_preloaded_before_stays(self):
-        done = run(self.runner, self.runner, "sh", "-c", 'echo "$LD_PRELOAD"', env=self.environment(LD_PRELOAD="libc.so.6"))
-        self.assertEqual(f"libc.so.6:{self.library.resolve()}\n", done.stdout)
-
-    def test_a_program_without_python_is_as_before(self):
-        done = run(self.runner, "--verbose", "sh", "-c", "echo $0; exit 3", "name", expect=3, env=self.environment())
-        self.check("name\n", done)
 
     def test_a_file_that_cannot_be_written_later(self):
         done = self.run_by("LD_PRELOAD", "-c", IS_WARM, PYATTACH_RUN_VERBOSE="/no/such/file")

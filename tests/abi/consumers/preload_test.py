@@ -7,22 +7,11 @@ import shutil
 import unittest
 
 from consumers import command, python_headers, run
-from preloaded import HERE, WAYS, Preloaded
+from preloaded import HERE, WARM_HERE, WAYS, Preloaded
 from relinked_test import COLD, ENDS, IS_WARM, is_debug
 
 EXITS = 3
 WORDS = "(PyGILState_Ensure, PyGILState_Release, PyEval_SaveThread, PyEval_RestoreThread)"
-
-WARM_HERE = """
-import threading
-def calls_of(call):
-    local, seen = threading.local(), []
-    def function():
-        local.calls = getattr(local, "calls", 0) + 1
-        seen.append(local.calls)
-    call(function)
-    return seen
-"""
 
 
 class Routed(Preloaded):
@@ -211,68 +200,6 @@ for _ in range(2):
     interpreters.destroy(made)
 print(counted.call(lambda: None, 3))
 """, "0\n")
-
-
-class Unrouted(Preloaded):
-    """What holds after routing has been undone."""
-
-    def test_calls_are_not_routed_any_more(self):
-        cold, warm = [1, 1, 1], [1, 1, 1] if is_debug() else [1, 2, 3]
-        script = WARM_HERE + """
-import counted, pyattach
-def show():
-    print(calls_of(lambda function: counted.call(function, 3)), any(it.path == counted.__file__ for it in pyattach.routed()))
-show()
-pyattach.unroute()
-show()
-pyattach.unroute()
-pyattach.route()
-show()
-"""
-        for way in WAYS:
-            with self.subTest(way=way):
-                self.check(f"{warm} True\n{cold} False\n{warm} True\n", self.run_by(way, "-c", script))
-
-    def test_the_words_hold_again_what_they_held(self):
-        self.build("reached", HERE / "preloaded/reached.c")
-        self.check(f"True False True\n", self.run_by(None, "-c", """
-import pyattach, reached
-before = reached.address()
-pyattach.route()
-during = reached.address()
-pyattach.unroute()
-import ctypes
-own = ctypes.cast(ctypes.pythonapi.PyGILState_Ensure, ctypes.c_void_p).value
-print(before == reached.address(), before == during, before == own)
-"""))
-
-    def test_what_is_open_meanwhile_is_ended_where_it_was_begun(self):
-        """The main thread is in a gap, and a native thread in an ensure, from which it undoes routing."""
-        script = """
-import counted, pyattach, threading
-counts = []
-def function():
-    counts.append(1)
-    if len(counts) == 3:
-        pyattach.unroute()
-assert counted.call(function, 6) == 0
-assert counted.call(function, 6) == 0
-print(len(counts))
-counts.clear()
-pyattach.route()
-assert counted.call(function, 6) == 0
-print(len(counts))
-pyattach.route()
-def nested():
-    # A gap and an ensure inside of it, both routed; the innermost undoes that.
-    counts.clear()
-    counted.call(function, 4)
-assert counted.call(nested, 2) == 0
-print("end")
-"""
-        for way in WAYS:
-            with self.subTest(way=way):
-                self.check("12\n6\nend\n", self.run_by(way, "-c", script))
 
 
 class Names(Preloaded):

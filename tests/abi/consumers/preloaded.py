@@ -13,6 +13,18 @@ from relinked_test import COLD, IS_WARM, WARM, is_debug
 HERE = SOURCE / "tests/abi/consumers"
 WAYS = ("pyattach-run", "LD_PRELOAD", "package")
 
+# A native thread that has a thread state of its own in each call has a threading.local of its own in each.
+WARM_HERE = """
+import threading
+def calls_of(call):
+    local, seen = threading.local(), []
+    def function():
+        local.calls = getattr(local, "calls", 0) + 1
+        seen.append(local.calls)
+    call(function)
+    return seen
+"""
+
 
 class Preloaded(unittest.TestCase):
     @classmethod

@@ -38,12 +38,19 @@ BOUNDS = {
     "python_detach": (155, 152, 168),
     "python_section": (87, 69, 121),
     "python_decref": (60, 57, 69),
+    # What a trace adds to the slow path is three records. After it a thread is on the fast path again.
+    "slow_attach": (800, 800, 830),
+    "traced_attach": (1080, 1080, 1110),
+    "attach_after_trace": (115, 115, 127),
 }
 NAMES = {
     "python_nested": "nested, Python thread",
     "python_detach": "detach, Python thread",
     "python_section": "section, Python thread",
     "python_decref": "decref, Python thread",
+    "slow_attach": "attach, slow path",
+    "traced_attach": "the same, traced",
+    "attach_after_trace": "attach, after a trace",
 }
 FOR_COMPARISON = {"gilstate": "PyGILState, nested", "floor": "SaveThread, RestoreThread"}
 

@@ -25,6 +25,7 @@ void must(pyattach_status status) {
 
 pyattach_mutex mutex = PYATTACH_MUTEX_INIT;
 _object *one;
+pyattach_interpreter *main_interpreter;
 
 // CPython's own ways, for comparison.
 int (*ensure)();
@@ -41,6 +42,12 @@ template <class Function> void find(Function &function, const char *name) {
 void begin_and_end() {
     pyattach_attached here;
     must(pyattach_attached_begin(&here));
+    pyattach_attached_end(&here);
+}
+
+void begin_in_and_end() {
+    pyattach_attached here;
+    must(pyattach_attached_begin_in(&here, main_interpreter));
     pyattach_attached_end(&here);
 }
 
@@ -141,6 +148,23 @@ MEASURED measured_python_decref() {
         pyattach_decref(one);
 }
 
+// The slow path, which notes three records while a trace records.
+MEASURED measured_slow_attach() {
+    for (int i = 0; i < times; ++i)
+        begin_in_and_end();
+}
+
+MEASURED measured_traced_attach() {
+    for (int i = 0; i < times; ++i)
+        begin_in_and_end();
+}
+
+// The thread has noticed that the trace is over.
+MEASURED measured_attach_after_trace() {
+    for (int i = 0; i < times; ++i)
+        begin_and_end();
+}
+
 MEASURED measured_gilstate() {
     for (int i = 0; i < times; ++i)
         release(ensure());
@@ -183,6 +207,17 @@ void run_all() {
     }
 }
 
+void run_traced() {
+    for (int round = 0; round < 2; ++round) {
+        measure(measured_slow_attach);
+        must(pyattach_trace_start(nullptr));
+        measure(measured_traced_attach);
+        must(pyattach_trace_stop());
+        begin_and_end();
+        measure(measured_attach_after_trace);
+    }
+}
+
 // On a thread that CPython attached, as it does around every function that Python calls. No scope of this library is
 // open, and the thread state is none of its own.
 void run_on_python_thread() {
@@ -216,6 +251,8 @@ int main(int, char **argv) {
     must(pyattach_interpreter_start_with(&options));
     std::thread(run_all).join();
     std::thread(run_on_python_thread).join();
+    main_interpreter = pyattach_interpreter_main();
+    std::thread(run_traced).join();
     pyattach_python python = {};
     python.struct_size = sizeof python;
     must(pyattach_python_describe(&python));
