@@ -14,11 +14,11 @@ using namespace support;
 CHILD("daemon: a routed thread is the first") {
     start_python();
     use_python();
-    run("import os; hooks = []; os.register_at_fork(after_in_child=lambda: hooks.append(1))");
     {
         pyattach_attached scope;
         pyattach_detached gap;
         EXPECT(pyattach_attached_begin(&scope) == PYATTACH_OK);
+        run("import os; hooks = []; os.register_at_fork(after_in_child=lambda: hooks.append(1))");
         EXPECT(pyattach_detached_begin(&gap) == PYATTACH_OK);
         fork_plainly([&] { // as fuse_main does, called through ctypes: this thread waits for the end in C
             std::vector<std::unique_ptr<task>> others;
