@@ -17,18 +17,13 @@
 namespace pyattach::gilstate {
 namespace {
 
-// Whether the save is the end of this entry, which a restore made, and not a gap in it.
+// Whether the save is the end of this entry, which a restore made, and not a gap in it. With an exception pending that
+// was raised inside it is a gap, because the end of the scope would report the exception, and a save keeps it.
 bool is_end_of_acquired(const thread &me, const entry &top, const thread_state *tstate) noexcept {
     const auto *section = static_cast<const section_scope *>(me.innermost_section);
     return top.kind == kind::acquired && top.tstate == tstate && is_innermost(me, top) && !me.nested_in_top() &&
-           !(section && section->top_at_begin == me.top) && !is_inert(top.attached.frame);
-}
-
-// A save keeps the pending exception in the tstate, whether it ends the scope or detaches inside it.
-void end_acquired(thread &me) noexcept {
-    frame &scope = me.routing->top->attached.frame;
-    scope.had_error = scope.had_error || cpython::python().error_occurred();
-    end_attached(me);
+           !(section && section->top_at_begin == me.top) && !is_inert(top.attached.frame) &&
+           (top.attached.frame.had_error || !cpython::python().error_occurred());
 }
 
 // Whether the next attach of this thread would be with this tstate, which is not attached.
@@ -125,7 +120,7 @@ thread_state *save_slow(const void *caller) noexcept {
         save_unattached(caller);
     entry *top = top_of(me);
     if (top && is_end_of_acquired(*me, *top, tstate)) {
-        end_acquired(*me);
+        end_attached(*me);
         return tstate;
     }
     if (top && top->kind == kind::foreign && top->tstate == tstate) {

@@ -55,8 +55,8 @@ void machine::save() {
         return;
     note("gilstate_save");
     void *const tstate = support::current_tstate();
-    // The save of what a restore attached is its end.
-    if (open_.back()->what == kind::acquired)
+    // The save of what a restore attached is its end, unless an exception was raised in between.
+    if (open_.back()->what == kind::acquired && (!raised_ || open_.back()->had_error))
         return end(open_.size() - 1);
     auto mine = std::make_unique<item>();
     mine->tstate = tstate;
@@ -162,6 +162,10 @@ void machine::end_routed(item &mine) {
         break;
     case kind::acquired: {
         note("gilstate_save of what was restored");
+        if (raised_ && !mine.had_error) {
+            pyattach_error_clear();
+            raised_ = false;
+        }
         void *const tstate = support::current_tstate();
         EXPECT(pyattach_gilstate_save() == tstate);
         break;
