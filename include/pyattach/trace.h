@@ -22,6 +22,7 @@ typedef enum pyattach_trace_format {
     PYATTACH_TRACE_HTML = 2      /* a page that shows the trace in a browser, and loads nothing from a network */
 } pyattach_trace_format;
 
+/* What a trace keeps, and where it is written by itself. Zeroed: the usual. */
 typedef struct pyattach_trace_options {
     size_t struct_size;       /* set by the caller to sizeof(pyattach_trace_options) */
     size_t events_per_thread; /* how many records each thread keeps, of 32 bytes each, rounded up to a power of two;
