@@ -5,8 +5,8 @@
 #                               NEED: compiler, meson, ninja, pkg-config, python, headers (of that Python), catch2,
 #                               clang-tidy, clang-format, cppcheck, and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
-#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet, abigail, spin, valgrind,
-#                               nbdkit.
+#                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet,
+#                               abigail, spin, valgrind, nbdkit, protoc.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:

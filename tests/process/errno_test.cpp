@@ -60,6 +60,7 @@ void keep_in_routed_calls() {
         object *dying = object_with_finalizer(spoils).release();
         void *tstate = keeping("gilstate_save", pyattach_gilstate_save);
         pyattach_decref(dying);
+        EXPECT(keeping("gilstate_is_open", [tstate] { return pyattach_gilstate_is_open(tstate); }) == 1);
         keeping_void("gilstate_restore", [&] { pyattach_gilstate_restore(tstate); });
         EXPECT(spoilt() == 1);
         EXPECT(keeping("a nested gilstate_ensure", pyattach_gilstate_ensure) == 0);
@@ -90,13 +91,29 @@ void keep_in_routed_tstates() {
     keeping_void("gilstate_set_refused_handler", [] { pyattach_gilstate_set_refused_handler(nullptr, nullptr); });
 }
 
+// A write that fails says why in errno, as its comment says.
+void keep_in_trace() {
+    EXPECT(keeping("trace_start", [] { return pyattach_trace_start(nullptr); }) == PYATTACH_OK);
+    run_on_thread([] { attached here; });
+    EXPECT(keeping("trace_stop", pyattach_trace_stop) == PYATTACH_OK);
+    for (pyattach_trace_format format : {PYATTACH_TRACE_CHROME, PYATTACH_TRACE_PERFETTO, PYATTACH_TRACE_HTML})
+        EXPECT(keeping("trace_write", [=] { return pyattach_trace_write("/dev/null", format); }) == PYATTACH_OK);
+    std::FILE *nowhere = std::fopen("/dev/null", "w");
+    EXPECT(keeping("trace_write_fd", [nowhere] {
+               return pyattach_trace_write_fd(fileno(nowhere), PYATTACH_TRACE_CHROME);
+           }) == PYATTACH_OK);
+    std::fclose(nowhere);
+}
+
 } // namespace
 
 CHILD("every function keeps errno") {
     start_spoilt();
     auto all = rows();
     add_thread_rows(all);
-    for (const char *name : {"ensure", "release", "save", "restore"})
+    for (const char *name : {"start", "stop", "write", "write_fd"})
+        all["pyattach_trace_" + std::string(name)] = keep_in_trace;
+    for (const char *name : {"ensure", "release", "save", "restore", "is_open"})
         all["pyattach_gilstate_" + std::string(name)] = keep_in_routed_calls;
     for (const char *name : {"acquire_thread", "release_thread", "this_tstate", "is_finalizing", "new_tstate",
                              "delete_current", "register", "set_refused", "set_refused_handler"})

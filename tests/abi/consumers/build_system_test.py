@@ -123,7 +123,9 @@ class BuildSystemTest(unittest.TestCase):
         if python_headers():
             module = f"extension_{name}"
             built.append(build / (module + python_headers()[1]))
-            done = run(PYTHON, "-c", f"import {module}; print({module}.answer())", env={**os.environ, "PYTHONPATH": str(build)})
+            # Without the warning that a free-threaded Python switches its GIL on.
+            done = run(PYTHON, "-W", "ignore:The global interpreter lock", "-c", f"import {module}; print({module}.answer())",
+                       env={**os.environ, "PYTHONPATH": str(build)})
             self.assertEqual(("45\n", ""), (done.stdout, done.stderr))
         for binary in built:
             ours = [name for name in needed(binary) if "py" in name]

@@ -1,6 +1,7 @@
 """The counters of the libpyattach that routes the calls of this process."""
 
 import ctypes
+import os
 
 
 class Stats(ctypes.Structure):
@@ -11,7 +12,7 @@ class Stats(ctypes.Structure):
 def stats():
     """How often a thread was attached, and how many thread states were made for it; None: nothing is routed here."""
     try:
-        library = ctypes.CDLL("libpyattach.so.0")  # where it is loaded, it is found by this name; it is not on any path
+        library = ctypes.CDLL("libpyattach.so.0", os.RTLD_NOLOAD | os.RTLD_NOW)  # where it is loaded, and nowhere else
     except OSError:
         return None
     now = Stats(struct_size=ctypes.sizeof(Stats))
