@@ -35,15 +35,17 @@ void machine::ensure() {
 }
 
 void machine::release_nested() {
-    const size_t top = top_frame(open_.size());
     if (!world_.is_up) {
         note("gilstate_release after the end");
         pyattach_gilstate_release(from_.below(2) ? locked : unlocked);
         return;
     }
-    // A thread state that other code may delete has a count of its own.
-    const bool is_of_other_code = top != SIZE_MAX && open_[top]->what == kind::foreign;
-    if (!is_attached() || ensures_ <= (is_of_other_code ? open_[top]->ensures_before : 0))
+    // Other code may have attached with a thread state of its own, which has not counted the ensures of before.
+    int elsewhere = 0;
+    for (const auto &one : open_)
+        if (one->what == kind::foreign)
+            elsewhere = one->ensures_before;
+    if (!is_attached() || ensures_ <= elsewhere)
         return;
     note("gilstate_release, nested");
     --ensures_;
