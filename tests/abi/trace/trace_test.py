@@ -65,7 +65,7 @@ class TraceTest(unittest.TestCase):
     def test_the_states_of_a_thread_do_not_overlap(self):
         for thread in "first", "second":
             states = [s for s in self.of(thread) if s["cat"] != "work"]
-            self.assertGreater(len(states), 20 * 5)
+            self.assertGreaterEqual(len(states), 20 * 3)  # a wait may take no time
             for one, next_one in zip(states, states[1:]):
                 self.assertLessEqual(one["ts"] + one["dur"], next_one["ts"] + 0.0011)
 
