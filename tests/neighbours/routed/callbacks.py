@@ -13,6 +13,8 @@ if sys.argv[1] == "call":
         assert caller.call(function, first, 10) == sum(number * number for number in range(first, first + 10))
     print(calls.summary())
 else:
+    # Threads that call it outlive it otherwise: its machine code is freed with it, when Python ends.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
     for _ in range(4):
         assert caller.leave_behind(function) == 0
     while len(calls.seen) < 100:
