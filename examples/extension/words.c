@@ -47,7 +47,7 @@ static long count_words(const char *name) {
     return error == 0 ? words : -1;
 }
 
-/* The thread is detached, so these two references wait in the pool of their interpreter until somebody attaches. */
+/* The thread is detached, so these two references wait in the pool of their interpreter until a thread attaches. */
 static void forget(counting *it) {
     pyattach_decref_in(it->interpreter, it->path);
     pyattach_decref_in(it->interpreter, it->callback);
@@ -61,7 +61,7 @@ static void run(task *base) {
     pyattach_attached here;
     const long words = count_words(it->name); /* needs no Python */
     const int error = errno;
-    /* Refused when the interpreter is ending: then nobody is left to be called back. */
+    /* Refused when the interpreter is ending: then the callback is not called. */
     if (pyattach_attached_begin_in(&here, it->interpreter) == PYATTACH_OK) {
         PyObject *number = words >= 0 ? PyLong_FromLong(words)
                                       : PyObject_CallFunction(PyExc_OSError, "isO", error, strerror(error), it->path);

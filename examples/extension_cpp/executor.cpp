@@ -46,7 +46,7 @@ class call final : public job {
     void run() override {
         pyattach::attached here{std::nothrow, future_.interpreter()};
         if (!here)
-            return; // the interpreter is ending: nobody waits for this any more
+            return; // the interpreter is ending: the result is not waited for
         const token py = here.token();
         try {
             if (py.to<bool>(py.call_method(future_, "set_running_or_notify_cancel")))

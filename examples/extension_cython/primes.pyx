@@ -52,7 +52,7 @@ cdef void call_back(void *argument) except *:
 cdef void run(job *base) noexcept nogil:
     cdef search *it = <search *>base
     while it.number < it.stop and not job_is_cancelled(base):
-        # Refused if Python is ending: then there is nobody to call.
+        # Refused if Python is ending: then nothing is called.
         if is_prime(it.number) and with_attached(home, call_back, it) != PYATTACH_OK:
             break
         it.number += 1

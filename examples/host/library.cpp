@@ -22,7 +22,7 @@ std::string find_plugin() {
 const plugin &load_plugin(const std::string &path) {
     // A name without a slash would be looked for where the dynamic linker keeps its libraries.
     const std::string file = path.empty() ? find_plugin() : std::filesystem::absolute(path).string();
-    // Local, as plugin hosts do: what the plugin and its libraries define is nobody else's business.
+    // Local, as plugin hosts do: what the plugin and its libraries define is not seen by others.
     void *library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr)
         throw refusal(std::string("the plugin cannot be loaded: ") + dlerror());

@@ -12,7 +12,7 @@ void collect(const fs::path &directory, bool installed, sources &found) {
     std::error_code error;
     fs::directory_iterator entries(directory, error);
     for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-        std::error_code unknown; // what cannot be asked about is left for whoever reads it
+        std::error_code unknown; // an error is reported when the file is read
         const fs::path &path = entries->path();
         const fs::path name = path.filename();
         if (entries->is_directory(unknown)) {

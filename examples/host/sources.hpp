@@ -7,8 +7,7 @@
 #include <vector>
 
 struct sources {
-    std::vector<std::string>
-        files; // every *.py, sorted; also names that lead nowhere, which whoever reads them will see
+    std::vector<std::string> files; // every *.py, sorted; also names that lead nowhere: opening them fails
     std::vector<std::pair<std::string, std::string>> closed; // directories that could not be entered, and why
 };
 

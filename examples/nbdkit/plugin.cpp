@@ -144,7 +144,7 @@ void load_script(token py) {
             state->functions[what] = std::move(found);
 }
 
-// Python starts before nbdkit forks to become a daemon: who called nbdkit must see what is wrong with the script, and
+// Python starts before nbdkit forks to become a daemon: an error in the script has to be reported on the terminal, and
 // nbdkit asks for the thread model before it forks. after_fork puts Python in order in the child.
 int config_complete() {
     const char *libpython = state->libpython.empty() ? nullptr : state->libpython.c_str();
@@ -214,9 +214,8 @@ int can_fua(void *handle) { return ask<int>(CAN_FUA, has(FLUSH) ? NBDKIT_FUA_EMU
 
 // --- Requests -------------------------------------------------------------------------------------------------------
 
-// The script gets a memoryview of a copy, and the view is released when the call ends: who keeps it gets a ValueError.
-// A view of nbdkit's own memory would need no copy, but a slice of it that is kept, or an array upon it, cannot be
-// released from here, and would be of memory that has another use by then.
+// The script gets a memoryview of a copy, and the view is released when the call ends: a script that keeps it gets a
+// ValueError. README.md says why it is not a view of nbdkit's own memory.
 template <class Work> int with_view(token py, function what, const owned &memory, Work &&work) {
     const owned view = py.call(state->memoryview, memory);
     const int result = reporting(py, what, -1, [&] { return work(view); });

@@ -47,8 +47,8 @@ static void reject(worker *self, const char *path, const char *reason) {
     host->file_done(host->context);
 }
 
-/* The thread is not attached here, so this waits for nobody: the reference is queued, and whoever attaches next
- * releases it. */
+/* The thread is not attached here, so this does not wait: the reference is queued, and the next thread that
+ * attaches releases it. */
 static void drop(worker *self, struct _object *summary) {
     if (summary == NULL)
         return;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef struct source {
-    char *bytes; /* to be freed by whoever read it */
+    char *bytes; /* the caller of source_read frees them */
     size_t size;
     uint64_t lines;
 } source;

@@ -110,7 +110,8 @@ def run_script(path):
     set_path(os.path.dirname(os.path.realpath(path)))
     main = new_main()
     main.__file__ = path
-    main.__cached__ = None
+    if sys.version_info < (3, 15):  # which has no __cached__
+        main.__cached__ = None
     from importlib.machinery import SourceFileLoader, SourcelessFileLoader
     loader = SourcelessFileLoader if path.endswith(".pyc") else SourceFileLoader
     main.__loader__ = loader("__main__", main.__file__)

@@ -2,8 +2,8 @@
 //
 // The list of loaded objects changes under our hands, in two ways. An object that another thread unloads stays mapped
 // while for_each_object() shows it. An object that another thread is loading is in the list before it is relocated, and
-// whoever writes to it then is overwritten, or takes from the dynamic linker the page that it is writing to. So
-// for_each_object() shows the list only where each object in it is complete.
+// what is written to it then is overwritten; and a page that is made read-only then is one that the dynamic linker is
+// still writing to. So for_each_object() shows the list only where each object in it is complete.
 #pragma once
 
 #include <cstddef>

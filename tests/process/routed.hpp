@@ -37,13 +37,14 @@ inline bool is_attached() {
 inline void *main_interpreter() { return support::cpython<void *()>("PyInterpreterState_Main")(); }
 inline void clear(void *tstate) { support::cpython<void(void *)>("PyThreadState_Clear")(tstate); }
 
-// Runs `work` on a native thread, twice, while this one is detached.
+// Runs `work` on a native thread, twice, while this one is detached. It has no scope open at its end.
 inline void on_native_thread(const std::function<void()> &work) {
     support::run_on_thread([&] {
         for (int i = 0; i < 2; ++i) {
             EXPECT(!is_attached());
             work();
             EXPECT(!is_attached());
+            EXPECT(pyattach_attach_depth() == 0);
         }
     });
 }

@@ -64,13 +64,14 @@ TEST_CASE("what Python keeps for a native thread survives between routed ensures
 TEST_CASE("ensures are released in an order that crosses") {
     start_python();
     on_native_thread([] {
-        const int first = PyGILState_Ensure(), second = PyGILState_Ensure();
+        const int first = PyGILState_Ensure(), before = counter(), second = PyGILState_Ensure();
         PyGILState_Release(first); // CPython detaches, and keeps the count of the second
         EXPECT(!is_attached());
         const int third = PyGILState_Ensure();
         EXPECT(third == unlocked);
         PyGILState_Release(second);
         EXPECT(is_attached());
+        EXPECT(counter() == before); // the third is counted in place of the first
         PyGILState_Release(third);
     });
 }

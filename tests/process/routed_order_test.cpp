@@ -46,6 +46,48 @@ TEST_CASE("a restore inside a detached scope attaches, although an ensure furthe
     });
 }
 
+TEST_CASE("a save inside a scope of the library detaches, although a restore further out has the same thread state") {
+    start_python();
+    on_native_thread([] {
+        PyGILState_Release(PyGILState_Ensure());
+        void *const tstate = PyGILState_GetThisThreadState();
+        if (!tstate)
+            return; // this Python keeps no thread states
+        PyEval_RestoreThread(tstate);
+        {
+            detached gap;
+            attached inside;
+            EXPECT(PyEval_SaveThread() == tstate);
+            EXPECT(!is_attached());
+            PyEval_RestoreThread(tstate);
+            EXPECT(pyattach_attach_depth() == 1);
+        }
+        EXPECT(is_attached());
+        EXPECT(PyEval_SaveThread() == tstate);
+    });
+}
+
+TEST_CASE("a save inside a critical section detaches, although a restore has attached just before") {
+    start_python();
+    on_native_thread([] {
+        const int handle = PyGILState_Ensure();
+        const ref object = new_object();
+        PyGILState_Release(handle);
+        void *const tstate = PyGILState_GetThisThreadState();
+        if (!tstate)
+            return; // this Python keeps no thread states
+        PyEval_RestoreThread(tstate);
+        {
+            section locked(object);
+            EXPECT(PyEval_SaveThread() == tstate);
+            EXPECT(!is_attached());
+            EXPECT(pyattach_gilstate_is_open(tstate));
+            PyEval_RestoreThread(tstate);
+        }
+        EXPECT(PyEval_SaveThread() == tstate);
+    });
+}
+
 TEST_CASE("a nested ensure is released inside a newer one that attached") {
     start_python();
     on_native_thread([] {
@@ -71,6 +113,7 @@ TEST_CASE("nested ensures outlive the ensure around them, in a gap and beside a 
         pyattach_set_thread_policy(policy);
         on_native_thread([] {
             const int outer = PyGILState_Ensure();
+            const int before = counter();
             void *const tstate = PyEval_SaveThread();
             const int inner = PyGILState_Ensure();
             const int first = PyGILState_Ensure(), second = PyGILState_Ensure();
@@ -79,9 +122,11 @@ TEST_CASE("nested ensures outlive the ensure around them, in a gap and beside a 
             PyEval_RestoreThread(tstate);
             PyGILState_Release(outer);
             EXPECT(!is_attached());
+            EXPECT(pyattach_attach_depth() == 0);
             attached scope;
             PyGILState_Release(first);
             PyGILState_Release(second);
+            EXPECT(counter() == before - 1);
             const int nested = PyGILState_Ensure();
             EXPECT(nested == locked);
             PyGILState_Release(nested);
@@ -137,5 +182,26 @@ TEST_CASE("a scope in a gap leaves the exception of code that is not routed") {
         const std::string error = take_error();
         EXPECT(error.find("kept") != std::string::npos);
         EXPECT(unraisable() == "[]");
+    });
+}
+
+TEST_CASE("a save ends what a restore attached, although an exception of further out is pending") {
+    start_python();
+    on_native_thread([] {
+        PyGILState_Release(PyGILState_Ensure());
+        void *const tstate = PyGILState_GetThisThreadState();
+        if (!tstate)
+            return; // this Python keeps no thread states
+        foreign_attach outer;
+        raise_value_error("kept");
+        {
+            detached gap;
+            PyEval_RestoreThread(tstate);
+            EXPECT(pyattach_gilstate_is_open(nullptr));
+            EXPECT(PyEval_SaveThread() == tstate);
+            EXPECT(!pyattach_gilstate_is_open(tstate));
+        }
+        const std::string error = take_error();
+        EXPECT(error.find("kept") != std::string::npos);
     });
 }

@@ -81,11 +81,12 @@ print("end")
         if is_debug():
             self.skipTest("ON A DEBUG BUILD OF PYTHON AN ENSURE OF BEFORE IS NOT TOLD FROM ONE SINCE (docs/adopt.md)")
         self.check_script("""
-import counted, pyattach, threading, time
+import counted, pyattach, threading
 pyattach.unroute()
-counts = [0, 0]
+counts, called = [0, 0], threading.Event()
 def native():
     counts[0] += 1
+    called.set()
 def python():
     for _ in range(30):
         assert counted.call(lambda: counts.append(1), 3) == 0
@@ -95,10 +96,10 @@ threads = [threading.Thread(target=python) for _ in range(2)]
 for thread in threads:
     thread.start()
 for _ in range(100):
-    pyattach.route()
-    time.sleep(0.0005)
-    pyattach.unroute()
-    time.sleep(0.0005)
+    for change in (pyattach.route, pyattach.unroute):
+        change()
+        called.clear()
+        called.wait()
 for thread in threads:
     thread.join()
 pyattach.route()

@@ -29,12 +29,12 @@ print(seen)
 COLD, WARM = f"{[1] * 10}\n", f"{[1, 2, 3, 4, 5] * 2}\n"
 # A thread that attaches for ever, while Python ends.
 ENDS = """
-import time, counted
-seen = []
+import threading, counted
+calls = threading.Semaphore(0)
 for _ in range(4):
-    assert counted.leave_behind(lambda: seen.append(1)) == 0
-while len(seen) < 100:
-    time.sleep(0.001)
+    assert counted.leave_behind(calls.release) == 0
+for _ in range(100):
+    calls.acquire()
 """
 EXITS = 5
 

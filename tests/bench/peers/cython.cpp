@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "peers.hpp"
+#include "guards.hpp"
 
 extern "C" {
 void bench_cython_attach(long n);
@@ -23,12 +23,8 @@ void import() {
         std::abort();
 }
 
-peer it() {
-#ifdef BENCH_ROUTED
-    peer it = {"Cython, routed"};
-#else
-    peer it = {"Cython"};
-#endif
+peer make(const char *name) {
+    peer it = {name};
     it.import = import;
     it.nested = it.attach = bench_cython_attach;
     it.detach = bench_cython_detach;
@@ -38,10 +34,6 @@ peer it() {
 
 } // namespace
 
-#ifdef BENCH_ROUTED
-const peer cython_routed = it();
-#else
-const peer cython_peer = it();
-#endif
+BENCH_PEER(cython, "Cython", make);
 
 } // namespace bench

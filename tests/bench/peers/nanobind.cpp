@@ -1,27 +1,12 @@
 #include <nanobind/nanobind.h>
 
-#include "peers.hpp"
+#include "guards.hpp"
 
 namespace bench {
 namespace {
 
-void attach(long n) {
-    for (; n; --n)
-        nanobind::gil_scoped_acquire here;
-}
-
 // nanobind's own way to call is in its compiled library, which this program does without.
-void call_attached(object *function, long n) {
-    for (; n; --n) {
-        nanobind::gil_scoped_acquire here;
-        Py_XDECREF(PyObject_CallNoArgs(reinterpret_cast<PyObject *>(function)));
-    }
-}
-
-void detach(long n) {
-    for (; n; --n)
-        nanobind::gil_scoped_release gap;
-}
+void call(object *function) { Py_XDECREF(PyObject_CallNoArgs(reinterpret_cast<PyObject *>(function))); }
 
 void section(object *one, long n) {
     for (; n; --n)
@@ -33,15 +18,8 @@ void section2(object *one, object *two, long n) {
         nanobind::ft_object2_guard here{reinterpret_cast<PyObject *>(one), reinterpret_cast<PyObject *>(two)};
 }
 
-peer it() {
-#ifdef BENCH_ROUTED
-    peer it = {"nanobind, routed"};
-#else
-    peer it = {"nanobind"};
-#endif
-    it.nested = it.attach = attach;
-    it.detach = detach;
-    it.call = call_attached;
+peer make(const char *name) {
+    peer it = peer_of_guards<nanobind::gil_scoped_acquire, nanobind::gil_scoped_release, call>(name);
     it.section = section;
     it.section2 = section2;
     return it;
@@ -49,10 +27,6 @@ peer it() {
 
 } // namespace
 
-#ifdef BENCH_ROUTED
-const peer nanobind_routed = it();
-#else
-const peer nanobind_peer = it();
-#endif
+BENCH_PEER(nanobind, "nanobind", make);
 
 } // namespace bench

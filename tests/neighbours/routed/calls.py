@@ -8,6 +8,7 @@ from stats import stats
 local = threading.local()
 lock = threading.Lock()
 seen = []
+many = threading.Event()  # a hundred have been seen
 
 
 def note(number):
@@ -15,6 +16,8 @@ def note(number):
     local.calls = getattr(local, "calls", 0) + 1
     with lock:
         seen.append((threading.get_native_id(), local.calls, number * number))
+        if len(seen) == 100:
+            many.set()
     return number * number
 
 
