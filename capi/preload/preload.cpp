@@ -139,10 +139,9 @@ int pyattach_preload_trace_check(const char *path, const char *format, char *sai
 }
 int pyattach_preload_trace(const char *path, const char *format, char *said, size_t size) {
     preload::process_trace::plan planned;
-    return preload::process_trace::make_plan(path, format, planned, said, size) &&
-                   preload::process_trace::begin(planned, true, said, size)
-               ? 0
-               : 1;
+    if (!preload::process_trace::make_plan(path, format, planned, said, size))
+        return 1;
+    return preload::process_trace::begin(planned, true, said, size) ? 0 : 2;
 }
 const char *pyattach_preload_function(unsigned number) {
     return number < route_count && !routes[number].loads ? routes[number].symbol : nullptr;

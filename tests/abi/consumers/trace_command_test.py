@@ -12,11 +12,9 @@ from pathlib import Path
 from consumers import PYTHON, command, libpython, python_headers, run
 from preloaded import HERE
 from relinked_test import RELINKED, pybind11_refusal
-from traced import CALL, Trace, Traced
+from traced import CALL, CALLED, Trace, Traced
 
 WAYS = ("pyattach-trace", "LD_PRELOAD")
-# Of counted.c: each of three calls attaches, detaches, and attaches again.
-CALLED = ["attached", "detached", "attached"] * 3
 
 
 class Lanes(Traced):

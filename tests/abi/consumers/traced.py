@@ -8,6 +8,8 @@ from consumers import PYTHON, command, libpython, python_headers, run
 from preloaded import HERE, Preloaded
 
 CALL = "import counted; assert counted.call(lambda: None, 3) == 0"
+# What the native thread does in it: each of the three calls attaches, detaches, and attaches again.
+CALLED = ["attached", "detached", "attached"] * 3
 
 
 class Trace:
