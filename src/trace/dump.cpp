@@ -18,11 +18,20 @@ namespace {
 
 // --- The file: one thread at a time writes it.
 
-constexpr int64_t longest_wait_ns = 10000000000;
+constexpr int64_t longest_wait_ns = 10000000000, longest_sleep_ns = 100000000;
 // The native id of the thread that writes; 0: none does.
 futex::word writer{0};
 
 uint32_t own_number() noexcept { return std::max(static_cast<uint32_t>(own_native_id()), uint32_t{1}); }
+
+// Waits until this thread writes no more, at most for some time. A child of a fork that this library was not told of,
+// as before there is a Python, may find the number of a thread that it does not have.
+void wait_for(uint32_t seen, int64_t limit_ns) noexcept {
+    const kept_errno kept;
+    futex::wait(writer, seen, std::min(limit_ns, longest_sleep_ns));
+    if (has_ended(static_cast<pid_t>(seen)))
+        writer.compare_exchange_strong(seen, 0, std::memory_order_acquire);
+}
 
 // False: another thread writes for too long, or the calling one does, in a message handler that was called meanwhile.
 bool claim_file() noexcept {
@@ -35,7 +44,7 @@ bool claim_file() noexcept {
         const int64_t left_ns = until_ns - monotonic_ns();
         if (seen == own || left_ns <= 0)
             return false;
-        futex::wait(writer, seen, left_ns);
+        wait_for(seen, left_ns);
     }
 }
 
@@ -50,7 +59,7 @@ void wait_for_writer() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint32_t own = own_number();
     for (uint32_t seen; (seen = writer.load(std::memory_order_acquire)) != 0 && seen != own;)
-        futex::wait(writer, seen);
+        wait_for(seen, longest_sleep_ns);
 }
 
 // --- The signal

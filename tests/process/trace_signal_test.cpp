@@ -10,10 +10,12 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <pthread.h>
 #include <sstream>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace support;
 
@@ -42,6 +44,14 @@ std::string read_file(const std::string &path) {
 
 bool is_complete(const std::string &text) { return has(text, "\n]}\n"); }
 
+std::string read_to_end(int descriptor) {
+    std::string text;
+    char part[4096];
+    for (ssize_t size; (size = read(descriptor, part, sizeof part)) > 0;)
+        text.append(part, static_cast<size_t>(size));
+    return text;
+}
+
 // The file once it is complete, and has this in it.
 std::string wait_for_file(const std::string &path, const std::string &part) {
     std::string text;
@@ -59,6 +69,15 @@ void attach_as(const char *name) {
     });
 }
 
+int count_descriptors(const std::string &path) {
+    int found = 0;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code is_gone;
+        found += std::filesystem::read_symlink(entry.path(), is_gone) == path;
+    }
+    return found;
+}
+
 std::atomic<int> handled{0};
 void count_signal(int) { ++handled; }
 void handle(int signal, void (*function)(int)) {
@@ -70,6 +89,14 @@ void *handler_of(int signal) {
     struct sigaction now;
     EXPECT(sigaction(signal, nullptr, &now) == 0);
     return reinterpret_cast<void *>(now.sa_handler);
+}
+
+// With the path of a file that is not there yet.
+void check_with_file(const char *child) {
+    temporary_folder folder;
+    child_options options;
+    options.arguments = {folder.path + "/dump.json"};
+    check_succeeds(child, options);
 }
 
 } // namespace
@@ -90,7 +117,6 @@ CHILD("is asked while a thread keeps Python") {
     EXPECT(has(wait_for_file(path, "\"name\":\"holder\""), "\"open\":true"));
     seen.count_down();
     holder.join();
-    // Again, with what has happened since.
     attach_as("later");
     EXPECT(raise(SIGUSR1) == 0);
     wait_for_file(path, "\"name\":\"later\"");
@@ -98,10 +124,7 @@ CHILD("is asked while a thread keeps Python") {
 }
 
 TEST_CASE("a signal has the trace written while a thread keeps Python, and each further one again") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("is asked while a thread keeps Python", options);
+    check_with_file("is asked while a thread keeps Python");
 }
 
 CHILD("is asked while all threads block the signal") {
@@ -119,10 +142,7 @@ CHILD("is asked while all threads block the signal") {
 }
 
 TEST_CASE("the signal comes where all threads of the program block it") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("is asked while all threads block the signal", options);
+    check_with_file("is asked while all threads block the signal");
 }
 
 CHILD("has a handler of its own") {
@@ -140,7 +160,6 @@ CHILD("has a handler of its own") {
         EXPECT(raise(SIGUSR1) == 0 && handled == round + 1);
         EXPECT(remove(path.c_str()) == 0);
     }
-    // One that was set meanwhile stays.
     EXPECT(pyattach_trace_start(&options) == PYATTACH_OK);
     handle(SIGUSR1, SIG_IGN);
     EXPECT(pyattach_trace_stop() == PYATTACH_OK);
@@ -148,10 +167,7 @@ CHILD("has a handler of its own") {
 }
 
 TEST_CASE("the handler before is there again after the stop, and one that was set meanwhile stays") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("has a handler of its own", options);
+    check_with_file("has a handler of its own");
 }
 
 CHILD("is asked again and again, by each thread") {
@@ -163,8 +179,7 @@ CHILD("is asked again and again, by each thread") {
         for (int round = 0; round < 300; ++round) {
             std::unique_ptr<char[]> memory(new char[static_cast<size_t>(1 + number) * 100]);
             attached here;
-            EXPECT(kill(getpid(), SIGUSR1) == 0);
-            EXPECT(raise(SIGUSR1) == 0);
+            EXPECT(kill(getpid(), SIGUSR1) == 0 && raise(SIGUSR1) == 0);
             detached gap;
         }
     });
@@ -177,12 +192,7 @@ CHILD("is asked again and again, by each thread") {
     EXPECT(is_complete(read_file(path)));
 }
 
-TEST_CASE("signals may come at any moment") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("is asked again and again, by each thread", options);
-}
+TEST_CASE("signals may come at any moment") { check_with_file("is asked again and again, by each thread"); }
 
 CHILD("stops while the file is written") {
     const std::string path = child_arguments()[0];
@@ -197,25 +207,15 @@ CHILD("stops while the file is written") {
     EXPECT(raise(SIGUSR1) == 0);
     // This returns when the file is open at the other end, too.
     const int end = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    EXPECT(end >= 0);
     task stopping("the stop", [] { EXPECT(pyattach_trace_stop() == PYATTACH_OK); });
     stopping.wait_until_asleep();
     EXPECT(!stopping.has_returned());
-    std::string text;
-    char part[4096];
-    for (ssize_t size; (size = read(end, part, sizeof part)) > 0;)
-        text.append(part, static_cast<size_t>(size));
+    const std::string text = read_to_end(end);
     EXPECT(has(text, "\"name\":\"worker\"") && is_complete(text) && text.size() > 100000);
     stopping.join();
-    EXPECT(close(end) == 0);
 }
 
-TEST_CASE("a stop waits until the file is complete") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("stops while the file is written", options);
-}
+TEST_CASE("a stop waits until the file is complete") { check_with_file("stops while the file is written"); }
 
 CHILD("is asked in a fork child") {
     const std::string path = child_arguments()[0];
@@ -224,8 +224,7 @@ CHILD("is asked in a fork child") {
     start_trace(path);
     attach_as("parent's");
     fork_plainly([&] {
-        EXPECT(raise(SIGUSR1) == 0);
-        EXPECT(handled == 0);
+        EXPECT(raise(SIGUSR1) == 0 && handled == 0);
         EXPECT(pyattach_trace_stop() == PYATTACH_OK);
         EXPECT(raise(SIGUSR1) == 0 && handled == 1);
         EXPECT(read_file(path).empty());
@@ -240,10 +239,30 @@ CHILD("is asked in a fork child") {
 }
 
 TEST_CASE("in a fork child the signal does nothing until the trace is stopped there") {
-    temporary_folder folder;
-    child_options options;
-    options.arguments = {folder.path + "/dump.json"};
-    check_succeeds("is asked in a fork child", options);
+    check_with_file("is asked in a fork child");
+}
+
+CHILD("forks without Python while the file is written") {
+    const std::string path = child_arguments()[0];
+    EXPECT(mkfifo(path.c_str(), 0600) == 0);
+    const int end = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const int filling = open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT(end >= 0 && filling >= 0);
+    while (write(filling, "x", 1) == 1)
+        ;
+    EXPECT(close(filling) == 0);
+    start_trace(path);
+    EXPECT(raise(SIGUSR1) == 0);
+    wait_until("the file to be open at its other end", [&] { return count_descriptors(path) == 2; });
+    // This library is told of no fork, because there is no interpreter.
+    fork_plainly([] { EXPECT(pyattach_trace_stop() == PYATTACH_OK); });
+    EXPECT(fcntl(end, F_SETFL, 0) == 0);
+    EXPECT(is_complete(read_to_end(end)));
+    EXPECT(pyattach_trace_stop() == PYATTACH_OK);
+}
+
+TEST_CASE("a fork child does not wait for a file that its parent writes") {
+    check_with_file("forks without Python while the file is written");
 }
 
 CHILD("stops the trace where a message says that the file cannot be written") {
@@ -262,7 +281,6 @@ CHILD("stops the trace where a message says that the file cannot be written") {
     stopped.wait();
     EXPECT(pyattach_trace_stop() == PYATTACH_INVALID);
     EXPECT(handler_of(SIGUSR1) == reinterpret_cast<void *>(SIG_DFL));
-    pyattach_set_message_handler(nullptr, nullptr);
 }
 
 TEST_CASE("what cannot be written is told to the message handler, which may stop the trace") {
