@@ -130,16 +130,16 @@ int pyattach_preload_describe(unsigned number, char *path, size_t size, unsigned
     *functions = found.routes;
     return 1;
 }
-int pyattach_preload_trace_check(const char *path, const char *format, char *said, size_t size) {
+int pyattach_preload_trace_check(const char *path, const char *format, const char *signal, char *said, size_t size) {
     preload::process_trace::plan planned;
-    if (!preload::process_trace::make_plan(path, format, planned, said, size))
+    if (!preload::process_trace::make_plan({path, format, signal}, planned, said, size))
         return 1;
     std::snprintf(said, size, "%s", planned.path);
     return 0;
 }
-int pyattach_preload_trace(const char *path, const char *format, char *said, size_t size) {
+int pyattach_preload_trace(const char *path, const char *format, const char *signal, char *said, size_t size) {
     preload::process_trace::plan planned;
-    if (!preload::process_trace::make_plan(path, format, planned, said, size))
+    if (!preload::process_trace::make_plan({path, format, signal}, planned, said, size))
         return 1;
     return preload::process_trace::begin(planned, true, said, size) ? 0 : 2;
 }

@@ -58,7 +58,7 @@ def _load():
         library.pyattach_preload_describe.argtypes = [
             ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, number, number]
         library.pyattach_preload_trace.argtypes = [
-            ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+            ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
         library.pyattach_preload_function.restype = ctypes.c_char_p
         _library = library
     return _library
@@ -97,21 +97,25 @@ def route(only=None, except_=None, verbose=None):
         raise RoutingError("not all calls could be routed: memory is short, or a page cannot be written")
 
 
-def trace(path, format=None):
+def trace(path, format=None, signal=None):
     """Starts a trace of this process, which is written when the process ends: who had Python, and who waited for whom.
 
     path: the file, in which %p stands for the number of the process. Without %p fork children write none.
     format: "chrome", "perfetto" or "html"; None: what the end of the path says (.json, .pftrace, .perfetto, .html).
+    signal: a number or a name, such as "USR1": the trace is also written when this signal comes, which is then not
+    Python's. A fork child writes none when it comes.
 
     Native threads of code that is not linked to libpyattach are in it from route() on. A process that ends by a signal
-    or by os._exit() writes none. Raises ValueError for a file that cannot be written and for a format that is none, and
-    TraceError if a trace records already or memory is short.
+    or by os._exit() writes none. Raises ValueError for a file that cannot be written, and for a format or a signal that
+    is none, and TraceError if a trace records already or memory is short.
     """
     path = os.fsencode(path)
     if b"\0" in path:
         raise ValueError("the name of the trace's file has a byte of zero. Give one that may be written.")
     said = ctypes.create_string_buffer(8192)
-    status = _load().pyattach_preload_trace(path, None if format is None else os.fsencode(format), said, len(said))
+    words = [None if word is None else os.fsencode(str(word)) for word in
+             (format, None if signal is None else signal if isinstance(signal, str) else int(signal))]
+    status = _load().pyattach_preload_trace(path, *words, said, len(said))
     if status:
         raise (ValueError if status == 1 else TraceError)(os.fsdecode(said.value))
 

@@ -1,7 +1,7 @@
 """Runs a script, a module or a command with the calls of extension modules routed to libpyattach.
 
 usage: python3 -m pyattach [--verbose[=FILE]] [--only PATTERN]... [--except PATTERN]...
-                           [--trace FILE [--format FORMAT]] SCRIPT [ARGUMENT]...
+                           [--trace FILE [--format FORMAT] [--signal SIGNAL]] SCRIPT [ARGUMENT]...
        python3 -m pyattach [OPTION]... -m MODULE [ARGUMENT]...
        python3 -m pyattach [OPTION]... -c COMMAND [ARGUMENT]...
 
@@ -12,6 +12,7 @@ usage: python3 -m pyattach [--verbose[=FILE]] [--only PATTERN]... [--except PATT
                      stands for the number of the process; without it fork children write none
   --format FORMAT    chrome, perfetto or html. Without it the end of the file's name says which: .json, .pftrace or
                      .perfetto, or .html, which is a page for a browser
+  --signal SIGNAL    the trace is also written when this signal comes: a name, such as USR1, or a number
 
 In a pattern, * stands for any text, ? for one character, and [...] for one of several. The script runs as with
 `python3 SCRIPT`. Programs that it starts are not routed: for that, see pyattach-run and pyattach-trace.
@@ -21,7 +22,7 @@ import sys
 
 from pyattach import RoutingError, TraceError, _run, route, trace
 
-KINDS = {"--trace": "file", "--format": "format"}
+KINDS = {"--trace": "file", "--format": "format", "--signal": "signal"}
 
 
 def main(words):
@@ -59,7 +60,7 @@ def main(words):
     try:
         route(**options)
         if file is not None:
-            trace(file, format=values["--format"])
+            trace(file, format=values["--format"], signal=values["--signal"])
     except (RoutingError, TraceError, ValueError) as error:
         _run.stop(str(error), "")
     _run.run(words)

@@ -1,6 +1,9 @@
 // A signal that the program gives to this library.
 #include "platform/signal.hpp"
 
+#include <cstdlib>
+#include <cstring>
+
 namespace pyattach {
 
 bool may_be_taken(int signal) noexcept {
@@ -20,6 +23,25 @@ bool may_be_taken(int signal) noexcept {
         return signal > 0 && sigaction(signal, nullptr, &now) == 0; // not those that the C library keeps to itself
     }
     }
+}
+
+int signal_of_name(const char *name) noexcept {
+    static constexpr struct {
+        const char *name;
+        int number;
+    } known[] = {{"USR1", SIGUSR1}, {"USR2", SIGUSR2},   {"HUP", SIGHUP},   {"INT", SIGINT}, {"QUIT", SIGQUIT},
+                 {"TERM", SIGTERM}, {"ALRM", SIGALRM},   {"PROF", SIGPROF}, {"URG", SIGURG}, {"VTALRM", SIGVTALRM},
+                 {"XCPU", SIGXCPU}, {"WINCH", SIGWINCH}, {"IO", SIGIO}};
+    if (*name >= '0' && *name <= '9') {
+        char *end;
+        const long number = std::strtol(name, &end, 10);
+        return !*end && number < 1000 && may_be_taken(static_cast<int>(number)) ? static_cast<int>(number) : 0;
+    }
+    const char *rest = std::strncmp(name, "SIG", 3) == 0 ? name + 3 : name;
+    for (const auto &signal : known)
+        if (std::strcmp(rest, signal.name) == 0)
+            return signal.number;
+    return 0;
 }
 
 bool taken_signal::take(int signal, void (*handler)(int)) noexcept {

@@ -9,6 +9,9 @@ namespace pyattach {
 // reports what an instruction has done, which would do it again.
 bool may_be_taken(int signal) noexcept;
 
+// The number of a signal that may be taken: of its name, such as USR1 or SIGUSR1, or of its digits. 0: it is none.
+int signal_of_name(const char *name) noexcept;
+
 class taken_signal {
   public:
     // Calls `handler` from now on, on any thread that does not block the signal. False: the system refuses.

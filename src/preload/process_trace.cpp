@@ -8,6 +8,7 @@
 
 #include "platform/file.hpp"
 #include "platform/process.hpp"
+#include "platform/signal.hpp"
 #include "preload/follow.hpp"
 #include "preload/report.hpp"
 
@@ -31,6 +32,9 @@ constexpr named_format formats[] = {
 plan current;
 bool has_begun, is_python_here;
 long process;
+
+// NULL for what is not there, or empty.
+const char *given(const char *text) noexcept { return text && *text ? text : nullptr; }
 
 bool ends_with(const char *text, const char *end) noexcept {
     const size_t length = std::strlen(text), tail = std::strlen(end);
@@ -66,7 +70,7 @@ bool expand(const char *pattern, char *path, size_t size) noexcept {
 }
 
 // `is_complete`: the program has not stopped the trace itself.
-void write(bool is_complete) noexcept {
+void write(bool is_complete) {
     char path[sizeof current.path], line[sizeof current.path + 256], text[128];
     if (!expand(current.path, path, sizeof path))
         return report::failure("the trace is not written: the file's name is longer than a path can be");
@@ -88,20 +92,28 @@ void write(bool is_complete) noexcept {
 
 } // namespace
 
-bool make_plan(const char *path, const char *format, plan &made, char *sentence, size_t size) noexcept {
-    const char *name = format && *format ? format : nullptr;
-    if (!path || !*path) {
+bool make_plan(const request &wanted, plan &made, char *sentence, size_t size) noexcept {
+    const char *path = wanted.path, *format = wanted.format, *signal = wanted.signal;
+    if (!given(path)) {
         std::snprintf(sentence, size, "the name of the trace's file is empty. Give one that may be written.");
         return false;
     }
-    if (!find_format(path, name, made.format)) {
-        if (name)
-            std::snprintf(sentence, size, "there is no format %s. The formats are chrome, perfetto and html.", name);
+    if (!find_format(path, format, made.format)) {
+        if (format)
+            std::snprintf(sentence, size, "there is no format %s. The formats are chrome, perfetto and html.", format);
         else
             std::snprintf(sentence, size,
                           "%s: the end of the name says no format. It is .json (Chrome's), .pftrace or .perfetto "
                           "(Perfetto's) or .html (a page). Use one of them, or name the format (--format).",
                           path);
+        return false;
+    }
+    made.signal = signal ? signal_of_name(signal) : 0;
+    if (signal && !made.signal) {
+        std::snprintf(sentence, size,
+                      "there is no signal %s that can have the trace written. Give a name, such as USR1, or a number. "
+                      "KILL, STOP, ABRT and those that report a fault are none.",
+                      signal);
         return false;
     }
     if (!full_path_for_writing(path, made.path, sizeof made.path)) {
@@ -113,18 +125,23 @@ bool make_plan(const char *path, const char *format, plan &made, char *sentence,
     return true;
 }
 
-bool begin(const plan &planned, bool has_python, char *sentence, size_t size) noexcept {
+bool begin(const plan &planned, bool has_python, char *sentence, size_t size) {
     char path[sizeof planned.path];
+    if (!expand(planned.path, path, sizeof path)) {
+        std::snprintf(sentence, size, "the name of the trace's file is longer than a path can be. Give a shorter one.");
+        return false;
+    }
     pyattach_trace_options options = {};
     options.struct_size = sizeof options;
     // Also before an abort, and at an exit time-out.
-    options.dump_path = expand(planned.path, path, sizeof path) ? path : nullptr;
+    options.dump_path = path;
     options.dump_format = planned.format;
+    options.dump_signal = planned.signal;
     const pyattach_status outcome = pyattach_trace_start(&options);
     if (outcome != PYATTACH_OK) {
         std::snprintf(sentence, size, "%s",
                       outcome == PYATTACH_NO_MEMORY
-                          ? "there is no memory for a trace"
+                          ? "there is no memory for a trace, or no thread for its signal"
                           : "a trace records already, and goes on. There is one in a process.");
         return false;
     }
@@ -135,20 +152,21 @@ bool begin(const plan &planned, bool has_python, char *sentence, size_t size) no
     return true;
 }
 
-void begin_as_environment_says() noexcept {
-    const char *path = std::getenv("PYATTACH_RUN_TRACE"), *only = std::getenv("PYATTACH_RUN_TRACE_PROCESS");
-    if (!path || !*path || (only && *only && std::strtol(only, nullptr, 10) != own_process_id()))
+void begin_as_environment_says() {
+    const char *only = given(std::getenv("PYATTACH_RUN_TRACE_PROCESS"));
+    const request wanted = {std::getenv("PYATTACH_RUN_TRACE"), given(std::getenv("PYATTACH_RUN_TRACE_FORMAT")),
+                            given(std::getenv("PYATTACH_RUN_TRACE_SIGNAL"))};
+    if (!given(wanted.path) || (only && std::strtol(only, nullptr, 10) != own_process_id()))
         return;
     plan planned;
     char sentence[sizeof planned.path + 256], line[sizeof sentence + 64];
-    if (make_plan(path, std::getenv("PYATTACH_RUN_TRACE_FORMAT"), planned, sentence, sizeof sentence) &&
-        begin(planned, false, sentence, sizeof sentence))
+    if (make_plan(wanted, planned, sentence, sizeof sentence) && begin(planned, false, sentence, sizeof sentence))
         return;
     std::snprintf(line, sizeof line, "there is no trace (PYATTACH_RUN_TRACE): %s", sentence);
     report::failure(line);
 }
 
-void finish() noexcept {
+void finish() {
     if (!has_begun || (!is_for_each_process(current) && own_process_id() != process))
         return;
     has_begun = false;

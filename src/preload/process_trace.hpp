@@ -12,19 +12,23 @@ struct plan {
     // only the one that has begun the trace, and no fork child of it.
     char path[4096];
     pyattach_trace_format format;
+    int signal; // which has it written, too; 0: none
 };
 
-// `path`: made a full path. `format`: the name of one; NULL or "": the end of the path says which. False: that cannot
-// be done, and `sentence` says why. Writes nothing.
-bool make_plan(const char *path, const char *format, plan &made, char *sentence, size_t size) noexcept;
+// What is asked for, in words. NULL: the end of the path says the format; there is no signal.
+struct request {
+    const char *path, *format, *signal;
+};
+// Makes the path a full one. False: that cannot be done, and `sentence` says why. Writes nothing.
+bool make_plan(const request &wanted, plan &made, char *sentence, size_t size) noexcept;
 
 // Starts the trace, and writes it in `finish`. `has_python`: Python is in this process, whether or not `follow` has
 // found it. False: `sentence` says why not.
-bool begin(const plan &planned, bool has_python, char *sentence, size_t size) noexcept;
+bool begin(const plan &planned, bool has_python, char *sentence, size_t size);
 // The same, if the variables PYATTACH_RUN_TRACE... ask this process for it.
-void begin_as_environment_says() noexcept;
+void begin_as_environment_says();
 
 // When the process ends, as late as possible: writes the trace, if one was begun.
-void finish() noexcept;
+void finish();
 
 } // namespace pyattach::preload::process_trace

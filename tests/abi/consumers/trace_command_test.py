@@ -12,7 +12,7 @@ from pathlib import Path
 from consumers import PYTHON, command, libpython, python_headers, run
 from preloaded import HERE
 from relinked_test import RELINKED, pybind11_refusal
-from traced import CALL, CALLED, Trace, Traced
+from traced import CALL, CALLED, Trace, Traced, asked
 
 WAYS = ("pyattach-trace", "LD_PRELOAD")
 
@@ -123,6 +123,35 @@ class Files(Traced):
                 self.trace_by("pyattach-trace", path, "-c", f"{CALL}; import os, signal; {how}", expect=status)
                 self.assertFalse(path.exists())
 
+    def test_a_signal_has_it_written(self):
+        for name, number in (("USR1", signal.SIGUSR1), ("SIGUSR2", signal.SIGUSR2), (str(int(signal.SIGUSR1)), signal.SIGUSR1),
+                             (str(int(signal.SIGRTMIN)), signal.SIGRTMIN)):
+            with self.subTest(name=name):
+                path = self.into / "trace.json"
+                self.check("", self.trace_by("pyattach-trace", path, "-c", asked(path, number), options=["--signal", name], expect=7))
+                self.check_lane(Trace(path), CALLED)
+                path.unlink()
+        path = self.into / "trace.json"
+        self.check("", self.trace_by("LD_PRELOAD", path, "-c", asked(path, signal.SIGUSR1), PYATTACH_RUN_TRACE_SIGNAL="USR1", expect=7))
+        self.check_lane(Trace(path), CALLED)
+
+    def test_at_the_end_it_is_written_anew(self):
+        path, first = self.into / "trace.json", self.into / "first.json"
+        script = asked(path, signal.SIGUSR1).replace("os._exit(7)", f"os.rename({str(path)!r}, {str(first)!r}); counted.call(lambda: None, 1)")
+        self.check("", self.trace_by("pyattach-trace", path, "-c", script, options=["--signal=USR1"]))
+        self.assertEqual(1, Trace(first).states().count(CALLED))
+        self.assertNotIn("gate: ended", Trace(first).marks)
+        trace = Trace(path)
+        self.check_lane(trace, CALLED)
+        self.check_lane(trace, CALLED[:3])
+        self.assertIn("gate: ended", trace.marks)
+
+    def test_a_signal_that_is_not_given_is_the_programs(self):
+        path = self.into / "trace.json"
+        self.trace_by("pyattach-trace", path, "-c", asked(path, signal.SIGUSR1), options=["--signal", "USR2"],
+                      expect=-signal.SIGUSR1)
+        self.assertFalse(path.exists())
+
     def test_before_an_abort_it_is_written(self):
         path = self.into / "trace.json"
         done = self.trace_by("pyattach-trace", path, "-c", f"""
@@ -219,11 +248,13 @@ class Refused(Traced):
         self.refuse_file(["-o", "trace"], ".json", ".pftrace", ".perfetto", ".html")
         self.refuse_file(["-o", "trace.json", "--format", "text"], "there is no format text", "chrome, perfetto and html")
         self.refuse_file(["-o", "/no/such/folder/trace.json"], "/no/such/folder/trace.json: No such file or directory")
+        for name in ("KILL", "SIGSEGV", "usr1", "USR", "9", "11", "0", "9999", "10x", "-1", ""):
+            self.refuse_file(["-o", "trace.json", f"--signal={name}"], f"there is no signal {name} that", "USR1")
         (self.into / "folder.json").mkdir()
         self.refuse_file(["-o", self.into / "folder.json"], "folder.json: Is a directory")
         self.refuse_file(["-o", "x" * 5000 + ".json"], "File name too long")
         self.refuse_file(["--wrong"], "there is no option --wrong", "--help")
-        for option in ("-o", "--output", "--format"):
+        for option in ("-o", "--output", "--format", "--signal"):
             self.refuse(2, [self.tracer, option], f"{option} needs a ", "--help")
         self.refuse(2, [self.tracer, "-o", "trace.json"], "the program is missing", "--help")
         self.assertEqual([], [path for path in Path(self.folder).glob("*trace*") if path != self.into])
@@ -255,12 +286,14 @@ class Refused(Traced):
         done = self.trace_by("LD_PRELOAD", self.into / "trace.txt", "-c", CALL)
         self.assertIn("there is no trace (PYATTACH_RUN_TRACE)", done.stderr)
         self.assertIn(".pftrace", done.stderr)
+        done = self.trace_by("LD_PRELOAD", self.into / "trace.html", "-c", CALL, PYATTACH_RUN_TRACE_SIGNAL="KILL")
+        self.assertIn("there is no trace (PYATTACH_RUN_TRACE): there is no signal KILL", done.stderr)
         self.assertEqual([], os.listdir(self.into))
 
     def test_help_and_version(self):
         for option in ("--help", "-h"):
             shown = run(self.tracer, option).stdout
-            for word in ("usage: pyattach-trace -o FILE", "--format", "--only", "--except", "--verbose", "%p"):
+            for word in ("usage: pyattach-trace -o FILE", "--format", "--signal", "--only", "--except", "--verbose", "%p"):
                 self.assertIn(word, shown)
         self.assertTrue(run(self.tracer, "--version").stdout.startswith("pyattach-trace "))
 

@@ -9,7 +9,7 @@ import unittest
 
 from consumers import PYTHON, command, run
 from preloaded import HERE
-from traced import CALL, CALLED, Trace, Traced
+from traced import CALL, CALLED, Trace, Traced, asked
 
 
 class Scripts(Traced):
@@ -64,6 +64,17 @@ print(seen, sys.argv[1:])
                 self.trace_script(self.into / "trace.json", "-c", f"{CALL}; import os; {end}", expect=status)
                 self.assertEqual([], os.listdir(self.into))
 
+    def test_a_signal_has_it_written(self):
+        path = self.into / "trace.json"
+        self.check("", self.trace_script(path, "-c", asked(path, signal.SIGUSR1), options=["--signal", "USR1"], expect=7))
+        self.check_lane(Trace(path), CALLED)
+        for given in ("'USR1'", "signal.SIGUSR1", "int(signal.SIGUSR1)"):
+            with self.subTest(given=given):
+                path.unlink()
+                begin = f"import pyattach, signal; pyattach.trace({str(path)!r}, signal={given}); pyattach.route(); "
+                self.check("", self.run_by(None, "-c", begin + asked(path, signal.SIGUSR1), expect=7))
+                self.check_lane(Trace(path), CALLED)
+
     def test_fork_children(self):
         script = CALL + """
 import os, sys, warnings
@@ -110,14 +121,17 @@ class Refused(Traced):
         self.refuse_options(["--trace=a.json", "--format=text", *begun], "there is no format text", "chrome, perfetto and html")
         self.refuse_options(["--trace", "/no/such/folder/a.json", *begun], "/no/such/folder/a.json: No such file or directory")
         self.refuse_options(["--format", "html", *begun], "--format is for a trace", "--trace")
+        self.refuse_options(["--signal", "USR1", *begun], "--signal is for a trace", "--trace")
+        self.refuse_options(["--trace", "a.json", "--signal", "KILL", *begun], "there is no signal KILL", "USR1")
+        self.refuse_options(["--trace", "a.json", "--signal"], "--signal needs a signal")
         self.refuse_options(["--trace"], "--trace needs a file", "--help")
         self.refuse_options(["--trace", "a.json", "--format"], "--format needs a format")
         self.refuse_options(["--trace", "a.json"], "the script is missing")
 
     def test_a_script_sees_an_exception(self):
-        self.check("ValueError\n" * 5, self.run_by(None, "-c", """
+        self.check("ValueError\n" * 7, self.run_by(None, "-c", """
 import pyattach
-for words in (["a.txt"], [""], ["a\\0.json"], ["a.json", "text"], ["/no/such/folder/a.json"]):
+for words in (["a.txt"], [""], ["a\\0.json"], ["a.json", "text"], ["a.json", None, "KILL"], ["a.json", None, 9], ["/no/such/folder/a.json"]):
     try:
         pyattach.trace(*words)
     except ValueError as error:

@@ -11,6 +11,24 @@ CALL = "import counted; assert counted.call(lambda: None, 3) == 0"
 # What the native thread does in it: each of the three calls attaches, detaches, and attaches again.
 CALLED = ["attached", "detached", "attached"] * 3
 
+# Asks for the trace by the signal of this number, waits until a file is complete, and ends without an end.
+ASKED = CALL + """
+import json, os, signal, sys, time
+def is_complete(path):
+    try:
+        return bool(json.load(open(path)))
+    except (FileNotFoundError, ValueError):
+        return False
+os.kill(os.getpid(), NUMBER)
+while not is_complete(PATH): # the test's deadline ends this
+    time.sleep(0.01)
+os._exit(7)
+"""
+
+
+def asked(path, number):
+    return ASKED.replace("NUMBER", str(int(number))).replace("PATH", repr(str(path)))
+
 
 class Trace:
     """A trace that was written as JSON, or as a page, which has the same in it."""
