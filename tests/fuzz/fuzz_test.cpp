@@ -5,6 +5,7 @@
 //     PYATTACH_FUZZ_STEPS=N    how many calls; PYATTACH_TEST_FULL=1: ten millions
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -41,9 +42,20 @@ constexpr unsigned players = 3;
 // Short enough for the others to wait for its end.
 unsigned lives() { return static_cast<unsigned>(std::max<uint64_t>(4, steps_wanted() / 150000)); }
 
+thread_local const machine *played = nullptr;
+
+// CPython aborts without saying what was called.
+void tell_trail(int number) {
+    if (played)
+        std::fprintf(stderr, "%s\n", played->trail().c_str());
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+}
+
 // One life of Python, or the time between two, with the same threads in all of them.
 void play(unsigned player, world &here, seeded &from, uint64_t steps, tally &sum) {
     machine mine(here, from);
+    played = &mine;
     try {
         for (uint64_t i = 0; i < steps; ++i)
             mine.step();
@@ -56,12 +68,14 @@ void play(unsigned player, world &here, seeded &from, uint64_t steps, tally &sum
         std::fflush(nullptr);
         std::_Exit(70);
     }
+    played = nullptr;
     fuzz::add(sum, mine.counted());
 }
 
 } // namespace
 
 CHILD("random calls") {
+    std::signal(SIGABRT, tell_trail);
     const uint64_t each = steps_wanted() / (players * lives());
     world here;
     tally all[players];

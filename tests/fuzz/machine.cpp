@@ -49,8 +49,10 @@ bool machine::may_end(size_t index) const {
         return none_after([](kind) { return true; });
     if (is_forbidden())
         return false;
-    // A thread state that is given back has no count left.
-    if ((one.what == kind::outer || one.what == kind::foreign) && ensures_ > one.ensures_before)
+    // A thread state that is given back has no count left. On debug builds it always is.
+    const bool is_given_back = one.what == kind::outer || one.what == kind::foreign ||
+                               (support::is_debug_build() && (one.what == kind::ensured || one.what == kind::acquired));
+    if (is_given_back && ensures_ > one.ensures_before)
         return false;
     switch (one.what) {
     case kind::nested:

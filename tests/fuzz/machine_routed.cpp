@@ -113,6 +113,9 @@ void machine::own_tstate() {
 void machine::two_tstates() {
     if (is_attached() || is_forbidden() || !world_.is_up || (!open_.empty() && support::python_version() >= 0x030c0000))
         return;
+    // Debug builds refuse one beside the tstate that PyGILState has of this thread (_PyThreadState_Swap).
+    if (support::is_debug_build() && support::cpython<void *()>("PyGILState_GetThisThreadState")())
+        return;
     note("gilstate_new_tstate");
     void *const made = pyattach_gilstate_new_tstate(support::cpython<void *()>("PyInterpreterState_Main")());
     EXPECT(made && !support::cpython_says_attached());

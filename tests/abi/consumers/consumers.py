@@ -53,6 +53,11 @@ def python_headers():
 
 
 @functools.lru_cache(maxsize=None)
+def is_debug_python():
+    return run(PYTHON, "-c", "import sys; print(hasattr(sys, 'gettotalrefcount'))").stdout == "True\n"
+
+
+@functools.lru_cache(maxsize=None)
 def libpython():
     """The shared library of the Python under test."""
     return os.environ.get("PYATTACH_TEST_LIBPYTHON") or run(

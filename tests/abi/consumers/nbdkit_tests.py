@@ -6,7 +6,7 @@ import random
 import sys
 import threading
 
-from consumers import PYTHON, SOURCE, libpython, needed, run
+from consumers import PYTHON, SOURCE, is_debug_python, libpython, needed, run
 
 sys.path.insert(0, str(SOURCE / "tests/support"))
 import nbd  # noqa: E402
@@ -119,7 +119,9 @@ def pread(h, buf, offset, flags):
     buf[0] = here.calls
 """
         with self.server(script, "--threads=1") as server, Disk(server) as disk:
-            self.assertEqual([1, 2, 3, 4], [disk.read(0, 512)[0] for _ in range(4)])
+            # On debug builds of Python thread states are not kept (warm_state.h).
+            expected = [1, 1, 1, 1] if is_debug_python() else [1, 2, 3, 4]
+            self.assertEqual(expected, [disk.read(0, 512)[0] for _ in range(4)])
 
     def test_nbdkit_plugin_tells_the_client_what_a_script_raises_and_goes_on(self):
         script = HEAD + """

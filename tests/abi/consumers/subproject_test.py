@@ -8,14 +8,12 @@ import unittest
 from pathlib import Path
 
 from consumers import PYTHON, SOURCE, Consumer, command, libpython, needed, python_headers, run
-from executor_tests import ExecutorTests
 from host_tests import HostTests
-from nbdkit_tests import NbdkitTests
-from primes_tests import PrimesTests
 from words_tests import WordsTests
 
 
-class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests, NbdkitTests):
+# What the other examples do is tested with the installed library.
+class SubprojectTest(Consumer, HostTests, WordsTests):
     @classmethod
     def build(cls):
         project, build = cls.folder / "project", cls.folder / "build"
@@ -32,8 +30,6 @@ class SubprojectTest(Consumer, HostTests, WordsTests, ExecutorTests, PrimesTests
         cls.meson = meson
         cls.host = build / "examples/host/host"
         cls.plugin = build / "examples/plugin/definitions.so"
-        plugin = build / "examples/nbdkit/nbdkit-pyattach-plugin.so"
-        cls.nbdkit = plugin if plugin.exists() else None
         if python_headers():
             cls.modules = [build / "examples/extension", build / "examples/extension_cpp", build / "examples/extension_cython"]
 
