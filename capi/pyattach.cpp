@@ -24,6 +24,7 @@
 #include "scopes/forked.hpp"
 #include "scopes/holding.hpp"
 #include "scopes/prepare.hpp"
+#include "trace/dump.hpp"
 #include "trace/write.hpp"
 #include "tstate/warm_state.hpp"
 
@@ -261,7 +262,7 @@ pyattach_status pyattach_trace_start(const pyattach_trace_options *options) {
 }
 pyattach_status pyattach_trace_stop(void) {
     const kept_errno kept;
-    return trace::stop();
+    return trace::end();
 }
 pyattach_status pyattach_trace_write(const char *path, pyattach_trace_format format) {
     return trace::write_to_path(path, format);

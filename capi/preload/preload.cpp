@@ -3,11 +3,13 @@
 // by LD_PRELOAD, when it is loaded with the program, or by the functions here, which the Python package pyattach calls.
 #include "preload/preload.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "preload/follow.hpp"
 #include "preload/loading.hpp"
+#include "preload/process_trace.hpp"
 #include "preload/report.hpp"
 #include "pyattach/gilstate.h"
 
@@ -99,8 +101,14 @@ __attribute__((constructor)) void begin() {
     if (!preload::report::set(std::getenv("PYATTACH_RUN_VERBOSE")))
         preload::report::failure("the file that PYATTACH_RUN_VERBOSE names cannot be opened. It is \"1\", for standard "
                                  "error, or the path of a file that may be written. The lines follow here.");
+    preload::process_trace::begin_as_environment_says();
     preload::start(std::getenv("PYATTACH_RUN_ONLY"), std::getenv("PYATTACH_RUN_EXCEPT"));
 }
+
+// Not by atexit(): functions that were registered there before this library was loaded are called later, and one of
+// them may end Python. Destructors of libraries are called after all of these, and this library's before that of
+// libpyattach, which it needs.
+__attribute__((destructor)) void end() { preload::process_trace::finish(); }
 
 } // namespace
 
@@ -121,6 +129,19 @@ int pyattach_preload_describe(unsigned number, char *path, size_t size, unsigned
     *words = found.words;
     *functions = found.routes;
     return 1;
+}
+int pyattach_preload_trace_check(const char *path, const char *format, const char *signal, char *said, size_t size) {
+    preload::process_trace::plan planned;
+    if (!preload::process_trace::make_plan({path, format, signal}, planned, said, size))
+        return 1;
+    std::snprintf(said, size, "%s", planned.path);
+    return 0;
+}
+int pyattach_preload_trace(const char *path, const char *format, const char *signal, char *said, size_t size) {
+    preload::process_trace::plan planned;
+    if (!preload::process_trace::make_plan({path, format, signal}, planned, said, size))
+        return 1;
+    return preload::process_trace::begin(planned, true, said, size) ? 0 : 2;
 }
 const char *pyattach_preload_function(unsigned number) {
     return number < route_count && !routes[number].loads ? routes[number].symbol : nullptr;

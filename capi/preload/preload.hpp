@@ -18,6 +18,13 @@ PYATTACH_PRELOAD_API int pyattach_preload_unroute(void);
 // so many.
 PYATTACH_PRELOAD_API int pyattach_preload_describe(unsigned number, char *path, size_t size, unsigned *words,
                                                    unsigned *functions);
+// Starts a trace of this process, which is written when the process ends: see process_trace.hpp. 0: done; 1: not done,
+// because an argument is wrong; 2: because no trace can be started. Then `said` is the sentence that says why.
+PYATTACH_PRELOAD_API int pyattach_preload_trace(const char *path, const char *format, const char *signal, char *said,
+                                                size_t size);
+// Whether it can be done, without doing it. 0: it can, and `said` is the full path. On any thread.
+PYATTACH_PRELOAD_API int pyattach_preload_trace_check(const char *path, const char *format, const char *signal,
+                                                      char *said, size_t size);
 // The name of the function of this number; NULL: it is none of CPython's, or there are not so many.
 PYATTACH_PRELOAD_API const char *pyattach_preload_function(unsigned number);
 

@@ -31,6 +31,7 @@ typedef struct pyattach_trace_options {
     const char *dump_path;    /* written at an exit time-out, and before the library aborts because it was misused;
                                  copied; NULL: nothing is written then */
     pyattach_trace_format dump_format; /* the format of that file */
+    int dump_signal;          /* dump_path is also written when this signal comes, such as SIGUSR1; 0: none */
 } pyattach_trace_options;
 
 /* Starts to record what all threads of the process do from now on. A thread that is inside a call of this library at
@@ -38,13 +39,22 @@ typedef struct pyattach_trace_options {
  *
  * After fork() a trace goes on in both processes: that of the child holds what the child does.
  *
+ * dump_signal: its handler is this library's until the stop. The file is written by a thread that this function starts,
+ * which waits for nothing of Python's, so also in a deadlock. It takes the signal where all other threads block it. A
+ * signal that comes while the file is being written has it written once more. What cannot be written is told to the
+ * message handler, on that thread. A fork child has no such thread: the signal does nothing there, until the child has
+ * stopped the trace.
+ *
  * PYATTACH_OK: the trace records, until pyattach_trace_stop.
- * PYATTACH_INVALID: a trace records already, and goes on; or struct_size is zero, or dump_format is no format.
- * PYATTACH_NO_MEMORY: there is no memory for the records of one thread. What the trace before recorded is kept. */
+ * PYATTACH_INVALID: a trace records already, and goes on; or struct_size is zero, dump_format is no format, dump_signal
+ *     is no signal that a handler may take, or there is no dump_path for it.
+ * PYATTACH_NO_MEMORY: there is no memory for the records of one thread, and what the trace before recorded is kept; or
+ *     dump_signal needs a thread, and the system starts none. */
 PYATTACH_API PYATTACH_NODISCARD pyattach_status pyattach_trace_start(const pyattach_trace_options *options);
 
 /* Stops recording. What was recorded is kept for pyattach_trace_write, until the next start. When this function
- * returns, no thread records any more.
+ * returns, no thread records any more. The handler that dump_signal had before is put back, unless the program has set
+ * another one since. Blocks while dump_path is being written.
  *
  * PYATTACH_OK: the trace has stopped.
  * PYATTACH_INVALID: no trace records. */

@@ -2,15 +2,15 @@
 
 `PyGILState_Ensure`, `PyEval_SaveThread` and the like of modules that were linked without libpyattach reach it once
 `route()` was called, or with `python3 -m pyattach script.py`. The threads of their libraries then keep their thread
-states, and the end of Python waits for those that are inside. See docs/adopt.md of libpyattach. Importing this package
-routes nothing.
+states, and the end of Python waits for those that are inside. See docs/adopt.md of libpyattach. `trace()` writes down
+what the threads do: see docs/observe.md. Importing this package routes nothing.
 """
 
 import ctypes
 import os
 from collections import namedtuple
 
-__all__ = ["RoutedObject", "RoutingError", "library_path", "route", "routed", "unroute"]
+__all__ = ["RoutedObject", "RoutingError", "TraceError", "library_path", "route", "routed", "trace", "unroute"]
 
 RoutedObject = namedtuple("RoutedObject", ["path", "functions", "words"])
 RoutedObject.__doc__ = """A loaded file whose calls are routed.
@@ -24,6 +24,10 @@ _library = None
 
 class RoutingError(RuntimeError):
     """The calls cannot be routed: the library is missing, or memory is short."""
+
+
+class TraceError(RuntimeError):
+    """The trace cannot be started: one records already, or memory is short."""
 
 
 def library_path():
@@ -53,6 +57,8 @@ def _load():
         number = ctypes.POINTER(ctypes.c_uint)
         library.pyattach_preload_describe.argtypes = [
             ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t, number, number]
+        library.pyattach_preload_trace.argtypes = [
+            ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
         library.pyattach_preload_function.restype = ctypes.c_char_p
         _library = library
     return _library
@@ -89,6 +95,29 @@ def route(only=None, except_=None, verbose=None):
         raise RoutingError(f"the file {os.fspath(verbose)!r} cannot be opened: name one that may be written")
     if status:
         raise RoutingError("not all calls could be routed: memory is short, or a page cannot be written")
+
+
+def trace(path, format=None, signal=None):
+    """Starts a trace of this process, which is written when the process ends: who had Python, and who waited for whom.
+
+    path: the file, in which %p stands for the number of the process. Without %p fork children write none.
+    format: "chrome", "perfetto" or "html"; None: what the end of the path says (.json, .pftrace, .perfetto, .html).
+    signal: a number or a name, such as "USR1": the trace is also written when this signal comes, which is then not
+    Python's. A fork child writes none when it comes.
+
+    Native threads of code that is not linked to libpyattach are in it from route() on. A process that ends by a signal
+    or by os._exit() writes none. Raises ValueError for a file that cannot be written, and for a format or a signal that
+    is none, and TraceError if a trace records already or memory is short.
+    """
+    path = os.fsencode(path)
+    if b"\0" in path:
+        raise ValueError("the name of the trace's file has a byte of zero. Give one that may be written.")
+    said = ctypes.create_string_buffer(8192)
+    words = [None if word is None else os.fsencode(str(word)) for word in
+             (format, None if signal is None else signal if isinstance(signal, str) else int(signal))]
+    status = _load().pyattach_preload_trace(path, *words, said, len(said))
+    if status:
+        raise (ValueError if status == 1 else TraceError)(os.fsdecode(said.value))
 
 
 def unroute():

@@ -10,6 +10,7 @@
 #include "core/trace_ring.hpp"
 #include "platform/memory.hpp"
 #include "platform/process.hpp"
+#include "platform/signal.hpp"
 #include "platform/uncancelled.hpp"
 
 namespace pyattach::trace {
@@ -108,6 +109,13 @@ status start(const pyattach_trace_options *given) noexcept {
         return refuse_options(
             "pyattach_trace_start: dump_path is longer than a path can be. It is copied at the start. "
             "Give a path of less than 4096 bytes.");
+    if (options.dump_signal && !may_be_taken(options.dump_signal))
+        return refuse_options("pyattach_trace_start: dump_signal is no signal that a handler may take and return from. "
+                              "SIGKILL, SIGSTOP, SIGABRT and those that report a fault are none. Use another one, such "
+                              "as SIGUSR1.");
+    if (options.dump_signal && !options.dump_path)
+        return refuse_options("pyattach_trace_start: dump_signal has no dump_path. The trace is written there when the "
+                              "signal comes. Name a file.");
     session_lock.lock();
     const problem found = start_locked(options);
     session_lock.unlock();

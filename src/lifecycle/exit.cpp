@@ -20,7 +20,7 @@
 #include "objects/decref.hpp"
 #include "objects/drain.hpp"
 #include "platform/clock.hpp"
-#include "trace/write.hpp"
+#include "trace/dump.hpp"
 #include "tstate/reaper.hpp"
 #include "tstate/warm_state.hpp"
 

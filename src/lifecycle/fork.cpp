@@ -29,6 +29,7 @@
 #include "lifecycle/starting.hpp"
 #include "platform/futex.hpp"
 #include "platform/process.hpp"
+#include "trace/dump.hpp"
 #include "tstate/new_tstate.hpp"
 #include "tstate/reaper.hpp"
 #include "tstate/reattach_guard.hpp"
@@ -52,6 +53,7 @@ void hold_all() noexcept {
         data->interp->gate.hold();
         data->interp->pool.hold();
     }
+    trace::hold_dumper();
     trace::hold();
     hold_threads();
     hold_message_handler();
@@ -71,6 +73,7 @@ void release_all_holds() noexcept {
         release_hold_on_message_handler();
         release_hold_on_threads();
         trace::release_hold();
+        trace::release_hold_on_dumper();
         // A borrower may have changed the list of interp_data, and may still be changing it.
         const bool is_first = fork_hold::is_first();
         if (is_first)
@@ -177,6 +180,7 @@ void in_child() noexcept {
     for (interp_data *data = newest_data(); data; data = data->next)
         data->interp->pool.relist();
     trace::restart();
+    trace::restart_dumper();
     fork_hold::end_in_child();
     // The orphaned tstates are left to CPython, which frees them.
     for (interp_data *data = newest_data(), *next; data; data = next) {

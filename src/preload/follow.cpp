@@ -148,6 +148,13 @@ void *plain(unsigned route) noexcept {
     return address;
 }
 
+bool has_found_python() noexcept {
+    fork_mutex::lock();
+    const bool is_found = replaced.cpython_path();
+    fork_mutex::unlock();
+    return is_found;
+}
+
 bool describe(unsigned number, routed_object &out) noexcept {
     if (!is_on.load(std::memory_order_acquire))
         return false;

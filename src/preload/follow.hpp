@@ -19,6 +19,9 @@ void follow();
 // Where the call of this route goes that is not routed; NULL: there is no CPython yet.
 void *plain(unsigned route) noexcept;
 
+// Whether CPython was found in this process.
+bool has_found_python() noexcept;
+
 // The object of this number, of those that are routed now. False: there are not so many.
 struct routed_object {
     char path[4096];

@@ -5,7 +5,6 @@
 
 #include "base/diagnostics.hpp"
 #include "platform/file.hpp"
-#include "platform/kept_errno.hpp"
 #include "trace/formats.hpp"
 
 namespace pyattach::trace {
@@ -77,11 +76,6 @@ status write_anywhere(const char *path, int descriptor, int format) noexcept {
 
 } // namespace
 
-status begin(const pyattach_trace_options *given) noexcept {
-    set_misuse_hook(dump);
-    return start(given);
-}
-
 status write_to_path(const char *path, int format) noexcept {
     static refusal_site no_path;
     if (!path)
@@ -101,13 +95,6 @@ status write_to_descriptor(int descriptor, int format) noexcept {
     if (outcome == PYATTACH_OK)
         errno = before;
     return outcome;
-}
-
-void dump() noexcept {
-    const kept_errno kept;
-    dump_target target;
-    if (find_dump_target(target))
-        (void)write_anywhere(target.path, -1, target.format);
 }
 
 } // namespace pyattach::trace

@@ -12,6 +12,7 @@ cdef extern from "pyattach/trace.h" nogil:
         int keep_oldest
         const char *dump_path
         pyattach_trace_format dump_format
+        int dump_signal
     pyattach_status pyattach_trace_start(const pyattach_trace_options *options)
     pyattach_status pyattach_trace_stop()
     pyattach_status pyattach_trace_write(const char *path, pyattach_trace_format format)

@@ -115,13 +115,6 @@ class Programs(Preloaded):
 
 
 class Refused(Preloaded):
-    def refuse(self, status, words, *said, **environment):
-        done = run(*words, expect=status, env=self.environment(**environment))
-        self.assertEqual("", done.stdout)
-        for word in said:
-            self.assertIn(word, done.stderr)
-        self.assertNotIn("Traceback", done.stderr)
-
     def test_the_commands_say_what_is_wrong(self):
         for command_line in ([self.runner], [PYTHON, "-m", "pyattach"]):
             with self.subTest(command_line=command_line):

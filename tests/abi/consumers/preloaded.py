@@ -74,5 +74,12 @@ class Preloaded(unittest.TestCase):
     def check(self, expected, done):
         self.assertEqual((expected, ""), (done.stdout, done.stderr))
 
+    def refuse(self, status, words, *said, **environment):
+        done = run(*words, expect=status, env=self.environment(**environment))
+        self.assertEqual("", done.stdout)
+        for word in said:
+            self.assertIn(word, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
     def check_script(self, script, expected, way="package"):
         self.check(expected, self.run_by(way, "-c", script))

@@ -77,6 +77,18 @@ def is_debug():
     return run(PYTHON, "-c", "import sys; print(hasattr(sys, 'gettotalrefcount'))").stdout == "True\n"
 
 
+def pybind11_refusal():
+    """Why no module can be built with pybind11; None: one can."""
+    header = Path("/usr/include/pybind11/detail/common.h")
+    if not header.exists():
+        return "pybind11 is not here (on Debian: apt install pybind11-dev)"
+    version = tuple(map(int, run(PYTHON, "-c", "import sys; print(*sys.version_info[:2])").stdout.split()))
+    is_free_threaded = "t-" in python_headers()[1] or "t." in python_headers()[1]
+    if "PYBIND11_VERSION_MAJOR 2" in header.read_text() and (version > (3, 11) or is_free_threaded):
+        return "this pybind11 is older than this Python"
+    return None
+
+
 class Relinked(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -87,8 +99,6 @@ class Relinked(unittest.TestCase):
         cls.folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pyattach-relinked-")))
         cls.tree = Tree(cls.folder)
         cls.environment = {**cls.tree.environment(), "LD_LIBRARY_PATH": str(cls.tree.libraries)}
-        cls.version = tuple(map(int, run(PYTHON, "-c", "import sys; print(*sys.version_info[:2])").stdout.split()))
-        cls.is_free_threaded = "t-" in python_headers()[1] or "t." in python_headers()[1]
 
     def new_folder(self):
         return Path(tempfile.mkdtemp(dir=self.folder))
@@ -112,11 +122,9 @@ class BuildSystems(Relinked):
         if kind == "c":
             return RELINKED / "counted.c"
         if kind == "pybind11":
-            header = Path("/usr/include/pybind11/detail/common.h")
-            if not header.exists():
-                self.skipTest("pybind11 is not here (on Debian: apt install pybind11-dev)")
-            if "PYBIND11_VERSION_MAJOR 2" in header.read_text() and (self.version > (3, 11) or self.is_free_threaded):
-                self.skipTest("this pybind11 is older than this Python")
+            refusal = pybind11_refusal()
+            if refusal:
+                self.skipTest(refusal)
             return RELINKED / "counted_pybind11.cpp"
         written = self.new_folder() / "counted.c"
         compile_cython(RELINKED / "counted.pyx", self.tree.pxddir, written)

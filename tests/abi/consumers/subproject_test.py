@@ -46,7 +46,7 @@ class SubprojectTest(Consumer, HostTests, WordsTests):
         line = re.search(r"^meson setup build (.*) && meson install", (SOURCE / "README.md").read_text(), re.M)
         build = self.folder / "plain"
         run(*self.meson, "setup", build, SOURCE, f"-Dpython={PYTHON}", *line[1].split())
-        self.assertEqual({"pyattach", "pyattach-gilstate", "pyattach-preload", "pyattach-run"},
+        self.assertEqual({"pyattach", "pyattach-gilstate", "pyattach-preload", "pyattach-run", "pyattach-trace"},
                          {target["name"] for target in self.introspect(build, "targets")})
         self.assertEqual([], self.introspect(build, "tests"))
         self.assertNotIn("catch2", [dependency["name"] for dependency in self.introspect(build, "dependencies")])
