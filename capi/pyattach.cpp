@@ -5,6 +5,7 @@
 #include "base/status.hpp"
 #include "core/housekeeping.hpp"
 #include "core/thread_hook.hpp"
+#include "core/thread_report.hpp"
 #include "cpython/find.hpp"
 #include "gilstate/ensure.hpp"
 #include "gilstate/gap.hpp"
@@ -14,6 +15,7 @@
 #include "host/start.hpp"
 #include "host/stats.hpp"
 #include "host/stop.hpp"
+#include "host/threads.hpp"
 #include "lifecycle/exit.hpp"
 #include "lifecycle/exit_callback.hpp"
 #include "objects/decref.hpp"
@@ -254,6 +256,10 @@ void pyattach_stats_get(pyattach_stats *out) {
     const kept_errno kept;
     get_stats(out);
 }
+
+// --- threads.h
+size_t pyattach_threads_get(pyattach_thread_info *array, size_t n) { return get_threads(array, n); }
+void pyattach_report(int descriptor) { report_threads_to(descriptor); }
 
 // --- trace.h
 pyattach_status pyattach_trace_start(const pyattach_trace_options *options) {

@@ -6,7 +6,7 @@
 #                               clang-tidy, clang-format, cppcheck, and those of the next line.
 #   want_packages WANT...       installs what is missing, or says in one line what to install, and goes on in any case.
 #                               WANT: clang, libclang (its Python module), cmake, pybind11, cython, numpy, greenlet,
-#                               abigail, spin, valgrind, nbdkit, protoc.
+#                               abigail, spin, valgrind, nbdkit, protoc, gdb.
 #   configure_build OPTION...   makes the build directory, or gives an existing one these options (-Dname=value)
 #   build_targets TARGET...     builds these targets; all if none is named
 #   $python                     a Python of 3.9 or newer with a shared libpython, after `need_packages python`:
@@ -102,6 +102,8 @@ has_spin() { is_command spin; }
 packages_spin() { echo spin; }
 has_protoc() { is_command protoc; }
 packages_protoc() { echo protobuf-compiler; }
+has_gdb() { is_command gdb; }
+packages_gdb() { echo gdb; }
 has_valgrind() { is_command valgrind; }
 packages_valgrind() { echo valgrind; }
 # To serve, to build a plugin, to compare with its own Python plugin, and to copy.

@@ -39,6 +39,7 @@
 #include "once.h"
 #include "call.h"
 #include "stats.h"
+#include "threads.h"
 #include "trace.h"
 
 #endif

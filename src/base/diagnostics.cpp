@@ -93,12 +93,31 @@ void restart_message_handler() noexcept {
     ++handler_number;
 }
 
+namespace {
+
+struct current_handler {
+    message_handler call;
+    void *arg;
+
+    current_handler() noexcept {
+        handler_lock.lock();
+        call = handler;
+        arg = handler_arg;
+        handler_lock.unlock();
+    }
+};
+
+} // namespace
+
+void report_whole(const char *text) noexcept {
+    const kept_errno kept;
+    if (const current_handler current; current.call)
+        current.call(text, current.arg); // never unwound: a handler does not call Python
+}
+
 void report(const char *format, ...) noexcept {
-    handler_lock.lock();
-    message_handler call = handler;
-    void *arg = handler_arg;
-    handler_lock.unlock();
-    if (!call)
+    const current_handler current;
+    if (!current.call)
         return;
     const kept_errno kept;
     char text[1024];
@@ -106,7 +125,7 @@ void report(const char *format, ...) noexcept {
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    call(text, arg); // never unwound: a handler does not call Python
+    current.call(text, current.arg); // never unwound: a handler does not call Python
 }
 
 } // namespace pyattach

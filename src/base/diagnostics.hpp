@@ -21,6 +21,9 @@ void set_message_handler(message_handler handler, void *arg) noexcept;
 // errno.
 __attribute__((format(printf, 1, 2))) void report(const char *format, ...) noexcept;
 
+// The same with a text that is complete, and may be longer than the kilobyte that report() formats.
+void report_whole(const char *text) noexcept;
+
 // A place in the library that refuses calls. It calls each message handler once, because a thread that polls until a
 // Python is there must not fill a log. Constant-initialized: declare it as `static refusal_site` in the function that
 // refuses.

@@ -1,8 +1,6 @@
 // The gate of one interpreter: the closing side.
 #include "core/gate.hpp"
 
-#include <cstdio>
-
 #include "platform/clock.hpp"
 #include "platform/uncancelled.hpp"
 
@@ -147,8 +145,22 @@ unsigned gate::list_inside(const participant *except, inside_thread *threads, un
     return found;
 }
 
+// Without the C library's formatting, because a signal handler may call this (pyattach_report).
 void copy_label(const char *label, char (&copy)[64]) noexcept {
-    std::snprintf(copy, sizeof copy, "%.63s", label ? label : "");
+    size_t length = 0;
+    for (; label && label[length] && length < sizeof copy - 1; ++length)
+        copy[length] = label[length];
+    copy[length] = '\0';
+}
+
+bool gate::copy_label_of(const participant &member, char (&copy)[64], int64_t limit_ns) noexcept {
+    if (limit_ns < 0)
+        data_->lock.lock();
+    else if (!data_->lock.lock_within(limit_ns))
+        return false;
+    copy_label(member.label, copy);
+    data_->lock.unlock();
+    return true;
 }
 
 bool gate::set_label(participant &self, const char *label) noexcept {

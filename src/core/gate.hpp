@@ -145,6 +145,9 @@ class gate {
     // the lock: once clear_label returns, the string may be freed. False: the thread has a label already, which stays.
     bool set_label(participant &self, const char *label) noexcept;
     void clear_label(participant &self) noexcept;
+    // Copies the label of a participant that cannot be freed meanwhile. `limit_ns` negative: waits for the lock without
+    // a limit. False: the lock could not be locked within this time.
+    bool copy_label_of(const participant &member, char (&copy)[64], int64_t limit_ns) noexcept;
 
   private:
     // Writes the presence, and then reads the word. The argument at the head of this file needs this order.

@@ -40,6 +40,7 @@ void free_data(interp_data &data) noexcept {
 
 void lock_registry() noexcept { registry_lock.lock(); }
 void unlock_registry() noexcept { registry_lock.unlock(); }
+bool lock_registry_within(int64_t limit_ns) noexcept { return registry_lock.lock_within(limit_ns); }
 void hold_locked_registry() noexcept { registry_lock.hold_locked(); }
 void release_hold_on_registry() noexcept { registry_lock.release_hold(); }
 bool restart_registry() noexcept {

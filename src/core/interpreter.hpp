@@ -143,6 +143,8 @@ inline bool is_inert(const frame &scope) noexcept {
 // reaper's batches, the exit callbacks, and the holds.
 void lock_registry() noexcept;
 void unlock_registry() noexcept;
+// False: it could not be locked within this time.
+bool lock_registry_within(int64_t limit_ns) noexcept;
 // Around fork(), as internal_lock.hpp defines hold, release_hold and restart. The registry's lock is held after all
 // locks in interp_data, and released after them. True in the child: a thread that is not in the child had borrowed the
 // lock, so the orphaned and vacant participants, the batches and the exit callbacks have been given up.

@@ -39,7 +39,7 @@ void give_up_ended_participants(thread &me) noexcept {
             me.ended_tstate = member->last_tstate;
         if (me.fast_participant == member)
             me.fast_participant = &no_participant;
-        *link = member->next_of_thread;
+        unlink_of_thread(*link, *member);
         member->interp->gate.leave(*member, presence::outside);
         if (decref_queue *queue = std::exchange(member->queue, nullptr))
             member->interp->pool.orphan(*queue);
@@ -101,7 +101,7 @@ participant *find_or_make_participant(thread &me, interpreter &interp) noexcept 
         return self;
     give_up_ended_participants(me);
     bool was_cleared;
-    const pid_t id = own_native_id();
+    const pid_t id = me.native_id;
     participant *self = take_vacant_or_add(interp, id, nullptr, was_cleared);
     if (!self && !was_cleared) {
         void *memory = std::calloc(1, sizeof(participant));
@@ -110,7 +110,8 @@ participant *find_or_make_participant(thread &me, interpreter &interp) noexcept 
     if (!self)
         return nullptr;
     self->next_of_thread = me.participants;
-    me.participants = self;
+    // Release: what a reader of the list reads in the participant (thread_list.hpp).
+    __atomic_store_n(&me.participants, self, __ATOMIC_RELEASE);
     return self;
 }
 

@@ -106,6 +106,12 @@ participant *find_or_make_participant(thread &me, interpreter &interp) noexcept;
 // Whether a scope that this participant's gate binds is open on the thread, or may be.
 bool is_in_use(const thread &me, const participant &self) noexcept;
 
+// Takes a participant out of its thread's list; `link` names it there. A reader (thread_list.hpp) may stand on it: it
+// keeps its link until retire() has locked the registry. Release: a reader that comes from the link before reads what
+// the thread wrote in the participant after it.
+inline void unlink_of_thread(participant *&link, const participant &member) noexcept {
+    __atomic_store_n(&link, member.next_of_thread, __ATOMIC_RELEASE);
+}
 // The thread has left the gate and gives the participant up. The participant becomes vacant, or orphaned until its warm
 // tstate is deleted.
 void retire(participant &ended) noexcept;

@@ -85,6 +85,7 @@ void reset(thread &record) noexcept {
     record.no_drain_open = 0;
     record.has_called_hook = false;
     record.ring.store(nullptr, std::memory_order_relaxed);
+    record.since.store(0, std::memory_order_relaxed);
 }
 
 void set_words(thread &record, thread_local_words *words) noexcept {
@@ -116,6 +117,15 @@ void clear_fast_bits() noexcept {
             record.words->clear_fast_bit();
     threads_lock.unlock();
 }
+
+bool lock_threads(int64_t limit_ns) noexcept {
+    if (limit_ns >= 0)
+        return threads_lock.lock_within(limit_ns);
+    threads_lock.lock();
+    return true;
+}
+void unlock_threads() noexcept { threads_lock.unlock(); }
+thread *newest_record_locked() noexcept { return threads.first(); }
 
 void for_each_record(void (*visit)(thread &record) noexcept) noexcept {
     threads_lock.lock();
@@ -155,6 +165,7 @@ thread *make_record() noexcept {
         discard(*me);
         return nullptr;
     }
+    me->native_id = own_native_id();
     // A record that is made after the hook may outlive its thread, and its thread has no fast bit any more.
     if (!this_thread.ended)
         set_words(*me, &this_thread);
@@ -209,12 +220,13 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept {
         scope.is_fast = scope.ungated = false;
         scope.sum = sum_of(scope);
     }
+    me->native_id = own_native_id();
     for (participant &member : participants_of(me)) {
         if (member.queue && member.interp->pool.is_given_up()) {
             lost_references += member.queue->waiting();
             member.queue = nullptr;
         }
-        member.native_id = own_native_id();
+        member.native_id = me->native_id;
         member.interp->gate.put_back(member);
     }
     return lost_references;

@@ -15,6 +15,7 @@
 #include "core/frame.hpp"
 #include "cpython/table.hpp"
 #include "platform/fence.hpp"
+#include "platform/native_thread.hpp"
 
 namespace pyattach {
 
@@ -59,7 +60,10 @@ struct thread {
     thread_local_words *words;
     std::atomic<trace::ring *> ring; // where a trace records what the thread does; NULL: it has recorded nothing yet
     thread *next, *previous;         // in the list of all records
-    frame base;                      // the bottom of the stack of frames, which changes no tstate
+    // When the state began that a trace has noted last, in ticks; 0: no trace has noted one. See thread_list.hpp.
+    std::atomic<uint64_t> since;
+    pid_t native_id; // written before `words`, and by a fork child
+    frame base;      // the bottom of the stack of frames, which changes no tstate
 
     // How many nested scopes belong to the top frame.
     uint32_t nested_in_top() const noexcept { return nested_open - (top == &base ? 0 : top->nested_before); }
@@ -194,6 +198,12 @@ size_t forget_other_threads(void (*forget)(thread &other) noexcept) noexcept;
 void clear_fast_bits() noexcept;
 // Calls `visit` with each record, those that wait for a later thread included, under the lock of the list.
 void for_each_record(void (*visit)(thread &record) noexcept) noexcept;
+// The lock of the list, for a reader that keeps other locks meanwhile: the registry's is locked before it. `limit_ns`
+// negative: waits without a limit. False: the lock could not be locked within this time.
+bool lock_threads(int64_t limit_ns) noexcept;
+void unlock_threads() noexcept;
+// The newest record, under that lock; the others follow through `next`.
+thread *newest_record_locked() noexcept;
 
 // Leaves the record to a later thread, or frees it. No scope is open in it, and no thread uses it any more.
 void discard(thread &ended) noexcept;

@@ -143,8 +143,15 @@ void note_at(uint64_t when, kind what, uint8_t detail, uint64_t object, uint64_t
         return;
     }
     const noting now(*me);
-    if (ring *to = now.to())
-        to->write(when, what, detail, object, value, current_session.keeps_oldest);
+    ring *to = now.to();
+    if (!to)
+        return;
+    // A refusal ends a wait; a thread that did not wait goes on as it was.
+    if (what == kind::leaves || what == kind::detaches || (what == kind::refused && to->wait_began))
+        me->since.store(when, std::memory_order_relaxed);
+    if (what == kind::refused)
+        to->wait_began = 0;
+    to->write(when, what, detail, object, value, current_session.keeps_oldest);
 }
 
 void note(kind what, uint8_t detail, uint64_t object, uint64_t value) noexcept {
@@ -158,6 +165,7 @@ void note_wants(const interpreter *interp, how why) noexcept {
     const noting now(*me);
     if (ring *to = now.to()) {
         to->wait_began = ticks();
+        me->since.store(to->wait_began, std::memory_order_relaxed);
         to->write(to->wait_began, kind::wants, why, word_of(interp), 0, current_session.keeps_oldest);
     }
 }
@@ -170,6 +178,7 @@ void note_attached(const interpreter *interp, int flags) noexcept {
     if (ring *to = now.to()) {
         const uint64_t when = ticks(), began = to->wait_began;
         to->wait_began = 0;
+        me->since.store(when, std::memory_order_relaxed);
         to->write(when, kind::attached, static_cast<uint8_t>(flags), word_of(interp), began ? when - began : 0,
                   current_session.keeps_oldest);
     }

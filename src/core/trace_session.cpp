@@ -45,7 +45,10 @@ void free_rings() noexcept {
 
 // No thread records, and none will before the next start.
 void discard_locked() noexcept {
-    for_each_record([](thread &record) noexcept { record.ring.store(nullptr, std::memory_order_relaxed); });
+    for_each_record([](thread &record) noexcept {
+        record.ring.store(nullptr, std::memory_order_relaxed);
+        record.since.store(0, std::memory_order_relaxed);
+    });
     free_rings();
     if (current_session.infos)
         unmap_memory(current_session.infos, size_of_infos);
@@ -236,6 +239,18 @@ bool find_dump_target(dump_target &found) noexcept {
     return found.path[0] != '\0';
 }
 
+bool find_begin(tick_moment &begin, int64_t limit_ns) noexcept {
+    if (!is_recording.load(std::memory_order_relaxed))
+        return false;
+    if (limit_ns < 0)
+        session_lock.lock();
+    else if (!session_lock.lock_within(limit_ns))
+        return false;
+    begin = began;
+    session_lock.unlock();
+    return true;
+}
+
 void hold() noexcept { session_lock.hold(); }
 void release_hold() noexcept { session_lock.release_hold(); }
 
@@ -254,8 +269,10 @@ void restart() noexcept {
     }
     if (!is_on)
         return discard_locked();
-    if (me)
+    if (me) {
         me->ring.store(nullptr, std::memory_order_relaxed);
+        me->since.store(0, std::memory_order_relaxed);
+    }
     free_rings();
     current_session.threads.store(0, std::memory_order_relaxed);
     current_session.lost.store(0, std::memory_order_relaxed);

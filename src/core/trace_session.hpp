@@ -43,6 +43,10 @@ struct dump_target {
 };
 bool find_dump_target(dump_target &found) noexcept;
 
+// When the trace that records was started. `limit_ns` negative: waits for the session's lock without a limit. False: no
+// trace records, or the lock could not be locked within this time.
+bool find_begin(tick_moment &begin, int64_t limit_ns) noexcept;
+
 // Around fork(), as internal_lock.hpp defines the three.
 void hold() noexcept;
 void release_hold() noexcept;

@@ -9,6 +9,7 @@
 #include "core/housekeeping.hpp"
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
+#include "core/thread_report.hpp"
 #include "core/trace.hpp"
 #include "cpython/exception.hpp"
 #include "cpython/finalize.hpp"
@@ -103,6 +104,15 @@ bool ending::run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept 
     return have_returned;
 }
 
+void ending::report_long_wait() noexcept {
+    if (has_reported_wait_ || monotonic_ns() - began_ns_ < second_ns)
+        return;
+    has_reported_wait_ = true;
+    report_threads_to_handler(
+        "The interpreter's end has waited for a second, and waits on, to its limit. Threads leave "
+        "their attached scopes, and end their holds, to let it go on. What each thread does:");
+}
+
 // False: a handler raised an exception.
 bool ending::wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept {
     const int64_t end_of_tickets_ns = std::min(end_ns, monotonic_ns() + detached_limit_ns);
@@ -113,6 +123,7 @@ bool ending::wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept {
             interp_, std::min(now_ns + signal_interval_ns, with_tickets ? end_of_tickets_ns : end_ns), with_tickets);
         if (!holds_left_ || (!with_tickets && monotonic_ns() >= end_ns))
             return true;
+        report_long_wait();
         if (!run_signal_handlers(tstate, end_ns))
             return false;
     }
@@ -142,6 +153,7 @@ unsigned ending::wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept
         // A handler that raises, as that of Ctrl-C does, ends the wait.
         if (!inside || now_ns >= end_ns || !run_signal_handlers(tstate, end_ns))
             return inside;
+        report_long_wait();
         const unsigned slept = may_leave_tstates ? asleep.sample(could_attach_, python) : 0;
         if (slept && attached_only) {
             sleepers_ = slept;

@@ -46,6 +46,8 @@ class ending {
     bool wait_for_holds(thread_state *tstate, int64_t end_ns) noexcept;
     unsigned wait_for_threads(thread_state *tstate, int64_t end_ns) noexcept;
     void report_time_out() noexcept;
+    // Once in each end.
+    void report_long_wait() noexcept;
     void report_sleepers() noexcept;
     bool run_signal_handlers(thread_state *tstate, int64_t end_ns) noexcept;
 
@@ -54,8 +56,9 @@ class ending {
     int64_t earlier_ns_;     // when another copy of this library, which timed out, began to wait; or 0
     int64_t began_ns_ = 0;
     bool could_attach_ = false; // when signal handlers were to run last
-    unsigned holds_left_ = 0;   // when the wait gave up
-    unsigned sleepers_ = 0;     // threads that the wait left, all that were attached then
+    bool has_reported_wait_ = false;
+    unsigned holds_left_ = 0; // when the wait gave up
+    unsigned sleepers_ = 0;   // threads that the wait left, all that were attached then
     report_text report_;
 };
 

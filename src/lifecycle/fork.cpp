@@ -19,6 +19,7 @@
 #include "core/interpreter.hpp"
 #include "core/thread.hpp"
 #include "core/thread_hook.hpp"
+#include "core/thread_report.hpp"
 #include "core/trace_session.hpp"
 #include "cpython/guards.hpp"
 #include "cpython/layout.hpp"
@@ -96,6 +97,7 @@ bool restart_locks() noexcept {
     const bool is_registry_lost = restart_registry();
     bool is_something_lost = restart_threads() || is_registry_lost;
     restart_message_handler();
+    restart_thread_report();
     is_something_lost = housekeeping::restart_tstate() || is_something_lost;
     thread_hook::restart();
     cpython::restart_tstates();

@@ -22,14 +22,22 @@ namespace pyattach {
 pid_t own_native_id() noexcept { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
 void name_of(pid_t native_id, char (&name)[32]) noexcept {
-    char path[64];
-    std::snprintf(path, sizeof path, "/proc/self/task/%d/comm", static_cast<int>(native_id));
-    name[0] = '\0';
-    if (std::FILE *file = std::fopen(path, "re")) {
-        if (std::fgets(name, sizeof name, file))
-            name[std::strcspn(name, "\n")] = '\0';
-        std::fclose(file);
-    }
+    const kept_errno kept;
+    uncancelled no_cancel;
+    // The number is written by hand: this may run in a signal handler (pyattach_report).
+    char path[64] = "/proc/self/task/", digits[16];
+    size_t end = std::strlen(path), count = 0;
+    for (unsigned rest = static_cast<unsigned>(native_id); count == 0 || rest; rest /= 10)
+        digits[count++] = static_cast<char>('0' + rest % 10);
+    while (count)
+        path[end++] = digits[--count];
+    std::memcpy(path + end, "/comm", sizeof "/comm");
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t length = file < 0 ? -1 : read(file, name, sizeof name - 1);
+    if (file >= 0)
+        close(file);
+    name[length > 0 ? length : 0] = '\0';
+    name[std::strcspn(name, "\n")] = '\0';
 }
 
 void name_own_thread(const char *name) noexcept { pthread_setname_np(pthread_self(), name); }

@@ -11,7 +11,7 @@ namespace pyattach {
 
 // The calling thread's number; 0: unknown.
 pid_t own_native_id() noexcept;
-// The name of a thread of this process; "": unknown.
+// The name of a thread of this process; "": unknown. Opens a file. Async-signal-safe.
 void name_of(pid_t native_id, char (&name)[32]) noexcept;
 // At most 15 bytes.
 void name_own_thread(const char *name) noexcept;

@@ -26,7 +26,7 @@ namespace {
 
 void forget(thread &me) noexcept {
     while (participant *member = me.participants) {
-        me.participants = member->next_of_thread;
+        unlink_of_thread(me.participants, *member);
         warm_state::hand_over(*member);
     }
     drop_reattach_guards(me);

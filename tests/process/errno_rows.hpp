@@ -61,6 +61,9 @@ std::map<std::string, std::function<void()>> rows() {
     ROW(set_release_delay, KEEP_VOID(pyattach_set_release_delay(100000000)));
     ROW(stats_get, pyattach_stats all_stats{}; all_stats.struct_size = sizeof all_stats;
         KEEP_VOID(pyattach_stats_get(&all_stats)));
+    ROW(threads_get, pyattach_thread_info infos[2]{}; KEEP(pyattach_threads_get(infos, 2));
+        infos->struct_size = sizeof *infos; KEEP(pyattach_threads_get(infos, 2)));
+    ROW(report, KEEP_VOID(pyattach_report(-1)); attached here; KEEP_VOID(pyattach_report(-1)));
     ROW(attach_depth, KEEP(pyattach_attach_depth()));
     ROW(is_attached, KEEP(pyattach_is_attached()));
     ROW(is_forbidden, KEEP(pyattach_is_forbidden()));

@@ -16,16 +16,19 @@
 
 namespace support {
 
-inline bool refuse_membarrier() {
+// The same of another system call.
+inline bool refuse_system_call(unsigned number) {
     sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     sock_fprog filter = {sizeof program / sizeof *program, program};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 &&
-           syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) < 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+inline bool refuse_membarrier() {
+    return refuse_system_call(SYS_membarrier) && syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) < 0;
 }
 
 inline bool refused_later;

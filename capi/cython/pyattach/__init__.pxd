@@ -14,6 +14,7 @@ from pyattach.once cimport *
 from pyattach.pool cimport *
 from pyattach.stats cimport *
 from pyattach.thread_hook cimport *
+from pyattach.threads cimport *
 from pyattach.trace cimport *
 from pyattach.version cimport *
 from pyattach.warm_state cimport *

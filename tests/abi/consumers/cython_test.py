@@ -182,10 +182,14 @@ class CythonTest(unittest.TestCase):
                 continue
             functions.append(f"    cdef {found['name']} *its_{found['name']} = NULL")
             for member in members:
-                name = re.search(r"\w+$", member)[0]
+                name, length = re.search(r"(\w+)((?:\[\d+\])?)$", member).groups()
                 if member != "pass":
                     used += 1
-                    functions.append(f"    cdef {member[:-len(name)]}*m{used} = &its_{found['name']}.{name}")
+                    kind = member[:-len(name + length)]
+                    if length:  # Cython has pointers to arrays of a type that has a name
+                        types.append(f"ctypedef {kind}a{used}{length}")
+                        kind = f"a{used} "
+                    functions.append(f"    cdef {kind}*m{used} = &its_{found['name']}.{name}")
         values += re.findall(r"^    (?:unsigned )?int (PYATTACH_\w+)$", self.declared, re.M)
         self.assertGreater(used, 120)
         self.assertGreater(len(values), 20)
