@@ -77,9 +77,10 @@ PYATTACH_API int pyattach_gilstate_is_finalizing(void);
 /* As PyThreadState_New. On a thread that is not attached: if the gate of the main interpreter has closed, the thread is
  * refused, and an end that begins meanwhile waits for this call. NULL: no memory. */
 PYATTACH_API void *pyattach_gilstate_new_tstate(void *interp);
-/* As PyThreadState_DeleteCurrent. If an ensure or a restore of routed code has attached the thread, also ends that, and
- * the warm thread state of the thread is given back as by pyattach_thread_release. Aborts if another scope of this
- * library is open with the warm thread state. May run Python code. */
+/* As PyThreadState_DeleteCurrent, which wants PyThreadState_Clear to have been called before. If an ensure or a restore
+ * of routed code has attached the thread, also ends that; a warm thread state is deleted like any other, and the next
+ * attach makes a new one. Aborts if another scope of this library is open with the warm thread state. May run Python
+ * code. */
 PYATTACH_API void pyattach_gilstate_delete_current(void);
 
 /* Has the main interpreter registered soon (see pyattach_interpreter_current), by a pending call of CPython's, which

@@ -13,7 +13,6 @@
 #include "scopes/forked.hpp"
 #include "scopes/prepare.hpp"
 #include "scopes/tstate_choice.hpp"
-#include "tstate/warm_state.hpp"
 
 namespace pyattach::gilstate {
 namespace {
@@ -115,18 +114,14 @@ void delete_current(const void *caller) noexcept {
     thread_state *tstate = attached_tstate(me);
     entry *top = top_of(me);
     const bool is_scope = tstate && top && is_scope_of(*me, *top, tstate);
-    const bool is_warm = tstate && tstate == warm_tstate_of(me);
     if (is_scope && is_used_further_out(*me, tstate))
         delete_in_use(caller);
     if (is_scope) {
         // Inside the gate: an end of Python that has not this thread to wait for frees the tstate itself.
-        top->attached.frame.deletes_tstate = !is_warm && !top->attached.frame.temporary;
-        end_attached(*me);
-        if (is_warm)
-            warm_state::release();
-        return;
+        top->attached.frame.deletes_tstate = true;
+        return end_attached(*me);
     }
-    if (is_warm)
+    if (tstate && tstate == warm_tstate_of(me))
         delete_in_use(caller);
     if (tstate && top && top->kind == kind::foreign && top->tstate == tstate)
         pop(*me->routing);

@@ -46,6 +46,22 @@ void detach_or_destroy(participant &self, thread_state *tstate, bool destroy) no
     }
 }
 
+// Detaches by deleting the tstate, which routed code has cleared. Clearing it once more would take it out of a list of
+// CPython's twice, which free-threaded ends the process.
+void delete_cleared(thread &me, participant &self, thread_state *tstate, bool is_temporary) noexcept {
+    const bool is_warm = tstate == self.warm_tstate;
+    if (is_warm) {
+        set_warm_tstate(self, nullptr);
+        if (me.fast_participant == &self)
+            me.fast_participant = &no_participant;
+    }
+    if (is_temporary)
+        self.is_temporary = false;
+    cpython::guarded([] { cpython::python().tstate_delete_current(); });
+    if (is_warm || is_temporary)
+        count(event::states_deleted);
+}
+
 // Restores the tstate that the scope `ended` replaced, on a thread that has detached. If the tstate was attached, it is
 // attached again, and if it was only in the GILState slot, it is stored there again for other code that calls
 // PyGILState_*. If its interpreter has ended meanwhile, a scope below that the gate binds becomes inert, and a thread
@@ -231,7 +247,7 @@ void detach_from(frame &scope) noexcept {
     trace::leaves(scope.interp);
     // The frame stays on top until the tstate is destroyed, because finalizers that attach meanwhile nest in it.
     if (scope.deletes_tstate)
-        cpython::guarded([] { cpython::python().tstate_delete_current(); });
+        delete_cleared(*me, *scope.participant, scope.tstate, scope.temporary);
     else
         detach_or_destroy(*scope.participant, scope.tstate, scope.temporary);
     pop(*me, scope);

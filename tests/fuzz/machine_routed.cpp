@@ -11,6 +11,12 @@ namespace fuzz {
 
 namespace {
 
+// As CPython wants it: free-threaded it is still in a list of CPython's otherwise.
+void delete_cleared() {
+    support::cpython<void(void *)>("PyThreadState_Clear")(support::current_tstate());
+    pyattach_gilstate_delete_current();
+}
+
 constexpr int locked = 0, unlocked = 1;
 constexpr int most_ensures = 6;
 
@@ -131,7 +137,7 @@ void machine::two_tstates() {
         }
         pyattach_gilstate_release(handle);
     }
-    pyattach_gilstate_delete_current();
+    delete_cleared();
 }
 
 void machine::begin_foreign() {
@@ -150,7 +156,7 @@ bool machine::end_by_deletion() {
     note("gilstate_delete_current");
     counted_.unraisable += raised_;
     raised_ = false;
-    pyattach_gilstate_delete_current();
+    delete_cleared();
     open_.clear();
     return true;
 }

@@ -27,6 +27,25 @@ TEST_CASE("a thread uses a thread state that it makes itself, and deletes it") {
     EXPECT(all_counters().states_created == before.states_created);
 }
 
+TEST_CASE("a thread deletes the thread state with which an ensure has attached it, and gets a new one") {
+    start_python();
+    on_native_thread([] {
+        for (int i = 0; i < 3; ++i) {
+            const auto before = all_counters();
+            EXPECT(PyGILState_Ensure() == unlocked);
+            // As CPython wants it. A second time would end a free-threaded process.
+            clear(current_tstate());
+            PyThreadState_DeleteCurrent();
+            EXPECT(!cpython_says_attached());
+            EXPECT(!gilstate_tstate());
+            EXPECT(all_counters().states_deleted == before.states_deleted + 1);
+            EXPECT(PyGILState_Ensure() == unlocked);
+            EXPECT(eval_int("1 + 1") == 2);
+            PyGILState_Release(unlocked);
+        }
+    });
+}
+
 TEST_CASE("a thread uses a second thread state beside its warm one") {
     start_python();
     on_native_thread([] {

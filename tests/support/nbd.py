@@ -25,8 +25,8 @@ def missing():
 
 def has_python_plugin():
     """Whether Debian's plugin is here."""
-    return subprocess.run(["nbdkit", "python", "--dump-plugin"], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL).returncode == 0
+    return missing() is None and subprocess.run(["nbdkit", "python", "--dump-plugin"], stdout=subprocess.DEVNULL,
+                                                stderr=subprocess.DEVNULL).returncode == 0
 
 
 class Server:
