@@ -143,6 +143,9 @@ void machine::two_tstates() {
 void machine::begin_foreign() {
     if (is_attached() || is_forbidden() || !world_.is_up)
         return;
+    // See docs/limits.md: the thread may have been here before Python was started again.
+    if (support::python_version() >= 0x030f0000 && counted_.attaches == 0)
+        return;
     note("PyGILState_Ensure, not routed");
     EXPECT(support::cpython<int()>("PyGILState_Ensure")() == unlocked);
     opened(std::make_unique<item>(), kind::foreign);
