@@ -157,8 +157,7 @@ bool machine::end_by_deletion() {
         (open_[0]->what != kind::ensured && open_[0]->what != kind::acquired))
         return false;
     note("gilstate_delete_current");
-    counted_.unraisable += raised_;
-    raised_ = false;
+    raised_ = false; // PyThreadState_Clear drops the exception
     delete_cleared();
     open_.clear();
     return true;
