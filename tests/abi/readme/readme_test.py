@@ -63,7 +63,7 @@ class ReadmeTest(DocumentTest):
         known = set(re.findall(r"\b(?:pyattach|PYATTACH)_\w+", headers))
         known |= set(re.findall(r"\bPYATTACH_TEST_\w+", (SOURCE / "tools/matrix").read_text()))
         # What the environment says to the routing of binaries.
-        for path in ("capi/preload/preload.cpp", "python/pyattach/__init__.py"):
+        for path in ("capi/preload/preload.cpp", "src/preload/process_trace.cpp", "python/pyattach/__init__.py"):
             known |= set(re.findall(r"\bPYATTACH_[A-Z_]+\b", (SOURCE / path).read_text()))
         known |= {"pyattach_dep", "pyattach_PXD_DIR"}  # Meson's and CMake's
         for document in [*DOCUMENTS, SOURCE / "CONTRIBUTING.md", SOURCE / "SECURITY.md"]:
