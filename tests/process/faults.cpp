@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <link.h>
 #include <mutex>
 #include <pthread.h>
@@ -187,9 +188,16 @@ void *dlopen(const char *file, int mode) noexcept {
     return FAILS(linker, "dlopen", ENOENT) ? nullptr : real(file, mode);
 }
 
-std::FILE *fopen(const char *path, const char *mode) {
-    static auto *const real = faults::next<decltype(fopen)>("fopen");
-    return FAILS(kernel, "fopen", EMFILE) ? nullptr : real(path, mode);
+int open(const char *path, int flags, ...) {
+    static auto *const real = faults::next<decltype(open)>("open");
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list behind;
+        va_start(behind, flags);
+        mode = va_arg(behind, mode_t);
+        va_end(behind);
+    }
+    return FAILS(kernel, "open", EMFILE) ? -1 : real(path, flags, mode);
 }
 void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset) noexcept {
     if (FAILS(kernel, "mmap", ENOMEM))
