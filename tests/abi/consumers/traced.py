@@ -16,7 +16,8 @@ ASKED = CALL + """
 import json, os, signal, sys, time
 def is_complete(path):
     try:
-        return bool(json.load(open(path)))
+        with open(path) as file:
+            return bool(json.load(file))
     except (FileNotFoundError, ValueError):
         return False
 os.kill(os.getpid(), NUMBER)
