@@ -84,10 +84,10 @@ CHILD("lists in fork children") {
 TEST_CASE("a fork child lists its own thread") { check_succeeds("lists in fork children"); }
 
 CHILD("frames that cannot be read") {
+    start_python();
     // On debug builds the frames are all that is known. A system may have no seccomp filters.
     if (is_debug_build() || !refuse_system_call(SYS_process_vm_readv))
         return;
-    start_python();
     latch inside("the thread to be inside"), may_end("permission to end the gap");
     task worker("the thread to end", [&] {
         name_this_thread("worker");
