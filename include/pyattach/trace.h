@@ -31,7 +31,7 @@ typedef struct pyattach_trace_options {
     const char *dump_path;    /* written at an exit time-out, and before the library aborts because it was misused;
                                  copied; NULL: nothing is written then */
     pyattach_trace_format dump_format; /* the format of that file */
-    int dump_signal;          /* dump_path is also written when this signal comes, such as SIGUSR1; 0: none */
+    int dump_signal;                   /* dump_path is also written when this signal comes, such as SIGUSR1; 0: none */
 } pyattach_trace_options;
 
 /* Starts to record what all threads of the process do from now on. A thread that is inside a call of this library at
