@@ -22,7 +22,7 @@ typedef struct pyattach_thread_info {
     long long native_id;               /* the kernel's number of the thread, as debuggers show it; 0: not known */
     pyattach_interpreter *interpreter; /* where the thread is attached, waits or is detached; of an idle thread, where
                                           it was last; NULL: not known */
-    pyattach_thread_state state;
+    pyattach_thread_state state;       /* what it does there */
     int is_warm;                /* not zero: the library keeps a thread state for the thread there between attaches */
     int detached_by_other_code; /* not zero: detached inside an attached scope, without a detached one. Python code on
                                    the thread sleeps, does I/O, or waits until it is its turn to run again; or other
